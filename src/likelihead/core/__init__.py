@@ -1,1 +1,1 @@
-""""""
+"""What every loss is made of: target domains, links, and one reduction."""

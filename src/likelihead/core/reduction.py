@@ -1,0 +1,79 @@
+"""From per-example values to the number that is reported: one place that knows (sum, count)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from likelihead.errors import OptionError
+
+__all__ = ["Normalizer", "Reduction", "check_reduction", "reduce"]
+
+Reduction = Literal["none", "sum", "mean"]
+Normalizer = float | int | Tensor
+
+_REDUCTIONS = ("none", "sum", "mean")
+
+
+def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> None:
+    """Refuse an unknown reduction, and a normalizer where nothing is divided.
+
+    Raises:
+        OptionError: the reduction is not one of none, sum, mean; or a normalizer is given without mean.
+    """
+    if reduction not in _REDUCTIONS:
+        raise OptionError(
+            f"reduction is {reduction!r}; expected 'none', 'sum' or 'mean'."
+        )
+    if normalizer is not None and reduction != "mean":
+        raise OptionError(
+            f"normalizer= replaces the count of reduction='mean', but reduction is {reduction!r}; "
+            "leave normalizer out, or use reduction='mean'."
+        )
+
+
+def reduce(
+    values: Tensor,
+    reduction: str,
+    *,
+    count: Tensor | int | None = None,
+    normalizer: Normalizer | None = None,
+    empty: Literal["nan", "zero"] = "nan",
+) -> Tensor:
+    """Reduce per-example values.
+
+    Args:
+        values: per-example negative log-likelihoods, 0 where an example does not count.
+        reduction: ``"none"`` returns ``values``; ``"sum"`` their sum; ``"mean"`` the sum divided by
+            ``count`` (the sum of the weights of the examples that count; by default the number of values).
+        count: what ``"mean"`` divides by.
+        normalizer: a number or 0-d tensor that replaces ``count``, so that micro-batches, ranks and
+            gradient accumulation divide by the same total.
+        empty: what the mean over a count of zero is: ``"nan"``, torch's 0/0, or ``"zero"``, still
+            connected to the graph.
+
+    >>> reduce(torch.tensor([1.0, 2.0, 0.0]), "mean", count=2)
+    tensor(1.5000)
+    >>> reduce(torch.tensor([1.0, 2.0, 0.0]), "mean", normalizer=6)
+    tensor(0.5000)
+    """
+    check_reduction(reduction, normalizer)
+    if reduction == "none":
+        return values
+    total = values.sum()  # torch sums in cascade: the error grows with log(N), not with N
+    if reduction == "sum":
+        return total
+    if normalizer is not None:
+        return total / normalizer
+    denominator: Tensor | int = values.numel() if count is None else count
+    if empty == "zero":
+        if isinstance(denominator, Tensor):
+            denominator = torch.where(denominator == 0, torch.ones_like(denominator), denominator)
+        else:
+            denominator = max(denominator, 1)
+    if isinstance(denominator, int):
+        # A Python zero would raise where torch gives NaN.
+        return total / denominator if denominator else total * float("nan")
+    return total / denominator
