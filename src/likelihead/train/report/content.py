@@ -60,6 +60,8 @@ class TestSet:
         predictions: multiclass ``[N, C]`` probabilities; binary ``[N]`` probability of ``classes[1]``; multilabel
             ``[N, L]`` probabilities; regression: the predicted mean, the shape of ``targets``, in the file's units.
         nll: ``[N]``, in nats: of the row as a whole (multilabel: summed over labels).
+        label_nll: multilabel only, ``[N, L]`` in nats, 0 where unknown. Without it the per-label NLL is taken from
+            the probabilities, which says infinity where a wrong probability was rounded to 0 or 1.
     """
 
     __test__ = False  # pytest would otherwise take the name for a test class
@@ -68,6 +70,7 @@ class TestSet:
     targets: NDArray[Any]
     predictions: NDArray[Any]
     nll: NDArray[Any]
+    label_nll: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.nll)
@@ -154,6 +157,8 @@ def _check_shapes(task: Task, width: int, test: TestSet) -> None:
         if shape not in shapes:
             allowed = " or ".join(str(list(s)) for s in shapes)
             raise ShapeError(f"test.{name} has shape {list(shape)}; expected {allowed} for a {task} task")
+    if test.label_nll is not None and test.label_nll.shape != matrix:
+        raise ShapeError(f"test.label_nll has shape {list(test.label_nll.shape)}; expected {list(matrix)}")
     if task in ("binary", "multiclass") and n:
         low, high = test.targets.min(), test.targets.max()
         if low < 0 or high >= width:
