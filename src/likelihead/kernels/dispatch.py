@@ -1,0 +1,227 @@
+"""Which backend serves a call: by device, dtype and the user's choice, and the words to explain it.
+
+There is no silent fallback: a backend that is asked for by name serves the call or the call raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, cast
+
+from torch import Tensor
+
+from likelihead.errors import BackendError, OptionError
+from likelihead.kernels.ops import SigmoidNLL, SoftmaxNLL
+from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
+from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
+
+__all__ = [
+    "BackendStatus",
+    "Choice",
+    "backends",
+    "explain",
+    "sigmoid_nll",
+    "softmax_nll",
+    "use_backend",
+]
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One row of the dispatch table.
+
+    Attributes:
+        name: what `use_backend` calls it.
+        ops: the ops it has.
+        absent: why it cannot be used on this machine, or None.
+        refuses: why it cannot serve these logits, or None.
+    """
+
+    name: str
+    ops: dict[str, Callable[..., Any]]
+    absent: Callable[[], str | None]
+    refuses: Callable[[Tensor], str | None]
+
+
+def _never(*_: object) -> None:
+    return None
+
+
+# The first that can serve a call serves it.
+_BACKENDS: tuple[Backend, ...] = (
+    Backend(
+        name="reference",
+        ops={"softmax_nll": _reference_softmax_nll, "sigmoid_nll": _reference_sigmoid_nll},
+        absent=_never,
+        refuses=_never,
+    ),
+)
+
+# Process-wide, as the flags of torch.backends are; a plain global is what torch.compile can guard on.
+_selected: str = AUTO
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """A backend on this machine: ``reason`` says why it is not available, and is empty where it is."""
+
+    name: str
+    available: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which backend serves a call, and why."""
+
+    op: str
+    backend: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.op} runs on the {self.backend} backend: {self.reason}"
+
+
+def backends() -> list[BackendStatus]:
+    """Every backend that is built in, in order of preference.
+
+    >>> [b.name for b in backends() if b.available]
+    ['reference']
+    """
+    return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
+
+
+class use_backend:  # noqa: N801  (a context manager, named as torch names its own)
+    """Choose the backend: ``"auto"``, or one by name, for the process.
+
+    A plain call switches until the next; as a context manager it restores what was in force before.
+
+    Raises:
+        OptionError: no backend has that name.
+        BackendError: it is absent on this machine.
+
+    >>> import torch
+    >>> with use_backend("reference"):
+    ...     explain("softmax_nll", torch.zeros(2, 3)).backend
+    'reference'
+    """
+
+    def __init__(self, name: str) -> None:
+        global _selected
+        if name != AUTO:
+            backend = _by_name(name)
+            why = backend.absent()
+            if why is not None:
+                raise BackendError(f"backend {name!r} is not available: {why}.")
+        self._previous = _selected
+        _selected = name
+
+    def __enter__(self) -> use_backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global _selected
+        _selected = self._previous
+
+
+def explain(op: str, logits: Tensor) -> Choice:
+    """Say which backend a call of ``op`` with these logits takes, and why.
+
+    Args:
+        op: ``"softmax_nll"`` or ``"sigmoid_nll"``.
+        logits: the call's logits; only device, dtype, shape and strides are looked at.
+
+    Raises:
+        OptionError: no backend has that op.
+        BackendError: the backend in force cannot serve these logits.
+    """
+    if not any(op in backend.ops for backend in _BACKENDS):
+        known = sorted({name for backend in _BACKENDS for name in backend.ops})
+        raise OptionError(f"op is {op!r}; expected one of {', '.join(known)}.")
+    backend, reason = _choose(op, logits)
+    return Choice(op, backend.name, reason)
+
+
+def _by_name(name: str) -> Backend:
+    for backend in _BACKENDS:
+        if backend.name == name:
+            return backend
+    known = ", ".join(repr(b.name) for b in _BACKENDS)
+    raise OptionError(f"backend is {name!r}; expected 'auto' or one of {known}.")
+
+
+def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
+    if _selected != AUTO:
+        backend = _by_name(_selected)
+        why = _unfit(backend, op, logits)
+        if why is not None:
+            raise BackendError(
+                f"use_backend({backend.name!r}) is in force, but {why}; use_backend('auto') picks one that can."
+            )
+        return backend, f"use_backend({backend.name!r}) is in force"
+    passed_over = []
+    for backend in _BACKENDS:
+        why = backend.absent() or _unfit(backend, op, logits)
+        if why is None:
+            reason = f"the first that serves {logits.dtype} on {logits.device.type}"
+            return backend, "; ".join([reason, *passed_over])
+        passed_over.append(f"{backend.name} not: {why}")
+    raise BackendError(f"no backend serves {op}: {'; '.join(passed_over)}.")
+
+
+def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
+    if op not in backend.ops:
+        return f"it has no {op}"
+    return backend.refuses(logits)
+
+
+def softmax_nll(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
+    op = cast(SoftmaxNLL, _choose("softmax_nll", logits)[0].ops["softmax_nll"])
+    return op(
+        logits,
+        target,
+        weight=weight,
+        label_smoothing=label_smoothing,
+        ignore_index=ignore_index,
+        z_loss=z_loss,
+        softcap=softcap,
+        logit_offset=logit_offset,
+    )
+
+
+def sigmoid_nll(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+) -> Tensor:
+    """Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidNLL`."""
+    op = cast(SigmoidNLL, _choose("sigmoid_nll", logits)[0].ops["sigmoid_nll"])
+    return op(
+        logits,
+        target,
+        weight=weight,
+        pos_weight=pos_weight,
+        mask=mask,
+        skip_nan_target=skip_nan_target,
+    )

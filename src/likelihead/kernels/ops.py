@@ -1,0 +1,131 @@
+"""The contract of each op: what a backend must provide, and the counts that a mean divides by.
+
+Every backend implements these signatures under the same file name (``<backend>/softmax_nll.py``,
+``<backend>/sigmoid_nll.py``). The inputs are well-formed when they arrive: shapes and dtypes are checked
+by the callers (`likelihead.functional`, `likelihead.likelihoods`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "SigmoidNLL",
+    "SoftmaxNLL",
+    "along_classes",
+    "compute_dtype",
+    "sigmoid_count",
+    "sigmoid_valid",
+    "softmax_count",
+]
+
+
+class SoftmaxNLL(Protocol):
+    r"""Negative log-likelihood of a categorical distribution given by its logits.
+
+    With :math:`z = c\tanh(x / c) + b` (``softcap`` c, ``logit_offset`` b; each where given) and
+    :math:`\ell_k = \operatorname{logsumexp}(z) - z_k`:
+
+    - index targets: :math:`(1-\varepsilon)\,w_y\,\ell_y + \frac{\varepsilon}{C}\sum_k w_k\,\ell_k + \zeta\,
+      \operatorname{logsumexp}(z)^2`, and 0 where ``target == ignore_index``;
+    - probability targets q: :math:`\sum_k w_k\,q'_k\,\ell_k + \zeta\operatorname{logsumexp}(z)^2` with
+      :math:`q' = (1-\varepsilon)q + \varepsilon/C`. ``ignore_index`` does not apply.
+
+    ``weight`` is :math:`w`, ``label_smoothing`` is :math:`\varepsilon`, ``z_loss`` is :math:`\zeta`.
+
+    Shape:
+        - logits: ``[N, C]`` or ``[N, C, d1, ...]``, any strides, floating point.
+        - target: ``[N]`` or ``[N, d1, ...]`` of int64, int32, int16, int8 or uint8; or probabilities of the logits'
+          shape.
+        - weight, logit_offset: ``[C]``.
+        - returns ``(nll, lse)``, each ``[N]`` or ``[N, d1, ...]``, float32, or float64 for float64 logits, in
+          nats.
+    """
+
+    def __call__(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        logit_offset: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+class SigmoidNLL(Protocol):
+    r"""Negative log-likelihood of independent Bernoulli variables given by their logits, elementwise.
+
+    .. math:: w\,\bigl[\pi\,t\,\operatorname{softplus}(-x) + (1-t)\operatorname{softplus}(x)\bigr]
+
+    ``weight`` is :math:`w` and ``pos_weight`` is :math:`\pi`; both broadcast against the logits. An element
+    whose ``mask`` is False scores 0 with gradient 0, and so does a NaN label unless ``skip_nan_target`` is
+    False, when it makes the result NaN as in torch.
+
+    Shape:
+        - logits, target, mask: the same shape, any; target floating point, integer or bool in [0, 1].
+        - returns: that shape, float32, or float64 for float64 logits, in nats.
+    """
+
+    def __call__(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+        mask: Tensor | None = None,
+        skip_nan_target: bool = True,
+    ) -> Tensor: ...
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What a kernel returns for logits of this dtype: at least float32."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def along_classes(per_class: Tensor, like: Tensor) -> Tensor:
+    """View a ``[C]`` tensor so that it broadcasts along dimension 1 of ``like``."""
+    return per_class.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def softmax_count(
+    target: Tensor, num_classes: int, *, weight: Tensor | None = None, ignore_index: int = -100
+) -> Tensor | int:
+    """What the mean of `SoftmaxNLL` divides by, as torch defines it.
+
+    Index targets: the sum of ``weight[target]`` over the targets that are not ignored (their number without
+    weights). Probability targets: the number of rows, whatever the weights.
+    """
+    if target.is_floating_point():
+        return target.numel() // num_classes if num_classes else 0
+    classes = target.long()  # before comparing: in uint8 a class 156 would equal -100
+    kept = classes != ignore_index
+    if weight is None:
+        return kept.sum()
+    return torch.where(kept, weight[torch.where(kept, classes, 0)], 0).sum()
+
+
+def sigmoid_valid(
+    target: Tensor, *, mask: Tensor | None = None, skip_nan_target: bool = True
+) -> Tensor | None:
+    """Which elements are scored, or None where that is all of them."""
+    valid = mask
+    if skip_nan_target and target.is_floating_point():
+        labelled = ~target.isnan()
+        valid = labelled if mask is None else mask & labelled
+    return valid
+
+
+def sigmoid_count(
+    target: Tensor, *, mask: Tensor | None = None, skip_nan_target: bool = True
+) -> Tensor | int:
+    """What the mean of `SigmoidNLL` divides by: the number of elements that are scored, whatever the weights."""
+    valid = sigmoid_valid(target, mask=mask, skip_nan_target=skip_nan_target)
+    return target.numel() if valid is None else valid.sum()

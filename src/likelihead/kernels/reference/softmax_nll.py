@@ -1,0 +1,128 @@
+r"""Categorical negative log-likelihood in plain torch, with full relative accuracy.
+
+The textbook forms ``logsumexp(x) - x_t`` and ``softmax(x)_t - 1`` subtract two nearly equal numbers when the
+model is confident and right. Here the target's own term never enters a sum that it is later subtracted from:
+
+- target is the largest logit: ``nll = log1p(rest / e_t)``, with ``rest`` the sum of the *other* exponentials;
+- it is not: ``nll = (max - x_t) + log(total)``; both terms are non-negative and the result is at least log 2.
+
+Autograd differentiates either form into ``-rest / total`` at the target and ``e_j / total`` elsewhere, again
+without a cancellation, so no gradient is written by hand and every order of derivative exists.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from likelihead.kernels.ops import along_classes, compute_dtype
+
+__all__ = ["softmax_nll"]
+
+
+def softmax_nll(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """See `likelihead.kernels.ops.SoftmaxNLL`."""
+    dtype = compute_dtype(logits.dtype)
+    z = logits.to(dtype)
+    if softcap is not None:
+        z = softcap * torch.tanh(z / softcap)
+    if logit_offset is not None:
+        z = z + along_classes(logit_offset.to(dtype), z)
+    if weight is not None:
+        weight = weight.to(dtype)
+
+    # Neither the maximum nor its index carries a gradient: the result does not depend on them.
+    top, top_class = z.detach().max(1, keepdim=True)
+    exps = _exp_of_difference(z, top)
+    top = top.squeeze(1)
+    lse_above_top = _log_of_total(exps, top_class)
+    lse = top + lse_above_top
+
+    if target.is_floating_point():
+        q = target.to(dtype)
+        if label_smoothing:
+            q = q * (1 - label_smoothing) + label_smoothing / z.shape[1]
+        if weight is not None:
+            q = q * along_classes(weight, z)
+        nll = (q * (top.unsqueeze(1) - z)).sum(1) + q.sum(1) * lse_above_top
+        return _plus_z_loss(nll, lse, z_loss), lse
+
+    classes = target.long()  # before comparing: in uint8 a class 156 would equal -100
+    kept = classes != ignore_index
+    index = torch.where(kept, classes, 0)
+    nll = _nll_of_class(z, exps, top, index)
+    if weight is not None:
+        nll = nll * weight[index]
+    if label_smoothing:
+        below_top = top.unsqueeze(1) - z
+        if weight is None:
+            every_class = below_top.sum(1) + z.shape[1] * lse_above_top
+        else:
+            every_class = (below_top * along_classes(weight, z)).sum(1) + weight.sum() * lse_above_top
+        nll = (1 - label_smoothing) * nll + (label_smoothing / z.shape[1]) * every_class
+    return torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), lse
+
+
+def _plus_z_loss(nll: Tensor, lse: Tensor, z_loss: float) -> Tensor:
+    return nll + z_loss * lse.square() if z_loss else nll
+
+
+def _nll_of_class(z: Tensor, exps: Tensor, top: Tensor, index: Tensor) -> Tensor:
+    column = index.unsqueeze(1)
+    z_t, exp_t = z.gather(1, column).squeeze(1), exps.gather(1, column).squeeze(1)
+    rest = _sum_without(exps, column)
+    is_top = z_t == top
+    # `where` differentiates both branches; the one not taken must stay finite or its 0 * inf is NaN.
+    right = torch.log1p(rest / torch.where(is_top, exp_t, 1))
+    wrong = (top - z_t) + torch.log(torch.where(is_top, 1, rest + exp_t))
+    return torch.where(is_top, right, wrong)
+
+
+def _log_of_total(exps: Tensor, top_class: Tensor) -> Tensor:
+    """``log(sum of exps)``, accurate also when the largest, which is 1, is nearly all of it.
+
+    The value is that of log1p over the others; the gradient is that of the plain logarithm, ``e_j / total``,
+    where log1p's would be ``1 - rest / total`` for the largest. The correction is a constant to autograd.
+    """
+    rest = _sum_without(exps, top_class)
+    log_total = torch.log(rest + exps.gather(1, top_class).squeeze(1))
+    correction = torch.log1p(rest.detach()) - log_total.detach()
+    return log_total + correction
+
+
+def _exp_of_difference(z: Tensor, top: Tensor) -> Tensor:
+    """``exp(z - top)``, with the rounding error of the subtraction made good.
+
+    At a difference of 60 half a unit in its last place is already 32 units of the exponential (float32).
+    Knuth's two-sum recovers that error e exactly, and ``exp(d + e) = exp(d) + exp(d) * e`` to first order.
+    """
+    difference = z - top
+    x, d = z.detach(), difference.detach()
+    back = d - x
+    error = (x - (d - back)) - (top + back)
+    error = error.nan_to_num(0.0, 0.0, 0.0)  # an infinite logit: the difference is exact, or NaN on its own
+    exps = torch.exp(difference)
+    return exps + exps * error
+
+
+def _sum_without(exps: Tensor, column: Tensor) -> Tensor:
+    """The sum over the classes but for one, with one rounding instead of C.
+
+    Adding and subtracting a large constant rounds each term to a grid on which C terms of at most 1 add up
+    exactly; what was rounded off is small, and summed apart (Rump, Ogita, Oishi 2008, "Accurate
+    floating-point summation").
+    """
+    others = exps.scatter(1, column, 0)
+    grid = 1.5 * 2.0 ** (exps.shape[1].bit_length() - 1)
+    coarse = (others.detach() + grid) - grid
+    return coarse.sum(1) + (others - coarse).sum(1)
