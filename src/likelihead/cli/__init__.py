@@ -1,1 +1,86 @@
-""""""
+"""The command line: a table of commands, each in a file of its own, imported when it is called.
+
+``likelihead --help`` and ``likelihead explain`` import no torch; a command's file may import it inside the
+function that does the work.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from likelihead.cli.failure import Failure, one_line
+
+__all__ = ["COMMANDS", "CommandEntry", "main"]
+
+
+class CommandEntry(NamedTuple):
+    """Where a command is, and its line in ``likelihead --help`` (so that help imports nothing)."""
+
+    target: str
+    help: str
+
+
+COMMANDS: dict[str, CommandEntry] = {
+    "train": CommandEntry("likelihead.cli.train:command", "Train a network on a data file or a bundled set."),
+    "predict": CommandEntry("likelihead.cli.predict:command", "Predict with a trained run."),
+    "evaluate": CommandEntry("likelihead.cli.evaluate:command", "Score a trained run on a data file."),
+    "info": CommandEntry("likelihead.cli.info:command", "Versions, kernel backends, threads, guard level."),
+    "explain": CommandEntry("likelihead.cli.explain:command", "Explain a hazard code, or list them all."),
+}
+
+
+class CommandTable(click.Group):
+    """A click group over `COMMANDS`, in which every expected failure is one line and exit code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name].target} is {found!r}; expected a click command.")
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise Failure(f"there is no command {args[0]!r}; {_suggestion(args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly when the reader of a pipe has gone
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            failure = one_line(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+def _suggestion(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(COMMANDS)}."
+
+
+@click.command(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="likelihead", message="%(prog)s %(version)s")
+def main() -> None:
+    """The output end of a neural network, done right: train, predict, evaluate, and explain mistakes."""
