@@ -76,6 +76,54 @@ class Hazard:
         """The same example done right."""
         return _pages(self.code[:3])[self.code][2]
 
+    @property
+    def page(self) -> str:
+        """The whole page as Markdown, for the terminal and the documentation."""
+        return _TEMPLATE.format(
+            hazard=self, severity=SEVERITIES[self.severity].capitalize(), detection=_detection(self)
+        )
+
+
+_TEMPLATE = """\
+# {hazard.code}: {hazard.name}
+
+*{severity}.* {hazard.sentence}
+
+**Remedy.** {hazard.remedy}
+
+{hazard.why}
+
+## Wrong
+
+```python
+{hazard.wrong}
+```
+
+## Right
+
+```python
+{hazard.right}
+```
+
+## Detection
+
+{detection}
+"""
+
+_EVIDENCE = {
+    "grad_fn": "from the autograd graph of its input, which costs nothing",
+    "values": "from the values, at level *full* or inside a kernel's own pass",
+    "shape": "from the shapes",
+    "x": "from the dtypes and options",
+}
+
+
+def _detection(hazard: Hazard) -> str:
+    if not hazard.guard:
+        return "The guard does not look for this: it cannot be known from one call of the loss."
+    evidence = " or ".join(_EVIDENCE[word] for word in hazard.guard.split(", "))
+    return f"The guard finds it on each call of the loss, {evidence}."
+
 
 _PAGE = re.compile(
     r"^# (?P<code>LH\d{3})\n(?P<why>.+?)\n"
