@@ -1,0 +1,50 @@
+"""``likelihead explain``."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from likelihead.cli import main
+from likelihead.hazards import FAMILIES, HAZARDS, lookup
+
+
+@pytest.mark.parametrize("code", ["LH104", "lh104"])
+def test_a_page(code: str) -> None:
+    result = CliRunner().invoke(main, ["explain", code])
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    hazard = lookup("LH104")
+    for part in (
+        hazard.name,
+        hazard.sentence,
+        hazard.remedy,
+        *hazard.wrong.splitlines(),
+        *hazard.right.splitlines(),
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("code", HAZARDS)
+def test_every_page_renders(code: str) -> None:
+    result = CliRunner().invoke(main, ["explain", code])
+    assert result.exit_code == 0
+    assert code in result.stdout
+
+
+def test_without_a_code_all_are_listed() -> None:
+    result = CliRunner().invoke(main, ["explain"])
+    assert result.exit_code == 0
+    for code in HAZARDS:
+        assert code in result.stdout
+    for title in FAMILIES.values():
+        assert title in result.stdout
+    assert "[B, T, V]" in result.stdout  # not eaten as markup
+
+
+def test_an_unknown_code_names_the_nearest() -> None:
+    result = CliRunner().invoke(main, ["explain", "LH115"])
+    assert result.exit_code == 2
+    assert "LH114" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
