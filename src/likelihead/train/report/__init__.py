@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from likelihead.train.report.build import write_report
 from likelihead.train.report.content import (
     Curves,
     ReportContent,
@@ -10,4 +11,4 @@ from likelihead.train.report.content import (
     highest_loss_rows,
 )
 
-__all__ = ["Curves", "ReportContent", "Task", "TestSet", "highest_loss_rows"]
+__all__ = ["Curves", "ReportContent", "Task", "TestSet", "highest_loss_rows", "write_report"]

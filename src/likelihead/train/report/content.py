@@ -20,8 +20,8 @@ Task: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
 class Curves:
     """Mean NLL per example, in nats, after each epoch.
 
-    ``train_nll``, ``test_nll`` and ``baseline_nll`` are only worth drawing together when they measure the same
-    thing: give the plain NLL, without class weights, label smoothing or z-loss, for all three.
+    ``train_nll``, ``test_nll`` and ``baseline_nll`` are only worth drawing together when they measure the
+    same thing: give the plain NLL, without class weights, label smoothing or z-loss, for all three.
 
     Attributes:
         epoch: epoch numbers, rising.
@@ -45,7 +45,7 @@ class Curves:
         for name, values in columns.items():
             if len(values) != len(self.epoch):
                 raise ShapeError(
-                    f"curves: {name} has {len(values)} values for {len(self.epoch)} epochs; give one per epoch"
+                    f"curves: {name} has {len(values)} values for {len(self.epoch)} epochs; give one each"
                 )
 
 
@@ -55,13 +55,14 @@ class TestSet:
 
     Attributes:
         row_numbers: ``[N]`` integers, the rows' numbers in the data file, counted from 1.
-        targets: multiclass ``[N]`` class indices; binary ``[N]`` of 0 and 1; multilabel ``[N, L]`` of 0, 1 and NaN
-            (unknown, left out); regression ``[N]`` or ``[N, D]`` in the file's units.
-        predictions: multiclass ``[N, C]`` probabilities; binary ``[N]`` probability of ``classes[1]``; multilabel
-            ``[N, L]`` probabilities; regression: the predicted mean, the shape of ``targets``, in the file's units.
+        targets: multiclass ``[N]`` class indices; binary ``[N]`` of 0 and 1; multilabel ``[N, L]`` of 0, 1
+            and NaN (unknown, left out); regression ``[N]`` or ``[N, D]`` in the file's units.
+        predictions: multiclass ``[N, C]`` probabilities; binary ``[N]`` probability of ``classes[1]``;
+            multilabel ``[N, L]`` probabilities; regression: the predicted mean, the shape of ``targets``, in
+            the file's units.
         nll: ``[N]``, in nats: of the row as a whole (multilabel: summed over labels).
-        label_nll: multilabel only, ``[N, L]`` in nats, 0 where unknown. Without it the per-label NLL is taken from
-            the probabilities, which says infinity where a wrong probability was rounded to 0 or 1.
+        label_nll: multilabel only, ``[N, L]`` in nats, 0 where unknown. Without it the per-label NLL is taken
+            from the probabilities, which says infinity where a wrong probability was rounded to 0 or 1.
     """
 
     __test__ = False  # pytest would otherwise take the name for a test class
@@ -84,17 +85,17 @@ class ReportContent:
         run_name: the heading.
         task: one of ``binary``, ``multiclass``, ``multilabel``, ``regression``.
         likelihood: the likelihood's name, ``"Categorical"``.
-        classes: names of the classes (binary: two, the second is the positive one), of the labels (multilabel), or
-            of the target columns (regression).
+        classes: names of the classes (binary: two, the second is the positive one), of the labels
+            (multilabel), or of the target columns (regression).
         curves: the learning curves with the baseline.
         test: the model's answers on the test set.
         config: the resolved configuration; values may be nested dicts and lists.
         data: lines that describe the data (file, rows, features, split).
         notes: lines on what was imputed, dropped or inferred.
-        headline: further figures that the run knows and the arrays do not tell (parameters, seconds), by label.
-            Accuracy, NLL, calibration and the like are computed from ``test``.
-        raw_rows: the cells, as in the data file, of the rows that :func:`highest_loss_rows` names, keyed by row
-            number. A row that is absent is shown without its cells.
+        headline: further figures that the run knows and the arrays do not tell (parameters, seconds), by
+            label. Accuracy, NLL, calibration and the like are computed from ``test``.
+        raw_rows: the cells, as in the data file, of the rows that :func:`highest_loss_rows` names, keyed by
+            row number. A row that is absent is shown without its cells.
         guard_findings: dicts with ``code``, ``message`` and ``count``.
         versions: version by component.
     """

@@ -1,0 +1,70 @@
+"""Does a stated confidence come true as often as it says?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Bin", "Reliability", "reliability"]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The predictions whose confidence lies in ``(low, high]``; the first bin holds 0 as well.
+
+    ``confidence`` is their mean, ``observed`` the share that came true; both NaN in an empty bin.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    observed: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram's numbers: bins of equal width, and the expected calibration error."""
+
+    bins: tuple[Bin, ...]
+    ece: float
+
+
+def reliability(confidence: NDArray[Any], outcome: NDArray[Any], bins: int = 10) -> Reliability:
+    r"""Bin predictions by confidence and compare each bin's mean confidence with its outcome.
+
+    .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{N} \, |\mathrm{observed}_b - \mathrm{confidence}_b|
+
+    Shape:
+        - confidence: ``[N]``, in [0, 1].
+        - outcome: ``[N]``, 1 (or True) where the prediction came true.
+
+    >>> r = reliability(np.array([0.95, 0.95, 0.55, 0.55]), np.array([1, 1, 1, 0]))
+    >>> round(r.ece, 6), [b.count for b in r.bins]
+    (0.05, [0, 0, 0, 0, 0, 2, 0, 0, 0, 2])
+
+    References:
+        Guo et al. (2017), On Calibration of Modern Neural Networks.
+    """
+    confidence = np.asarray(confidence, dtype=np.float64)
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    which = np.searchsorted(edges[1:-1], confidence)  # left: a value on an edge belongs to the bin below it
+    count = np.bincount(which, minlength=bins)
+    said = np.bincount(which, weights=confidence, minlength=bins)
+    came = np.bincount(which, weights=np.asarray(outcome, dtype=np.float64), minlength=bins)
+    filled = np.maximum(count, 1)
+    rows = tuple(
+        Bin(
+            float(edges[b]),
+            float(edges[b + 1]),
+            int(count[b]),
+            float(said[b] / filled[b]) if count[b] else float("nan"),
+            float(came[b] / filled[b]) if count[b] else float("nan"),
+        )
+        for b in range(bins)
+    )
+    ece = float(np.abs(came - said).sum() / len(confidence)) if len(confidence) else float("nan")
+    return Reliability(rows, ece)

@@ -1,0 +1,236 @@
+"""The report's figures, each an inline SVG."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from likelihead.train.report.calibration import Reliability
+from likelihead.train.report.content import Curves
+from likelihead.train.report.svg import COLOURS, bare, drawing, to_svg
+from likelihead.train.report.text import MINUS, number, percent
+
+__all__ = [
+    "SCATTER_LIMIT",
+    "accuracy_curve",
+    "confusion_image",
+    "learning_curves",
+    "predicted_observed",
+    "reliability_diagram",
+    "residual_histogram",
+]
+
+SCATTER_LIMIT = 2000  # points; more make a heavy file and a solid blot
+
+
+def learning_curves(curves: Curves, baseline_name: str) -> str:
+    """Train and test NLL by epoch, with the baseline as a line."""
+    train, test = _finite(curves.train_nll), _finite(curves.test_nll)
+    with drawing():
+        figure, axes = bare()
+        style = _line_style(len(curves.epoch))
+        axes.plot(curves.epoch, train, color=COLOURS["second"], label="training set", **style)
+        axes.plot(curves.epoch, test, color=COLOURS["accent"], label="test set", **style)
+        if np.isfinite(curves.baseline_nll):
+            axes.axhline(
+                curves.baseline_nll,
+                color=COLOURS["muted"],
+                linestyle=(0, (4, 3)),
+                linewidth=1.2,
+                label=baseline_name,
+            )
+        seen = np.concatenate([train, test, _finite([curves.baseline_nll])])
+        seen = seen[np.isfinite(seen)]
+        if len(seen) and seen.min() > 0:
+            if seen.max() > 50 * seen.min():
+                axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 3)))
+                axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+            else:
+                axes.set_ylim(0, 1.08 * seen.max())
+        _epochs(axes, curves.epoch)
+        axes.set_ylabel("NLL (nats per row)")
+        figure.legend(loc="outside upper left", ncols=3, handlelength=1.6, columnspacing=1.2)
+        last = (
+            f"{number(train[-1])} on the training set and {number(test[-1])} on the test set"
+            if len(train)
+            else "none"
+        )
+        description = (
+            f"Learning curves over {len(curves.epoch)} epochs, in nats per row. Last NLL: {last}; "
+            f"{baseline_name}: {number(curves.baseline_nll)}."
+        )
+        return to_svg(figure, "curves", description)
+
+
+def accuracy_curve(curves: Curves) -> str:
+    """Test accuracy by epoch."""
+    values = _finite(curves.test_accuracy or [])
+    with drawing():
+        figure, axes = bare()
+        axes.plot(curves.epoch, values, color=COLOURS["accent"], **_line_style(len(curves.epoch)))
+        _epochs(axes, curves.epoch)
+        _share_axis(axes, "y")
+        axes.set_ylabel("accuracy on the test set")
+        last = percent(values[-1]) if len(values) else "none"
+        return to_svg(
+            figure, "accuracy", f"Test accuracy over {len(curves.epoch)} epochs, at the end {last}."
+        )
+
+
+def reliability_diagram(curve: Reliability, confidence: str, observed: str) -> str:
+    """Observed share against stated confidence by bin, and below it how many predictions each bin holds."""
+    with drawing():
+        figure, axes = bare(5.0, 4.6)
+        axes.remove()
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+        width = curve.bins[0].high - curve.bins[0].low
+        filled = [b for b in curve.bins if b.count]
+        centres = [(b.low + b.high) / 2 for b in filled]
+        upper.bar(centres, [b.observed for b in filled], 0.86 * width, color=COLOURS["accent"], alpha=0.30)
+        upper.plot([0, 1], [0, 1], color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
+        upper.plot(
+            [b.confidence for b in filled],
+            [b.observed for b in filled],
+            "o",
+            color=COLOURS["accent"],
+            markersize=5,
+        )
+        upper.set_ylim(0, 1.04)
+        _share_axis(upper, "y")
+        upper.set_ylabel(observed)
+        lower.bar(centres, [b.count for b in filled], 0.86 * width, color=COLOURS["muted"], alpha=0.45)
+        for x, b in zip(centres, filled, strict=True):
+            lower.annotate(
+                _short(b.count), (x, b.count), (0, 2), textcoords="offset points", ha="center", fontsize=8
+            )
+        lower.set_ylim(0, 1.35 * max((b.count for b in filled), default=1))
+        lower.set_yticks([])
+        lower.set_ylabel("count")
+        lower.set_xlim(0, 1)
+        _share_axis(lower, "x")
+        lower.set_xlabel(confidence)
+        for part in (upper, lower):
+            part.set_facecolor("none")
+            part.tick_params(length=0)
+        told = "; ".join(
+            f"{percent(b.confidence)} stated, {percent(b.observed)} observed, {b.count} rows" for b in filled
+        )
+        return to_svg(figure, "reliability", f"Reliability diagram, ECE {percent(curve.ece)}. {told}.")
+
+
+def confusion_image(matrix: NDArray[np.int64]) -> str:
+    """The confusion matrix of many classes: a square per cell, as strong as its share of the true class."""
+    total = matrix.sum(axis=1, keepdims=True)
+    share = np.sqrt(matrix / np.maximum(total, 1))  # the root lifts rare confusions out of the background
+    pixels = np.empty((*matrix.shape, 4))
+    pixels[..., :3] = (0.86, 0.42, 0.16)
+    pixels[np.eye(len(matrix), dtype=bool), :3] = (0.22, 0.50, 0.80)
+    pixels[..., 3] = share
+    with drawing():
+        figure, axes = bare(5.0, 4.8)
+        axes.imshow(pixels, interpolation="none", aspect="equal")
+        axes.grid(False)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(True)
+        axes.set_xlabel("predicted class (number)")
+        axes.set_ylabel("true class (number)")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(6, integer=True))
+        right = int(np.trace(matrix))
+        description = (
+            f"Confusion matrix of {len(matrix)} classes: {right} of {int(matrix.sum())} rows on the diagonal."
+        )
+        return to_svg(figure, "confusion", description)
+
+
+def predicted_observed(target: NDArray[Any], predicted: NDArray[Any], name: str) -> str:
+    """Predictions against observations, one dot per row (at most ``SCATTER_LIMIT``, evenly spread)."""
+    shown = np.unique(np.linspace(0, len(target) - 1, min(len(target), SCATTER_LIMIT)).astype(int))
+    with drawing():
+        figure, axes = bare(5.0, 4.2)
+        low, high = _padded(np.concatenate([target, predicted]))
+        axes.plot([low, high], [low, high], color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
+        alpha = 0.75 if len(shown) < 200 else 0.35
+        axes.plot(
+            predicted[shown],
+            target[shown],
+            "o",
+            color=COLOURS["accent"],
+            alpha=alpha,
+            markersize=4,
+            markeredgewidth=0,
+        )
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("observed")
+        return to_svg(
+            figure,
+            name,
+            f"Observed against predicted values of {len(shown)} test rows; the line is perfect agreement.",
+        )
+
+
+def residual_histogram(residual: NDArray[Any], name: str) -> str:
+    """How the residuals (observed - predicted) are spread."""
+    with drawing():
+        figure, axes = bare(5.0, 4.2)
+        bins = int(min(40, max(6, np.ceil(np.sqrt(len(residual))))))
+        counts, edges = np.histogram(residual, bins=bins, range=_padded(residual, 0.0))
+        axes.bar(edges[:-1], counts, np.diff(edges) * 0.94, align="edge", color=COLOURS["accent"], alpha=0.55)
+        axes.axvline(0, color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel(f"observed {MINUS} predicted")
+        axes.set_ylabel("test rows")
+        middle, spread = number(float(np.mean(residual))), number(float(np.std(residual)))
+        return to_svg(
+            figure,
+            name,
+            f"Histogram of {len(residual)} residuals, mean {middle}, standard deviation {spread}.",
+        )
+
+
+def _finite(values: Any) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(array), array, np.nan)
+
+
+def _line_style(points: int) -> dict[str, Any]:
+    # A single epoch is no line, and few points are better seen as points.
+    return {"marker": "o", "markersize": 4} if points <= 15 else {}
+
+
+def _epochs(axes: Axes, epoch: Any) -> None:
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if len(epoch) == 1:
+        axes.set_xlim(epoch[0] - 1, epoch[0] + 1)
+
+
+def _share_axis(axes: Axes, which: str) -> None:
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    axis.set_major_locator(MaxNLocator(6))
+
+
+def _padded(values: NDArray[Any], share: float = 0.04) -> tuple[float, float]:
+    """Limits around ``values`` that are never equal, even for constant values."""
+    low, high = float(np.min(values)), float(np.max(values))
+    pad = share * (high - low)
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        pad = 0.5 * max(abs(low), abs(high)) or 0.5
+    return low - pad, high + pad
+
+
+def _short(count: int) -> str:
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= 10 * size:
+            return f"{count / size:.0f}{unit}"
+    return str(count)

@@ -1,0 +1,136 @@
+"""The top of the report: the headline figures and what they come to in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from likelihead.train.report.content import ReportContent
+from likelihead.train.report.scores import Scores
+from likelihead.train.report.text import clean, number, percent
+
+__all__ = ["BASELINE_NAMES", "Card", "cards", "nll_explained", "sentences"]
+
+BASELINE_NAMES = {
+    "binary": "class-prior baseline",
+    "multiclass": "class-prior baseline",
+    "multilabel": "label-prior baseline",
+    "regression": "constant baseline",
+}
+
+_MEANING = {
+    "binary": "always predicts the training set's class frequencies",
+    "multiclass": "always predicts the training set's class frequencies",
+    "multilabel": "always predicts the training set's label frequencies",
+    "regression": "always predicts the training set's mean and variance",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline figure: what it is, how much, and a short remark."""
+
+    label: str
+    value: str
+    remark: str = ""
+
+
+def nll_explained(content: ReportContent, scores: Scores) -> float:
+    """``1 - NLL / baseline``: 0 for a useless model, 1 for a perfect one.
+
+    NaN for regression, where a density's NLL has no zero to count from, and where either is not finite.
+    """
+    baseline = content.curves.baseline_nll
+    if content.task == "regression" or not baseline > 0 or not math.isfinite(baseline + scores.nll):
+        return math.nan
+    return 1 - scores.nll / baseline
+
+
+def sentences(content: ReportContent, scores: Scores) -> list[str]:
+    """One to three sentences that say how good the model is, for a reader who reads nothing else."""
+    if not scores.rows:
+        return ["The test set is empty: there is nothing to judge the model by."]
+    lines = [_against_baseline(content, scores)]
+    figures = scores.headline
+    if content.task in ("binary", "multiclass") and scores.used:
+        right = round(figures["accuracy"] * scores.used)
+        lines.append(f"It is right on {right:,} of {scores.used:,} test rows.")
+    if content.task == "multilabel" and scores.used:
+        right = round(figures["exact_match"] * scores.used)
+        lines.append(f"It has every label right on {right:,} of {scores.used:,} test rows.")
+    if scores.used < scores.rows:
+        lines.append(
+            f"{scores.rows - scores.used:,} of {scores.rows:,} test rows have predictions that are not "
+            "finite; the figures other than the NLL leave them out."
+        )
+    return lines
+
+
+def _against_baseline(content: ReportContent, scores: Scores) -> str:
+    baseline, name, meaning = (
+        content.curves.baseline_nll,
+        BASELINE_NAMES[content.task],
+        _MEANING[content.task],
+    )
+    pair = f"{number(scores.nll)} nats per row against {number(baseline)}"
+    if not math.isfinite(scores.nll):
+        value = number(scores.nll) if math.isinf(scores.nll) else "not a number"
+        return f"The model's mean NLL is {value}: it has diverged, or is certain of a wrong answer."
+    if math.isfinite(baseline) and scores.nll >= baseline:
+        return f"The model does no better than the {name}, which {meaning}: {pair} (LH704)."
+    explained = nll_explained(content, scores)
+    if math.isfinite(explained):
+        return f"The model explains {percent(explained)} of the {name}'s NLL: {pair}."
+    if content.task == "regression":
+        r2 = scores.headline["r2"]
+        first = (
+            f"The model explains {percent(r2)} of the variance (R²)"
+            if r2 > 0
+            else "The model explains none of the variance (R²)"
+        )
+        if not math.isfinite(baseline):
+            return f"{first}."
+        gain = number(baseline - scores.nll, 3)
+        return f"{first}; its NLL is {gain} nats per row below that of the {name}: {pair}."
+    return f"The model's NLL on the test set is {number(scores.nll)} nats per row."
+
+
+def cards(content: ReportContent, scores: Scores) -> list[Card]:
+    """The headline figures: the task's own, the NLL and the calibration, then what the run adds."""
+    figures, baseline = scores.headline, number(content.curves.baseline_nll)
+    nll = Card("NLL", number(scores.nll), f"nats per row; baseline {baseline}")
+    ece = Card("Calibration error", percent(figures.get("ece")), "ECE, 10 bins; 0% is perfect")
+    macro = Card("Macro F1", number(figures.get("macro_f1"), 3), "mean over classes")
+    if content.task == "regression":
+        unit = f"units of {clean(content.classes[0], 24)}" if len(content.classes) == 1 else ""
+        shown = [
+            Card(
+                "R²",
+                number(figures["r2"]),
+                "share of the variance explained" if unit else "mean over targets",
+            ),
+            nll,
+        ]
+        if unit:
+            shown += [Card("RMSE", number(figures["rmse"]), unit), Card("MAE", number(figures["mae"]), unit)]
+    elif content.task == "multilabel":
+        shown = [
+            Card("Exact match", percent(figures["exact_match"]), "rows with every label right"),
+            Card("Label accuracy", percent(figures["label_accuracy"]), "single labels right"),
+            nll,
+            ece,
+            Card("Micro F1", number(figures["micro_f1"], 3), f"macro {number(figures['macro_f1'], 3)}"),
+        ]
+    else:
+        accuracy = Card("Accuracy", percent(figures["accuracy"]), f"on {scores.used:,} test rows")
+        last = (
+            Card("ROC AUC", number(figures["roc_auc"]), "1 is perfect, 0.5 chance")
+            if content.task == "binary"
+            else macro
+        )
+        shown = [accuracy, nll, ece, last]
+    extra = [
+        Card(clean(k, 40), number(float(v)) if isinstance(v, (int, float)) else clean(v, 40))
+        for k, v in content.headline.items()
+    ]
+    return shown + extra

@@ -1,0 +1,177 @@
+"""The report's tables as rows of text, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from likelihead.hazards import HAZARDS, SEVERITIES
+from likelihead.train.report.content import ReportContent, highest_loss_positions
+from likelihead.train.report.scores import Scores
+from likelihead.train.report.text import MINUS, MISSING, cell, clean, number, percent
+
+__all__ = [
+    "Table",
+    "class_table",
+    "config_rows",
+    "confusion_pairs",
+    "findings",
+    "highest_loss",
+    "loss_table",
+    "target_table",
+]
+
+COLUMN_LIMIT = 30  # of raw cells; the rest stands in report.json
+CLASS_LIMIT = 1000
+EXAMPLES = 20
+PAIRS = 15
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings, rows, and which columns hold figures (those are set flush right)."""
+
+    head: list[str]
+    rows: list[list[str]]
+    figures: frozenset[int]
+    note: str = ""
+
+
+def class_table(content: ReportContent, scores: Scores) -> Table:
+    """Support, precision, recall, F1 and mean NLL of each class or label."""
+    kind = "label" if content.task == "multilabel" else "class"
+    numbered = len(scores.classes) > 25  # the figure of many classes shows numbers in the place of names
+    rows = [
+        [*([str(i)] if numbered else []), clean(c.name, 48), f"{c.support:,}"]
+        + [number(v, 3) for v in (c.precision, c.recall, c.f1)]
+        + [number(c.nll)]
+        for i, c in enumerate(scores.classes[:CLASS_LIMIT])
+    ]
+    head = [*(["no."] if numbered else []), kind, "support", "precision", "recall", "F1", "NLL (nats)"]
+    more = len(scores.classes) - CLASS_LIMIT
+    note = f"{more:,} more in report.json." if more > 0 else ""
+    return Table(head, rows, frozenset(range(len(head))) - {head.index(kind)}, note)
+
+
+def target_table(scores: Scores) -> Table:
+    """The figures of each regression target."""
+    rows = [[clean(t.name, 48), *(number(v) for v in (t.r2, t.rmse, t.mae, t.bias))] for t in scores.targets]
+    return Table(
+        ["target", "R²", "RMSE", "MAE", f"mean of predicted {MINUS} observed"], rows, frozenset(range(1, 5))
+    )
+
+
+def confusion_pairs(content: ReportContent, scores: Scores) -> Table:
+    """The pairs of classes that were mixed up most often."""
+    names = content.classes
+    rows = [[clean(names[t], 48), clean(names[p], 48), f"{n:,}"] for t, p, n in scores.confusions[:PAIRS]]
+    return Table(["true class", "predicted as", "rows"], rows, frozenset({2}))
+
+
+def highest_loss(content: ReportContent) -> list[dict[str, Any]]:
+    """The examples with the highest loss as plain data: what report.json holds and the table shows."""
+    test, examples = content.test, []
+    for i in highest_loss_positions(test, EXAMPLES):
+        row = int(test.row_numbers[i])
+        examples.append(
+            {
+                "row": row,
+                "nll": float(test.nll[i]),
+                **_answer(content, i),
+                "cells": content.raw_rows.get(row, {}),
+            }
+        )
+    return examples
+
+
+def _answer(content: ReportContent, i: int) -> dict[str, Any]:
+    names = content.classes
+    target, predicted = content.test.targets[i], content.test.predictions[i]
+    if content.task == "regression":
+        return {"target": target, "prediction": predicted, "residual": target - predicted}
+    if content.task == "multilabel":
+        known = ~np.isnan(np.asarray(target, dtype=np.float64))
+        p_each = np.where(target == 1, predicted, 1 - predicted)[known]
+        return {
+            "target": [names[c] for c in np.flatnonzero(target == 1).tolist()],
+            "prediction": [names[c] for c in np.flatnonzero(predicted >= 0.5).tolist()],
+            "p_target": float(np.prod(p_each, dtype=np.float64)),
+        }
+    probs = np.array([1 - predicted, predicted]) if content.task == "binary" else predicted
+    finite = bool(np.isfinite(probs).all())
+    # The binary threshold takes 0.5 for the positive class; argmax would not.
+    best = int(predicted >= 0.5) if content.task == "binary" else int(probs.argmax())
+    return {
+        "target": names[int(target)],
+        "prediction": names[best] if finite else None,
+        "p_prediction": float(probs[best]) if finite else float("nan"),
+        "p_target": float(probs[int(target)]),
+    }
+
+
+def loss_table(content: ReportContent, examples: list[dict[str, Any]]) -> Table:
+    """The examples with the highest loss, the model's answer first and the raw cells after it."""
+    regression = content.task == "regression"
+    columns = list(dict.fromkeys(str(name) for example in examples for name in example["cells"]))
+    shown = columns[:COLUMN_LIMIT]
+    head = ["row", "NLL", "target", "prediction", "residual" if regression else "p of target"]
+    rows = [
+        [
+            str(e["row"]),
+            number(e["nll"]),
+            _name(e["target"]),
+            _name(e["prediction"]),
+            _name(e["residual"]) if regression else percent(e["p_target"]),
+            *({str(k): cell(v) for k, v in e["cells"].items()}.get(name, MISSING) for name in shown),
+        ]
+        for e in examples
+    ]
+    figures = {0, 1, 4} | ({2, 3} if regression else set())
+    figures |= {
+        5 + j for j, name in enumerate(shown) if all(_is_figure(e["cells"].get(name)) for e in examples)
+    }
+    more = len(columns) - len(shown)
+    note = f"{more:,} more columns in report.json." if more > 0 else ""
+    return Table(head + [clean(name, 40) for name in shown], rows, frozenset(figures), note)
+
+
+def findings(content: ReportContent) -> list[dict[str, Any]]:
+    """The guard's findings, each with its hazard's name, severity and remedy where the code is known."""
+    rows = []
+    for finding in content.guard_findings:
+        hazard = HAZARDS.get(str(finding.get("code")))
+        rows.append(
+            {
+                "code": finding.get("code"),
+                "message": finding.get("message"),
+                "count": finding.get("count", 1),
+                "name": hazard.name if hazard else None,
+                "severity": SEVERITIES[hazard.severity] if hazard else None,
+                "remedy": hazard.remedy if hazard else None,
+            }
+        )
+    return rows
+
+
+def config_rows(config: Mapping[str, object], prefix: str = "") -> list[list[str]]:
+    """The configuration as dotted keys and values."""
+    rows = []
+    for key, value in config.items():
+        name = f"{prefix}{clean(key, 60)}"
+        rows += config_rows(value, f"{name}.") if isinstance(value, Mapping) else [[name, cell(value)]]
+    return rows
+
+
+def _name(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return MISSING if value is None else clean(value, 60)
+    if isinstance(value, list):
+        return clean("; ".join(value), 120) or "none"
+    return "; ".join(number(float(v), 5) for v in np.atleast_1d(np.asarray(value, dtype=np.float64)))
+
+
+def _is_figure(value: object) -> bool:
+    return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))

@@ -1,0 +1,96 @@
+"""Figures and foreign text as they are shown: rounded, cut and cleaned. Escaping is the template's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["MINUS", "MISSING", "cell", "clean", "jsonable", "number", "percent"]
+
+MINUS = "\N{MINUS SIGN}"
+MISSING = "\N{EN DASH}"
+TEXT_LIMIT = 1000  # characters of one text in report.json
+
+
+def clean(value: object, limit: int = 80) -> str:
+    """``str(value)`` on one line, without control characters or lone surrogates, cut to ``limit`` characters.
+
+    >>> clean("a\\x00b\\nc")
+    'a\N{REPLACEMENT CHARACTER}b c'
+    >>> clean("abcdef", 4)
+    'abc…'
+    """
+    # Cut before the work: a cell may hold megabytes.
+    text = str(value)[: 4 * limit]
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = " ".join(
+        "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text).split()
+    )
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure with ``digits`` significant digits, a true minus sign, and a dash for what is undefined.
+
+    >>> number(0.123456), number(-2).replace(MINUS, "-"), number(1234567.8)
+    ('0.1235', '-2', '1,234,568')
+    >>> number(float("nan")) == MISSING
+    True
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    text = f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:.{digits}g}"
+    return text.replace("-", MINUS)
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage that says 100% and 0% only where they are exact.
+
+    >>> percent(0.9667), percent(1.0), percent(0.99999), percent(1e-9)
+    ('96.7%', '100%', '>99.9%', '<0.1%')
+    """
+    if value is None or not math.isfinite(value):
+        return number(value)
+    if value in (0.0, 1.0):
+        return f"{value:.0%}"
+    text = f"{100 * value:.1f}%".replace("-", MINUS)
+    return {"100.0%": ">99.9%" if value < 1 else "100.0%", "0.0%": "<0.1%" if value > 0 else "0.0%"}.get(
+        text, text
+    )
+
+
+def cell(value: object) -> str:
+    """A cell of the data file, or a value of the configuration, as a table shows it."""
+    if value is None or (isinstance(value, (float, np.floating)) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.6g}".replace("-", MINUS)
+    if isinstance(value, (list, tuple)) and len(value) <= 1000:
+        return clean(", ".join(cell(v) for v in value)) or MISSING
+    return clean(value)
+
+
+def jsonable(value: object) -> object:
+    """The same value in JSON's types: NaN and infinity become null, foreign types their text.
+
+    >>> jsonable({"a": np.float32(0.5), "b": [float("inf"), (1, None)]})
+    {'a': 0.5, 'b': [None, [1, None]]}
+    """
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (np.generic, np.ndarray)):
+        return jsonable(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(jsonable(str(k))): jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [jsonable(v) for v in value]
+    # Escapes of control characters are JSON's own; a lone surrogate it could not write.
+    return str(value)[:TEXT_LIMIT].encode("utf-8", "replace").decode("utf-8")
