@@ -35,9 +35,7 @@ def bundled(name: str) -> TableSource:
     loader = getattr(datasets, f"load_{name.replace('-', '_')}")
     data = loader()
     features = np.asarray(data.data, dtype=np.float64)
-    columns = {
-        str(column): pa.array(features[:, index]) for index, column in enumerate(data.feature_names)
-    }
+    columns = {str(column): pa.array(features[:, index]) for index, column in enumerate(data.feature_names)}
     names = [str(class_name) for class_name in data.target_names]
     columns["target"] = pa.array([names[index] for index in data.target])
     return TableSource(name, pa.table(columns), "target")

@@ -6,6 +6,7 @@ text column holds is found by trying, over the whole file, from the narrowest me
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "MISSING", "Kind", "as_numbers", "canonical", "class_key", "is_number", "native_kind", "tidy"]
+__all__ = [
+    "KINDS",
+    "MISSING",
+    "NUMBER_PATTERN",
+    "Kind",
+    "as_numbers",
+    "canonical",
+    "class_key",
+    "is_number",
+    "native_kind",
+    "tidy",
+]
 
 Kind = Literal["boolean", "number", "date", "text", "unread"]
 
@@ -23,6 +35,10 @@ KINDS: tuple[Kind, ...] = ("boolean", "number", "date")
 #: Cells that are read as missing, after spaces around them are taken away.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "NaN", "nan", "NAN", "-nan", "-NaN", "?")
 
+#: What a number looks like; the same in Python's and in Arrow's (RE2) regular expressions.
+NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+_NUMBER, _WHOLE = re.compile(NUMBER_PATTERN), re.compile(r"[+-]?[0-9]+")
 _MICROSECONDS_PER_DAY = 86_400_000_000
 
 
@@ -62,7 +78,10 @@ def tidy(array: Any) -> Any:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         if native_kind(kind) == "unread":
             return array
-        joined = [None if cell is None else ";".join(str(part) for part in cell) or ";" for cell in array.to_pylist()]
+        joined = [
+            None if cell is None else ";".join(str(part) for part in cell) or ";"
+            for cell in array.to_pylist()
+        ]
         array = pa.array(joined, pa.string())
     elif pa.types.is_null(kind):
         array = pc.cast(array, pa.string())
@@ -147,12 +166,7 @@ def canonical(text: str, values: str) -> str:
     """
     if values == "boolean":
         return text.lower()
-    if values == "number":
-        try:
-            return str(int(text))
-        except ValueError:
-            try:
-                return class_key(float(text))
-            except ValueError:
-                return text
+    if values == "number" and _NUMBER.fullmatch(text):
+        # Whole numbers do not pass through a float, which would merge neighbours above 2**53.
+        return str(int(text)) if _WHOLE.fullmatch(text) else class_key(float(text))
     return text

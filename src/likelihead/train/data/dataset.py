@@ -70,7 +70,8 @@ class Split:
 
         Args:
             batch_size: rows per batch.
-            epoch, seed: what the order is made from.
+            epoch: the order's first ingredient.
+            seed: its second.
             dtype: of the features and of a target that is not a class index.
             start: how many batches to leave out, for going on where an epoch was left.
             shuffle: False for the file's order.
@@ -116,7 +117,9 @@ class Split:
         for block in self._ordered(batch_size, epoch=0, seed=0, start=0, shuffle=False):
             yield torch.from_numpy(block.features).to(dtype), torch.from_numpy(block.rows)
 
-    def _ordered(self, batch_size: int, *, epoch: int, seed: int, start: int, shuffle: bool) -> Iterator[Block]:
+    def _ordered(
+        self, batch_size: int, *, epoch: int, seed: int, start: int, shuffle: bool
+    ) -> Iterator[Block]:
         _checked(batch_size)
         if start < 0:
             raise OptionError(f"start is {start}: give the number of batches to leave out, 0 or more")
@@ -127,7 +130,9 @@ class Split:
         else:
             yield from in_order(self._blocks(), batch_size, start)
 
-    def _from_memory(self, held: Block, batch_size: int, order_key: int | None, start: int) -> Iterator[Block]:
+    def _from_memory(
+        self, held: Block, batch_size: int, order_key: int | None, start: int
+    ) -> Iterator[Block]:
         order = np.arange(len(held), dtype=np.int64) if self._index is None else self._index
         if order_key is not None:
             order = order[np.argsort(hash_rows(held.rows[order], order_key), kind="stable")]
@@ -203,7 +208,9 @@ class Dataset:
     def describe(self) -> str:
         """One line: rows, features, task, and whether the rows are held or streamed."""
         outputs = self.schema.target.names
-        named = f" of {len(outputs)} {'labels' if self.task == 'multilabel' else 'classes'}" if outputs else ""
+        named = (
+            f" of {len(outputs)} {'labels' if self.task == 'multilabel' else 'classes'}" if outputs else ""
+        )
         where = "held in memory" if self.all.in_memory else "streamed from the file"
         return (
             f"{self.path}: {len(self.all)} rows ({len(self.train)} to train on, {len(self.test)} to test), "

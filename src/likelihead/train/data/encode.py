@@ -85,7 +85,9 @@ class Encoder:
 
     def _one_hot(self, array: Any, column: Column, out: Floats) -> None:
         if native_kind(array.type) is not None:
-            array = pa.array([None if cell is None else class_key(cell) for cell in array.to_pylist()], pa.string())
+            array = pa.array(
+                [None if cell is None else class_key(cell) for cell in array.to_pylist()], pa.string()
+            )
         found = pc.index_in(array, value_set=pa.array(column.categories, pa.string()))
         codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
         gone = array.is_null().to_numpy(zero_copy_only=False)
@@ -96,7 +98,7 @@ class Encoder:
         out[known, codes[known]] = 1.0
 
     def target(self, batch: Any, first_row: int) -> Floats | Ints:
-        """The target: ``[rows]`` int64 for multiclass, float64 otherwise; ``[rows, labels]`` for multilabel."""
+        """The target: ``[rows]``, int64 for multiclass and float64 otherwise; ``[rows, labels]`` for labels."""
         target = self.schema.target
         if target.form == "labels":
             return np.stack([self._label(batch, name, first_row) for name in target.columns], axis=1)
@@ -116,7 +118,7 @@ class Encoder:
             if class_name not in self._index:
                 self._refuse_class("class", class_name, first_row + int(np.argmax(codes == code)), name)
             indices[code] = self._index[class_name]
-        chosen = indices[codes]
+        chosen: Ints = indices[codes]
         return chosen if self.schema.task == "multiclass" else chosen.astype(np.float64)
 
     def _label(self, batch: Any, name: str, first_row: int) -> Floats:
@@ -155,10 +157,10 @@ class Encoder:
             raise missing_target(self.path, first_row + int(np.argmax(gone)), name)
 
     def _refuse_class(self, what: str, found: str, row: int, name: str) -> None:
-        hint = nearest(found, self._index).replace("the columns are", "training had")
+        hint = nearest(found, self._index, "training had")
         raise DataError(
-            f"the {what} {found!r} was not in the training data ({hint}): correct the cell, leave the row out, "
-            "or train again with it",
+            f"the {what} {found!r} was not in the training data ({hint}): correct the cell, "
+            "leave the row out, or train again with it",
             path=self.path,
             row=row,
             column=name,
@@ -178,7 +180,10 @@ def label_error(text: str, path: str, row: int, column: str) -> DataError:
 def missing_target(path: str, row: int, column: str) -> DataError:
     """A row without a target."""
     return DataError(
-        "the target is missing (empty, NaN or NA): fill it in or leave the row out", path=path, row=row, column=column
+        "the target is missing (empty, NaN or NA): fill it in or leave the row out",
+        path=path,
+        row=row,
+        column=column,
     )
 
 

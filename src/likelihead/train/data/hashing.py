@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["hash_rows", "in_test", "key"]
+__all__ = ["hash_rows", "in_test", "is_test", "key"]
 
 UInts: TypeAlias = NDArray[np.uint64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -25,7 +25,8 @@ def _mix(values: UInts) -> UInts:
     values = values + np.uint64(_GOLDEN)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(_FIRST)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(_SECOND)
-    return values ^ (values >> np.uint64(31))
+    mixed: UInts = values ^ (values >> np.uint64(31))
+    return mixed
 
 
 def _mix_one(value: int) -> int:
@@ -63,4 +64,11 @@ def in_test(rows: Ints, seed: int, fraction: float) -> NDArray[np.bool_]:
     False
     """
     unit = (hash_rows(rows, key(seed)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return unit < fraction
+    test: NDArray[np.bool_] = unit < fraction
+    return test
+
+
+def is_test(rows: Ints, seed: int, fraction: float, moved: tuple[int, ...]) -> NDArray[np.bool_]:
+    """:func:`in_test`, with the rows of ``moved`` on the other side."""
+    test = in_test(rows, seed, fraction)
+    return test ^ np.isin(rows, moved) if moved else test

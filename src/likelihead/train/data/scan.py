@@ -12,7 +12,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from likelihead.errors import DataError
-from likelihead.train.data.columns import KINDS, Kind, as_numbers, class_key, native_kind, tidy
+from likelihead.train.data.columns import (
+    KINDS,
+    NUMBER_PATTERN,
+    Kind,
+    as_numbers,
+    class_key,
+    native_kind,
+    tidy,
+)
 from likelihead.train.data.hashing import Ints
 from likelihead.train.data.schema import Column
 
@@ -89,6 +97,7 @@ class ColumnScan:
     texts_train: int = 0
     rows: int = 0
     rows_train: int = 0
+    mostly_numbers: bool = False
     counts_rows: bool = True
 
     def update(self, raw: Any, row_numbers: Ints, train: Bools) -> Any:
@@ -129,6 +138,11 @@ class ColumnScan:
             except pa.ArrowInvalid:
                 position, text = first_bad_cell(array, meaning)
                 self.refused[meaning] = (int(row_numbers[position]), text)
+                if meaning == "number":
+                    alike = pc.match_substring_regex(array, f"^{NUMBER_PATTERN}$")
+                    self.mostly_numbers = self.moments.count > 0 or 2 * (pc.sum(alike).as_py() or 0) > len(
+                        array
+                    )
                 (self.meanings or []).remove(meaning)
                 continue
             values = tried if values is None else values
@@ -208,15 +222,28 @@ class ColumnScan:
             return Column(self.name, "boolean", mean=mean)
         return Column(self.name, "date" if kind == "date" else "number", mean=mean, std=std)
 
+    @property
+    def blame(self) -> str:
+        """Which cell made a column of numbers text; empty where none did."""
+        if self.kind != "text" or not self.mostly_numbers:
+            return ""
+        row, text = self.refused["number"]
+        return f"read as text because of {text!r} in row {row}"
+
     def _finish_text(self) -> Column | str:
         if self.categories is None:
-            return f"text with more than {CATEGORY_LIMIT} distinct values"
+            blame = f"; {self.blame}" if self.blame else ""
+            return f"text with more than {CATEGORY_LIMIT} distinct values{blame}"
         distinct = len(self.categories)
         if distinct == self.texts_train and distinct > 2:
             return "text that differs in every row (an id or free text)"
         has_missing = self.missing_train > 0
         if distinct + has_missing <= 1:
-            return f"constant: every text is {next(iter(self.categories))!r}" if distinct else "no text in the training rows"
+            return (
+                f"constant: every text is {next(iter(self.categories))!r}"
+                if distinct
+                else "no text in the training rows"
+            )
         return Column(
             self.name, "category", categories=tuple(sorted(self.categories)), missing_category=has_missing
         )

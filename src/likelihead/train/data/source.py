@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from likelihead.errors import DataError
 
-__all__ = ["Source", "nearest", "raw_rows"]
+__all__ = ["Source", "check_names", "near", "nearest", "raw_rows"]
 
 
 class Source(Protocol):
@@ -30,19 +30,47 @@ class Source(Protocol):
         """Record batches of the named columns (None: all of them), in the file's order."""
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A remedy that names the nearest of ``names``, or all of them where none is near.
+def near(name: str, names: Iterable[str]) -> str | None:
+    """The nearest of ``names``, if one is near.
+
+    >>> near("specis", ["species", "width"])
+    'species'
+    """
+    folded = {candidate.lower(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def nearest(name: str, names: Iterable[str], what: str = "the columns are") -> str:
+    """A remedy that names the nearest of ``names``, or several of them where none is near.
 
     >>> nearest("specis", ["species", "width"])
     "did you mean 'species'?"
     """
     known = list(names)
-    folded = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {folded[close[0]]!r}?"
-    shown = ", ".join(map(repr, known[:12])) + (", ..." if len(known) > 12 else "")
-    return f"the columns are {shown}"
+    close = near(name, known)
+    if close is not None:
+        return f"did you mean {close!r}?"
+    return f"{what} {', '.join(map(repr, known[:12]))}" + (", ..." if len(known) > 12 else "")
+
+
+def check_names(path: str, names: Sequence[str]) -> None:
+    """Refuse a table without columns, or with two of one name.
+
+    Raises:
+        DataError: names the first repeated column.
+    """
+    if not names:
+        raise DataError("the file has no columns", path=path)
+    seen: set[str] = set()
+    for place, name in enumerate(names, 1):
+        if name in seen:
+            raise DataError(
+                f"two columns have this name (the second is column {place}): rename one",
+                path=path,
+                column=name,
+            )
+        seen.add(name)
 
 
 def raw_rows(source: Source, rows: Iterable[int]) -> dict[int, dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class Block:
 
     def take(self, chosen: slice | NDArray[np.int64] | NDArray[np.bool_]) -> Block:
         """Some of the rows, as a copy, so that no view keeps a whole block alive."""
-        target = None if self.target is None else self.target[chosen].copy()
+        target: Any = None if self.target is None else self.target[chosen].copy()
         return Block(self.rows[chosen].copy(), self.features[chosen].copy(), target)
 
 
@@ -69,7 +69,9 @@ def in_order(blocks: Iterator[Block], batch_size: int, start: int = 0) -> Iterat
         yield join(waiting)
 
 
-def mixed(blocks: Iterator[Block], batch_size: int, window: int, order_key: int, start: int = 0) -> Iterator[Block]:
+def mixed(
+    blocks: Iterator[Block], batch_size: int, window: int, order_key: int, start: int = 0
+) -> Iterator[Block]:
     """The rows in an order that mixes them over about ``window`` rows, in batches.
 
     A buffer of ``window`` rows fills, gives away a half chosen by a hash of the row numbers, and fills

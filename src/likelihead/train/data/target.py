@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from likelihead.errors import DataError
-from likelihead.train.data.columns import canonical, class_key, is_number, tidy
+from likelihead.train.data.columns import canonical, class_key, is_number
 from likelihead.train.data.encode import label_error, missing_target, split_set
 from likelihead.train.data.hashing import Ints
 from likelihead.train.data.scan import Bools, ColumnScan
@@ -165,8 +165,9 @@ class TargetScan:
         return "multiclass", "multiclass: the target is text"
 
     def _values(self, scan: ColumnScan) -> _Values:
-        kind = scan.kind
-        return kind if kind in ("number", "boolean") else "text"  # type: ignore[return-value]
+        if scan.kind == "number":
+            return "number"
+        return "boolean" if scan.kind == "boolean" else "text"
 
     def _merged(self, scan: ColumnScan) -> dict[str, Tally] | None:
         return None if self.tallies is None else _merge(self.tallies, self._values(scan))
@@ -181,9 +182,13 @@ class TargetScan:
             )
         mean, std = scan.moments.mean, scan.moments.std
         if scan.low == scan.high:
-            raise self._fail(f"every row has the target {scan.low:g}: there is nothing to learn, check --target")
+            raise self._fail(
+                f"every row has the target {scan.low:g}: there is nothing to learn, check --target"
+            )
         if not np.isfinite(std):
-            raise self._fail(f"targets up to {max(abs(scan.low), abs(scan.high)):g} are too large: rescale them")
+            raise self._fail(
+                f"targets up to {max(abs(scan.low), abs(scan.high)):g} are too large: rescale them"
+            )
         # Training rows that all share one value still need a scale.
         if std <= 1e-14 * abs(mean):
             std = 1.0
@@ -200,7 +205,9 @@ class TargetScan:
             raise self._fail(f"one class only ({names[0]!r}): there is nothing to tell apart, check --target")
         if task == "binary" and len(names) != 2:
             shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-            raise self._fail(f"a binary target has two classes, this one {len(names)} ({shown}): use --task multiclass")
+            raise self._fail(
+                f"a binary target has two classes, this one {len(names)} ({shown}): use --task multiclass"
+            )
         fractional = [name for name in names if values == "number" and not _is_whole(name)]
         if fractional and len(names) > AUTO_CLASSES:
             first = min(fractional, key=lambda name: merged[name].first)
@@ -237,7 +244,9 @@ class TargetScan:
         merged = _merge(self.labels, values)
         names = _in_order(merged)
         self._refuse_constant({name: merged[name] for name in names})
-        return TargetSchema("sets", self.columns, values, tuple(names), tuple(merged[name].train for name in names))
+        return TargetSchema(
+            "sets", self.columns, values, tuple(names), tuple(merged[name].train for name in names)
+        )
 
     def _one_label_column(self, scan: ColumnScan) -> TargetSchema:
         name = self.columns[0]
@@ -249,7 +258,9 @@ class TargetScan:
             elif value != "0":
                 raise label_error(text, self.path, found.first, name)
         if self.tallies is None:
-            raise self._fail(f"more than {CLASS_LIMIT} distinct values where a label is 0 or 1: use --task regression")
+            raise self._fail(
+                f"more than {CLASS_LIMIT} distinct values where a label is 0 or 1: use --task regression"
+            )
         self._refuse_constant({name: tally})
         return TargetSchema("labels", self.columns, "number", self.columns, (tally.train,))
 
@@ -281,9 +292,7 @@ class TargetScan:
     def constant_labels(self, target: TargetSchema) -> list[str]:
         """The labels that every training row has, or none."""
         train = self.scans[self.columns[0]].rows_train
-        return [
-            name for name, count in zip(target.names, target.counts, strict=True) if count in (0, train)
-        ]
+        return [name for name, count in zip(target.names, target.counts, strict=True) if count in (0, train)]
 
 
 def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:
