@@ -98,7 +98,7 @@ class Encoder:
         out[known, codes[known]] = 1.0
 
     def target(self, batch: Any, first_row: int) -> Floats | Ints:
-        """The target: ``[rows]``, int64 for multiclass and float64 otherwise; ``[rows, labels]`` for labels."""
+        """The target: ``[rows]``, int64 for multiclass and float64 otherwise, or ``[rows, labels]``."""
         target = self.schema.target
         if target.form == "labels":
             return np.stack([self._label(batch, name, first_row) for name in target.columns], axis=1)

@@ -17,6 +17,7 @@ from likelihead.train.data.opening import open_source
 from likelihead.train.data.schema import Schema
 from likelihead.train.data.source import Source, nearest
 from likelihead.train.data.stream import Block
+from likelihead.train.data.survey import Survey, choose_target
 
 __all__ = ["MEMORY_FLOOR", "load", "load_for_schema"]
 

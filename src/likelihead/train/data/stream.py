@@ -36,7 +36,7 @@ Blocks: TypeAlias = Callable[[], Iterator[Block]]
 
 def join(blocks: Sequence[Block]) -> Block:
     """One block out of several."""
-    targets = [block.target for block in blocks if block.target is not None]
+    targets: list[Any] = [block.target for block in blocks if block.target is not None]
     return Block(
         np.concatenate([block.rows for block in blocks]),
         np.concatenate([block.features for block in blocks]),

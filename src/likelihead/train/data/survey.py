@@ -54,7 +54,8 @@ def choose_target(source: Source, asked: str | Sequence[str] | None) -> tuple[tu
         note = [f"target: {chosen[0]} ({why})"]
     if len(source.names) == len(chosen):
         raise DataError(
-            f"no column is left for features beside the target ({listed(chosen)}): add columns, or check --target",
+            f"no column is left for features beside the target ({listed(chosen)}): "
+            "add columns (separated by comma, semicolon or tab in CSV), or check --target",
             path=source.path,
         )
     return chosen, note
