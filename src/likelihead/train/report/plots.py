@@ -24,11 +24,12 @@ __all__ = [
     "residual_histogram",
 ]
 
+DRAWABLE = 1e100  # beyond it the axes' own arithmetic overflows
 SCATTER_LIMIT = 2000  # points; more make a heavy file and a solid blot
 
 
-def learning_curves(curves: Curves, baseline_name: str) -> str:
-    """Train and test NLL by epoch, with the baseline as a line."""
+def learning_curves(curves: Curves, baseline_name: str, *, zero: bool = True) -> str:
+    """Train and test NLL by epoch, with the baseline as a line; ``zero``: 0 is the NLL of a perfect model."""
     train, test = _finite(curves.train_nll), _finite(curves.test_nll)
     with drawing():
         figure, axes = bare()
@@ -45,10 +46,10 @@ def learning_curves(curves: Curves, baseline_name: str) -> str:
             )
         seen = np.concatenate([train, test, _finite([curves.baseline_nll])])
         seen = seen[np.isfinite(seen)]
-        if len(seen) and seen.min() > 0:
+        if zero and len(seen) and seen.min() > 0:
             if seen.max() > 50 * seen.min():
                 axes.set_yscale("log")
-                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 3)))
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
             else:
                 axes.set_ylim(0, 1.08 * seen.max())
@@ -72,10 +73,12 @@ def accuracy_curve(curves: Curves) -> str:
     values = _finite(curves.test_accuracy or [])
     with drawing():
         figure, axes = bare()
-        axes.plot(curves.epoch, values, color=COLOURS["accent"], **_line_style(len(curves.epoch)))
+        style = _line_style(len(curves.epoch))
+        axes.plot(curves.epoch, values, color=COLOURS["accent"], label="test set", **style)
         _epochs(axes, curves.epoch)
         _share_axis(axes, "y")
-        axes.set_ylabel("accuracy on the test set")
+        axes.set_ylabel("accuracy")
+        figure.legend(loc="outside upper left", handlelength=1.6)
         last = percent(values[-1]) if len(values) else "none"
         return to_svg(
             figure, "accuracy", f"Test accuracy over {len(curves.epoch)} epochs, at the end {last}."
@@ -85,7 +88,7 @@ def accuracy_curve(curves: Curves) -> str:
 def reliability_diagram(curve: Reliability, confidence: str, observed: str) -> str:
     """Observed share against stated confidence by bin, and below it how many predictions each bin holds."""
     with drawing():
-        figure, axes = bare(5.0, 4.6)
+        figure, axes = bare(4.8, 4.5)
         axes.remove()
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
         width = curve.bins[0].high - curve.bins[0].low
@@ -132,7 +135,7 @@ def confusion_image(matrix: NDArray[np.int64]) -> str:
     pixels[np.eye(len(matrix), dtype=bool), :3] = (0.22, 0.50, 0.80)
     pixels[..., 3] = share
     with drawing():
-        figure, axes = bare(5.0, 4.8)
+        figure, axes = bare(4.8, 4.8)
         axes.imshow(pixels, interpolation="none", aspect="equal")
         axes.grid(False)
         for side in ("top", "right"):
@@ -152,7 +155,7 @@ def predicted_observed(target: NDArray[Any], predicted: NDArray[Any], name: str)
     """Predictions against observations, one dot per row (at most ``SCATTER_LIMIT``, evenly spread)."""
     shown = np.unique(np.linspace(0, len(target) - 1, min(len(target), SCATTER_LIMIT)).astype(int))
     with drawing():
-        figure, axes = bare(5.0, 4.2)
+        figure, axes = bare(4.8, 4.2)
         low, high = _padded(np.concatenate([target, predicted]))
         axes.plot([low, high], [low, high], color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
         alpha = 0.75 if len(shown) < 200 else 0.35
@@ -180,7 +183,7 @@ def predicted_observed(target: NDArray[Any], predicted: NDArray[Any], name: str)
 def residual_histogram(residual: NDArray[Any], name: str) -> str:
     """How the residuals (observed - predicted) are spread."""
     with drawing():
-        figure, axes = bare(5.0, 4.2)
+        figure, axes = bare(4.8, 4.2)
         bins = int(min(40, max(6, np.ceil(np.sqrt(len(residual))))))
         counts, edges = np.histogram(residual, bins=bins, range=_padded(residual, 0.0))
         axes.bar(edges[:-1], counts, np.diff(edges) * 0.94, align="edge", color=COLOURS["accent"], alpha=0.55)
@@ -199,7 +202,7 @@ def residual_histogram(residual: NDArray[Any], name: str) -> str:
 
 def _finite(values: Any) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(array), array, np.nan)
+    return np.where(np.abs(array) < DRAWABLE, array, np.nan)
 
 
 def _line_style(points: int) -> dict[str, Any]:
@@ -217,7 +220,7 @@ def _epochs(axes: Axes, epoch: Any) -> None:
 def _share_axis(axes: Axes, which: str) -> None:
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-    axis.set_major_locator(MaxNLocator(6))
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _padded(values: NDArray[Any], share: float = 0.04) -> tuple[float, float]:

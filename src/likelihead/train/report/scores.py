@@ -81,11 +81,10 @@ def measure(content: ReportContent) -> Scores:
 
 
 def usable_rows(content: ReportContent) -> NDArray[np.bool_]:
-    """``[N]``: the rows whose predictions (and, for regression, targets) are finite numbers."""
-    test = content.test
-    usable = _finite_rows(test.predictions)
+    """``[N]``: the rows whose predictions (and, for regression, targets) are finite, and whose squares are."""
+    usable = _finite_rows(content.test.predictions)
     if content.task == "regression":
-        usable = usable & _finite_rows(test.targets)
+        usable = usable & _finite_rows(content.test.targets)
     return usable
 
 
@@ -252,7 +251,7 @@ def _precision_recall_f1(
 
 
 def _finite_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
-    finite = np.isfinite(values)
+    finite = np.abs(values) < 1e100
     return np.asarray(finite.all(axis=tuple(range(1, finite.ndim))), dtype=np.bool_)
 
 

@@ -99,7 +99,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
     """The headline figures: the task's own, the NLL and the calibration, then what the run adds."""
     figures, baseline = scores.headline, number(content.curves.baseline_nll)
     nll = Card("NLL", number(scores.nll), f"nats per row; baseline {baseline}")
-    ece = Card("Calibration error", percent(figures.get("ece")), "ECE, 10 bins; 0% is perfect")
+    ece = Card("ECE", percent(figures.get("ece")), "calibration error; 0% is perfect")
     macro = Card("Macro F1", number(figures.get("macro_f1"), 3), "mean over classes")
     if content.task == "regression":
         unit = f"units of {clean(content.classes[0], 24)}" if len(content.classes) == 1 else ""
@@ -130,7 +130,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
         )
         shown = [accuracy, nll, ece, last]
     extra = [
-        Card(clean(k, 40), number(float(v)) if isinstance(v, (int, float)) else clean(v, 40))
+        Card(clean(k, 40), number(v) if isinstance(v, (int, float)) else clean(v, 40))
         for k, v in content.headline.items()
     ]
     return shown + extra

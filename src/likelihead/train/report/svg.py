@@ -32,7 +32,7 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "likelihead",
     "font.family": "sans-serif",
-    "font.size": 9.5,
+    "font.size": 10,
     "axes.edgecolor": COLOURS["line"],
     "axes.labelcolor": COLOURS["muted"],
     "axes.spines.top": False,
@@ -63,7 +63,7 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def bare(width: float = 5.0, height: float = 3.1) -> tuple[Figure, Axes]:
+def bare(width: float = 4.8, height: float = 3.1) -> tuple[Figure, Axes]:
     """A figure with one set of axes, narrow, so that its text can be read when a telephone scales it down."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
     axes = figure.add_subplot(facecolor="none")

@@ -11,7 +11,7 @@ import numpy as np
 from likelihead.hazards import HAZARDS, SEVERITIES
 from likelihead.train.report.content import ReportContent, highest_loss_positions
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import MINUS, MISSING, cell, clean, number, percent
+from likelihead.train.report.text import MINUS, MISSING, cell, clean, fixed, number, percent
 
 __all__ = [
     "Table",
@@ -27,17 +27,18 @@ __all__ = [
 COLUMN_LIMIT = 30  # of raw cells; the rest stands in report.json
 CLASS_LIMIT = 1000
 EXAMPLES = 20
-PAIRS = 15
+PAIRS = 8
 
 
 @dataclass(frozen=True)
 class Table:
-    """Headings, rows, and which columns hold figures (those are set flush right)."""
+    """Headings, rows, which columns hold figures (set flush right), and which cells are mistakes."""
 
     head: list[str]
     rows: list[list[str]]
     figures: frozenset[int]
     note: str = ""
+    wrong: frozenset[tuple[int, int]] = frozenset()
 
 
 def class_table(content: ReportContent, scores: Scores) -> Table:
@@ -46,7 +47,7 @@ def class_table(content: ReportContent, scores: Scores) -> Table:
     numbered = len(scores.classes) > 25  # the figure of many classes shows numbers in the place of names
     rows = [
         [*([str(i)] if numbered else []), clean(c.name, 48), f"{c.support:,}"]
-        + [number(v, 3) for v in (c.precision, c.recall, c.f1)]
+        + [fixed(v) for v in (c.precision, c.recall, c.f1)]
         + [number(c.nll)]
         for i, c in enumerate(scores.classes[:CLASS_LIMIT])
     ]
@@ -67,7 +68,7 @@ def target_table(scores: Scores) -> Table:
 def confusion_pairs(content: ReportContent, scores: Scores) -> Table:
     """The pairs of classes that were mixed up most often."""
     names = content.classes
-    rows = [[clean(names[t], 48), clean(names[p], 48), f"{n:,}"] for t, p, n in scores.confusions[:PAIRS]]
+    rows = [[clean(names[t], 24), clean(names[p], 24), f"{n:,}"] for t, p, n in scores.confusions[:PAIRS]]
     return Table(["true class", "predicted as", "rows"], rows, frozenset({2}))
 
 
@@ -135,7 +136,8 @@ def loss_table(content: ReportContent, examples: list[dict[str, Any]]) -> Table:
     }
     more = len(columns) - len(shown)
     note = f"{more:,} more columns in report.json." if more > 0 else ""
-    return Table(head + [clean(name, 40) for name in shown], rows, frozenset(figures), note)
+    wrong = {(i, 3) for i, e in enumerate(examples) if not regression and e["prediction"] != e["target"]}
+    return Table(head + [clean(name, 40) for name in shown], rows, frozenset(figures), note, frozenset(wrong))
 
 
 def findings(content: ReportContent) -> list[dict[str, Any]]:
@@ -167,7 +169,7 @@ def config_rows(config: Mapping[str, object], prefix: str = "") -> list[list[str
 
 def _name(value: object) -> str:
     if value is None or isinstance(value, str):
-        return MISSING if value is None else clean(value, 60)
+        return MISSING if value is None else clean(value, 36)
     if isinstance(value, list):
         return clean("; ".join(value), 120) or "none"
     return "; ".join(number(float(v), 5) for v in np.atleast_1d(np.asarray(value, dtype=np.float64)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["MINUS", "MISSING", "cell", "clean", "jsonable", "number", "percent"]
+__all__ = ["MINUS", "MISSING", "cell", "clean", "fixed", "jsonable", "number", "percent"]
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
@@ -15,10 +15,10 @@ TEXT_LIMIT = 1000  # characters of one text in report.json
 
 
 def clean(value: object, limit: int = 80) -> str:
-    """``str(value)`` on one line, without control characters or lone surrogates, cut to ``limit`` characters.
+    """``str(value)`` on one line of at most ``limit`` characters, without control characters.
 
-    >>> clean("a\\x00b\\nc")
-    'a\N{REPLACEMENT CHARACTER}b c'
+    >>> clean("a" + chr(0) + "b" + chr(10) + "c") == "a" + chr(0xFFFD) + "b c"
+    True
     >>> clean("abcdef", 4)
     'abc…'
     """
@@ -43,7 +43,11 @@ def number(value: float | None, digits: int = 4) -> str:
         return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else f"{MINUS}∞"
-    text = f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:.{digits}g}"
+    if isinstance(value, int) or (10**digits <= abs(value) < 1e15):
+        text = f"{value:,.0f}"
+    else:
+        # Trailing zeros are kept, so that the figures of a column line up.
+        text = f"{value:#.{digits}g}".rstrip(".") if value else "0"
     return text.replace("-", MINUS)
 
 
@@ -61,6 +65,15 @@ def percent(value: float | None) -> str:
     return {"100.0%": ">99.9%" if value < 1 else "100.0%", "0.0%": "<0.1%" if value > 0 else "0.0%"}.get(
         text, text
     )
+
+
+def fixed(value: float) -> str:
+    """A figure in [0, 1] with three decimals, a dash where it is undefined.
+
+    >>> fixed(1.0), fixed(0.9046)
+    ('1.000', '0.905')
+    """
+    return MISSING if math.isnan(value) else f"{value:.3f}"
 
 
 def cell(value: object) -> str:
