@@ -24,9 +24,7 @@ def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> Non
         OptionError: the reduction is not one of none, sum, mean; or a normalizer is given without mean.
     """
     if reduction not in _REDUCTIONS:
-        raise OptionError(
-            f"reduction is {reduction!r}; expected 'none', 'sum' or 'mean'."
-        )
+        raise OptionError(f"reduction is {reduction!r}; expected 'none', 'sum' or 'mean'.")
     if normalizer is not None and reduction != "mean":
         raise OptionError(
             f"normalizer= replaces the count of reduction='mean', but reduction is {reduction!r}; "

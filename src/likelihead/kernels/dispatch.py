@@ -95,7 +95,7 @@ def backends() -> list[BackendStatus]:
     return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
 
 
-class use_backend:  # noqa: N801  (a context manager, named as torch names its own)
+class use_backend:
     """Choose the backend: ``"auto"``, or one by name, for the process.
 
     A plain call switches until the next; as a context manager it restores what was in force before.
@@ -162,10 +162,11 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
         why = _unfit(backend, op, logits)
         if why is not None:
             raise BackendError(
-                f"use_backend({backend.name!r}) is in force, but {why}; use_backend('auto') picks one that can."
+                f"use_backend({backend.name!r}) is in force, but {why}; "
+                "use_backend('auto') picks one that can."
             )
         return backend, f"use_backend({backend.name!r}) is in force"
-    passed_over = []
+    passed_over: list[str] = []
     for backend in _BACKENDS:
         why = backend.absent() or _unfit(backend, op, logits)
         if why is None:
@@ -214,6 +215,7 @@ def sigmoid_nll(
     pos_weight: Tensor | None = None,
     mask: Tensor | None = None,
     skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
 ) -> Tensor:
     """Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidNLL`."""
     op = cast(SigmoidNLL, _choose("sigmoid_nll", logits)[0].ops["sigmoid_nll"])
@@ -224,4 +226,5 @@ def sigmoid_nll(
         pos_weight=pos_weight,
         mask=mask,
         skip_nan_target=skip_nan_target,
+        torch_nonfinite=torch_nonfinite,
     )

@@ -12,10 +12,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from likelihead.errors import OptionError, ShapeError
+
 __all__ = [
     "SigmoidNLL",
     "SoftmaxNLL",
     "along_classes",
+    "check_softmax_options",
     "compute_dtype",
     "sigmoid_count",
     "sigmoid_valid",
@@ -38,8 +41,8 @@ class SoftmaxNLL(Protocol):
 
     Shape:
         - logits: ``[N, C]`` or ``[N, C, d1, ...]``, any strides, floating point.
-        - target: ``[N]`` or ``[N, d1, ...]`` of int64, int32, int16, int8 or uint8; or probabilities of the logits'
-          shape.
+        - target: ``[N]`` or ``[N, d1, ...]`` of int64, int32, int16, int8 or uint8; or probabilities of the
+          logits' shape.
         - weight, logit_offset: ``[C]``.
         - returns ``(nll, lse)``, each ``[N]`` or ``[N, d1, ...]``, float32, or float64 for float64 logits, in
           nats.
@@ -65,8 +68,10 @@ class SigmoidNLL(Protocol):
     .. math:: w\,\bigl[\pi\,t\,\operatorname{softplus}(-x) + (1-t)\operatorname{softplus}(x)\bigr]
 
     ``weight`` is :math:`w` and ``pos_weight`` is :math:`\pi`; both broadcast against the logits. An element
-    whose ``mask`` is False scores 0 with gradient 0, and so does a NaN label unless ``skip_nan_target`` is
-    False, when it makes the result NaN as in torch.
+    whose ``mask`` is False scores 0 with gradient 0, and so does a NaN label. With ``skip_nan_target`` False
+    a NaN label is a value like any other, and its loss NaN. With ``torch_nonfinite`` elements whose logit or
+    label is not finite take torch's form of the sum, :math:`(1-t)\,x +
+    (1+(\pi-1)t)\operatorname{softplus}(-x)`, which is NaN or infinite just where torch's loss is.
 
     Shape:
         - logits, target, mask: the same shape, any; target floating point, integer or bool in [0, 1].
@@ -82,6 +87,7 @@ class SigmoidNLL(Protocol):
         pos_weight: Tensor | None = None,
         mask: Tensor | None = None,
         skip_nan_target: bool = True,
+        torch_nonfinite: bool = False,
     ) -> Tensor: ...
 
 
@@ -93,6 +99,26 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def along_classes(per_class: Tensor, like: Tensor) -> Tensor:
     """View a ``[C]`` tensor so that it broadcasts along dimension 1 of ``like``."""
     return per_class.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def check_softmax_options(
+    num_classes: int, *, z_loss: float = 0.0, softcap: float | None = None, logit_offset: Tensor | None = None
+) -> None:
+    """Refuse values of the options that torch's losses do not have.
+
+    Raises:
+        OptionError: a negative ``z_loss``, or a ``softcap`` that is not positive.
+        ShapeError: a ``logit_offset`` of another shape than ``[C]``.
+    """
+    if not z_loss >= 0:
+        raise OptionError(f"z_loss is {z_loss!r}; expected a number of at least 0.")
+    if softcap is not None and not softcap > 0:
+        raise OptionError(f"softcap is {softcap!r}; expected a positive number, or None for no cap.")
+    if logit_offset is not None and tuple(logit_offset.shape) != (num_classes,):
+        raise ShapeError(
+            f"logit_offset has shape {list(logit_offset.shape)}; "
+            f"expected one number per class, [{num_classes}]."
+        )
 
 
 def softmax_count(
@@ -126,6 +152,6 @@ def sigmoid_valid(
 def sigmoid_count(
     target: Tensor, *, mask: Tensor | None = None, skip_nan_target: bool = True
 ) -> Tensor | int:
-    """What the mean of `SigmoidNLL` divides by: the number of elements that are scored, whatever the weights."""
+    """What the mean of `SigmoidNLL` divides by: the elements that are scored, whatever the weights."""
     valid = sigmoid_valid(target, mask=mask, skip_nan_target=skip_nan_target)
     return target.numel() if valid is None else valid.sum()

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from likelihead.kernels.ops import compute_dtype, sigmoid_valid
-from likelihead.kernels.reference.sigmoid_residual import SigmoidNLLWithExactResidual
+from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual
 
 __all__ = ["sigmoid_nll"]
 
@@ -27,6 +27,7 @@ def sigmoid_nll(
     pos_weight: Tensor | None = None,
     mask: Tensor | None = None,
     skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
 ) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidNLL`."""
     dtype = compute_dtype(logits.dtype)
@@ -34,19 +35,33 @@ def sigmoid_nll(
     x, t = logits.to(wide), target.to(wide)
     valid = sigmoid_valid(target, mask=mask, skip_nan_target=skip_nan_target)
     if valid is not None:
-        # Before anything is computed: a NaN that is only left out afterwards comes back in the gradient as 0 * NaN.
+        # Before anything is computed: a NaN that is only left out afterwards comes back in the gradient as 0
+        # * NaN.
         x, t = torch.where(valid, x, 0), torch.where(valid, t, 0)
+    if torch_nonfinite:
+        finite = x.isfinite() & t.isfinite()
+        as_torch = _torchs_form(torch.where(finite, 0, x), torch.where(finite, 0, t), pos_weight)
+        x, t = torch.where(finite, x, 0), torch.where(finite, t, 0)
     positive = t if pos_weight is None else t * pos_weight.to(wide)
     if wide == logits.dtype and not torch.compiler.is_compiling():
-        nll = SigmoidNLLWithExactResidual.apply(x, 1 - t, positive)
+        nll = nll_with_exact_residual(x, 1 - t, positive)
     else:
         # The compiler takes no custom forward-mode derivative, and chooses its own exponential anyway.
         nll = positive * -logsigmoid(x) + (1 - t) * -logsigmoid(-x)
+    if torch_nonfinite:
+        nll = torch.where(finite, nll, as_torch)
     if weight is not None:
         nll = nll * weight.to(wide)
     if valid is not None:
         nll = torch.where(valid, nll, 0)
     return nll.to(dtype)
+
+
+def _torchs_form(x: Tensor, t: Tensor, pos_weight: Tensor | None) -> Tensor:
+    log_p = logsigmoid(x)
+    if pos_weight is not None:
+        log_p = (1 + (pos_weight.to(x.dtype) - 1) * t) * log_p
+    return (1 - t) * x - log_p
 
 
 def _with_spare_digits(logits: Tensor) -> torch.dtype:

@@ -1,8 +1,8 @@
 r"""The Bernoulli residual :math:`a\,\sigma(x) - b\,\sigma(-x)` to full relative accuracy in one precision.
 
-With :math:`e = \exp(-|x|)` it equals :math:`(a - b e) / (1 + e)` for positive x and :math:`(a e - b) / (1 + e)`
-for negative x. The numerator cancels where the prediction meets a soft label; it is formed in pairs of floats
-(Dekker 1971, Knuth's two-sum), for which :math:`e` is needed as a pair as well.
+With :math:`e = \exp(-|x|)` it equals :math:`(a - b e) / (1 + e)` for positive x and :math:`(a e - b) / (1 +
+e)` for negative x. The numerator cancels where the prediction meets a soft label; it is formed in pairs of
+floats (Dekker 1971, Knuth's two-sum), for which :math:`e` is needed as a pair as well.
 """
 
 from __future__ import annotations
@@ -14,14 +14,25 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["SigmoidNLLWithExactResidual", "sigmoid_residual"]
+__all__ = ["nll_with_exact_residual", "sigmoid_residual"]
 
 Pair = tuple[Tensor, Tensor]
 """An unevaluated sum of two floats, the second at most half a unit in the last place of the first."""
 
 
-class SigmoidNLLWithExactResidual(torch.autograd.Function):
-    r""":math:`b\,\operatorname{softplus}(-x) + a\,\operatorname{softplus}(x)`; its derivative is `_Residual`."""
+def nll_with_exact_residual(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    r""":math:`a\,\operatorname{softplus}(x) + b\,\operatorname{softplus}(-x)`."""
+    result: Tensor = _NLL.apply(x, a, b)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _residual(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    result: Tensor = _Residual.apply(x, a, b)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _NLL(torch.autograd.Function):
+    """The negative log-likelihood; its derivative by the logits is `_Residual`."""
 
     generate_vmap_rule = True
 
@@ -35,19 +46,19 @@ class SigmoidNLLWithExactResidual(torch.autograd.Function):
         ctx.save_for_forward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, a, b = ctx.saved_tensors
         need_x, need_a, need_b = ctx.needs_input_grad
         return (
-            _sum_to(grad * _Residual.apply(x, a, b), x) if need_x else None,
+            _sum_to(grad * _residual(x, a, b), x) if need_x else None,
             _sum_to(grad * -logsigmoid(-x), a) if need_a else None,
             _sum_to(grad * -logsigmoid(x), b) if need_b else None,
         )
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         x, a, b = ctx.saved_tensors
-        slopes = (lambda: _Residual.apply(x, a, b), lambda: -logsigmoid(-x), lambda: -logsigmoid(x))
+        slopes = (lambda: _residual(x, a, b), lambda: -logsigmoid(-x), lambda: -logsigmoid(x))
         return _directional(slopes, tangents)
 
 
@@ -66,7 +77,7 @@ class _Residual(torch.autograd.Function):
         ctx.save_for_forward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, a, b = ctx.saved_tensors
         need_x, need_a, need_b = ctx.needs_input_grad
         return (
@@ -76,7 +87,7 @@ class _Residual(torch.autograd.Function):
         )
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         x, a, b = ctx.saved_tensors
         slopes = (lambda: _curvature(x, a, b), lambda: torch.sigmoid(x), lambda: -torch.sigmoid(-x))
         return _directional(slopes, tangents)
@@ -87,8 +98,11 @@ def _curvature(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _directional(slopes: Any, tangents: tuple[Tensor | None, ...]) -> Tensor:
-    terms = [slope() * tangent for slope, tangent in zip(slopes, tangents, strict=True) if tangent is not None]
-    return sum(terms[1:], start=terms[0])
+    terms = [
+        slope() * tangent for slope, tangent in zip(slopes, tangents, strict=True) if tangent is not None
+    ]
+    total: Tensor = sum(terms[1:], start=terms[0])
+    return total
 
 
 def _sum_to(grad: Tensor, like: Tensor) -> Tensor:

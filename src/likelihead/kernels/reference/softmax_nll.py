@@ -104,15 +104,14 @@ def _exp_of_difference(z: Tensor, top: Tensor) -> Tensor:
     """``exp(z - top)``, with the rounding error of the subtraction made good.
 
     At a difference of 60 half a unit in its last place is already 32 units of the exponential (float32).
-    Knuth's two-sum recovers that error e exactly, and ``exp(d + e) = exp(d) + exp(d) * e`` to first order.
+    Knuth's two-sum recovers that error e exactly, and ``exp(d + e) = exp(d) * (1 + e)`` to first order.
     """
     difference = z - top
     x, d = z.detach(), difference.detach()
     back = d - x
     error = (x - (d - back)) - (top + back)
     error = error.nan_to_num(0.0, 0.0, 0.0)  # an infinite logit: the difference is exact, or NaN on its own
-    exps = torch.exp(difference)
-    return exps + exps * error
+    return torch.exp(difference) * (1 + error)
 
 
 def _sum_without(exps: Tensor, column: Tensor) -> Tensor:

@@ -1,0 +1,78 @@
+"""The output end of a neural network, done right: likelihoods, losses, predictions and metrics for PyTorch.
+
+>>> import torch
+>>> import likelihead
+>>> likelihood = likelihead.Categorical(3)
+>>> likelihood(torch.zeros(2, 3), torch.tensor([0, 2]))
+tensor(1.0986)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# A function with the name of a sub-package: bound here, since importing the sub-package would bind the name
+# to itself. The module loads nothing but the standard library.
+from likelihead.guard.switch import guard, set_guard
+
+if TYPE_CHECKING:
+    from likelihead.errors import LikelihoodError, LikelihoodWarning
+    from likelihead.kernels.dispatch import explain, use_backend
+    from likelihead.likelihoods import (
+        Bernoulli,
+        Categorical,
+        Gaussian,
+        Likelihood,
+        MultiLabel,
+        for_task,
+        infer_task,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Likelihood",
+    "LikelihoodError",
+    "LikelihoodWarning",
+    "MultiLabel",
+    "__version__",
+    "explain",
+    "for_task",
+    "functional",
+    "guard",
+    "infer_task",
+    "nn",
+    "set_guard",
+    "use_backend",
+]
+
+_HOME = {
+    "Bernoulli": "likelihoods",
+    "Categorical": "likelihoods",
+    "Gaussian": "likelihoods",
+    "Likelihood": "likelihoods",
+    "LikelihoodError": "errors",
+    "LikelihoodWarning": "errors",
+    "MultiLabel": "likelihoods",
+    "explain": "kernels.dispatch",
+    "for_task": "likelihoods",
+    "infer_task": "likelihoods",
+    "use_backend": "kernels.dispatch",
+}
+_MODULES = ("functional", "nn")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"likelihead.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"likelihead.{name}")
+    raise AttributeError(f"module 'likelihead' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

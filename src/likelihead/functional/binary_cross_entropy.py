@@ -1,0 +1,171 @@
+"""`torch.nn.functional.binary_cross_entropy` and its logits form: the Bernoulli likelihood."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy as torchs_bce
+from torch.nn.functional import binary_cross_entropy_with_logits as torchs_bce_with_logits
+
+from likelihead.core.reduction import Normalizer, check_reduction
+from likelihead.core.reduction import reduce as reduce_values
+from likelihead.functional._call import (
+    broadcasts_to,
+    is_real,
+    is_tensor,
+    legacy_reduction,
+    overridable,
+    promoted,
+    result_dtype,
+    torchs_answer,
+    wants_gradient,
+)
+from likelihead.guard.check import check_call
+from likelihead.kernels import dispatch
+from likelihead.kernels.ops import compute_dtype
+
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
+
+
+@overridable
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+    *,
+    normalizer: Normalizer | None = None,
+) -> Tensor:
+    r"""Binary cross-entropy of logits, elementwise, in nats.
+
+    .. math:: \ell(x, t) = w\,[\pi\,t\operatorname{softplus}(-x) + (1 - t)\operatorname{softplus}(x)]
+
+    Arguments, defaults, dtypes, shapes and errors are those of
+    `torch.nn.functional.binary_cross_entropy_with_logits`; value and gradient keep their relative accuracy
+    where the model is confident and right.
+
+    Args:
+        input: logits.
+        target: labels or probabilities, of the input's shape.
+        weight: multiplies each element's loss; broadcasts against the input.
+        size_average: deprecated in torch; see ``reduction``.
+        reduce: deprecated in torch; see ``reduction``.
+        reduction: ``"none"``, ``"sum"`` or ``"mean"`` over all elements.
+        pos_weight: the weight of the positive label's term; broadcasts against the input, so one number per
+            label goes on the last dimension.
+        normalizer: a number or 0-d tensor that the mean divides by instead.
+
+    Shape:
+        - input, target: any, the same.
+        - returns: that shape for ``"none"``, else 0-d.
+
+    Raises:
+        ValueError: the target's shape is not the input's (LH302).
+        RuntimeError: as torch does, with the guard's explanation where it has one.
+
+    >>> logits, labels = torch.tensor([0.0, 30.0]), torch.ones(2)
+    >>> binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    tensor([6.9315e-01, 9.3576e-14])
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    served = (
+        is_real(input)
+        and is_tensor(target)
+        and target.shape == input.shape
+        and target.is_floating_point()
+        and target.device == input.device
+        and reduction in ("none", "sum", "mean")
+        and broadcasts_to(weight, input)
+        and broadcasts_to(pos_weight, input)
+        and not wants_gradient(pos_weight)
+    )
+    if not served:
+        return torchs_answer(
+            torchs_bce_with_logits,
+            "bce_with_logits",
+            input,
+            target,
+            weight=weight,
+            pos_weight=pos_weight,
+            reduction=reduction,
+            ours={"normalizer": normalizer},
+        )
+    check_reduction(reduction, normalizer)
+    check_call("bce_with_logits", input, target, default_action="warn", weight=weight, pos_weight=pos_weight)
+    dtype = promoted(result_dtype(input), target, weight, pos_weight)
+    input = input.to(promoted(input.dtype, target, weight, pos_weight))
+    nll = dispatch.sigmoid_nll(
+        input,
+        target,
+        weight=weight,
+        pos_weight=pos_weight,
+        skip_nan_target=False,
+        torch_nonfinite=True,
+    )
+    return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)
+
+
+@overridable
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    normalizer: Normalizer | None = None,
+) -> Tensor:
+    r"""Binary cross-entropy of probabilities, elementwise, in nats.
+
+    .. math:: \ell(p, t) = -w\,[t\log p + (1 - t)\log(1 - p)]
+
+    with each logarithm clamped at -100, as in torch. Arguments, defaults, dtypes, shapes and errors are
+    those of `torch.nn.functional.binary_cross_entropy`; 16-bit inputs are computed and summed in float32. A
+    probability near 1 has few digits left for ``1 - p``: `binary_cross_entropy_with_logits` has them all
+    (LH109).
+
+    Args:
+        input: probabilities in [0, 1].
+        target: labels or probabilities, of the input's shape.
+        weight: multiplies each element's loss; broadcasts against the input.
+        size_average: deprecated in torch; see ``reduction``.
+        reduce: deprecated in torch; see ``reduction``.
+        reduction: ``"none"``, ``"sum"`` or ``"mean"`` over all elements.
+        normalizer: a number or 0-d tensor that the mean divides by instead.
+
+    Shape:
+        - input, target: any, the same.
+        - returns: that shape for ``"none"``, else 0-d.
+
+    Raises:
+        ValueError: the target's shape is not the input's (LH302).
+        RuntimeError: an input outside [0, 1], as raw logits are (LH108); otherwise as torch does.
+
+    >>> binary_cross_entropy(torch.tensor([0.25]), torch.tensor([1.0]))
+    tensor(1.3863)
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+
+    floats = is_real(input) and is_tensor(target) and target.is_floating_point()
+    if not floats or reduction not in ("none", "sum", "mean"):
+        return torchs_answer(
+            torchs_bce,
+            "bce",
+            input,
+            target,
+            weight=weight,
+            reduction=reduction,
+            ours={"normalizer": normalizer},
+        )
+    check_reduction(reduction, normalizer)
+    check_call("bce", input, target, default_action="warn", weight=weight)
+    dtype, wide = result_dtype(input), compute_dtype(input.dtype)
+    if wide != input.dtype and target.dtype == input.dtype:
+        input, target = input.to(wide), target.to(wide)
+        weight = weight if weight is None else weight.to(wide)
+    # torch's own elementwise form: its clamps and its gradient at 0 and 1 are the definition here.
+    nll = torchs_answer(torchs_bce, "bce", input, target, weight=weight, reduction="none")
+    return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)

@@ -1,0 +1,159 @@
+"""`torch.nn.functional.cross_entropy`, by the categorical likelihood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy as torchs_cross_entropy
+
+from likelihead.core.reduction import Normalizer, check_reduction
+from likelihead.core.reduction import reduce as reduce_values
+from likelihead.functional._call import (
+    is_class_index,
+    is_real,
+    is_tensor,
+    legacy_reduction,
+    overridable,
+    promoted,
+    result_dtype,
+    torchs_answer,
+)
+from likelihead.functional._class_index import blame_target, fits_classes
+from likelihead.guard.check import check_call
+from likelihead.kernels import dispatch
+from likelihead.kernels.ops import check_softmax_options, softmax_count
+
+__all__ = ["cross_entropy"]
+
+
+@overridable
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    normalizer: Normalizer | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+) -> Tensor:
+    r"""Cross-entropy of logits against class indices or class probabilities, in nats.
+
+    .. math:: \ell(x, y) = w_y\,\bigl[\operatorname{logsumexp}(x) - x_y\bigr]
+
+    Arguments, defaults, dtypes, shapes and errors are those of `torch.nn.functional.cross_entropy`; the
+    value keeps its relative accuracy where the model is confident and right, where torch's rounds to zero.
+
+    Args:
+        input: logits.
+        target: class indices (int64, int32, int16, int8 or uint8), or probabilities of the input's shape.
+        weight: a weight per class.
+        size_average: deprecated in torch; see ``reduction``.
+        ignore_index: the class index whose rows score 0 and are not counted.
+        reduce: deprecated in torch; see ``reduction``.
+        reduction: ``"none"``, ``"sum"`` or ``"mean"``. The mean of index targets divides by the sum of
+            ``weight[target]`` over the rows that count; that of probability targets by the number of rows.
+        label_smoothing: the share of each target that is spread evenly over all classes, in [0, 1].
+        normalizer: a number or 0-d tensor that the mean divides by instead.
+        z_loss: adds ``z_loss * logsumexp(x) ** 2`` to each row that counts.
+        softcap: replaces the logits by ``softcap * tanh(x / softcap)``.
+        logit_offset: a tensor of one number per class, added to the logits (after ``softcap``).
+
+    Shape:
+        - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``.
+        - target: ``[]``, ``[N]`` or ``[N, d1, ...]``; or the input's shape.
+        - returns: the target's index shape for ``"none"``, else 0-d; the input's dtype.
+
+    Raises:
+        IndexError: a class index outside ``[0, C)`` that is not ``ignore_index`` (LH203).
+        ValueError, RuntimeError: as torch does, with the guard's explanation where it has one.
+
+    >>> cross_entropy(torch.tensor([[20.0, 0.0]]), torch.tensor([0]))
+    tensor(2.0612e-09)
+
+    References:
+        :doc:`/mathematics`.
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    if not _is_served(input, target, weight, ignore_index, reduction, label_smoothing):
+        return torchs_answer(
+            torchs_cross_entropy,
+            "cross_entropy",
+            input,
+            target,
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+            ours={
+                "normalizer": normalizer,
+                "z_loss": z_loss,
+                "softcap": softcap,
+                "logit_offset": logit_offset,
+            },
+        )
+    check_reduction(reduction, normalizer)
+    check_softmax_options(_num_classes(input), z_loss=z_loss, softcap=softcap, logit_offset=logit_offset)
+    check_call(
+        "cross_entropy", input, target, default_action="warn", weight=weight, ignore_index=ignore_index
+    )
+
+    dtype = result_dtype(input)
+    if target.is_floating_point():
+        # Whichever argument is the widest sets the precision, as in torch.
+        dtype = promoted(dtype, target, weight)
+        input = input.to(promoted(input.dtype, target, weight))
+    single = input.dim() == 1
+    if single:
+        input, target = input.unsqueeze(0), target.unsqueeze(0)
+    num_classes = input.shape[1]
+    if num_classes == 0:
+        nll = input.sum(1)  # no row, or torch has refused; keeps the graph
+    else:
+        try:
+            nll, _ = dispatch.softmax_nll(
+                input,
+                target,
+                weight=weight,
+                label_smoothing=label_smoothing,
+                ignore_index=ignore_index,
+                z_loss=z_loss,
+                softcap=softcap,
+                logit_offset=logit_offset,
+            )
+        except (IndexError, RuntimeError) as error:
+            blame_target(error, target, num_classes, ignore_index)
+            raise
+    if reduction == "none":
+        return (nll.squeeze(0) if single else nll).to(dtype)
+    count = None
+    if reduction == "mean" and normalizer is None:
+        wide_weight = None if weight is None else weight.to(nll.dtype)
+        count = softmax_count(target, num_classes, weight=wide_weight, ignore_index=ignore_index)
+    return reduce_values(nll, reduction, count=count, normalizer=normalizer).to(dtype)
+
+
+def _num_classes(input: Tensor) -> int:
+    return input.shape[1] if input.dim() > 1 else input.shape[0]
+
+
+def _is_served(
+    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: Any
+) -> bool:
+    if not (is_real(input) and is_tensor(target) and input.dim() >= 1):
+        return False
+    if reduction not in ("none", "sum", "mean"):
+        return False
+    if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
+        return False
+    if target.shape == input.shape:
+        if not target.is_floating_point() or ignore_index >= 0 or _num_classes(input) == 0:
+            return False
+        return weight is None or (is_real(weight) and tuple(weight.shape) == (_num_classes(input),))
+    return is_class_index(target) and fits_classes(input, target, weight)

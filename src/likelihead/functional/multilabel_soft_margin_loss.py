@@ -1,0 +1,92 @@
+"""`torch.nn.functional.multilabel_soft_margin_loss`: Bernoulli likelihoods averaged over the labels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import multilabel_soft_margin_loss as torchs_multilabel_soft_margin_loss
+
+from likelihead.core.reduction import Normalizer, check_reduction
+from likelihead.core.reduction import reduce as reduce_values
+from likelihead.functional._call import (
+    broadcasts_to,
+    is_real,
+    is_tensor,
+    legacy_reduction,
+    overridable,
+    promoted,
+    result_dtype,
+    torchs_answer,
+)
+from likelihead.guard.check import check_call
+from likelihead.kernels import dispatch
+
+__all__ = ["multilabel_soft_margin_loss"]
+
+
+@overridable
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    normalizer: Normalizer | None = None,
+) -> Tensor:
+    r"""The mean over the labels of the binary cross-entropy of logits, in nats.
+
+    .. math:: \ell(x, t) = \frac1L \sum_{l=1}^{L} w_l\,[t_l\operatorname{softplus}(-x_l)
+              + (1 - t_l)\operatorname{softplus}(x_l)]
+
+    Arguments, defaults, dtypes, shapes and errors are those of
+    `torch.nn.functional.multilabel_soft_margin_loss`; the accuracy is that of
+    `binary_cross_entropy_with_logits`.
+
+    Args:
+        input: logits, labels last.
+        target: 0 or 1 for each label.
+        weight: a weight per label.
+        size_average: deprecated in torch; see ``reduction``.
+        reduce: deprecated in torch; see ``reduction``.
+        reduction: ``"none"``, ``"sum"`` or ``"mean"`` over the examples.
+        normalizer: a number or 0-d tensor that the mean divides by instead of the number of examples.
+
+    Shape:
+        - input, target: ``[..., L]``.
+        - returns: ``[...]`` for ``"none"``, else 0-d.
+
+    Raises:
+        ValueError, RuntimeError: as torch does, with the guard's explanation where it has one.
+
+    >>> multilabel_soft_margin_loss(torch.tensor([[0.0, 30.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor(0.3466)
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    served = (
+        is_real(input)
+        and is_tensor(target)
+        and not target.is_complex()
+        and input.dim() >= 1
+        and input.shape[-1] > 0
+        and target.device == input.device
+        and broadcasts_to(target, input)
+        and broadcasts_to(weight, input)
+        and reduction in ("none", "sum", "mean")
+    )
+    if not served:
+        return torchs_answer(
+            torchs_multilabel_soft_margin_loss,
+            "multilabel_soft_margin",
+            input,
+            target,
+            weight=weight,
+            reduction=reduction,
+            ours={"normalizer": normalizer},
+        )
+    check_reduction(reduction, normalizer)
+    check_call("multilabel_soft_margin", input, target, default_action="warn", weight=weight)
+    dtype = promoted(result_dtype(input), target, weight)
+    input = input.to(promoted(input.dtype, target, weight))
+    per_label = dispatch.sigmoid_nll(input, target.expand_as(input), weight=weight, skip_nan_target=False)
+    return reduce_values(per_label.mean(-1), reduction, normalizer=normalizer).to(dtype)
