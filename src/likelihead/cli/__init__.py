@@ -80,7 +80,7 @@ def _suggestion(name: str) -> str:
     return f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(COMMANDS)}."
 
 
-@click.command(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("likelihead", cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="likelihead", message="%(prog)s %(version)s")
 def main() -> None:
     """The output end of a neural network, done right: train, predict, evaluate, and explain mistakes."""
