@@ -58,6 +58,8 @@ class CsvFile:
                 raise DataError(
                     f"the header cannot be read ({error}): check its quotes", path=self.path
                 ) from error
+            # Arrow takes a header without a line end for an empty file.
+            self._has_rows = any(line.strip() for line in text)
         return delimiter, names
 
     def batches(self, columns: Collection[str] | None = None) -> Iterator[Any]:
@@ -67,6 +69,8 @@ class CsvFile:
             DataError: a row with more or fewer cells than the header, or a quote that is not closed.
         """
         self._stamp.check()
+        if not self._has_rows:
+            return
         chosen = [
             (raw, name)
             for raw, name in zip(self._raw_names, self.names, strict=True)

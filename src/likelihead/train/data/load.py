@@ -62,11 +62,10 @@ def load(
     opened = open_source(source)
     columns, notes = choose_target(opened, target)
     survey = Survey(opened, columns, seed, test_fraction, ())
-    schema = survey.schema(task)
-    moved = survey.rows_to_move(schema)
+    moved = survey.rows_to_move(task)
     if moved:
         survey = Survey(opened, columns, seed, test_fraction, moved)
-        schema = survey.schema(task)
+    schema = survey.schema(task)
     notes += survey.notes(schema)
     encoder = Encoder(schema, opened.path)
     splits = _splits(opened, encoder, survey.rows, memory, need_target=True)
@@ -94,6 +93,8 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
     opened = open_source(source)
     _check_columns(opened, schema, need_target)
     rows = sum(batch.num_rows for batch in opened.batches(_used_columns(schema, need_target)[:1]))
+    if not rows:
+        raise DataError("the file has no rows: add some below the header", path=opened.path)
     encoder = Encoder(schema, opened.path)
     _, test, everything = _splits(opened, encoder, rows, memory, need_target=need_target, only_test=True)
     if not everything.in_memory:

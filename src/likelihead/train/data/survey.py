@@ -114,11 +114,9 @@ class Survey:
             self.train_rows,
         )
 
-    def rows_to_move(self, schema: Schema) -> tuple[int, ...]:
+    def rows_to_move(self, task: str) -> tuple[int, ...]:
         """Rows whose side the hash gets wrong: no class without a training row, no side without a row."""
-        if self.moved:
-            return ()
-        tallies = self.target.tally(schema.target)
+        tallies = self.target.classes(task)
         moved = [tally.first for tally in tallies.values() if tally.train == 0]
         train_rows = self.train_rows + len(moved)
         if train_rows == 0:

@@ -283,11 +283,13 @@ class TargetScan:
         if all(tally.rows in (0, self.rows) for tally in labels.values()):
             raise self._fail("no label differs between the rows: there is nothing to learn, check --target")
 
-    def tally(self, target: TargetSchema) -> dict[str, Tally]:
-        """The tallies of the classes; empty where there are none."""
-        if target.form != "classes" or self.tallies is None:
+    def classes(self, task: str) -> dict[str, Tally]:
+        """The rows of each class; empty where the task has none."""
+        if len(self.columns) > 1:
             return {}
-        return _merge(self.tallies, target.values)
+        scan = self.scans[self.columns[0]]
+        chosen = self._infer(scan)[0] if task == "auto" else task
+        return (self._merged(scan) or {}) if chosen in ("binary", "multiclass") else {}
 
     def constant_labels(self, target: TargetSchema) -> list[str]:
         """The labels that every training row has, or none."""
