@@ -23,12 +23,11 @@ BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-def run_blocks(text: str, name: str) -> int:
-    """Run a page's Python in one namespace, in order, and say how many blocks there were."""
+def run_blocks(text: str, name: str) -> None:
+    """Run a page's Python in one namespace, in order."""
     torch.manual_seed(0)
     namespace: dict[str, object] = {"__name__": "__page__"}
-    blocks = list(BLOCK.finditer(text))
-    for block in blocks:
+    for block in BLOCK.finditer(text):
         line = text.count("\n", 0, block.start()) + 2
         if block[1] == "python":
             # The line numbers of a traceback are those of the page.
@@ -39,7 +38,6 @@ def run_blocks(text: str, name: str) -> int:
             report: list[str] = []
             doctest.DocTestRunner(optionflags=FLAGS).run(test, out=report.append, clear_globs=False)
             assert not report, "".join(report)
-    return len(blocks)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
