@@ -81,7 +81,7 @@ def measure(content: ReportContent) -> Scores:
 
 
 def usable_rows(content: ReportContent) -> NDArray[np.bool_]:
-    """``[N]``: the rows whose predictions (and, for regression, targets) are finite, and whose squares are."""
+    """``[N]``: the rows whose predictions (and, for regression, targets) are finite, as are their squares."""
     usable = _finite_rows(content.test.predictions)
     if content.task == "regression":
         usable = usable & _finite_rows(content.test.targets)
@@ -98,7 +98,8 @@ def _binary(content: ReportContent) -> Scores:
     usable = usable_rows(content)
     prob = np.asarray(content.test.predictions[usable], dtype=np.float64)
     target = content.test.targets[usable].astype(np.int64)
-    scores = _exclusive(content, usable, (prob >= 0.5).astype(np.int64), prob)
+    # As the likelihoods decide: a tie goes to the lower index.
+    scores = _exclusive(content, usable, (prob > 0.5).astype(np.int64), prob)
     # Both are undefined, and scikit-learn warns, when one class is missing.
     both = 0 < target.sum() < len(target)
     scores.headline["roc_auc"] = float(metrics.roc_auc_score(target, prob)) if both else NAN
@@ -169,7 +170,7 @@ def _multilabel(content: ReportContent) -> Scores:
     test = content.test
     probs = np.asarray(test.predictions[usable], dtype=np.float64)
     target = np.asarray(test.targets[usable], dtype=np.float64)
-    known, said, is_true = ~np.isnan(target), probs >= 0.5, target == 1
+    known, said, is_true = ~np.isnan(target), probs > 0.5, target == 1
     nll = np.asarray(test.nll, dtype=np.float64)
 
     if test.label_nll is not None:

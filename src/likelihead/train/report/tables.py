@@ -98,13 +98,12 @@ def _answer(content: ReportContent, i: int) -> dict[str, Any]:
         p_each = np.where(target == 1, predicted, 1 - predicted)[known]
         return {
             "target": [names[c] for c in np.flatnonzero(target == 1).tolist()],
-            "prediction": [names[c] for c in np.flatnonzero(predicted >= 0.5).tolist()],
+            "prediction": [names[c] for c in np.flatnonzero(predicted > 0.5).tolist()],
             "p_target": float(np.prod(p_each, dtype=np.float64)),
         }
     probs = np.array([1 - predicted, predicted]) if content.task == "binary" else predicted
     finite = bool(np.isfinite(probs).all())
-    # The binary threshold takes 0.5 for the positive class; argmax would not.
-    best = int(predicted >= 0.5) if content.task == "binary" else int(probs.argmax())
+    best = int(probs.argmax())
     return {
         "target": names[int(target)],
         "prediction": names[best] if finite else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from unicodedata import category
 
 import numpy as np
 
@@ -25,9 +26,11 @@ def clean(value: object, limit: int = 80) -> str:
     # Cut before the work: a cell may hold megabytes.
     text = str(value)[: 4 * limit]
     text = text.encode("utf-8", "replace").decode("utf-8")
-    text = " ".join(
-        "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text).split()
+    # Joiners are format characters that scripts and emoji need; direction marks end at the cell's own border.
+    text = "".join(
+        "\N{REPLACEMENT CHARACTER}" if category(c) == "Cc" and not c.isspace() else c for c in text
     )
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -61,10 +64,12 @@ def percent(value: float | None) -> str:
         return number(value)
     if value in (0.0, 1.0):
         return f"{value:.0%}"
-    text = f"{100 * value:.1f}%".replace("-", MINUS)
-    return {"100.0%": ">99.9%" if value < 1 else "100.0%", "0.0%": "<0.1%" if value > 0 else "0.0%"}.get(
-        text, text
-    )
+    text = f"{100 * value:.1f}%"
+    if text == "100.0%" and value < 1:
+        return ">99.9%"
+    if text in ("0.0%", "-0.0%"):
+        return "<0.1%" if value > 0 else "0.0%"
+    return text.replace("-", MINUS)
 
 
 def fixed(value: float) -> str:
