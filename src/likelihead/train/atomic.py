@@ -1,0 +1,125 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from likelihead.errors import RunError
+
+__all__ = ["clean_temporaries", "locked", "replacing", "sync_folder", "unwritable", "write_bytes"]
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+
+_REMEDIES = {
+    errno.ENOSPC: "no space left on the device; free some space and run it again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run it again",
+    errno.EFBIG: "the file would be larger than is allowed; raise the limit and run it again",
+    errno.EACCES: "permission denied; choose a folder that you can write to",
+    errno.EPERM: "permission denied; choose a folder that you can write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
+    errno.ENOENT: "there is no such folder; create it, or choose another",
+    errno.EISDIR: "that is a folder; give the name of a file",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """The one-line error for a path that could not be written."""
+    reason = _REMEDIES.get(error.errno or 0, (error.strerror or str(error)).lower())
+    return RunError(f"cannot write {path}: {reason}")
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path``, which takes its name when the block ends without an exception.
+
+    Whatever happens, ``path`` is either what it was or the whole new file. ``durable`` also waits until the bytes
+    and the name are on the disk.
+
+    Raises:
+        RunError: the file cannot be written; the temporary file is gone then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with _removed_on_failure(temporary):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
+            if durable:
+                sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if os.path.lexists(path):
+            path.unlink()
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file atomically and durably.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's entries are on the disk, where the platform can open a folder for that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def clean_temporaries(folder: Path) -> list[Path]:
+    """Remove the temporary files that a killed process left in ``folder``, whose lock the caller holds."""
+    removed = [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name) and path.is_file()]
+    for path in removed:
+        path.unlink()
+    return removed
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Hold a folder's lock, which the system lets go of when the process ends, however it ends.
+
+    Gives False where another process holds it. Where the platform or the file system has no such locks (Windows,
+    some network mounts) there is nothing to hold, and the folder counts as ours.
+    """
+    if os.name == "nt":
+        yield True
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            ours = error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        else:
+            ours = True
+        yield ours
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,198 @@
+"""Start a run, or go on with one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from likelihead.errors import RunError
+from likelihead.likelihoods import Likelihood
+from likelihead.train import toml
+from likelihead.train.atomic import clean_temporaries, write_bytes
+from likelihead.train.checkpoint import latest
+from likelihead.train.config import TrainConfig, contradictions
+from likelihead.train.data import BUNDLED, Dataset, Schema, load
+from likelihead.train.loop import EVAL_BATCH, Observer, Trainer
+from likelihead.train.metrics import Mean
+from likelihead.train.models import MLP
+from likelihead.train.network import DTYPE, Resolved, build_model, criterion, plain, row_nll
+from likelihead.train.outcome import Outcome, finish
+from likelihead.train.run import CHECKPOINTS, CONFIG, METRICS, SCHEMA, created, opened, read_toml
+from likelihead.train.weights import class_weights
+
+__all__ = ["absolute", "resume", "stored", "train"]
+
+
+def train(
+    config: TrainConfig,
+    *,
+    out: Path | None = None,
+    observer: Observer | None = None,
+    stop: Callable[[], int | None] = lambda: None,
+) -> Outcome:
+    """Train from the beginning.
+
+    Args:
+        config: the options.
+        out: the run's folder; None takes ``runs/<data>-<n>``.
+        observer: told of each step.
+        stop: asked after each step; a signal's number ends the run with :class:`likelihead.train.Interrupted`.
+
+    Raises:
+        OptionError: an option outside its range, or one that the task would ignore.
+        DataError: the data cannot be read.
+        RunError: the folder cannot be written.
+        DomainError: the training diverged.
+    """
+    config.check()
+    data = _load(config)
+    config.check_for(data.task)
+    weights = class_weights(config.class_weight, data.schema)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model, likelihood, resolved = _prepare(config, data, weights)
+
+        def trainer_in(folder: Path) -> Trainer:
+            digest = _digest(config, resolved)
+            return Trainer(folder, config, resolved, data, model, likelihood, digest=digest, stop=stop)
+
+        def fill(folder: Path) -> None:
+            (folder / CHECKPOINTS).mkdir()
+            write_bytes(folder / CONFIG, _toml(config, resolved))
+            write_bytes(folder / SCHEMA, data.schema.to_json().encode())
+            write_bytes(folder / METRICS, b"")
+            # A run can be resumed from its first moment on.
+            trainer_in(folder).save()
+
+        with created(out, config.data, fill) as folder:
+            trainer = trainer_in(folder)
+            trainer.run(observer)
+            return finish(trainer)
+
+
+def resume(
+    folder: Path,
+    *,
+    given: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+    stop: Callable[[], int | None] = lambda: None,
+) -> Outcome:
+    """Go on with a run from its newest checkpoint, to the same bits as if it had never stopped.
+
+    Args:
+        folder: the run's folder.
+        given: options that were asked for besides; they must be those of the run.
+        observer, stop: as for :func:`train`.
+
+    Raises:
+        RunError: no run folder, the data changed since, or it cannot be written.
+        OptionError: an option that contradicts the run's.
+        CheckpointError: the newest checkpoint is damaged; the message names the one before it.
+    """
+    config, resolved = stored(folder)
+    contradictions(config, given or {})
+    with opened(folder):
+        clean_temporaries(folder)
+        path = latest(folder / CHECKPOINTS)
+        data = _load(config)
+        _check_schema(folder, data.schema)
+        with torch.random.fork_rng(devices=[]):
+            likelihood = criterion(config, data.schema, resolved.class_weights)
+            model = build_model(config, data.schema, likelihood)
+            digest = _digest(config, resolved)
+            trainer = Trainer(folder, config, resolved, data, model, likelihood, digest=digest, stop=stop)
+            trainer.restore(path)
+            trainer.run(observer)
+            return finish(trainer)
+
+
+def stored(folder: Path) -> tuple[TrainConfig, Resolved]:
+    """The configuration of a run.
+
+    Raises:
+        RunError: it is no run folder, or its configuration is damaged.
+    """
+    values, origin = read_toml(folder), folder / CONFIG
+    config = TrainConfig.from_dict(values["options"], origin=origin)
+    return config, Resolved.from_dict(values["resolved"], origin=str(origin))
+
+
+def absolute(data: str) -> str:
+    """The data's name as a run keeps it: a file's with its whole path, so that a run resumes from any folder."""
+    return data if data in BUNDLED else str(Path(data).absolute())
+
+
+def _load(config: TrainConfig) -> Dataset:
+    return load(
+        config.data,
+        target=config.target,
+        task=config.task,
+        memory=config.memory,
+        seed=config.seed,
+        test_fraction=config.test_fraction,
+    )
+
+
+def _prepare(
+    config: TrainConfig, data: Dataset, weights: tuple[float, ...]
+) -> tuple[MLP, Likelihood, Resolved]:
+    likelihood, unweighted = criterion(config, data.schema, weights), plain(config, data.schema)
+    model = build_model(config, data.schema, likelihood)
+    _set_bias(likelihood, model, data)
+    # The baseline is that of the plain likelihood, whatever weights the training has.
+    reference = build_model(config, data.schema, unweighted) if weights or config.label_smoothing else model
+    _set_bias(unweighted, reference, data)
+    with torch.no_grad():
+        constant = reference(torch.zeros(1, data.num_features, dtype=DTYPE)).flatten()
+        baseline = Mean()
+        for features, target in data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
+            output = constant.expand(len(features), -1).reshape(model(features).shape)
+            baseline.add(row_nll(unweighted, data.schema, output, target))
+    resolved = Resolved(
+        task=data.task,
+        likelihood=likelihood.name,
+        layers=tuple(model.widths),
+        parameters=sum(p.numel() for p in model.parameters()),
+        dtype=str(DTYPE).removeprefix("torch."),
+        class_weights=weights,
+        constant=tuple(constant.tolist()),
+        baseline_nll=baseline.value,
+    )
+    return model, likelihood, resolved
+
+
+def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset) -> None:
+    batches = data.train.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False)
+    targets = (
+        target.unsqueeze(1) if model.flat and target.dim() == 1 else target for _, target in batches
+    )
+    likelihood.init_bias_(model.head, targets)
+
+
+def _toml(config: TrainConfig, resolved: Resolved) -> bytes:
+    head = "# Made by `likelihead train`. Resuming needs it as it is.\n\n"
+    return (head + toml.dumps({"options": config.to_dict(), "resolved": resolved.to_dict()})).encode()
+
+
+def _digest(config: TrainConfig, resolved: Resolved) -> str:
+    content = json.dumps([config.digest(), resolved.to_dict()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _check_schema(folder: Path, schema: Schema) -> None:
+    path = folder / SCHEMA
+    try:
+        kept = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot read {path} ({error}); restore it, or train again") from error
+    if Schema.from_json(kept) != schema:
+        raise RunError(
+            f"the data of {folder} changed since the run began (its columns, classes or training statistics "
+            "differ from schema.json); restore the data, or start a new run"
+        )
+
