@@ -1,0 +1,158 @@
+"""The guard's two entries: `check_call` for each loss call, `explain_shape` for one that cannot be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from likelihead.guard import dtype as dtypes
+from likelihead.guard import shape as shapes
+from likelihead.guard import switch
+from likelihead.guard.provenance import check_provenance
+from likelihead.guard.report import Finding, LossName, report
+from likelihead.guard.values import check_values
+
+__all__ = ["Finding", "LossName", "check_call", "explain_shape"]
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def check_call(
+    loss: LossName,
+    input: Tensor,
+    target: Tensor | None,
+    *,
+    default_action: Literal["warn", "raise"],
+    num_classes: int | None = None,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    ignore_index: int | None = None,
+    mask: Tensor | None = None,
+    nan_target_is_missing: bool = False,
+) -> None:
+    """Look for hazards in a loss call that is about to be made, and warn or raise.
+
+    Does nothing at level *off*, and nothing where a tensor is not an ordinary one: under ``torch.compile``
+    and export, inside the transforms of ``torch.func``, for fake, meta, nested and sparse tensors and
+    subclasses. At *cheap* it never waits for the device and runs no tensor operation; at *full* see `values`.
+
+    A call that cannot be computed (sizes, dtypes) is not reported here: the kernel raises, and
+    `explain_shape` has the words.
+
+    Args:
+        loss: the loss.
+        input: its first argument: logits, log-probabilities, probabilities or predictions.
+        target: its target.
+        default_action: what to do where the user has not chosen: drop-in functions warn, likelihoods raise.
+            Severity W and I do not raise by default.
+        num_classes: number of classes, where it is not the size of the class dimension.
+        weight: class weight (cross-entropy, NLL) or element weight (BCE).
+        pos_weight: weight of the positive labels.
+        ignore_index: class index that is left out.
+        mask: elements of a BCE target that count.
+        nan_target_is_missing: whether a NaN in a BCE target stands for a missing label.
+
+    Raises:
+        LikelihoodError: the hazard found, where the action is to raise; TargetError (LH203) at *full* always.
+    """
+    if torch.compiler.is_compiling() or switch.current().level == "off" or not _is_ordinary(input, target):
+        return
+    full = switch.current().level == "full"
+    finding = check_provenance(loss, input, full=full)
+    if finding is not None:
+        report(finding, default_action)
+    known = finding is not None
+    finding = dtypes.narrow_index(loss, input, target) or shapes.accepted(
+        loss, input, target, weight=weight, pos_weight=pos_weight, ignore_index=ignore_index
+    )
+    if finding is not None:
+        report(finding, default_action)
+    if full and _may_read(input):
+        found = _read(loss, input, target, num_classes, ignore_index, mask, nan_target_is_missing, known)
+        for finding in found:
+            report(finding, default_action)
+
+
+def explain_shape(
+    loss: LossName,
+    input: Tensor,
+    target: Tensor | None,
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+) -> Finding | None:
+    """Say what is wrong with the sizes and dtypes of a call, whether or not torch would refuse it.
+
+    Reads no data; takes meta tensors as well. ``Finding.error()`` is the exception to raise, with the
+    hazard's code.
+
+    Args:
+        loss: the loss.
+        input: its first argument.
+        target: its target.
+        weight: class weight (cross-entropy, NLL) or element weight (BCE).
+        pos_weight: weight of the positive labels.
+
+    Returns:
+        What is wrong, or None where the sizes and dtypes fit. A finding whose ``code`` is None fits no
+        hazard of the table.
+
+    >>> finding = explain_shape("cross_entropy", torch.zeros(2, 5, 7), torch.zeros(2, 5, dtype=torch.long))
+    >>> finding.code
+    'LH301'
+    """
+    return (
+        (shapes.one_logit(input.shape) if loss == "cross_entropy" else None)
+        or dtypes.index_dtype(loss, input, target)
+        or shapes.impossible(loss, input, target, weight=weight, pos_weight=pos_weight)
+        or dtypes.binary_target(loss, target)
+        or dtypes.narrow_index(loss, input, target)
+        or shapes.accepted(loss, input, target, weight=weight, pos_weight=pos_weight)
+    )
+
+
+def _is_ordinary(input: Tensor, target: Tensor | None) -> bool:
+    """Whether these are plain tensors with data, outside every transform and trace."""
+    return (
+        type(input) in _PLAIN
+        and (target is None or type(target) in _PLAIN)
+        and not input.is_meta
+        and input.layout is torch.strided
+        and not input.is_nested
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._get_tracing_state() is None
+    )
+
+
+def _may_read(input: Tensor) -> bool:
+    """Whether the data may be read: a dispatch mode would see it, and a CUDA graph being captured breaks."""
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return False
+    return not (input.is_cuda and torch.cuda.is_current_stream_capturing())
+
+
+@torch.no_grad()
+def _read(
+    loss: LossName,
+    input: Tensor,
+    target: Tensor | None,
+    num_classes: int | None,
+    ignore_index: int | None,
+    mask: Tensor | None,
+    missing: bool,
+    known: bool,
+) -> list[Finding]:
+    found: Iterator[Finding] = check_values(
+        loss,
+        input,
+        target,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        mask=mask,
+        missing=missing,
+        input_known=known,
+    )
+    return list(found)

@@ -1,0 +1,154 @@
+"""Hazards that the autograd graph of the input proves: one function each, certain and free of data.
+
+Each takes the loss, the input and its `Origin`, and answers with a `Finding` or None.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.guard.origin import Origin, is_trained_affine, trace
+from likelihead.guard.report import Finding, LossName, shape_text
+
+__all__ = ["HAZARDS_OF", "check_provenance", "made_at"]
+
+
+def check_provenance(loss: LossName, input: Tensor, *, full: bool) -> Finding | None:
+    """The first hazard that the input's origin proves.
+
+    Args:
+        loss: the loss that is about to be computed.
+        input: its first argument.
+        full: whether redundant but right ways of computing the same (severity I) count as well.
+    """
+    hazards = HAZARDS_OF.get(loss)
+    if hazards is None or input.grad_fn is None:
+        return None
+    origin = trace(input)
+    if origin is None:
+        return None
+    for hazard in hazards:
+        finding = hazard(input, origin)
+        if finding is not None and (full or hazard is not log_softmax_into_cross_entropy):
+            return finding
+    return None
+
+
+def _finding(code: str, input: Tensor, origin: Origin) -> Finding:
+    kind = origin.kind.replace("_", " ").replace("layer", "layer without a log-softmax behind it")
+    node = type(origin.node).__name__
+    detail = f"The input {shape_text(input.shape)} comes from a {kind} ({node} in its autograd graph)."
+    return Finding(code, detail, made_at(origin.node))
+
+
+def softmax_into_cross_entropy(input: Tensor, origin: Origin) -> Finding | None:
+    """LH101. Whatever the dimension: numbers between 0 and 1 are no logits."""
+    return _finding("LH101", input, origin) if origin.kind == "softmax" else None
+
+
+def sigmoid_into_cross_entropy(input: Tensor, origin: Origin) -> Finding | None:
+    """LH102."""
+    return _finding("LH102", input, origin) if origin.kind == "sigmoid" else None
+
+
+def log_softmax_into_cross_entropy(input: Tensor, origin: Origin) -> Finding | None:
+    """LH103: only where the second log-softmax provably changes nothing.
+
+    Over another dimension (a step of Sinkhorn's iteration) or over some of the classes it does change the
+    value.
+    """
+    redundant = origin.kind == "log_softmax" and origin.whole and origin.dim == _class_dim(input)
+    return _finding("LH103", input, origin) if redundant else None
+
+
+def softmax_into_nll(input: Tensor, origin: Origin) -> Finding | None:
+    """LH104."""
+    return _finding("LH104", input, origin) if origin.kind == "softmax" else None
+
+
+def logits_into_nll(input: Tensor, origin: Origin) -> Finding | None:
+    """LH105: the output of a trained layer."""
+    raw = origin.kind == "layer" and is_trained_affine(origin.node)
+    return _finding("LH105", input, origin) if raw else None
+
+
+def sigmoid_into_bce_with_logits(input: Tensor, origin: Origin) -> Finding | None:
+    """LH106."""
+    return _finding("LH106", input, origin) if origin.kind == "sigmoid" else None
+
+
+def softmax_into_bce_with_logits(input: Tensor, origin: Origin) -> Finding | None:
+    """LH107."""
+    return _finding("LH107", input, origin) if origin.kind == "softmax" else None
+
+
+def sigmoid_into_bce(input: Tensor, origin: Origin) -> Finding | None:
+    """LH109."""
+    return _finding("LH109", input, origin) if origin.kind == "sigmoid" else None
+
+
+def log_of_softmax(input: Tensor, origin: Origin) -> Finding | None:
+    """LH110."""
+    return _finding("LH110", input, origin) if origin.kind == "log_of_softmax" else None
+
+
+def wrong_dimension(input: Tensor, origin: Origin) -> Finding | None:
+    """LH112: log-probabilities normalised over another dimension than the classes'.
+
+    A square matrix, or a part of one, is left alone: in contrastive losses the rows are classes as well, and the diagonal of
+    ``log_softmax(similarity, dim=0)`` is a value that is meant.
+    """
+    if origin.kind not in ("log_softmax", "log_of_softmax") or origin.dim in (None, _class_dim(input)):
+        return None
+    if not origin.whole or (input.ndim == 2 and input.shape[0] == input.shape[1]):
+        return None
+    finding = _finding("LH112", input, origin)
+    where = f"It ran over dimension {origin.dim}; the classes are dimension {_class_dim(input)}."
+    return Finding(finding.code, f"{finding.detail} {where}", finding.made_at)
+
+
+HAZARDS_OF = {
+    "cross_entropy": (
+        softmax_into_cross_entropy,
+        sigmoid_into_cross_entropy,
+        log_of_softmax,
+        log_softmax_into_cross_entropy,
+    ),
+    "nll": (softmax_into_nll, logits_into_nll, wrong_dimension, log_of_softmax),
+    "bce": (sigmoid_into_bce,),
+    "bce_with_logits": (sigmoid_into_bce_with_logits, softmax_into_bce_with_logits),
+    "multilabel_soft_margin": (sigmoid_into_bce_with_logits, softmax_into_bce_with_logits),
+}
+
+
+def _class_dim(input: Tensor) -> int:
+    return 0 if input.ndim == 1 else 1
+
+
+def made_at(node: Any) -> str | None:
+    """File and line of the user's code that made this node, where autograd's anomaly mode kept them."""
+    for entry in reversed(node.metadata.get("traceback_", ())):
+        file, line = _parse(entry)
+        if file is not None and not _is_ours(file):
+            return f"{file}:{line}"
+    return None
+
+
+def _parse(entry: str) -> tuple[str | None, str]:
+    """File and line of an entry of ``traceback.format_stack``: ``File "model.py", line 12, in forward``."""
+    head, _, rest = entry.partition('", line ')
+    _, opened, file = head.partition('File "')
+    return (file if opened else None), rest.partition(",")[0]
+
+
+def _is_ours(file: str) -> bool:
+    return any(file.startswith(folder) for folder in _OWN_FOLDERS)
+
+
+_OWN_FOLDERS = tuple(
+    os.path.dirname(os.path.abspath(path)) + os.sep for path in (torch.__file__, os.path.dirname(__file__))
+)
