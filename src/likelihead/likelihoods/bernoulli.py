@@ -1,0 +1,106 @@
+"""Yes or no: one logit and a sigmoid."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.core.links import LOG
+from likelihead.core.reduction import Reduction
+from likelihead.errors import OptionError, ShapeError
+from likelihead.likelihoods.base import Targets, register
+from likelihead.likelihoods.binary import BinaryLikelihood
+from likelihead.likelihoods.checks import check_in_domain
+
+__all__ = ["Bernoulli"]
+
+
+@register
+class Bernoulli(BinaryLikelihood):
+    r"""A yes or a no, with one logit and a sigmoid as the link.
+
+    .. math:: p = \sigma(z) = \frac{1}{1 + e^{-z}}, \qquad -\log P(y) = \operatorname{softplus}(z) - y z
+
+    Shape:
+        - logits: any shape, one logit for each target; a head puts out ``[N, 1]``.
+        - target: the same shape, of any dtype: 0 or 1, or a probability in between; NaN where it is missing.
+
+    Args:
+        pos_weight: the weight of a yes; the mean still divides by the number of targets, as torch does.
+        reduction: see `Likelihood`.
+
+    Raises:
+        OptionError: a weight that is negative, infinite or NaN.
+        ShapeError: a weight that is not one number (LH601).
+
+    >>> likelihood = Bernoulli()
+    >>> logits = torch.tensor([[2.0], [-1.0]])
+    >>> likelihood(logits, torch.tensor([[1], [0]]))
+    tensor(0.2201)
+    >>> likelihood.probs(logits).flatten()
+    tensor([0.8808, 0.2689])
+    """
+
+    name = "bernoulli"
+    task = "binary"
+    parameter_shape = ()
+
+    def __init__(self, *, pos_weight: float | Tensor | None = None, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
+        if pos_weight is None:
+            return
+        value = torch.as_tensor(pos_weight).detach()
+        if value.numel() != 1:
+            raise ShapeError(
+                f"pos_weight has shape {list(value.shape)}; a Bernoulli has one output and takes one number. "
+                "One for each label belongs to a MultiLabel.",
+                code="LH601",
+            )
+        value = value.reshape(())
+        if not value.is_meta and not 0.0 <= float(value) < math.inf:
+            raise OptionError(f"pos_weight is {float(value)}; expected a finite number that is not negative.")
+        self.pos_weight = value
+
+    @classmethod
+    def from_log_probs(
+        cls, *, pos_weight: float | Tensor | None = None, reduction: Reduction = "mean"
+    ) -> Bernoulli:
+        r"""The same likelihood, for an input that is the log-probability of a yes, as of ``logsigmoid``.
+
+        Every method takes log-probabilities where it says logits; that of a no is found as
+        :math:`\log(1 - e^a)`. The head is still a plain linear layer; the ``logsigmoid`` between the two is
+        the caller's. In float32 a log-probability of a yes above -1e-45 is 0, and a no then has probability
+        0: logits know more.
+
+        >>> log_probs = torch.nn.functional.logsigmoid(torch.tensor([2.0, -1.0]))
+        >>> Bernoulli.from_log_probs()(log_probs, torch.tensor([1, 0]))
+        tensor(0.2201)
+        """
+        likelihood = cls(pos_weight=pos_weight, reduction=reduction)
+        likelihood.link = LOG
+        return likelihood
+
+    @classmethod
+    def from_targets(cls, targets: Targets, **options: Any) -> Bernoulli:
+        """The likelihood with the targets' frequency of a yes kept.
+
+        >>> Bernoulli.from_targets(torch.tensor([0, 1, 1, 1])).baseline_nll()
+        tensor(0.5623, dtype=torch.float64)
+        """
+        likelihood = cls(**options)
+        likelihood.summary = likelihood.summarise(targets)
+        return likelihood
+
+    def _summarise(self, targets: Tensor) -> Tensor:
+        y = targets.double().flatten()
+        scored = ~y.isnan()
+        check_in_domain(y, self.target_domain, mask=scored, code="LH207")
+        y = y[scored]
+        return torch.stack([(1 - y).sum(), y.sum()])
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"reduction={self.reduction!r}" + (", input=log_probs" if self.takes_log_probs else "")

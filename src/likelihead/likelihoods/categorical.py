@@ -1,0 +1,410 @@
+"""One class out of several: the softmax likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical as CategoricalDistribution
+from torch.nn.functional import pad
+
+from likelihead.core.domains import ClassIndex
+from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32
+from likelihead.core.reduction import Reduction
+from likelihead.errors import OptionError, ShapeError
+from likelihead.guard.check import check_call
+from likelihead.kernels.dispatch import softmax_nll
+from likelihead.kernels.ops import along_classes, softmax_count
+from likelihead.likelihoods.base import Likelihood, Targets, register
+from likelihead.likelihoods.checks import as_vector, check_class_logits, check_class_target, check_in_domain
+from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
+from likelihead.likelihoods.decisions import check_cost, least_cost
+from likelihead.likelihoods.divergence import entropy_terms, kl_terms
+
+__all__ = ["Categorical"]
+
+
+@register
+class Categorical(Likelihood):
+    r"""One of C classes, with a logit for each and a softmax as the link.
+
+    .. math:: p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad -\log p_y = \operatorname{logsumexp}(z) - z_y
+
+    where z are the logits after ``softcap`` and ``logit_offset``, where given.
+
+    Shape:
+        - logits: ``[N, C]`` or ``[N, C, d1, ...]``; the classes are along dimension 1.
+        - target: class indices ``[N]`` or ``[N, d1, ...]``, of any integer dtype; or probabilities of the
+          logits' shape.
+
+    Args:
+        num_classes: C, at least 2.
+        weight: ``[C]``; a weight of 2 counts as every example of the class twice. The mean divides by the
+            sum of the targets' weights; with probability targets by the number of examples, as torch does.
+        label_smoothing: the share of each target that is spread over all classes, in [0, 1].
+        ignore_index: a class index that is left out of the loss and of its count.
+        reduction: see `Likelihood`.
+        z_loss: adds ``z_loss * logsumexp(z) ** 2``, which keeps the logits' scale from drifting.
+        softcap: replaces the logits by ``softcap * tanh(logits / softcap)``.
+        logit_offset: ``[C]``, added to the logits: the log prior for logit adjustment, the log sampling rate
+            for sampled data, -inf to take a class out. It is part of the distribution; `unadjusted` predicts
+            without it.
+
+    Raises:
+        OptionError: an option outside its range.
+        ShapeError: a weight or an offset that is not ``[C]`` (LH602).
+
+    >>> likelihood = Categorical(3)
+    >>> logits = torch.tensor([[2.0, 0.0, -1.0]])
+    >>> likelihood(logits, torch.tensor([0]))
+    tensor(0.1698)
+    >>> likelihood.predict(logits)
+    tensor([0])
+    """
+
+    name = "categorical"
+    task = "multiclass"
+    link: ProbabilityLink = SOFTMAX
+    target_domain: ClassIndex = ClassIndex()
+    parameter_shape = ("num_classes",)
+    weight: Tensor | None
+    logit_offset: Tensor | None
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        weight: Tensor | Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        logit_offset: Tensor | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(reduction=reduction)
+        if num_classes < 2:
+            raise OptionError(
+                f"num_classes is {num_classes}; expected at least 2. One logit is a Bernoulli.", code="LH303"
+            )
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
+        if z_loss < 0:
+            raise OptionError(f"z_loss is {z_loss}; expected 0 or a positive factor.")
+        if softcap is not None and not softcap > 0:
+            raise OptionError(f"softcap is {softcap}; expected a positive bound, or None.")
+        self.num_classes = num_classes
+        self.label_smoothing = label_smoothing
+        self.ignore_index = ignore_index
+        self.z_loss = z_loss
+        self.softcap = softcap
+        self.target_domain = ClassIndex.of(num_classes, ignore_index)
+        self.register_buffer("weight", as_vector("weight", weight, num_classes))
+        self.register_buffer(
+            "logit_offset", as_vector("logit_offset", logit_offset, num_classes, signed=True)
+        )
+
+    @classmethod
+    def from_log_probs(
+        cls,
+        num_classes: int,
+        *,
+        weight: Tensor | Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+    ) -> Categorical:
+        """The same likelihood, for an input that is ready log-probabilities: the LogSoftmax and NLLLoss way.
+
+        Every method takes log-probabilities where it says logits. The head is still a plain linear layer; the
+        ``log_softmax`` between the two is the caller's.
+
+        >>> log_probs = torch.log_softmax(torch.tensor([[2.0, 0.0, -1.0]]), dim=1)
+        >>> Categorical.from_log_probs(3)(log_probs, torch.tensor([0]))
+        tensor(0.1698)
+        """
+        likelihood = cls(
+            num_classes,
+            weight=weight,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            reduction=reduction,
+        )
+        likelihood.link = LOG
+        return likelihood
+
+    @classmethod
+    def from_targets(cls, targets: Targets, **options: Any) -> Categorical:
+        """The likelihood with as many classes as the targets have, and their frequencies kept.
+
+        Class indices give the largest index plus one; probabilities give the size of dimension 1.
+
+        >>> likelihood = Categorical.from_targets(torch.tensor([0, 2, 2, 1]))
+        >>> likelihood.num_classes, likelihood.baseline_nll()
+        (3, tensor(1.0397, dtype=torch.float64))
+        """
+        known = options.pop("num_classes", None)
+        if known is not None:
+            likelihood = cls(known, **options)
+            likelihood.summary = likelihood.summarise(targets)
+            return likelihood
+        batches = [targets] if isinstance(targets, Tensor) else targets
+        counts = class_counts_of_stream(batches, options.get("ignore_index", -100))
+        likelihood = cls(max(counts.shape[1], 2), **options)
+        likelihood.summary = pad(counts, (0, likelihood.num_classes - counts.shape[1]))
+        return likelihood
+
+    def unadjusted(self) -> Categorical:
+        """The same likelihood without the logit offset: what logit adjustment predicts with.
+
+        >>> adjusted = Categorical(2, logit_offset=torch.tensor([0.9, 0.1]).log())
+        >>> logits = torch.tensor([[0.0, 1.0]])
+        >>> adjusted.predict(logits), adjusted.unadjusted().predict(logits)
+        (tensor([0]), tensor([1]))
+        """
+        plain = Categorical(
+            self.num_classes,
+            weight=self.weight,
+            label_smoothing=self.label_smoothing,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
+        )
+        plain.link = self.link
+        return plain
+
+    @property
+    def takes_log_probs(self) -> bool:
+        """Whether the input is log-probabilities."""
+        return isinstance(self.link, LogLink)
+
+    def _effective(self, logits: Tensor) -> Tensor:
+        """The logits of the distribution: capped, then offset."""
+        check_class_logits(logits, self.num_classes)
+        z = at_least_float32(logits)
+        if self.softcap is not None:
+            z = self.softcap * torch.tanh(z / self.softcap)
+        if self.logit_offset is not None:
+            z = z + along_classes(self.logit_offset.to(z.dtype), z)
+        return z
+
+    def distribution(self, logits: Tensor) -> CategoricalDistribution:
+        """The distribution, with the classes moved from dimension 1 to the end of its parameters."""
+        return CategoricalDistribution(logits=self._effective(logits).movedim(1, -1))
+
+    def probs(self, logits: Tensor) -> Tensor:
+        """The probability of each class, in the logits' shape, in float32 at least."""
+        return self.link.inverse(self._effective(logits), 1)
+
+    def log_probs(self, logits: Tensor) -> Tensor:
+        """The log-probability of each class, in the logits' shape, with every digit of a confident one."""
+        return self.link.log_inverse(self._effective(logits), 1)
+
+    def predict(
+        self, logits: Tensor, *, threshold: float | Tensor | None = None, cost: Tensor | None = None
+    ) -> Tensor:
+        """The most probable class, or the decision with the least expected cost.
+
+        Ties go to the lowest index.
+
+        Args:
+            logits: ``[N, C, ...]``.
+            threshold: not for more than two outcomes; give a cost matrix.
+            cost: ``[C, A]``, ``cost[true, predicted]``. With A = C the decisions are the classes; a further
+                column is a further decision, such as to abstain.
+
+        Returns:
+            int64 indices, ``[N, ...]``.
+
+        >>> cost = torch.tensor([[0.0, 1.0, 0.3], [1.0, 0.0, 0.3]])  # the third decision: ask a person
+        >>> Categorical(2).predict(torch.tensor([[3.0, 0.0], [0.1, 0.0]]), cost=cost)
+        tensor([0, 2])
+        """
+        if threshold is not None:
+            raise OptionError("a Categorical has no threshold; give cost=, a matrix cost[true, predicted].")
+        z = self._effective(logits)
+        if cost is None:
+            return z.argmax(1)
+        cost = check_cost(cost, ((self.num_classes, None),))
+        return least_cost(self.link.inverse(z, 1).movedim(1, -1), cost)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        r"""The entropy :math:`-\sum_k p_k \log p_k`, in nats, ``[N, ...]``."""
+        return entropy_terms(self.log_probs(logits)).sum(1)
+
+    def kl(self, logits_p: Tensor, logits_q: Tensor) -> Tensor:
+        r"""The divergence :math:`\sum_k p_k (\log p_k - \log q_k)`, in nats, ``[N, ...]``; never negative."""
+        if logits_p.shape != logits_q.shape:
+            raise ShapeError(
+                f"logits_p has shape {list(logits_p.shape)} and logits_q {list(logits_q.shape)}; expected "
+                "the same."
+            )
+        return kl_terms(self.log_probs(logits_p), self.log_probs(logits_q)).sum(1)
+
+    def _check(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Refuse what cannot be scored; class indices come back as int64."""
+        check_class_logits(logits, self.num_classes, name="log_probs" if self.takes_log_probs else "logits")
+        check_class_target(target, logits.shape, self.target_domain)
+        check_call(
+            "nll" if self.takes_log_probs else "cross_entropy",
+            logits,
+            target,
+            default_action="raise",
+            num_classes=self.num_classes,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+        )
+        return target if target.is_floating_point() else target.long()
+
+    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
+        r"""Negative log-likelihood of each target, in nats, with every option applied.
+
+        .. math:: (1-\varepsilon)\,w_y\,\ell_y + \frac{\varepsilon}{C}\sum_k w_k\,\ell_k
+                  + \zeta \operatorname{logsumexp}(z)^2, \qquad \ell_k = \operatorname{logsumexp}(z) - z_k
+
+        with :math:`w` the weight, :math:`\varepsilon` the smoothing and :math:`\zeta` the z-loss; for a
+        probability target q, :math:`\sum_k w_k q'_k \ell_k` with :math:`q' = (1-\varepsilon) q + \varepsilon
+        / C`.
+
+        Shape:
+            - logits: ``[N, C]`` or ``[N, C, *spatial]``.
+            - target: ``[N]`` or ``[N, *spatial]``, or probabilities of the logits' shape.
+            - returns: ``[N]`` or ``[N, *spatial]``, float32 at least; 0 where the target is ignored.
+
+        Raises:
+            TargetError: a class index outside ``[0, C)`` (LH203).
+            ShapeError: the classes are not along dimension 1 (LH301), or the target does not fit.
+            DTypeError: a bool or floating-point target of index shape (LH202).
+            MisuseError: the input is no logits: it came out of a softmax (LH101), for one.
+
+        >>> Categorical(3).nll(torch.zeros(1, 3), torch.tensor([0]))
+        tensor([1.0986])
+        """
+        target = self._check(logits, target)
+        if self.takes_log_probs:
+            return self._nll_of_log_probs(at_least_float32(logits), target)
+        return softmax_nll(
+            logits,
+            target,
+            weight=self.weight,
+            label_smoothing=self.label_smoothing,
+            ignore_index=self.ignore_index,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
+            logit_offset=self.logit_offset,
+        )[0]
+
+    def _nll_of_log_probs(self, log_probs: Tensor, target: Tensor) -> Tensor:
+        if not target.is_floating_point() and not self.label_smoothing:
+            kept = target != self.ignore_index
+            index = torch.where(kept, target, torch.zeros_like(target))
+            nll = -log_probs.gather(1, index.unsqueeze(1)).squeeze(1)
+            if self.weight is not None:
+                nll = nll * self.weight.to(nll.dtype)[index]
+            return torch.where(kept, nll, torch.zeros_like(nll))
+        share, scored = self._target_share(target, log_probs)
+        # A class with no share of the target contributes nothing, however improbable it is.
+        nll = -(share * torch.where(share == 0, torch.zeros_like(log_probs), log_probs)).sum(1)
+        return nll if scored is None else torch.where(scored, nll, torch.zeros_like(nll))
+
+    def _target_share(self, target: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """How much each class weighs in the NLL, in the logits' shape; and which targets are kept."""
+        kept: Tensor | None = None
+        if target.is_floating_point():
+            share = target.to(like.dtype)
+        else:
+            kept = target != self.ignore_index
+            index = torch.where(kept, target, torch.zeros_like(target)).unsqueeze(1)
+            share = torch.zeros_like(like).scatter(1, index, 1.0)
+        if self.label_smoothing:
+            share = share * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+        if self.weight is not None:
+            share = share * along_classes(self.weight.to(like.dtype), like)
+        return share, kept
+
+    def count(self, target: Tensor) -> Tensor | int:
+        """The sum of the targets' weights; for probability targets, the number of examples."""
+        target = target if target.is_floating_point() else target.long()
+        return softmax_count(target, self.num_classes, weight=self.weight, ignore_index=self.ignore_index)
+
+    def residual(self, logits: Tensor, target: Tensor) -> Tensor:
+        r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.
+
+        With :math:`a_k` the weight of class k in the target and A their sum it is
+
+        .. math:: (A - a_k)\,p_k - a_k\,(1 - p_k) + 2 \zeta \operatorname{logsumexp}(z)\,p_k
+
+        times the slope of the softcap; :math:`1 - p_k` is summed from the other classes, not subtracted.
+        For log-probabilities it is :math:`-a_k`.
+
+        Returns:
+            The logits' shape, float32 at least; 0 where the target is ignored.
+
+        >>> Categorical(3).residual(torch.tensor([[20.0, 0.0, 0.0]]), torch.tensor([0]))
+        tensor([[-4.1223e-09,  2.0612e-09,  2.0612e-09]])
+        """
+        target = self._check(logits, target)
+        dtype = at_least_float32(logits).dtype
+        # Spare digits where there are any; Apple's GPUs have no float64.
+        logits = logits if logits.device.type == "mps" else logits.double()
+        share, kept = self._target_share(target, logits)
+        if self.takes_log_probs:
+            gradient = -share
+        else:
+            z = self._effective(logits)
+            p, total = self.link.inverse(z, 1), share.sum(1, keepdim=True)
+            gradient = (total - share) * p - share * self.link.complement(z, 1)
+            if self.z_loss:
+                gradient = gradient + 2 * self.z_loss * torch.logsumexp(z, 1, keepdim=True) * p
+            if self.softcap is not None:
+                gradient = gradient / torch.cosh(logits / self.softcap).square()
+        if kept is not None:
+            gradient = torch.where(kept.unsqueeze(1), gradient, torch.zeros_like(gradient))
+        return gradient.to(dtype)
+
+    def _summarise(self, targets: Tensor) -> Tensor:
+        if not targets.is_floating_point():
+            check_in_domain(targets, self.target_domain, code="LH203")
+        elif targets.dim() < 2 or targets.shape[1] != self.num_classes:
+            raise ShapeError(
+                f"targets have shape {list(targets.shape)}; expected probabilities [N, {self.num_classes}, "
+                "...], or "
+                "class indices as integers."
+            )
+        return class_counts(targets, self.ignore_index, self.num_classes)
+
+    def _share_of_loss(self, counts: Tensor, weight: Tensor | None) -> Tensor:
+        """How much each class weighs in the sum of the losses."""
+        share = (1 - self.label_smoothing) * counts + self.label_smoothing / self.num_classes * counts.sum()
+        return share if weight is None else share * weight
+
+    def _baseline(self, summary: Tensor) -> Tensor:
+        weight = None if self.weight is None else self.weight.to(summary)
+        share = self._share_of_loss(summary.sum(0), weight)
+        of_indices, of_probabilities = summary
+        count = (of_indices if weight is None else of_indices * weight).sum() + of_probabilities.sum()
+        nll = -torch.special.xlogy(share, share / share.sum()).sum()
+        return torch.where(count > 0, nll / count, torch.zeros_like(nll))
+
+    def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
+        # A class of weight 0 is never scored: any bias is best, and its frequency is a finite one.
+        weight = None if self.weight is None else torch.where(self.weight == 0, 1, self.weight).to(summary)
+        share = self._share_of_loss(summary.sum(0).clamp_min(smoothing), weight)
+        bias = torch.log(share / share.sum())
+        if self.logit_offset is not None:
+            # A class that an offset of -inf takes out keeps a finite bias.
+            bias = bias - self.logit_offset.to(bias).nan_to_num(neginf=0.0)
+        if self.softcap is not None:
+            # The cap itself is out of reach; this is as near as a finite bias should go.
+            bias = self.softcap * torch.atanh((bias / self.softcap).clamp(-0.999, 0.999))
+        return bias
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        parts = [str(self.num_classes), f"reduction={self.reduction!r}"]
+        if self.takes_log_probs:
+            parts.append("input=log_probs")
+        return ", ".join(parts)

@@ -1,0 +1,135 @@
+"""Several labels at once: a sigmoid for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.core.reduction import Reduction
+from likelihead.errors import OptionError, ShapeError
+from likelihead.kernels.ops import along_classes
+from likelihead.likelihoods.base import Targets, register
+from likelihead.likelihoods.binary import BinaryLikelihood
+from likelihead.likelihoods.checks import as_vector, check_in_domain
+
+__all__ = ["MultiLabel"]
+
+
+@register
+class MultiLabel(BinaryLikelihood):
+    r"""L labels that do not exclude each other: a logit and a sigmoid for each.
+
+    .. math:: -\log P(y) = \sum_l \operatorname{softplus}(z_l) - y_l z_l
+
+    The primitive, `nll`, is the term of one label, ``[N, L]``, and so are `entropy` and `kl`; for an example
+    they add up over dimension 1. The mean divides by the number of labels that are scored, as
+    ``BCEWithLogitsLoss`` does: N times L when none is missing. For the mean over examples of the sum over
+    labels, pass ``normalizer=N``.
+
+    Shape:
+        - logits: ``[N, L]`` or ``[N, L, d1, ...]``; the labels are along dimension 1.
+        - target: the same shape, of any dtype: 0 or 1, or a probability in between; NaN where it is missing.
+
+    Args:
+        num_labels: L.
+        weight: ``[L]``; scales the loss of each label. The mean still divides by the number of labels.
+        pos_weight: ``[L]``; the weight of a yes.
+        reduction: see `Likelihood`.
+
+    Raises:
+        OptionError: an option outside its range.
+        ShapeError: a weight that is not ``[L]`` (LH601, LH602).
+
+    >>> likelihood = MultiLabel(2)
+    >>> logits = torch.tensor([[2.0, -1.0]])
+    >>> likelihood(logits, torch.tensor([[1.0, float("nan")]]))  # the second label is unknown
+    tensor(0.1269)
+    >>> likelihood.predict(logits, threshold=torch.tensor([0.9, 0.2]))
+    tensor([[0, 1]])
+    """
+
+    name = "multilabel"
+    task = "multilabel"
+    parameter_shape = ("num_labels",)
+
+    def __init__(
+        self,
+        num_labels: int,
+        *,
+        weight: Tensor | Sequence[float] | None = None,
+        pos_weight: Tensor | Sequence[float] | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        if num_labels < 1:
+            raise OptionError(f"num_labels is {num_labels}; expected at least 1.")
+        self.num_labels = num_labels
+        self.weight = as_vector("weight", weight, num_labels)
+        self.pos_weight = as_vector("pos_weight", pos_weight, num_labels)
+
+    @classmethod
+    def from_targets(cls, targets: Targets, **options: Any) -> MultiLabel:
+        """The likelihood with as many labels as dimension 1 of the targets, and their frequencies kept.
+
+        >>> likelihood = MultiLabel.from_targets(torch.tensor([[0, 1], [1, 1]]))
+        >>> likelihood.num_labels, likelihood.baseline_nll()
+        (2, tensor(0.3466, dtype=torch.float64))
+        """
+        batches: Iterator[Tensor] = iter([targets] if isinstance(targets, Tensor) else targets)
+        first = next(batches, None)
+        if first is None:
+            raise OptionError("targets is an empty stream; expected at least one batch.")
+        if first.dim() < 2:
+            raise ShapeError(
+                f"targets have shape {list(first.shape)}; expected [N, L], one column for each label. "
+                "A single yes or no is a Bernoulli."
+            )
+        likelihood = cls(options.pop("num_labels", first.shape[1]), **options)
+        likelihood.summary = likelihood.summarise(chain([first], batches))
+        return likelihood
+
+    @property
+    def num_labels_or_none(self) -> int | None:
+        """The number of labels."""
+        return self.num_labels
+
+    def _along(self, per_label: Tensor, like: Tensor) -> Tensor:
+        return along_classes(per_label, like)
+
+    def _check_logits(self, logits: Tensor) -> None:
+        super()._check_logits(logits)
+        shape = list(logits.shape)
+        if logits.dim() >= 2 and shape[1] == self.num_labels:
+            return
+        message = (
+            f"logits has shape {shape}; expected [N, {self.num_labels}] or [N, {self.num_labels}, ...]. "
+        )
+        if logits.dim() == 1 and shape[0] == self.num_labels:
+            raise ShapeError(message + "For one example, use logits.unsqueeze(0).")
+        if logits.dim() >= 3 and shape[-1] == self.num_labels:
+            message += "The labels are last, and belong in dimension 1: use logits.movedim(-1, 1)."
+        else:
+            message += f"Dimension 1 holds the labels: is the head {self.num_labels} wide?"
+        raise ShapeError(message, code="LH301")
+
+    def _summarise(self, targets: Tensor) -> Tensor:
+        if targets.dim() < 2 or targets.shape[1] != self.num_labels:
+            raise ShapeError(
+                f"targets have shape {list(targets.shape)}; expected [N, {self.num_labels}] or "
+                f"[N, {self.num_labels}, ...]."
+            )
+        y = targets.double().movedim(1, -1).flatten(0, -2)
+        scored = ~y.isnan()
+        check_in_domain(y, self.target_domain, mask=scored, code="LH207")
+        zero = torch.zeros_like(y)
+        return torch.stack(
+            [torch.where(scored, 1 - y, zero).sum(0), torch.where(scored, y, zero).sum(0)], dim=-1
+        )
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"{self.num_labels}, reduction={self.reduction!r}"
