@@ -1,4 +1,4 @@
-"""Training from Python: what the commands ``train``, ``predict`` and ``evaluate`` do, without arguments to parse.
+"""Training from Python: what the commands do, without arguments to parse.
 
     >>> from likelihead.train import TrainConfig, train  # doctest: +SKIP
     >>> outcome = train(TrainConfig(data="iris", hidden=(7,), activation="tanh"))  # doctest: +SKIP

@@ -40,8 +40,8 @@ def unwritable(path: Path, error: OSError) -> RunError:
 def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``, which takes its name when the block ends without an exception.
 
-    Whatever happens, ``path`` is either what it was or the whole new file. ``durable`` also waits until the bytes
-    and the name are on the disk.
+    Whatever happens, ``path`` is either what it was or the whole new file. ``durable`` also waits until the
+    bytes and the name are on the disk.
 
     Raises:
         RunError: the file cannot be written; the temporary file is gone then.
@@ -104,8 +104,8 @@ def clean_temporaries(folder: Path) -> list[Path]:
 def locked(folder: Path) -> Iterator[bool]:
     """Hold a folder's lock, which the system lets go of when the process ends, however it ends.
 
-    Gives False where another process holds it. Where the platform or the file system has no such locks (Windows,
-    some network mounts) there is nothing to hold, and the folder counts as ours.
+    Gives False where another process holds it. Where the platform or the file system has no such locks
+    (Windows, some network mounts) there is nothing to hold, and the folder counts as ours.
     """
     if os.name == "nt":
         yield True

@@ -1,7 +1,7 @@
 """Checkpoints: one file with a checksum, there whole or not at all.
 
-A file is ``magic | SHA-256 of all that follows | length of the header | header (JSON) | safetensors``. Nothing is
-unpickled, and a flipped bit anywhere is found before anything is used.
+A file is ``magic | SHA-256 of all that follows | length of the header | header (JSON) | safetensors``.
+Nothing is unpickled, and a flipped bit anywhere is found before anything is used.
 """
 
 from __future__ import annotations

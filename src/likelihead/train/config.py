@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from likelihead.errors import OptionError, RunError
-from likelihead.train import toml
 from likelihead.train.models import ACTIVATIONS
 
 __all__ = ["OPTIMIZERS", "OUTPUTS", "TASKS", "TrainConfig", "contradictions"]
@@ -104,7 +103,8 @@ class TrainConfig:
             )
         if self.label_smoothing and task != "multiclass":
             raise OptionError(
-                f"--label-smoothing {self.label_smoothing} does not apply to a {task} task; it is for multiclass"
+                f"--label-smoothing {self.label_smoothing} does not apply to a {task} task; it is for "
+                "multiclass"
             )
         if self.class_weight != "none" and task == "regression":
             raise OptionError(
@@ -123,15 +123,14 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values, without those that are None."""
         values = dataclasses.asdict(self)
-        return {
-            key: list(v) if isinstance(v, tuple) else v for key, v in values.items() if v is not None
-        }
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items() if v is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, origin: Path) -> TrainConfig:
         """The inverse of :meth:`to_dict`.
 
         Args:
+            values: the options.
             origin: the file that the values come from, for the error's message.
 
         Raises:
@@ -151,7 +150,7 @@ class TrainConfig:
             value = tuple(value) if isinstance(value, list) else value
             if not _is_a(value, hints[field.name]):
                 raise RunError(f"{origin}: {field.name} is {value!r}, which is not of its type")
-            taken[field.name] = float(value) if hints[field.name] is float else value
+            taken[field.name] = float(str(value)) if hints[field.name] is float else value
         try:
             return cls(**taken).check()
         except OptionError as error:

@@ -1,7 +1,7 @@
 """The training loop: steps, the log, checkpoints, and a stop at a step's boundary.
 
-What a run does is a function of its configuration and its data. A checkpoint holds all that the steps so far have
-left behind, so a run that is resumed makes the same steps on the same bits.
+What a run does is a function of its configuration and its data. A checkpoint holds all that the steps so far
+have left behind, so a run that is resumed makes the same steps on the same bits.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EVAL_BATCH = 1024
 VARIANCE_FLOOR = 1e-12
 
 
-class Interrupted(Exception):  # noqa: N818  # no error: a stop that was asked for
+class Interrupted(Exception):  # no error: a stop that was asked for
     """A run was asked to stop, and did so after saving a checkpoint.
 
     Attributes:
@@ -49,7 +49,9 @@ class Interrupted(Exception):  # noqa: N818  # no error: a stop that was asked f
     """
 
     def __init__(self, signum: int, folder: Path, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; {folder} can be resumed")
+        super().__init__(
+            f"stopped by {signal.Signals(signum).name} after step {step}; {folder} can be resumed"
+        )
         self.signum, self.folder, self.step = signum, folder, step
 
 
@@ -188,7 +190,8 @@ class Trainer:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             # Its checksum holds, so it is as it was written: by another version.
             raise CheckpointError(
-                f"{path} does not fit this version of likelihead ({error}); resume with the version that wrote it"
+                f"{path} does not fit this version of likelihead ({error}); resume with the version that "
+                "wrote it"
             ) from error
 
     def _take(self, saved: Checkpoint) -> None:
@@ -380,5 +383,6 @@ class Trainer:
         if self.config.guard != "off" and best is not None and not best < baseline:
             self._find(
                 "LH704",
-                f"The test NLL never went below the baseline of {baseline:.4g} nats; the best epoch had {best:.4g}.",
+                f"The test NLL never went below the baseline of {baseline:.4g} nats; the best epoch had "
+                f"{best:.4g}.",
             )

@@ -48,7 +48,10 @@ class Mean:
 
 
 def hits(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:
-    """1 where a row is predicted right (multilabel: every known label), 0 elsewhere; the squared error of a regression."""
+    """What a row scores: 1 if it is predicted right, else 0; of a regression the squared error.
+
+    A multilabel row is right if every known label is.
+    """
     prediction = likelihood.predict(output)
     if schema.task == "regression":
         return (prediction - target).square()
@@ -100,7 +103,7 @@ class Tally:
         target = target.long()
         predicted = self.likelihood.predict(output)
         self._count(0, target, predicted)
-        for index in target.unique().tolist():
+        for index in torch.unique(target).tolist():
             self.class_nll.setdefault(index, Mean()).add(nll[target == index])
         if self.schema.task == "binary":
             self.brier.add((probs - target).square())
@@ -115,7 +118,11 @@ class Tally:
         self._bin(probs.max(1).values, (predicted == target).long())
 
     def _add_labels(self, output: Tensor, target: Tensor) -> None:
-        probs, predicted, known = self.likelihood.probs(output), self.likelihood.predict(output), ~target.isnan()
+        probs, predicted, known = (
+            self.likelihood.probs(output),
+            self.likelihood.predict(output),
+            ~target.isnan(),
+        )
         self.exact.add(hits(self.likelihood, self.schema, output, target))
         label_nll = self.likelihood.nll(output, target)
         for label in range(target.shape[1]):
@@ -135,7 +142,7 @@ class Tally:
         self.target_square.add((truth - self.schema.target.mean).square())
 
     def _count(self, label: int, target: Tensor, predicted: Tensor) -> None:
-        pairs, counts = torch.stack([target, predicted]).unique(dim=1, return_counts=True)
+        pairs, counts = torch.unique(torch.stack([target, predicted]), dim=1, return_counts=True)
         for true, said, n in zip(*pairs.tolist(), counts.tolist(), strict=True):
             self.pairs[label, true, said] += n
 

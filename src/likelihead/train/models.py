@@ -26,9 +26,9 @@ class MLP(nn.Module):
 
     .. math:: h_0 = x, \quad h_i = a(W_i h_{i-1} + b_i), \quad z = W h + b
 
-    The head's weight starts at zero, so that every output starts at the head's bias: with the bias at the log prior
-    (:meth:`likelihead.likelihoods.Likelihood.init_bias_`) the first loss is the baseline. The hidden layers differ
-    from each other, so the head leaves zero at the first step and the rest follows.
+    The head's weight starts at zero, so that every output starts at the head's bias: with the bias at the log
+    prior (:meth:`likelihead.likelihoods.Likelihood.init_bias_`) the first loss is the baseline. The hidden
+    layers differ from each other, so the head leaves zero at the first step and the rest follows.
 
     Args:
         in_features: number of features.

@@ -1,4 +1,4 @@
-"""A run's network and likelihoods, from what was resolved before training: made anew in the same way each time."""
+"""A run's network and likelihoods, made anew in the same way each time."""
 
 from __future__ import annotations
 
@@ -59,12 +59,14 @@ class Resolved:
             RunError: the values are not those of a run.
         """
         try:
-            taken = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+            taken: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
             resolved = cls(**taken)
             if not all(isinstance(v, (int, float)) for v in (*resolved.class_weights, *resolved.constant)):
                 raise TypeError("weights are numbers")
         except TypeError as error:
-            raise RunError(f"{origin}: [resolved] is not that of a run ({error}); restore it, or train again") from error
+            raise RunError(
+                f"{origin}: [resolved] is not that of a run ({error}); restore it, or train again"
+            ) from error
         return resolved
 
 
@@ -80,7 +82,9 @@ def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, .
         return make(schema.num_outputs, weight=weights, label_smoothing=config.label_smoothing)
     if schema.task == "binary":
         pos_weight = None if weights is None else weights[0]
-        return Bernoulli.from_log_probs(pos_weight=pos_weight) if log_probs else Bernoulli(pos_weight=pos_weight)
+        return (
+            Bernoulli.from_log_probs(pos_weight=pos_weight) if log_probs else Bernoulli(pos_weight=pos_weight)
+        )
     if schema.task == "multilabel":
         return for_task("multilabel", num_labels=schema.num_outputs, pos_weight=weights)
     return Gaussian()
@@ -89,8 +93,7 @@ def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, .
 def plain(config: TrainConfig, schema: Schema, variance: float = 1.0) -> Likelihood:
     """The likelihood that is reported: without weights and smoothing, so that all NLLs compare.
 
-    Args:
-        variance: of a regression, in the training's units; the training's squared error does not depend on it.
+    Of a regression with this variance, in the training's units; the squared error does not depend on it.
     """
     if schema.task == "regression":
         return Gaussian(variance)
@@ -122,7 +125,10 @@ def build_model(config: TrainConfig, schema: Schema, likelihood: Likelihood) -> 
 
 
 def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:
-    """The NLL of each row, ``[N]``, in nats: summed over labels; of a regression in the target's own units."""
+    """The NLL of each row, ``[N]``, in nats: summed over labels.
+
+    A regression's is in the target's own units.
+    """
     nll = likelihood.nll(output, target)
     if schema.task == "regression":
         # A density's NLL shifts by the logarithm of the scale.

@@ -21,7 +21,8 @@ from likelihead.train.run import read_metrics, write_model
 __all__ = ["Outcome", "finish"]
 
 REPORT_ROWS = 200_000
-"""Test rows beyond these stay out of the report, which needs them in memory; `likelihead evaluate` takes them all."""
+"""Test rows beyond these stay out of the report, which needs them in memory; `likelihead evaluate` takes "
+"them all."""
 
 
 @dataclass(frozen=True)

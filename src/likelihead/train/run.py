@@ -79,7 +79,8 @@ def newest(data: str) -> Path:
 def created(out: Path | None, data: str, fill: Callable[[Path], None]) -> Iterator[Path]:
     """Make a run folder and hold its lock.
 
-    The folder is filled under a temporary name and then renamed, so that a run folder is one that can be resumed.
+    The folder is filled under a temporary name and then renamed, so that a run folder is one that can be
+    resumed.
 
     Args:
         out: where; None takes ``runs/<data>-<n>`` with the next free n.
@@ -141,7 +142,7 @@ def _make_folders(parent: Path) -> list[Path]:
 
 
 def _remove_stale(parent: Path) -> None:
-    """Remove the folders that a process killed while it made one has left; a living one holds the lock of its own."""
+    """Remove half-made folders that killed processes left; a living process holds the lock of its own."""
     for path in parent.iterdir():
         if _STALE.fullmatch(path.name) and path.is_dir():
             with locked(path) as ours:
@@ -190,7 +191,9 @@ def read_toml(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not folder.is_dir():
-        raise RunError(f"{folder} is {'a file' if folder.exists() else 'not there'}; give the folder of a run")
+        raise RunError(
+            f"{folder} is {'a file' if folder.exists() else 'not there'}; give the folder of a run"
+        )
     if not path.is_file():
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}; give a folder that `train` made")
     try:
@@ -269,7 +272,8 @@ class MetricsLog:
             if size < length:
                 self._file.close()
                 raise CheckpointError(
-                    f"{path} has {size} bytes, but the checkpoint was made when it had {length}: it was cut or edited; "
+                    f"{path} has {size} bytes, but the checkpoint was made when it had {length}: it was cut "
+                    "or edited; "
                     "restore it, or train again"
                 )
             self._file.truncate(length)

@@ -41,7 +41,8 @@ def train(
         config: the options.
         out: the run's folder; None takes ``runs/<data>-<n>``.
         observer: told of each step.
-        stop: asked after each step; a signal's number ends the run with :class:`likelihead.train.Interrupted`.
+        stop: asked after each step; a signal's number ends the run with
+            :class:`likelihead.train.Interrupted`.
 
     Raises:
         OptionError: an option outside its range, or one that the task would ignore.
@@ -87,7 +88,8 @@ def resume(
     Args:
         folder: the run's folder.
         given: options that were asked for besides; they must be those of the run.
-        observer, stop: as for :func:`train`.
+        observer: told of each step.
+        stop: asked after each step; a signal's number ends the run with :class:`Interrupted`.
 
     Raises:
         RunError: no run folder, the data changed since, or it cannot be written.
@@ -123,7 +125,7 @@ def stored(folder: Path) -> tuple[TrainConfig, Resolved]:
 
 
 def absolute(data: str) -> str:
-    """The data's name as a run keeps it: a file's with its whole path, so that a run resumes from any folder."""
+    """The data's name as a run keeps it: a file's with its whole path, to resume from any folder."""
     return data if data in BUNDLED else str(Path(data).absolute())
 
 
@@ -168,9 +170,7 @@ def _prepare(
 
 def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset) -> None:
     batches = data.train.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False)
-    targets = (
-        target.unsqueeze(1) if model.flat and target.dim() == 1 else target for _, target in batches
-    )
+    targets = (target.unsqueeze(1) if model.flat and target.dim() == 1 else target for _, target in batches)
     likelihood.init_bias_(model.head, targets)
 
 
@@ -195,4 +195,3 @@ def _check_schema(folder: Path, schema: Schema) -> None:
             f"the data of {folder} changed since the run began (its columns, classes or training statistics "
             "differ from schema.json); restore the data, or start a new run"
         )
-

@@ -1,7 +1,7 @@
 """The TOML that a run folder needs: tables of strings, numbers, booleans and lists of them.
 
-The standard library reads TOML and does not write it; what is written here is read back by ``tomllib`` to the same
-values, which the tests hold it to.
+The standard library reads TOML and does not write it; what is written here is read back by ``tomllib`` to the
+same values, which the tests hold it to.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import math
 import re
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from likelihead.errors import OptionError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+# Python 3.10 has no tomllib of its own; tomli, which the extra `train` brings there, is the same code.
+tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 __all__ = ["TOMLDecodeError", "dumps", "loads"]
 
-TOMLDecodeError = tomllib.TOMLDecodeError
+TOMLDecodeError: type[ValueError] = tomllib.TOMLDecodeError
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {
@@ -41,18 +40,19 @@ def loads(text: str) -> dict[str, Any]:
     >>> loads("lr = 0.01")
     {'lr': 0.01}
     """
-    return tomllib.loads(text)
+    values: dict[str, Any] = tomllib.loads(text)
+    return values
 
 
 def dumps(values: Mapping[str, Any]) -> str:
-    """Write scalars and lists first, then each nested mapping as a table; None is left out.
+    r"""Write scalars and lists first, then each nested mapping as a table; None is left out.
 
-    >>> print(dumps({"lr": 0.01, "hidden": [7], "data": {"source": "a\\\\b"}}), end="")
+    >>> print(dumps({"lr": 0.01, "hidden": [7], "data": {"source": "a\\b"}}), end="")
     lr = 0.01
     hidden = [7]
     <BLANKLINE>
     [data]
-    source = "a\\\\b"
+    source = "a\\b"
 
     Raises:
         OptionError: a value that is no string, number, boolean, list or mapping of them.
@@ -92,13 +92,16 @@ def _value(value: object, key: str) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_value(item, key) for item in value)}]"
     raise OptionError(
-        f"{key} is a {type(value).__name__}; a configuration holds strings, numbers, booleans and lists of them"
+        f"{key} is a {type(value).__name__}; a configuration holds strings, numbers, booleans and lists of "
+        "them"
     )
 
 
 def _string(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise OptionError(f"{text!a} is not valid Unicode, and a configuration file is UTF-8; rename the file")
+        raise OptionError(
+            f"{text!a} is not valid Unicode, and a configuration file is UTF-8; rename the file"
+        )
     return '"' + "".join(_ESCAPES.get(c) or (c if c.isprintable() else _unicode(c)) for c in text) + '"'
 
 

@@ -19,8 +19,10 @@ __all__ = ["class_weights"]
 def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
     r"""The weights that ``--class-weight`` asks for.
 
-    ``balanced`` gives class k the weight :math:`N / (C n_k)`, as scikit-learn does. A binary task has one weight, of
-    a yes against a no: :math:`w_1 / w_0`; a multilabel task one for each label, :math:`(N - n_l) / n_l` if balanced.
+    ``balanced`` gives class k the weight :math:`N / (C n_k)`, as scikit-learn does. A binary task has one
+    weight, of
+    a yes against a no: :math:`w_1 / w_0`; a multilabel task one for each label, :math:`(N - n_l) / n_l` if
+        balanced.
 
     Args:
         option: ``none``, ``balanced``, or a file: a JSON object of weights by class, or CSV lines
@@ -31,8 +33,8 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
         What the likelihood takes: ``weight`` (multiclass) or ``pos_weight`` (otherwise); empty for ``none``.
 
     Raises:
-        DataError: the file cannot be read; a class is unknown, missing or repeated; a weight is no number, negative,
-            NaN or infinite.
+        DataError: the file cannot be read; a class is unknown, missing or repeated; a weight is no number,
+            negative, NaN or infinite.
         OptionError: the weights cannot be used with the data.
     """
     if option == "none":
@@ -47,11 +49,14 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
     if schema.task == "binary":
         if weights[0] == 0:
             raise OptionError(
-                f"--class-weight {option}: the weight of class {names[0]!r} is 0; a binary task needs a positive one"
+                f"--class-weight {option}: the weight of class {names[0]!r} is 0; a binary task needs a "
+                "positive one"
             )
         return (weights[1] / weights[0],)
     if not any(weights):
-        raise OptionError(f"--class-weight {option}: every weight is 0; give at least one class a positive one")
+        raise OptionError(
+            f"--class-weight {option}: every weight is 0; give at least one class a positive one"
+        )
     return tuple(weights)
 
 

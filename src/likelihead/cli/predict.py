@@ -1,0 +1,46 @@
+"""``likelihead predict``: predictions of a trained run, one line per row."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A .csv, .jsonl or .parquet file. [CSV on standard output]",
+)
+@click.option("--probs", "--proba", is_flag=True, help="Also the probability of each class or label.")
+@click.option(
+    "--threshold", type=float, metavar="P", help="The probability above which a yes is predicted. [0.5]"
+)
+@click.option(
+    "--cost",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A cost matrix: CSV, `true,<decision>,...` and then a line of costs per true class; or JSON.",
+)
+def command(
+    run: Path, data: str, out: Path | None, probs: bool, threshold: float | None, cost: Path | None
+) -> None:
+    """Predict each row of DATA with the trained RUN folder.
+
+    DATA needs the columns that the run was trained on; a target column is not needed.
+    """
+    from likelihead.train.predict import predict
+
+    stream = sys.stdout.buffer if out is None else None
+    notes = predict(run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost)
+    for note in notes:
+        click.echo(note, err=True)
+    if out is not None:
+        click.echo(f"wrote {out}", err=True)

@@ -1,0 +1,98 @@
+"""What ``likelihead train`` shows while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from likelihead.train.loop import Trainer
+
+__all__ = ["TrainingProgress", "shown"]
+
+
+class TrainingProgress:
+    """A bar with the NLL beside the baseline; where there is no terminal, about ten lines in a run."""
+
+    def __init__(self, console: Console, on_begin: Callable[[], None] = lambda: None) -> None:
+        self.console = console
+        self._on_begin = on_begin
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("train", total=None, epoch="", figures="")
+        self._test = ""
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, trainer: Trainer) -> None:
+        """Say what is trained on what."""
+        self._on_begin()
+        resolved = trainer.resolved
+        layers = "-".join(str(width) for width in resolved.layers)
+        self.console.print(escape(trainer.data.describe()))
+        for note in trainer.data.notes:
+            self.console.print(f"[dim]{escape(note)}[/dim]")
+        self.console.print(
+            escape(
+                f"{layers} {trainer.config.activation}, {resolved.parameters} parameters, "
+                f"{resolved.likelihood}; "
+            )
+            + f"baseline NLL [bold]{resolved.baseline_nll:.4f}[/bold] nats"
+        )
+        if trainer.position.step:
+            self.console.print(f"resumed after step {trainer.position.step} of {trainer.total_steps}")
+        self._bar.update(self._task, total=trainer.total_steps, completed=trainer.position.step)
+
+    def step(self, trainer: Trainer) -> None:
+        """Move the bar."""
+        figures = f"NLL {trainer.train_nll:.4f}{self._test}, baseline {trainer.resolved.baseline_nll:.4f}"
+        self._bar.update(
+            self._task,
+            completed=trainer.position.step,
+            epoch=f"{trainer.position.epoch + 1}/{trainer.config.epochs}",
+            figures=figures,
+        )
+
+    def epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """Take in an epoch's figures."""
+        test = record["test_nll"]
+        self._test = "" if test is None else f", test {test:.4f}"
+        if self.console.is_terminal or record["epoch"] % max(1, trainer.config.epochs // 10):
+            return
+        name, score = list(record.items())[-1]
+        shown = "undefined" if score is None else f"{score:.4f}"
+        self.console.print(
+            f"epoch {record['epoch']}/{trainer.config.epochs}: train NLL "
+            f"{record['train_nll']:.4f}{self._test}, "
+            f"baseline {trainer.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} {shown}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def shown(value: object) -> str:
+    """A figure as the terminal shows it; text is escaped for rich.
+
+    >>> shown(0.123456), shown(None), shown(12)
+    ('0.1235', 'undefined', '12')
+    """
+    if value is None:
+        return "undefined"
+    return f"{value:.4f}" if isinstance(value, float) else escape(str(value))

@@ -1,0 +1,102 @@
+"""A finished run, read back to predict and to evaluate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from likelihead.errors import CheckpointError, DataError, RunError
+from likelihead.likelihoods import Likelihood
+from likelihead.train.config import TrainConfig
+from likelihead.train.data import Schema
+from likelihead.train.models import MLP
+from likelihead.train.network import Resolved, build_model, plain
+from likelihead.train.run import MODEL, SCHEMA, read_model
+from likelihead.train.start import stored
+
+__all__ = ["Trained", "load_run"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network with its likelihood.
+
+    Attributes:
+        config, resolved, schema: of the run.
+        model: the network, in evaluation mode.
+        likelihood: the plain one, for the network's outputs.
+        baseline: the likelihood of the constant prediction.
+    """
+
+    config: TrainConfig
+    resolved: Resolved
+    schema: Schema
+    model: MLP
+    likelihood: Likelihood
+    baseline: Likelihood
+
+    def output(self, features: Tensor, rows: Tensor, path: str) -> Tensor:
+        """The network's output.
+
+        Raises:
+            DataError: it is not finite; the message names the row.
+        """
+        with torch.no_grad():
+            output: Tensor = self.model(features)
+        finite = torch.isfinite(output).reshape(len(output), -1).all(1)
+        if not bool(finite.all()):
+            raise DataError(
+                "the network's output is not finite; check the row for cells far outside the training data",
+                path=path,
+                row=int(rows[~finite][0]),
+            )
+        return output
+
+
+def load_run(folder: Path) -> Trained:
+    """Read a run folder, with everything in it verified.
+
+    Raises:
+        RunError: it is no run folder, its training is not finished, or its files belong to different runs.
+        CheckpointError: the model's file is damaged.
+    """
+    config, resolved = stored(folder)
+    tensors, metadata = read_model(folder)
+    if metadata.get("format") != "likelihead.model":
+        raise RunError(
+            f"{folder / MODEL} is not a model that `likelihead train` wrote; restore the run's own file"
+        )
+    if metadata.get("task") != resolved.task:
+        raise RunError(
+            f"{folder / MODEL} was trained for a {metadata.get('task')} task, but config.toml is of a "
+            f"{resolved.task} task; the files are of different runs: restore them"
+        )
+    schema = Schema.from_json(metadata["schema"])
+    path = folder / SCHEMA
+    try:
+        kept = Schema.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot read {path} ({error}); restore it, or train again") from error
+    if kept != schema:
+        raise RunError(f"{path} does not belong to {MODEL}; the files are of different runs: restore them")
+    try:
+        variance = float(metadata["variance"])
+        if not (math.isfinite(variance) and variance > 0):
+            raise ValueError(f"variance is {variance}")
+        likelihood = plain(config, schema, variance)
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(config, schema, likelihood)
+        model.load_state_dict(tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{folder / MODEL} does not fit {folder}/config.toml ({reason}); the files are of different "
+            "runs, "
+            "or config.toml was edited: restore them"
+        ) from error
+    model.eval()
+    return Trained(config, resolved, schema, model, likelihood, plain(config, schema))
