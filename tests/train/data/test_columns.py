@@ -59,7 +59,7 @@ def test_a_text_column_is_what_every_cell_can_be(write: Write, values: list[obje
 
 
 def test_a_column_widens_to_text_after_the_first_block(write: Write) -> None:
-    # The reader's blocks are 1 MiB; the text comes in the third.
+    # Far behind the reader's first block.
     n = 300_000
     rows = [f"{i % 7},{(i * 31) % 11},{'ab'[i % 2]}" for i in range(n)]
     rows[-10] = "seven,3,a"

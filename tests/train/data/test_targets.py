@@ -238,6 +238,9 @@ def test_a_text_where_training_had_numbers(write: Write) -> None:
     with pytest.raises(DataError, match="'many' is not a number") as caught:
         load_for_schema(write("x\n3\n4\nmany\n", "new.csv"), schema, need_target=False)
     assert (caught.value.row, caught.value.column) == (3, "x")
+    with pytest.raises(DataError, match="standard deviations") as caught:
+        load_for_schema(write("x\n3\n1e200\n", "new.csv"), schema, need_target=False)
+    assert (caught.value.row, caught.value.column) == (2, "x")
     with pytest.raises(DataError, match="infinite") as caught:
         load_for_schema(write("x\n3\n-inf\n", "new.csv"), schema, need_target=False)
     assert (caught.value.row, caught.value.column) == (2, "x")

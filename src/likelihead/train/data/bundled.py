@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from likelihead.errors import DataError
+
 __all__ = ["BUNDLED", "TableSource", "bundled"]
 
 BUNDLED = ("iris", "digits", "wine", "breast-cancer")
@@ -29,8 +31,17 @@ class TableSource:
 
 
 def bundled(name: str) -> TableSource:
-    """One of :data:`BUNDLED` as a table with its class names in the column ``target``."""
-    from sklearn import datasets
+    """One of :data:`BUNDLED` as a table with its class names in the column ``target``.
+
+    Raises:
+        DataError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise DataError(
+            f"{name} comes with scikit-learn, which is not installed: pip install 'likelihead[train]'"
+        ) from error
 
     loader = getattr(datasets, f"load_{name.replace('-', '_')}")
     data = loader()

@@ -21,6 +21,8 @@ from likelihead.train.data.source import nearest
 __all__ = ["Encoder", "encode_table", "split_set"]
 
 Floats = NDArray[np.float64]
+# Further out, float32 activations are on their way to infinity.
+_FAR = 1e30
 _NAMED = {"number": "a number", "boolean": "true or false", "date": "a date (2024-12-31)"}
 
 
@@ -55,7 +57,11 @@ class Encoder:
             else:
                 values = self._numbers(array, column.kind, column.name, first_row)
                 values = np.where(np.isnan(values), column.mean, values)
-                encoded[:, at] = values if column.kind == "boolean" else (values - column.mean) / column.std
+                if column.kind != "boolean":
+                    with np.errstate(over="ignore"):
+                        values = (values - column.mean) / column.std
+                    self._refuse_far(values, column.name, first_row)
+                encoded[:, at] = values
             at += width
         return encoded
 
@@ -82,6 +88,16 @@ class Encoder:
                 column=name,
             )
         return values
+
+    def _refuse_far(self, values: Floats, name: str, first_row: int) -> None:
+        far = np.abs(values) > _FAR
+        if far.any():
+            raise DataError(
+                f"a value more than {_FAR:g} standard deviations from the training mean: correct the cell",
+                path=self.path,
+                row=first_row + int(np.argmax(far)),
+                column=name,
+            )
 
     def _one_hot(self, array: Any, column: Column, out: Floats) -> None:
         if native_kind(array.type) is not None:

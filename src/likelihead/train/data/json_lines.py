@@ -15,7 +15,7 @@ from likelihead.train.data.text_file import Stamp, check_text, open_bytes, readi
 
 __all__ = ["JsonLines"]
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _COLUMN_LIMIT = 10_000
 
 

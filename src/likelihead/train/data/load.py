@@ -24,6 +24,8 @@ __all__ = ["MEMORY_FLOOR", "load", "load_for_schema"]
 #: The least memory budget: a few blocks of a file have to fit.
 MEMORY_FLOOR = 1 << 20
 
+_PIECE = 4 << 20
+
 _TASKS = ("auto", "binary", "multiclass", "multilabel", "regression")
 
 
@@ -40,7 +42,14 @@ def load(
 
     The file is read once to find types, categories, classes and the training rows' statistics, and once
     more to encode it. If the encoded rows (float64) take more than half of ``memory``, they are not held:
-    every epoch reads the file again, in a buffer of an eighth of ``memory``.
+    every epoch reads the file again and mixes the rows in a buffer of an eighth of ``memory``.
+
+    A column of text is taken, over the whole file, for the first of these that all its cells are: true
+    and false, numbers, ISO dates (as days since 1970), text. Numbers and dates are standardised by the
+    training rows' mean and deviation, text is one-hot encoded. Not used, and noted: a column that is
+    constant, counts the rows, differs in every row, or has more than :data:`CATEGORY_LIMIT` distinct
+    texts. An empty cell, ``NA``, ``nan``, ``null``, ``None`` or ``?`` is missing: the training mean
+    stands in for a number, a category of its own for a text. A missing target is an error.
 
     Args:
         source: ``iris``, ``digits``, ``wine``, ``breast-cancer``, or a CSV, Parquet or JSON-lines file.
@@ -48,7 +57,9 @@ def load(
             ``label``, ``class`` or ``y``, otherwise the last one.
         task: ``auto``, ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
         memory: bytes for the rows.
-        seed: of the split: row ``r`` is a test row if its hash under the seed is below ``test_fraction``.
+        seed: of the split: row ``r`` is a test row if its SplitMix64 hash under the seed, as a number in
+            [0, 1), is below ``test_fraction``. Where that leaves a class without a training row, or no
+            test row at all, a row changes sides, which is noted.
         test_fraction: the expected part of the test rows, in [0, 1).
 
     Raises:
@@ -70,6 +81,11 @@ def load(
     encoder = Encoder(schema, opened.path)
     splits = _splits(opened, encoder, survey.rows, memory, need_target=True)
     notes += split_notes(schema, len(splits[1]))
+    if not splits[0].in_memory:
+        notes.append(
+            f"the rows take more than half of the memory budget: each epoch reads the file and mixes about "
+            f"{_window(schema, memory)} rows at a time; shuffle a file that is sorted"
+        )
     return Dataset(opened.path, schema, *splits, opened, notes)
 
 
@@ -96,18 +112,17 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
     if not rows:
         raise DataError("the file has no rows: add some below the header", path=opened.path)
     encoder = Encoder(schema, opened.path)
-    _, test, everything = _splits(opened, encoder, rows, memory, need_target=need_target, only_test=True)
-    if not everything.in_memory:
+    splits = _splits(opened, encoder, rows, memory, need_target=need_target, only_test=True)
+    if not splits[2].in_memory:
         for _ in _blocks(opened, encoder, "all", need_target):
             pass
-    empty = Split("train", 0, blocks=lambda: iter(()), window=2)
     known = {column.name for column in schema.columns} | set(schema.target.columns)
     known |= {name for name, _ in schema.dropped}
     notes = encoding_notes(encoder)
     extra = [name for name in opened.names if name not in known]
     if extra:
         notes.append(f"ignored, as the model was not trained on it: {listed(extra)}")
-    return Dataset(opened.path, schema, empty, test, everything, opened, notes)
+    return Dataset(opened.path, schema, *splits, opened, notes)
 
 
 def _check_options(task: str, memory: int, test_fraction: float) -> None:
@@ -140,53 +155,60 @@ def _used_columns(schema: Schema, need_target: bool) -> list[str]:
     return [column.name for column in schema.columns] + (list(schema.target.columns) if need_target else [])
 
 
+def _row_bytes(schema: Schema, need_target: bool = True) -> int:
+    outputs = (len(schema.labels) or 1) if need_target else 0
+    return 8 * (schema.num_features + outputs + 1)
+
+
+def _window(schema: Schema, memory: int) -> int:
+    return max(2, memory // 8 // _row_bytes(schema))
+
+
 def _blocks(source: Source, encoder: Encoder, part: str, need_target: bool) -> Iterator[Block]:
     schema, first = encoder.schema, 1
+    # One-hot columns can make a small batch of cells a large block.
+    step = max(16, _PIECE // _row_bytes(schema))
     for batch in source.batches(_used_columns(schema, need_target)):
-        rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
-        block = Block(
-            rows, encoder.features(batch, first), encoder.target(batch, first) if need_target else None
-        )
-        first += batch.num_rows
-        if part == "all":
-            yield block
-            continue
-        test = is_test(rows, schema.seed, schema.test_fraction, schema.moved)
-        yield block.take(test if part == "test" else ~test)
+        for start in range(0, batch.num_rows, step):
+            piece = batch.slice(start, step)
+            rows = np.arange(first, first + piece.num_rows, dtype=np.int64)
+            features = encoder.features(piece, first)
+            block = Block(rows, features, encoder.target(piece, first) if need_target else None)
+            first += piece.num_rows
+            if part == "all":
+                yield block
+                continue
+            test = is_test(rows, schema.seed, schema.test_fraction, schema.moved)
+            yield block.take(test if part == "test" else ~test)
 
 
 def _splits(
     source: Source, encoder: Encoder, rows: int, memory: int, *, need_target: bool, only_test: bool = False
 ) -> tuple[Split, Split, Split]:
-    schema = encoder.schema
-    outputs = (len(schema.labels) or 1) if need_target else 0
-    row_bytes = 8 * (schema.num_features + outputs + 1)
-    window = max(2, memory // 8 // row_bytes)
-    held = (
-        _hold(_blocks(source, encoder, "all", need_target), rows) if rows * row_bytes <= memory // 2 else None
-    )
-    numbers = np.arange(1, rows + 1, dtype=np.int64) if held is not None or not only_test else None
+    schema, held = encoder.schema, None
+    if rows * _row_bytes(schema, need_target) <= memory // 2:
+        held = _hold(_blocks(source, encoder, "all", need_target), rows)
 
-    def split(name: str, size: int, index: Ints | None) -> Split:
+    def split(name: str, size: int, index: Ints | None = None) -> Split:
         part = "all" if only_test else name
         return Split(
             name,
             size,
             blocks=lambda: _blocks(source, Encoder(schema, source.path), part, need_target),
-            window=window,
+            window=_window(schema, memory),
             held=held,
             index=index,
         )
 
-    everything = split("all", rows, None)
+    everything = split("all", rows)
     if only_test:
-        return everything, split("test", rows, None), everything
-    test_index, train_index, test_size = None, None, 0
-    if held is not None and numbers is not None:
-        test = is_test(numbers, schema.seed, schema.test_fraction, schema.moved)
-        test_index, train_index = np.flatnonzero(test), np.flatnonzero(~test)
-    test_size = rows - schema.train_rows
-    return split("train", schema.train_rows, train_index), split("test", test_size, test_index), everything
+        return split("train", 0, np.zeros(0, np.int64)), split("test", rows), everything
+    train_index = test_index = None
+    if held is not None:
+        test = is_test(held.rows, schema.seed, schema.test_fraction, schema.moved)
+        train_index, test_index = np.flatnonzero(~test), np.flatnonzero(test)
+    train_rows = schema.train_rows
+    return split("train", train_rows, train_index), split("test", rows - train_rows, test_index), everything
 
 
 def _hold(blocks: Iterator[Block], rows: int) -> Block:

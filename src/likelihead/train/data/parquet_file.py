@@ -15,7 +15,7 @@ from likelihead.train.data.text_file import Stamp
 
 __all__ = ["ParquetFile"]
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 
 
 class ParquetFile:
@@ -49,7 +49,7 @@ class ParquetFile:
         """Record batches of the named columns."""
         self._stamp.check()
         chosen = [name for name in self.names if columns is None or name in columns]
-        rows = min(65_536, max(64, _BLOCK // (16 * max(1, len(self.names)))))
+        rows = min(65_536, max(64, _BLOCK // (8 * max(1, len(self.names)))))
         with self._opened() as file:
             for batch in file.iter_batches(batch_size=rows, columns=chosen, use_threads=False):
                 if batch.num_rows:
