@@ -189,7 +189,8 @@ def test_an_index_too_narrow_for_the_classes(dtype: torch.dtype, classes: int) -
     assert explain_shape("cross_entropy", zeros(2, 256), zeros(2, dtype=dtype)) is None
 
 
-SHAPES = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+# No empty dimension: torch's own answers to those are not consistent.
+SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 
 
 @settings(deadline=None, max_examples=300)
@@ -207,7 +208,7 @@ def test_what_torch_takes_is_explained_by_a_hazard_only(
     weight: tuple[int, ...] | None,
     long: bool,
 ) -> None:
-    """No call that torch computes is called unfit, and none that torch refuses for its sizes passes as right."""
+    """No call that torch computes is called unfit; none that torch refuses for its sizes passes as right."""
     given, wanted = zeros(*shape), zeros(*target, dtype=LONG if long else FLOAT)
     weights = None if weight is None or loss == "mse" else torch.ones(weight)
     options = {} if weights is None else {"weight": weights}
@@ -216,7 +217,10 @@ def test_what_torch_takes_is_explained_by_a_hazard_only(
         with ignored():
             TORCH[loss](given, wanted, **options)
     except (ValueError, RuntimeError, IndexError) as error:
-        if "out of bounds" not in str(error) and loss != "mse":
-            assert finding is not None, str(error)
+        refused = str(error)
+    else:
+        refused = ""
+    if refused:
+        assert finding is not None
     else:
         assert finding is None or finding.code is not None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from likelihead.guard.report import Finding, LossName, shape_text
-from likelihead.guard.shape import BINARY_LOSSES, CLASS_LOSSES, index_shape
+from likelihead.guard.shape import BINARY_LOSSES, CLASS_LOSSES, class_count, index_shape
 
 __all__ = ["binary_target", "index_dtype", "narrow_index"]
 
@@ -40,8 +40,7 @@ def narrow_index(loss: LossName, input: Tensor, target: Tensor | None) -> Findin
     """LH202: an integer too narrow for the number of classes, such as uint8 with 1000 of them."""
     if target is None or loss not in CLASS_LOSSES or target.dtype not in (torch.uint8, torch.int16):
         return None
-    shape = input.shape
-    classes = shape[1] if len(shape) > 1 else shape[0] if shape else 0
+    classes = class_count(input.shape)
     largest = torch.iinfo(target.dtype).max
     if classes - 1 <= largest:
         return None

@@ -99,8 +99,8 @@ def log_of_softmax(input: Tensor, origin: Origin) -> Finding | None:
 def wrong_dimension(input: Tensor, origin: Origin) -> Finding | None:
     """LH112: log-probabilities normalised over another dimension than the classes'.
 
-    A square matrix, or a part of one, is left alone: in contrastive losses the rows are classes as well, and the diagonal of
-    ``log_softmax(similarity, dim=0)`` is a value that is meant.
+    A square matrix, or a part of one, is left alone: in contrastive losses the rows are classes as well, and
+    the diagonal of ``log_softmax(similarity, dim=0)`` is a value that is meant.
     """
     if origin.kind not in ("log_softmax", "log_of_softmax") or origin.dim in (None, _class_dim(input)):
         return None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from likelihead.guard.report import Finding, LossName, shape_text
 
-__all__ = ["accepted", "impossible", "index_shape"]
+__all__ = ["accepted", "class_count", "impossible", "index_shape"]
 
 Shape = Sequence[int]
 
@@ -122,6 +122,11 @@ def index_shape(shape: Shape) -> tuple[int, ...]:
     return (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
 
 
+def class_count(shape: Shape) -> int:
+    """The size of the class dimension; 0 where there is no dimension at all."""
+    return shape[1] if len(shape) > 1 else shape[0] if shape else 0
+
+
 # -- one function per hazard -------------------------------------------------------------------------
 
 
@@ -214,7 +219,7 @@ def ignored_class(shape: Shape, ignore_index: int) -> Finding | None:
 
     With more classes an index inside the range is usually the padding id, and nothing here can tell.
     """
-    classes = shape[1] if len(shape) > 1 else shape[0]
+    classes = class_count(shape)
     if classes != 2 or ignore_index >= classes:
         return None
     return _finding(
@@ -265,7 +270,7 @@ def element_weight(shape: Shape, weight: Shape) -> Finding | None:
 
 def class_weight(shape: Shape, weight: Shape) -> Finding | None:
     """LH602: a class weight of the wrong length."""
-    classes = shape[1] if len(shape) > 1 else shape[0]
+    classes = class_count(shape)
     if tuple(weight) == (classes,):
         return None
     return _finding(

@@ -15,6 +15,7 @@ The environment variable ``LIKELIHEAD_GUARD`` sets the start: ``off``, ``cheap``
 from __future__ import annotations
 
 import os
+import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock
@@ -124,6 +125,12 @@ def _changed(
     )
 
 
+def _compiling() -> bool:
+    """Whether torch.compile traces this: it checks nothing there, and knows no context variables."""
+    torch = sys.modules.get("torch")  # not imported here: the switch stays light
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
 class guard:  # a context manager, named as torch.no_grad is
     """Set the guard for the length of a ``with`` block, in this thread or asyncio task.
 
@@ -148,6 +155,8 @@ class guard:  # a context manager, named as torch.no_grad is
         self._action = action
 
     def __enter__(self) -> guard:
+        if _compiling():
+            return self
         outer = _scope()
         _block.set(_Scope(_changed(outer.settings, self._level, self._action), _block.get()))
         return self
@@ -158,6 +167,8 @@ class guard:  # a context manager, named as torch.no_grad is
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if _compiling():
+            return
         # The way back lies in the scope, not in the instance: nothing here is shared between threads.
         scope = _block.get()
         _block.set(None if scope is None else scope.parent)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from likelihead.guard.report import Finding, LossName, shape_text
-from likelihead.guard.shape import BINARY_LOSSES, CLASS_LOSSES
+from likelihead.guard.shape import BINARY_LOSSES, CLASS_LOSSES, class_count
 
 __all__ = ["check_values"]
 
@@ -61,7 +61,7 @@ def check_values(
         return
     target = target.detach()
     if loss in CLASS_LOSSES and not target.is_floating_point():
-        classes = num_classes if num_classes is not None else input.shape[1 if input.ndim > 1 else 0]
+        classes = num_classes if num_classes is not None else class_count(input.shape)
         finding = index_range(target, classes, ignore_index)
     elif loss == "cross_entropy" and target.shape == input.shape:
         finding = non_finite(loss, target, "target") or soft_target(target)
