@@ -50,59 +50,46 @@ def _widths(texts: tuple[str, ...]) -> tuple[int, ...]:
 )
 @click.option(
     "--task",
-    default="auto",
     metavar="TASK",
     help="auto, binary, multiclass, multilabel or regression. [auto]",
 )
 @click.option(
     "--output",
-    default="logits",
     metavar="KIND",
     help="logits (CrossEntropyLoss) or log-probs (NLLLoss). [logits]",
 )
 @click.option(
     "--hidden",
     multiple=True,
-    default=("32",),
     metavar="N",
     help="Widths of the hidden layers, repeated or 64,32; none for a linear model. [32]",
 )
-@click.option(
-    "--activation", default="tanh", metavar="NAME", help="tanh, relu, gelu, silu, elu or sigmoid. [tanh]"
-)
-@click.option("--epochs", type=int, default=100, metavar="N", help="Passes over the training rows. [100]")
-@click.option("--batch-size", type=int, default=32, metavar="N", help="Rows per step. [32]")
-@click.option("--lr", type=float, default=0.01, metavar="X", help="Learning rate. [0.01]")
-@click.option("--optimizer", default="adam", metavar="NAME", help="adam, adamw or sgd (momentum 0.9). [adam]")
-@click.option("--weight-decay", type=float, default=0.0, metavar="X", help="Weight decay. [0]")
-@click.option(
-    "--label-smoothing", type=float, default=0.0, metavar="X", help="In [0, 1), multiclass only. [0]"
-)
+@click.option("--activation", metavar="NAME", help="tanh, relu, gelu, silu, elu or sigmoid. [tanh]")
+@click.option("--epochs", type=int, metavar="N", help="Passes over the training rows. [100]")
+@click.option("--batch-size", type=int, metavar="N", help="Rows per step. [32]")
+@click.option("--lr", type=float, metavar="X", help="Learning rate. [0.01]")
+@click.option("--optimizer", metavar="NAME", help="adam, adamw or sgd (momentum 0.9). [adam]")
+@click.option("--weight-decay", type=float, metavar="X", help="Weight decay. [0]")
+@click.option("--label-smoothing", type=float, metavar="X", help="In [0, 1), multiclass only. [0]")
 @click.option(
     "--class-weight",
-    default="none",
     metavar="W",
     help="none, balanced, or a JSON or CSV file of class,weight. [none]",
 )
+@click.option("--seed", type=int, metavar="N", help="Of the weights, the split and the batches. [0]")
+@click.option("--test-fraction", type=float, metavar="X", help="Share of the rows held out. [0.2]")
+@click.option("--memory", metavar="SIZE", help="For the rows; larger files stream. [1GiB]")
+@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints. [500]")
 @click.option(
-    "--seed", type=int, default=0, metavar="N", help="Of the weights, the split and the batches. [0]"
-)
-@click.option(
-    "--test-fraction", type=float, default=0.2, metavar="X", help="Share of the rows held out. [0.2]"
-)
-@click.option("--memory", default="1GiB", metavar="SIZE", help="For the rows; larger files stream. [1GiB]")
-@click.option(
-    "--checkpoint-every", type=int, default=500, metavar="STEPS", help="Steps between checkpoints. [500]"
-)
-@click.option(
-    "--guard", default="cheap", metavar="LEVEL", help="Checks on each loss call: off, cheap or full. [cheap]"
+    "--guard",
+    metavar="LEVEL",
+    help="Checks on each loss call: off, cheap or full. [LIKELIHEAD_GUARD, or cheap]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder. [runs/<data>-<n>]"
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out (or the newest of DATA in runs/).")
-@click.pass_context
-def command(ctx: click.Context, /, data: str | None, out: Path | None, resume: bool, **options: Any) -> None:
+def command(data: str | None, out: Path | None, resume: bool, **options: Any) -> None:
     """Train a network on DATA and write a run folder with a report.
 
     DATA is iris, digits, wine or breast-cancer, or a CSV, Parquet or JSON-lines file. --hidden 7 --activation
@@ -120,33 +107,29 @@ def command(ctx: click.Context, /, data: str | None, out: Path | None, resume: b
     """  # noqa: D301  # \b is click's
     from likelihead.errors import OptionError
 
-    options["target"] = _target(options["target"])
-    options["hidden"] = _widths(options["hidden"])
-    options["memory"] = _size(options["memory"])
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if "target" in given:
+        given["target"] = given["target"][0] if len(given["target"]) == 1 else given["target"]
+    if "hidden" in given:
+        given["hidden"] = _widths(given["hidden"])
+    if "memory" in given:
+        given["memory"] = _size(given["memory"])
+    if given.get("class_weight", "none") not in ("none", "balanced"):
+        given["class_weight"] = str(Path(given["class_weight"]).absolute())
     if not resume and data is None:
         raise OptionError("DATA is missing; give iris, digits, wine, breast-cancer or a file")
     if resume and data is None and out is None:
         raise OptionError(
             "--resume needs the run's folder (--out DIR), or DATA to take its newest run in runs/"
         )
-    _run(data, out, given, options, resume)
+    _run(data, out, given, resume)
 
 
-def _target(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
-    return None if not names else (names[0] if len(names) == 1 else names)
-
-
-def _run(
-    data: str | None, out: Path | None, given: dict[str, Any], options: dict[str, Any], resume: bool
-) -> None:
+def _run(data: str | None, out: Path | None, given: dict[str, Any], resume: bool) -> None:
     from rich.console import Console
 
     from likelihead.cli.progress import TrainingProgress
+    from likelihead.guard.switch import current
     from likelihead.train import Interrupted, TrainConfig
     from likelihead.train import resume as go_on
     from likelihead.train import train as begin
@@ -156,9 +139,6 @@ def _run(
 
     console = Console(stderr=True)
     source = None if data is None else absolute(data)
-    for chosen in (options, given):
-        if chosen.get("class_weight", "none") not in ("none", "balanced"):
-            chosen["class_weight"] = str(Path(chosen["class_weight"]).absolute())
     try:
         with StopSignals() as stop, TrainingProgress(console, stop.arm) as progress:
             if resume:
@@ -166,7 +146,8 @@ def _run(
                 folder = out if out is not None else newest(str(data))
                 outcome = go_on(folder, given=given, observer=progress, stop=stop)
             else:
-                config = TrainConfig(data=str(source), **options)
+                # Without --guard the level is the one in force: LIKELIHEAD_GUARD's.
+                config = TrainConfig(data=str(source), **{"guard": current().level, **given})
                 outcome = begin(config, out=out, observer=progress, stop=stop)
     except Interrupted as stopped:
         _say_stopped(stopped)
