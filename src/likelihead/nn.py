@@ -29,8 +29,8 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     Args:
         weight, size_average, ignore_index, reduce, reduction, label_smoothing: as in
             `torch.nn.CrossEntropyLoss`.
-        z_loss, softcap, logit_offset: as in `likelihead.functional.cross_entropy`. ``logit_offset`` moves
-            with the module and is not part of its ``state_dict``.
+        z_loss, softcap, logit_offset, inplace_backward: as in `likelihead.functional.cross_entropy`.
+            ``logit_offset`` moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``; target: class indices or probabilities.
@@ -53,10 +53,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         z_loss: float = 0.0,
         softcap: float | None = None,
         logit_offset: Tensor | None = None,
+        inplace_backward: bool = False,
     ) -> None:
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
         self.z_loss = z_loss
         self.softcap = softcap
+        self.inplace_backward = inplace_backward
         self.register_buffer("logit_offset", logit_offset, persistent=False)
 
     def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
@@ -72,6 +74,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             z_loss=self.z_loss,
             softcap=self.softcap,
             logit_offset=self.logit_offset,
+            inplace_backward=self.inplace_backward,
         )
 
 

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
+from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
-from likelihead.kernels.ops import SigmoidNLL, SoftmaxNLL
+from likelihead.kernels.native._library import absent as _native_absent
+from likelihead.kernels.native.softmax_nll import softmax_loss as _native_softmax_loss
+from likelihead.kernels.native.softmax_nll import softmax_nll as _native_softmax_nll
+from likelihead.kernels.ops import SigmoidNLL, SoftmaxLoss, SoftmaxNLL
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
+from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
 
 __all__ = [
@@ -23,6 +29,7 @@ __all__ = [
     "backends",
     "explain",
     "sigmoid_nll",
+    "softmax_loss",
     "softmax_nll",
     "use_backend",
 ]
@@ -51,11 +58,34 @@ def _never(*_: object) -> None:
     return None
 
 
+_NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def _native_refuses(logits: Tensor) -> str | None:
+    if logits.device.type != "cpu":
+        return f"it runs on the CPU, and the logits are on {logits.device.type}"
+    if logits.dtype not in _NATIVE_DTYPES:
+        return f"it does not take {logits.dtype}"
+    if logits.layout is not torch.strided or logits.is_nested:
+        return "it takes strided tensors only"
+    return None
+
+
 # The first that can serve a call serves it.
 _BACKENDS: tuple[Backend, ...] = (
     Backend(
+        name="native",
+        ops={"softmax_nll": _native_softmax_nll, "softmax_loss": _native_softmax_loss},
+        absent=_native_absent,
+        refuses=_native_refuses,
+    ),
+    Backend(
         name="reference",
-        ops={"softmax_nll": _reference_softmax_nll, "sigmoid_nll": _reference_sigmoid_nll},
+        ops={
+            "softmax_nll": _reference_softmax_nll,
+            "softmax_loss": _reference_softmax_loss,
+            "sigmoid_nll": _reference_sigmoid_nll,
+        },
         absent=_never,
         refuses=_never,
     ),
@@ -204,6 +234,37 @@ def softmax_nll(
         z_loss=z_loss,
         softcap=softcap,
         logit_offset=logit_offset,
+    )
+
+
+def softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    inplace_backward: bool = False,
+) -> Tensor:
+    """The reduced categorical NLL on the backend in force; see `likelihead.kernels.ops.SoftmaxLoss`."""
+    op = cast(SoftmaxLoss, _choose("softmax_loss", logits)[0].ops["softmax_loss"])
+    return op(
+        logits,
+        target,
+        weight=weight,
+        label_smoothing=label_smoothing,
+        ignore_index=ignore_index,
+        z_loss=z_loss,
+        softcap=softcap,
+        logit_offset=logit_offset,
+        reduction=reduction,
+        normalizer=normalizer,
+        inplace_backward=inplace_backward,
     )
 
 

@@ -12,14 +12,18 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from likelihead.core.reduction import Normalizer
+from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError, ShapeError
 
 __all__ = [
     "SigmoidNLL",
+    "SoftmaxLoss",
     "SoftmaxNLL",
     "along_classes",
     "check_softmax_options",
     "compute_dtype",
+    "reduce_softmax_nll",
     "sigmoid_count",
     "sigmoid_valid",
     "softmax_count",
@@ -60,6 +64,32 @@ class SoftmaxNLL(Protocol):
         softcap: float | None = None,
         logit_offset: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]: ...
+
+
+class SoftmaxLoss(Protocol):
+    """The sum or the mean of `SoftmaxNLL`, in one op so that a backend may fuse the reduction.
+
+    Further arguments, beside those of `SoftmaxNLL`: ``reduction`` is ``"sum"`` or ``"mean"``, ``normalizer``
+    replaces what the mean divides by, and ``inplace_backward`` lets the gradient overwrite the logits, whose
+    version counter is bumped: they are worth nothing after the call. A backend that has no use for it raises
+    OptionError.
+    """
+
+    def __call__(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        logit_offset: Tensor | None = None,
+        reduction: str = "mean",
+        normalizer: Normalizer | None = None,
+        inplace_backward: bool = False,
+    ) -> Tensor: ...
 
 
 class SigmoidNLL(Protocol):
@@ -136,6 +166,24 @@ def softmax_count(
     if weight is None:
         return kept.sum()
     return torch.where(kept, weight[torch.where(kept, classes, 0)], 0).sum()
+
+
+def reduce_softmax_nll(
+    nll: Tensor,
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    normalizer: Normalizer | None,
+) -> Tensor:
+    """The sum or the mean of per-example values, from whatever backend they came."""
+    count = None
+    if reduction == "mean" and normalizer is None:
+        wide = None if weight is None else weight.to(nll.dtype)
+        count = softmax_count(target, logits.shape[1], weight=wide, ignore_index=ignore_index)
+    return reduce_values(nll, reduction, count=count, normalizer=normalizer)
 
 
 def sigmoid_valid(

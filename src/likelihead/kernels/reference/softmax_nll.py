@@ -15,9 +15,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from likelihead.kernels.ops import along_classes, compute_dtype
+from likelihead.core.reduction import Normalizer
+from likelihead.errors import OptionError
+from likelihead.kernels.ops import along_classes, compute_dtype, reduce_softmax_nll
 
-__all__ = ["softmax_nll"]
+__all__ = ["softmax_loss", "softmax_nll"]
 
 
 def softmax_nll(
@@ -71,6 +73,41 @@ def softmax_nll(
             every_class = (below_top * along_classes(weight, z)).sum(1) + weight.sum() * lse_above_top
         nll = (1 - label_smoothing) * nll + (label_smoothing / z.shape[1]) * every_class
     return torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), lse
+
+
+def softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    inplace_backward: bool = False,
+) -> Tensor:
+    """See `likelihead.kernels.ops.SoftmaxLoss`."""
+    if inplace_backward:
+        raise OptionError(
+            "inplace_backward=True needs the native backend, and the reference backend serves this call "
+            "(`likelihead.explain` says why); leave it out."
+        )
+    nll, _ = softmax_nll(
+        logits,
+        target,
+        weight=weight,
+        label_smoothing=label_smoothing,
+        ignore_index=ignore_index,
+        z_loss=z_loss,
+        softcap=softcap,
+        logit_offset=logit_offset,
+    )
+    return reduce_softmax_nll(
+        nll, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, normalizer=normalizer
+    )
 
 
 def _plus_z_loss(nll: Tensor, lse: Tensor, z_loss: float) -> Tensor:

@@ -1,0 +1,81 @@
+"""Builds the native kernels where that is possible; without them the package installs and works all the same.
+
+Everything else about the package is in pyproject.toml. The kernels need a C++17 compiler (GCC or Clang) and an
+installed torch to build against (``--no-build-isolation``). Where either is missing, the reason is left beside
+the kernels' Python files for ``likelihead info`` to show.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+
+NATIVE = "likelihead.kernels.native"
+SOURCES = "src/likelihead/kernels/native/csrc"
+NOTE = "why_absent.txt"
+
+try:
+    from torch.utils.cpp_extension import BuildExtension, CppExtension
+except ImportError as error:
+    NO_TORCH: str | None = f"torch could not be imported when likelihead was installed ({error})"
+else:
+    NO_TORCH = None
+
+
+def extension() -> Any:
+    sanitize = os.environ.get("LIKELIHEAD_SANITIZE")
+    # Two-sums add and subtract only, so that contraction to fused multiply-adds leaves them alone.
+    compile_args = ["-O3", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"]
+    compile_args += ["-Wno-psabi", "-Wno-unknown-pragmas", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    link_args = []
+    if sanitize:
+        compile_args += ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitize}"]
+        compile_args += ["-fno-sanitize-recover=all"]
+        link_args += [f"-fsanitize={sanitize}"]
+    return CppExtension(
+        f"{NATIVE}._kernels",
+        sorted(str(path) for path in Path(SOURCES).glob("*.cpp")),
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        py_limited_api=True,
+        depends=sorted(str(path) for path in Path(SOURCES).glob("*.h")),
+    )
+
+
+def note_path(command: Any) -> Path:
+    """Beside the library that is, or could not be, built."""
+    return Path(command.get_ext_fullpath(f"{NATIVE}._kernels")).parent / NOTE
+
+
+def note_absence(command: Any, reason: str) -> None:
+    """Leave the reason where the loader finds it."""
+    print(f"likelihead: the native kernels are left out: {reason}")
+    path = note_path(command)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(reason + "\n", encoding="utf-8")
+
+
+if NO_TORCH is None:
+
+    class BuildIfPossible(BuildExtension):  # type: ignore[misc]
+        """A failing compiler is no reason to fail the installation."""
+
+        def build_extensions(self) -> None:
+            try:
+                super().build_extensions()
+                for note in (note_path(self), Path(SOURCES).parent / NOTE):
+                    note.unlink(missing_ok=True)
+            except Exception as error:  # whatever a broken toolchain may raise
+                note_absence(self, f"the compiler failed when likelihead was installed ({error})")
+                self.extensions = []
+
+    setup(
+        ext_modules=[extension()],
+        cmdclass={"build_ext": BuildIfPossible.with_options(use_ninja=False, no_python_abi_suffix=False)},
+        options={"bdist_wheel": {"py_limited_api": "cp310"}},
+    )
+else:
+    setup()

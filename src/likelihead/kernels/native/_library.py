@@ -1,0 +1,43 @@
+"""The compiled library: found and loaded on import, or the reason why there is none.
+
+It is not loaded later, at the first call, because that call may be one that ``torch.compile`` traces.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+__all__ = ["ABSENT", "absent", "instruction_set"]
+
+
+def _load(folder: Path) -> str | None:
+    found = sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
+    if not found:
+        note = folder / "why_absent.txt"
+        if note.exists():
+            return note.read_text(encoding="utf-8").strip()
+        return "it was not built: torch or a C++ compiler was missing when likelihead was installed"
+    try:
+        torch.ops.load_library(str(found[0]))
+    except OSError as error:
+        return f"{found[0].name} does not load into this torch ({error})"
+    from likelihead.kernels.native._registration import register
+
+    register()
+    return None
+
+
+ABSENT = _load(Path(__file__).parent)
+
+
+def absent() -> str | None:
+    """Why the library cannot be used, or None once it is loaded."""
+    return ABSENT
+
+
+def instruction_set() -> str:
+    """Which variant of the kernels this processor runs: ``baseline``, ``avx2`` or ``avx512``."""
+    name: str = torch.ops.likelihead.isa()
+    return name

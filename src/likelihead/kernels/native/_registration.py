@@ -1,0 +1,116 @@
+"""What a custom op needs beside its C++ kernels: shapes for tracing, derivatives, batching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.kernels.ops import compute_dtype
+from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
+
+__all__ = ["register"]
+
+
+def register() -> None:
+    """Complete the ops of the library that has just been loaded."""
+    torch.library.register_fake("likelihead::softmax_nll")(_softmax_nll_fake)
+    torch.library.register_fake("likelihead::softmax_nll_backward")(_softmax_nll_backward_fake)
+    torch.library.register_fake("likelihead::softmax_loss")(_softmax_loss_fake)
+    torch.library.register_fake("likelihead::softmax_loss_")(_softmax_loss_in_place_fake)
+    torch.library.register_autograd(
+        "likelihead::softmax_nll", _softmax_nll_derivative, setup_context=_save_softmax_nll
+    )
+    torch.library.register_vmap("likelihead::softmax_nll", _batched(torch.ops.likelihead.softmax_nll))
+    torch.library.register_vmap(
+        "likelihead::softmax_nll_backward", _batched(torch.ops.likelihead.softmax_nll_backward)
+    )
+
+
+def _softmax_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+    shape = (logits.shape[0], *logits.shape[2:])
+    dtype = compute_dtype(logits.dtype)
+    return logits.new_empty(shape, dtype=dtype), logits.new_empty(shape, dtype=dtype)
+
+
+def _softmax_nll_backward_fake(
+    grad_nll: Tensor | None, grad_lse: Tensor | None, scale: float, mean: bool, logits: Tensor, *rest: Any
+) -> Tensor:
+    return torch.empty_like(logits)
+
+
+def _softmax_loss_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+    with_grad = options[-1]
+    loss = logits.new_empty((), dtype=compute_dtype(logits.dtype))
+    return loss, torch.empty_like(logits) if with_grad else logits.new_empty(0)
+
+
+def _softmax_loss_in_place_fake(logits: Tensor, target: Tensor, *options: Any) -> Tensor:
+    return logits.new_empty((), dtype=compute_dtype(logits.dtype))
+
+
+def _save_softmax_nll(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    logits, target, weight, *numbers, logit_offset = inputs
+    ctx.save_for_backward(logits, target, weight, logit_offset)
+    ctx.numbers = tuple(numbers)
+    ctx.set_materialize_grads(False)
+
+
+def _softmax_nll_derivative(
+    ctx: Any, grad_nll: Tensor | None, grad_lse: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    logits, target, weight, logit_offset = ctx.saved_tensors
+    label_smoothing, ignore_index, z_loss, softcap = ctx.numbers
+    nothing = (None,) * 8
+    if grad_nll is None and grad_lse is None:
+        return nothing
+    places = (0, 1, 2, 7)
+    asked = [i for i in places if ctx.needs_input_grad[i]]
+    if not torch.is_grad_enabled() and asked == [0]:
+        grad = torch.ops.likelihead.softmax_nll_backward(
+            grad_nll, grad_lse, 1.0, False, logits, target, weight, *ctx.numbers, logit_offset
+        )
+        return (grad, *nothing[1:])
+    inputs = dict(zip(places, (logits, target, weight, logit_offset), strict=True))
+    with torch.enable_grad():
+        outputs = reference(
+            logits,
+            target,
+            weight=weight,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            z_loss=z_loss,
+            softcap=softcap or None,
+            logit_offset=logit_offset,
+        )
+        known = [(o, g) for o, g in zip(outputs, (grad_nll, grad_lse), strict=True) if g is not None]
+        grads = torch.autograd.grad(
+            [o for o, _ in known],
+            [inputs[i] for i in asked],
+            [g for _, g in known],
+            create_graph=True,
+            allow_unused=True,
+        )
+    found = dict(zip(asked, grads, strict=True))
+    return tuple(found.get(i) for i in range(8))
+
+
+def _batched(op: Any) -> Any:
+    """One call per element of the batch: right for every combination of batched arguments.
+
+    `torch.func.vmap` of a loss goes through the reference backend and never comes here; gradients of a batch
+    of upstream gradients do.
+    """
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        def pick(i: int) -> Any:
+            pairs = zip(arguments, in_dims, strict=True)
+            return op(*(a if d is None else a.select(d, i) for a, d in pairs))
+
+        parts = [pick(i) for i in range(info.batch_size)]
+        if isinstance(parts[0], Tensor):
+            return torch.stack(parts), 0
+        return tuple(torch.stack(column) for column in zip(*parts, strict=True)), (0,) * len(parts[0])
+
+    return rule

@@ -1,0 +1,50 @@
+// What the ops share: dtypes, threads, and the choice of the instruction set.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "softmax_call.h"
+
+namespace likelihead {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// The kernels for this processor; LIKELIHEAD_ISA=baseline|avx2|avx512 takes a lesser one, for tests.
+const Kernels& kernels();
+
+inline Float float_of(ScalarType dtype, const char* name) {
+  switch (dtype) {
+    case ScalarType::Float: return Float::f32;
+    case ScalarType::Double: return Float::f64;
+    case ScalarType::BFloat16: return Float::bf16;
+    case ScalarType::Half: return Float::f16;
+    default: STD_TORCH_CHECK(false, name, " must be float32, float64, bfloat16 or float16");
+  }
+  return Float::f32;
+}
+
+inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
+
+inline Tensor as_dtype(const Tensor& t, ScalarType dtype) {
+  return dense(t.scalar_type() == dtype ? t : torch::stable::to(t, dtype));
+}
+
+// Runs f(first, last) over chunks, about `chunk_cost` elements each, on torch's threads.
+template <class F>
+void for_chunks(int64_t chunks, int64_t chunk_cost, const F& f) {
+  // Below this many elements a second thread costs more than it saves.
+  constexpr int64_t worth_a_thread = 32768;
+  const int64_t grain = std::max<int64_t>(1, worth_a_thread / std::max<int64_t>(1, chunk_cost));
+  if (chunks <= grain)
+    f(int64_t(0), chunks);
+  else
+    torch::stable::parallel_for(0, chunks, grain, f);
+}
+
+}  // namespace likelihead

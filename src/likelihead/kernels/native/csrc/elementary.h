@@ -1,0 +1,136 @@
+// exp, log and tanh of vectors, to about one unit in the last place.
+#pragma once
+
+#include "simd.h"
+
+namespace {
+
+template <class A>
+struct Constants;
+template <>
+struct Constants<float> {
+  static constexpr float log2e = 1.44269504088896341f;
+  // ln 2 in two parts; the first has so few bits that its products with the exponents are exact.
+  static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682030941723e-6f;
+  static constexpr float underflow = -104.0f;  // the exponential of this is 0
+};
+template <>
+struct Constants<double> {
+  static constexpr double log2e = 1.44269504088896340736;
+  static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+  static constexpr double underflow = -746.0;
+};
+
+// (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2 and a little over.
+LK_INLINE vf exp_tail(vf r) {  // the polynomial of Cephes' expf
+  vf p = splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  return p * r + 5.0000001201e-1f;
+}
+LK_INLINE vd exp_tail(vd r) {  // Taylor's; the first term left out is 4e-18
+  vd p = splat(1.0 / 6227020800);
+  p = p * r + 1.0 / 479001600;
+  p = p * r + 1.0 / 39916800;
+  p = p * r + 1.0 / 3628800;
+  p = p * r + 1.0 / 362880;
+  p = p * r + 1.0 / 40320;
+  p = p * r + 1.0 / 5040;
+  p = p * r + 1.0 / 720;
+  p = p * r + 1.0 / 120;
+  p = p * r + 1.0 / 24;
+  p = p * r + 1.0 / 6;
+  return p * r + 0.5;
+}
+
+// exp(x + error) for x <= 0 and x = NaN; the error is far below the last place of x's own scale.
+template <class A>
+LK_INLINE Vec<A> exp_of_sum(Vec<A> x, Vec<A> error) {
+  using K = Constants<A>;
+  x = vmax(splat(K::underflow), x);  // in this order: NaN stays NaN
+  Vec<A> n = round_small(x * K::log2e);
+  Vec<A> r = (x - n * K::ln2_high) - n * K::ln2_low + error;
+  return scale_by_power((r * r) * exp_tail(r) + r + A(1), n);
+}
+
+// exp(x - top) for top >= x. The rounding error of the subtraction, which at a difference of 60 is already 32
+// units of the result (float), is recovered by Knuth's two-sum. 16-bit logits have no digits that need it.
+template <class A, bool compensate>
+LK_INLINE Vec<A> exp_below(Vec<A> x, Vec<A> top) {
+  Vec<A> d = x - top, error{};
+  if (compensate) {
+    Vec<A> back = d - x;
+    error = (x - (d - back)) - (top + back);
+    error = d > Constants<A>::underflow ? error : Vec<A>{};  // an infinite difference has a NaN for it
+  }
+  return exp_of_sum<A>(d, error);
+}
+
+// log(s + c) for s >= 1 and c far below the last place of s; infinity and NaN as the logarithm has them.
+LK_INLINE vf log_of_sum(vf s, vf c) {
+  vi32 b = bits<vi32>(s);
+  // The exponent by which the mantissa comes to lie in [sqrt(1/2), sqrt(2)).
+  vi32 k = (b - 0x3f3504f3) >> 23;
+  vf m = bits<vf>(b - (k << 23)), kf = __builtin_convertvector(k, vf);
+  vf f = m - 1.0f, z = f * f;
+  vf p = splat(7.0376836292e-2f);  // Cephes' logf
+  p = p * f + -1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f + -1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f + -1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f + -2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  vf y = f * z * p + c / s;
+  y += kf * -2.12194440e-4f;
+  y += -0.5f * z;
+  y = f + y + kf * 0.693359375f;
+  return s < __builtin_inff() ? y : s;
+}
+// Each lane by the C library: double is the precise path, not the fast one.
+LK_INLINE vd log_of_sum(vd s, vd c) {
+  vd y;
+  for (int i = 0; i < Lanes<double>::n; ++i) y[i] = __builtin_log(s[i]) + (s[i] < __builtin_inf() ? c[i] / s[i] : 0);
+  return y;
+}
+
+LK_INLINE vf tanh_of(vf x) {
+  vf size = x < 0.0f ? -x : x;
+  vf e = exp_of_sum<float>(-2.0f * size, vf{});
+  vf big = (1.0f - e) / (1.0f + e);
+  vf z = x * x;
+  vf p = splat(-5.70498872745e-3f);  // Cephes' tanhf
+  p = p * z + 2.06390887954e-2f;
+  p = p * z + -5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z + -3.33332819422e-1f;
+  vf small = p * z * x + x;
+  return size < 0.625f ? small : (x < 0.0f ? -big : big);
+}
+LK_INLINE vd tanh_of(vd x) {
+  vd y;
+  for (int i = 0; i < Lanes<double>::n; ++i) y[i] = __builtin_tanh(x[i]);
+  return y;
+}
+
+// A sum of many terms with about one rounding: blocks are added plainly, their sums with the error kept
+// (Neumaier). `add` must be followed by `close_block` after at most 32 terms or so.
+template <class A>
+struct Sum {
+  Vec<A> high{}, low{}, block{};
+  LK_INLINE_MEMBER void add(Vec<A> v) { block += v; }
+  LK_INLINE_MEMBER void close_block() {
+    Vec<A> s = high + block;
+    Vec<A> part = s - high;
+    low += (high - (s - part)) + (block - part);
+    high = s;
+    block = Vec<A>{};
+  }
+  // An infinite sum has a NaN for its error.
+  LK_INLINE_MEMBER Vec<A> value() const { return low == low ? high + low : high; }
+};
+
+}  // namespace

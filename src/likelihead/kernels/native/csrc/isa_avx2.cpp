@@ -1,0 +1,33 @@
+// The kernels in AVX2; library.cpp asks the processor before it calls them.
+//
+// The target is set after the headers of the system: what they define inline stays code for every machine.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "softmax_call.h"
+
+#ifdef LK_X86
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#define LK_VECTOR_BYTES 32
+#include "scale_16_bit.h"
+#include "softmax_columns.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", softmax, scale_16_bit};
+#endif

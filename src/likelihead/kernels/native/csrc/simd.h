@@ -1,0 +1,252 @@
+// Vectors of one instruction set, by the compiler's vector extensions (GCC and Clang).
+//
+// Included once by each isa_*.cpp, which has set LK_VECTOR_BYTES and the target before. Everything here has
+// internal linkage: code that was compiled for AVX-512 must never be the copy that the linker keeps for all.
+// Only where the extensions make poor code does an intrinsic stand in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if LK_VECTOR_BYTES == 64 || LK_VECTOR_BYTES == 32
+#include <immintrin.h>
+#endif
+
+#define LK_INLINE static inline __attribute__((always_inline))
+#define LK_INLINE_MEMBER inline __attribute__((always_inline))
+#define LK_LAMBDA_INLINE __attribute__((always_inline))
+
+namespace {
+
+template <class E>
+struct VectorOf {
+  typedef E type __attribute__((vector_size(LK_VECTOR_BYTES)));
+};
+
+using vf = VectorOf<float>::type;
+using vd = VectorOf<double>::type;
+using vi32 = VectorOf<int32_t>::type;
+using vi64 = VectorOf<int64_t>::type;
+
+// Half as many bytes: as many 16-bit numbers as a vector has floats.
+typedef uint16_t vu16 __attribute__((vector_size(LK_VECTOR_BYTES / 2)));
+using vu32 = VectorOf<uint32_t>::type;
+
+// What a vector of A looks like: its type, the integers of the same width, and how many lanes it has.
+template <class A>
+struct Lanes;
+template <>
+struct Lanes<float> {
+  using V = vf;
+  using I = vi32;
+  using Int = int32_t;
+  static constexpr int n = LK_VECTOR_BYTES / 4;
+};
+template <>
+struct Lanes<double> {
+  using V = vd;
+  using I = vi64;
+  using Int = int64_t;
+  static constexpr int n = LK_VECTOR_BYTES / 8;
+};
+
+template <class A>
+using Vec = typename Lanes<A>::V;
+template <class A>
+using IVec = typename Lanes<A>::I;
+
+template <class A>
+LK_INLINE Vec<A> splat(A value) {
+  return value - Vec<A>{};
+}
+template <class A>
+LK_INLINE IVec<A> isplat(typename Lanes<A>::Int value) {
+  return value - IVec<A>{};
+}
+
+template <class V, class P>
+LK_INLINE V load_as(const P* p) {
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V, class P>
+LK_INLINE void store_as(P* p, V v) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+template <class To, class From>
+LK_INLINE To bits(From from) {
+  static_assert(sizeof(To) == sizeof(From), "same size");
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+// The larger of the two; where one is NaN, the second (as the x86 instruction does).
+LK_INLINE vf vmax(vf a, vf b) {
+#if LK_VECTOR_BYTES == 64
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif LK_VECTOR_BYTES == 32
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+LK_INLINE vd vmax(vd a, vd b) {
+#if LK_VECTOR_BYTES == 64
+  return (vd)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif LK_VECTOR_BYTES == 32
+  return (vd)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
+// value * 2^n with one rounding, for n down to where it underflows to 0.
+LK_INLINE vf scale_by_power(vf value, vf n) {
+#if LK_VECTOR_BYTES == 64
+  return (vf)_mm512_scalef_ps((__m512)value, (__m512)n);
+#else
+  vi32 whole = __builtin_convertvector(n, vi32);
+  vi32 half = whole >> 1;  // in two steps: 2^-149 is no normal number
+  return value * bits<vf>((half + 127) << 23) * bits<vf>((whole - half + 127) << 23);
+#endif
+}
+LK_INLINE vd scale_by_power(vd value, vd n) {
+#if LK_VECTOR_BYTES == 64
+  return (vd)_mm512_scalef_pd((__m512d)value, (__m512d)n);
+#else
+  // The nearest integers of doubles below 2^51, by the bits of a sum with 1.5 * 2^52.
+  vi64 whole = bits<vi64>(n + 0x1.8p52) - bits<vi64>(splat(0x1.8p52));
+  vi64 half = whole >> 1;
+  return value * bits<vd>((half + 1023) << 52) * bits<vd>((whole - half + 1023) << 52);
+#endif
+}
+
+// Nearest integer, for |x| well below 2^22 (float) or 2^51 (double).
+LK_INLINE vf round_small(vf x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
+LK_INLINE vd round_small(vd x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
+template <class A>
+LK_INLINE A sum_lanes(Vec<A> v) {
+  A part[Lanes<A>::n];
+  store_as(part, v);
+  for (int width = Lanes<A>::n / 2; width; width /= 2)
+    for (int i = 0; i < width; ++i) part[i] += part[i + width];
+  return part[0];
+}
+// Among NaNs it may be either; a row with a NaN comes out NaN by its sum.
+template <class A>
+LK_INLINE A max_lanes(Vec<A> v) {
+  A part[Lanes<A>::n];
+  store_as(part, v);
+  for (int width = Lanes<A>::n / 2; width; width /= 2)
+    for (int i = 0; i < width; ++i) part[i] = part[i] > part[i + width] ? part[i] : part[i + width];
+  return part[0];
+}
+
+// Storage types. Wide<T> is what arithmetic on T is done in.
+struct bf16 {
+  uint16_t x;
+};
+struct f16 {
+  uint16_t x;
+};
+template <class T>
+struct WideOf {
+  using type = float;
+};
+template <>
+struct WideOf<double> {
+  using type = double;
+};
+template <class T>
+using Wide = typename WideOf<T>::type;
+
+LK_INLINE vf load(const float* p) { return load_as<vf>(p); }
+LK_INLINE vd load(const double* p) { return load_as<vd>(p); }
+LK_INLINE vf load(const bf16* p) {
+  return bits<vf>(__builtin_convertvector(load_as<vu16>(p), vu32) << 16);
+}
+LK_INLINE void store(float* p, vf v) { store_as(p, v); }
+LK_INLINE void store(double* p, vd v) { store_as(p, v); }
+LK_INLINE void store(bf16* p, vf v) {
+  vu32 u = bits<vu32>(v);
+  vu32 rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  // Rounding could carry a NaN's payload into infinity.
+  vu32 quiet = (u >> 16) | 0x40u;
+  store_as(p, __builtin_convertvector(v == v ? rounded : quiet, vu16));
+}
+
+LK_INLINE vf load(const f16* p) {
+#if LK_VECTOR_BYTES == 64
+  return (vf)_mm512_cvtph_ps(load_as<__m256i>(p));
+#elif LK_VECTOR_BYTES == 32
+  return (vf)_mm256_cvtph_ps(load_as<__m128i>(p));
+#else
+  // Rebias by a product that is exact also for the subnormal numbers.
+  vu32 u = __builtin_convertvector(load_as<vu16>(p), vu32);
+  vu32 magnitude = (u & 0x7fffu) << 13;
+  vf value = bits<vf>(magnitude) * 0x1p112f;
+  vu32 special = magnitude | 0x7f800000u;
+  vu32 out = (magnitude >= (0x7c00u << 13)) ? special : bits<vu32>(value);
+  return bits<vf>(out | ((u & 0x8000u) << 16));
+#endif
+}
+LK_INLINE void store(f16* p, vf v) {
+#if LK_VECTOR_BYTES == 64
+  store_as(p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#elif LK_VECTOR_BYTES == 32
+  store_as(p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#else
+  vu32 u = bits<vu32>(v);
+  vu32 sign = (u >> 16) & 0x8000u;
+  vf size = bits<vf>(u & 0x7fffffffu);
+  // A subnormal half: adding 0.5 leaves the mantissa rounded at 2^-24, to even.
+  vu32 subnormal = bits<vu32>(size + 0.5f) - 0x3f000000u;
+  vu32 m = bits<vu32>(size);
+  vu32 normal = (m - 0x38000000u + 0xfffu + ((m >> 13) & 1u)) >> 13;
+  vu32 out = size < 0x1p-14f ? subnormal : normal;
+  vu32 infinity = 0x7c00u - vu32{};
+  out = size >= 65520.0f ? infinity : out;
+  out = v == v ? out : (0x7e00u - vu32{});
+  store_as(p, __builtin_convertvector(out | sign, vu16));
+#endif
+}
+
+// The first `count` of a vector's lanes; the others are `fill`.
+template <class T>
+LK_INLINE Vec<Wide<T>> load_some(const T* p, int count, Wide<T> fill) {
+  constexpr int n = Lanes<Wide<T>>::n;
+  T part[n];
+  std::memset(part, 0, sizeof part);
+  std::memcpy(part, p, sizeof(T) * count);
+  Wide<T> wide[n];
+  store(wide, load(part));
+  for (int i = count; i < n; ++i) wide[i] = fill;
+  return load(wide);
+}
+template <class T>
+LK_INLINE void store_some(T* p, Vec<Wide<T>> v, int count) {
+  T part[Lanes<Wide<T>>::n];
+  store(part, v);
+  std::memcpy(p, part, sizeof(T) * count);
+}
+template <class T>
+LK_INLINE Wide<T> load_one(const T* p) {
+  return load_some(p, 1, Wide<T>(0))[0];
+}
+template <class T>
+LK_INLINE void store_one(T* p, Wide<T> value) {
+  store_some(p, splat(value), 1);
+}
+template <class A>
+LK_INLINE IVec<A> lane_numbers() {
+  typename Lanes<A>::Int part[Lanes<A>::n];
+  for (int i = 0; i < Lanes<A>::n; ++i) part[i] = i;
+  return load_as<IVec<A>>(part);
+}
+
+}  // namespace

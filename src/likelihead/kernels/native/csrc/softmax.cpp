@@ -1,0 +1,304 @@
+// The categorical ops as PyTorch sees them: arguments to SoftmaxCall, outputs, threads.
+#include <torch/csrc/stable/library.h>
+
+#include <atomic>
+#include <tuple>
+#include <vector>
+
+#include "common.h"
+#include "memory.h"
+#include "targets.h"
+
+namespace likelihead {
+namespace {
+
+using torch::stable::empty_like;
+using torch::stable::new_empty;
+
+// A call with everything but its outputs, and what keeps its memory alive.
+struct Prepared {
+  SoftmaxCall call;
+  Tensor logits, target;
+  std::optional<Tensor> weight, logit_offset;
+  ScalarType wide = ScalarType::Float;
+  std::vector<int64_t> example_shape;
+  double count = 0;  // what the mean divides by
+};
+
+// Whether the classes of an example lie side by side and the examples follow each other, as in channels_last.
+bool is_channels_last(const Tensor& t) {
+  int64_t expected = t.size(1);
+  if (expected != 1 && t.stride(1) != 1) return false;
+  for (int64_t d = t.dim() - 1; d >= 0; --d) {
+    if (d == 1) continue;
+    if (t.size(d) != 1 && t.stride(d) != expected) return false;
+    expected *= t.size(d);
+  }
+  return true;
+}
+
+bool same_strides(const Tensor& a, const Tensor& b) {
+  for (int64_t d = 0; d < a.dim(); ++d)
+    if (a.size(d) != 1 && a.stride(d) != b.stride(d)) return false;
+  return true;
+}
+
+// Checks every class index before anything is written, and counts what the mean divides by: the examples that
+// are not ignored, or the weights of their classes. Returns the first example whose index is out of range.
+template <class I>
+int64_t count_classes(const SoftmaxCall& call, double& count) {
+  const I* target = static_cast<const I*>(call.target);
+  const int64_t classes = call.classes, ignore = call.ignore_index, examples = call.examples;
+  constexpr int64_t chunk = 8192;
+  const int64_t chunks = (examples + chunk - 1) / chunk;
+  std::vector<double> counts(chunks);
+  std::atomic<int64_t> first_outside{examples};
+  for_chunks(chunks, chunk, [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; ++k) {
+      const int64_t begin = k * chunk, end = std::min(begin + chunk, examples);
+      int64_t kept = 0, outside = 0;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t c = static_cast<int64_t>(target[i]);
+        const bool keep = c != ignore;
+        kept += keep;
+        outside += keep & (static_cast<uint64_t>(c) >= static_cast<uint64_t>(classes));
+      }
+      counts[k] = double(kept);
+      double weights = 0;
+      for (int64_t i = begin; i < end && (outside || call.weight); ++i) {
+        const int64_t c = static_cast<int64_t>(target[i]);
+        if (c == ignore) continue;
+        if (c < 0 || c >= classes) {
+          int64_t seen = first_outside.load();
+          while (i < seen && !first_outside.compare_exchange_weak(seen, i)) {
+          }
+          break;
+        }
+        if (!call.weight) continue;
+        weights += call.dtype == Float::f64 ? static_cast<const double*>(call.weight)[c]
+                                            : double(static_cast<const float*>(call.weight)[c]);
+      }
+      if (call.weight) counts[k] = weights;
+    }
+  });
+  count = 0;
+  for (double part : counts) count += part;
+  return first_outside.load();
+}
+
+int64_t count_classes(const SoftmaxCall& call, double& count) {
+  switch (call.target_kind) {
+    case Target::i64: return count_classes<int64_t>(call, count);
+    case Target::i32: return count_classes<int32_t>(call, count);
+    case Target::i16: return count_classes<int16_t>(call, count);
+    case Target::i8: return count_classes<int8_t>(call, count);
+    default: return count_classes<uint8_t>(call, count);
+  }
+}
+
+bool is_index(ScalarType dtype, Target& kind) {
+  switch (dtype) {
+    case ScalarType::Long: kind = Target::i64; return true;
+    case ScalarType::Int: kind = Target::i32; return true;
+    case ScalarType::Short: kind = Target::i16; return true;
+    case ScalarType::Char: kind = Target::i8; return true;
+    case ScalarType::Byte: kind = Target::u8; return true;
+    default: return false;
+  }
+}
+
+double sum_of(const void* values, bool wide64, int64_t n) {
+  double total = 0;
+  for (int64_t i = 0; i < n; ++i)
+    total += wide64 ? static_cast<const double*>(values)[i] : double(static_cast<const float*>(values)[i]);
+  return total;
+}
+
+Prepared prepare(
+    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset, bool in_place) {
+  Prepared p;
+  SoftmaxCall& call = p.call;
+  STD_TORCH_CHECK(logits.dim() >= 2, "logits must be [N, C] or [N, C, d1, ...]");
+  STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
+  call.dtype = float_of(logits.scalar_type(), "logits");
+  p.wide = call.dtype == Float::f64 ? ScalarType::Double : ScalarType::Float;
+  call.classes = logits.size(1);
+  const bool soft = !is_index(target.scalar_type(), call.target_kind);
+
+  // The layout.
+  int64_t pixels = 1;
+  for (int64_t d = 2; d < logits.dim(); ++d) pixels *= logits.size(d);
+  call.examples = logits.size(0) * pixels;
+  bool rows = false, planes = logits.is_contiguous();
+  if (!planes) rows = is_channels_last(logits) && (!soft || same_strides(logits, target));
+  STD_TORCH_CHECK(planes || rows || !in_place, "in place needs logits that are contiguous or channels_last");
+  p.logits = planes || rows ? logits : torch::stable::contiguous(logits);
+  call.inner = rows ? 1 : pixels;
+  call.logits = p.logits.data_ptr();
+  p.example_shape.push_back(logits.size(0));
+  for (int64_t d = 2; d < logits.dim(); ++d) p.example_shape.push_back(logits.size(d));
+
+  // The target.
+  if (soft) {
+    STD_TORCH_CHECK(target.dim() == logits.dim(), "probability targets have the shape of the logits");
+    for (int64_t d = 0; d < logits.dim(); ++d)
+      STD_TORCH_CHECK(target.size(d) == logits.size(d), "probability targets have the shape of the logits");
+    call.target_kind = target.scalar_type() == logits.scalar_type() ? Target::same : Target::wide;
+    p.target = target;
+    if (call.target_kind == Target::wide && target.scalar_type() != p.wide)
+      p.target = torch::stable::to(target, p.wide);
+    if (!rows) p.target = dense(p.target);
+    p.count = double(call.examples);
+  } else {
+    STD_TORCH_CHECK(target.numel() == call.examples, "class indices have the logits' shape without the classes");
+    p.target = dense(target);
+  }
+  call.target = p.target.data_ptr();
+
+  // The options.
+  auto per_class = [&](const std::optional<Tensor>& given, std::optional<Tensor>& kept, const char* name) {
+    if (!given) return static_cast<const void*>(nullptr);
+    STD_TORCH_CHECK(given->is_cpu() && given->numel() == call.classes, name, " must hold one number per class");
+    kept = as_dtype(*given, p.wide);
+    return static_cast<const void*>(kept->data_ptr());
+  };
+  call.weight = per_class(weight, p.weight, "weight");
+  call.logit_offset = per_class(logit_offset, p.logit_offset, "logit_offset");
+  call.label_smoothing = label_smoothing;
+  call.ignore_index = ignore_index;
+  call.z_loss = z_loss;
+  call.softcap = softcap;
+  call.weight_sum = double(call.classes);
+  if (weight && label_smoothing > 0) call.weight_sum = sum_of(call.weight, call.dtype == Float::f64, call.classes);
+
+  if (!soft) {
+    const int64_t outside = count_classes(call, p.count);
+    if (outside < call.examples)
+      STD_TORCH_CHECK(false, "class index out of range: ", class_at(call, outside), " at ", outside);
+  }
+  call.chunk = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, call.classes));
+  if (call.chunk > 512) call.chunk = call.chunk / 512 * 512;
+  return p;
+}
+
+void run(const SoftmaxCall& call) {
+  if (call.examples == 0 || call.classes == 0) return;
+  const int64_t chunks = (call.examples + call.chunk - 1) / call.chunk;
+  const SoftmaxKernel kernel = kernels().softmax;
+  for_chunks(chunks, call.chunk * call.classes, [&](int64_t first, int64_t last) { kernel(call, first, last); });
+}
+
+void* fresh(const Tensor& t) {
+  void* p = t.data_ptr();
+  advise_huge_pages(p, size_t(t.numel()) * t.element_size());
+  return p;
+}
+
+std::tuple<Tensor, Tensor> softmax_nll(
+    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset) {
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, false);
+  Tensor nll = new_empty(logits, p.example_shape, p.wide);
+  Tensor lse = new_empty(logits, p.example_shape, p.wide);
+  p.call.nll = nll.data_ptr();
+  p.call.lse = lse.data_ptr();
+  run(p.call);
+  return {nll, lse};
+}
+
+Tensor softmax_nll_backward(
+    const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale, bool mean,
+    const Tensor& logits,
+    const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing, int64_t ignore_index,
+    double z_loss, double softcap, const std::optional<Tensor>& logit_offset) {
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, false);
+  Tensor grad = empty_like(p.logits);
+  p.call.grad = fresh(grad);
+  p.call.scale = !grad_nll ? 0.0 : mean ? scale / p.count : scale;
+  std::vector<Tensor> alive;
+  auto upstream = [&](const std::optional<Tensor>& given, int64_t& stride) {
+    if (!given) return static_cast<const void*>(nullptr);
+    const int64_t n = given->numel();
+    STD_TORCH_CHECK(n == 1 || n == p.call.examples, "an upstream gradient is one number, or one per example");
+    Tensor t = given->scalar_type() == p.wide ? *given : torch::stable::to(*given, p.wide);
+    stride = 0;
+    bool one_number = true;
+    for (int64_t d = 0; d < t.dim(); ++d) one_number = one_number && (t.size(d) == 1 || t.stride(d) == 0);
+    if (!one_number) {
+      t = dense(t);
+      stride = 1;
+    }
+    alive.push_back(t);
+    return static_cast<const void*>(t.data_ptr());
+  };
+  p.call.up_nll = upstream(grad_nll, p.call.up_nll_stride);
+  p.call.up_lse = upstream(grad_lse, p.call.up_lse_stride);
+  run(p.call);
+  return grad;
+}
+
+// The reduced loss, and its gradient by the logits for an upstream gradient of 1.
+Tensor reduced(Prepared& p, const Tensor& like, bool mean, std::optional<double> normalizer) {
+  SoftmaxCall& call = p.call;
+  const int64_t chunks = (call.examples + call.chunk - 1) / call.chunk;
+  std::vector<double> sums(chunks);
+  call.sums = sums.data();
+  const double divisor = !mean ? 1.0 : normalizer ? *normalizer : p.count;
+  call.scale = mean ? 1.0 / divisor : 1.0;
+  run(call);
+  double total = 0;
+  for (double part : sums) total += part;
+  Tensor loss = new_empty(like, {}, p.wide);
+  const double value = mean ? total / divisor : total;
+  if (p.wide == ScalarType::Double) *static_cast<double*>(loss.data_ptr()) = value;
+  else *static_cast<float*>(loss.data_ptr()) = float(value);
+  return loss;
+}
+
+std::tuple<Tensor, Tensor> softmax_loss(
+    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset, bool mean,
+    std::optional<double> normalizer, bool with_grad) {
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, false);
+  Tensor grad;
+  if (with_grad) {
+    grad = empty_like(p.logits);
+    p.call.grad = fresh(grad);
+  } else {
+    grad = new_empty(logits, {0});
+  }
+  Tensor loss = reduced(p, logits, mean, normalizer);
+  return {loss, grad};
+}
+
+Tensor softmax_loss_(
+    Tensor logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset, bool mean,
+    std::optional<double> normalizer) {
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, true);
+  p.call.grad = p.logits.data_ptr();
+  return reduced(p, logits, mean, normalizer);
+}
+
+}  // namespace
+}  // namespace likelihead
+
+#define LK_OPTIONS \
+  "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, Tensor? logit_offset"
+
+STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
+  m.def("softmax_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> (Tensor nll, Tensor lse)");
+  m.def("softmax_nll_backward(Tensor? grad_nll, Tensor? grad_lse, float scale, bool mean, Tensor logits, "
+        "Tensor target, " LK_OPTIONS ") -> Tensor");
+  m.def("softmax_loss(Tensor logits, Tensor target, " LK_OPTIONS
+        ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
+  m.def("softmax_loss_(Tensor(a!) logits, Tensor target, " LK_OPTIONS ", bool mean, float? normalizer) -> Tensor");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(likelihead, CPU, m) {
+  m.impl("softmax_nll", TORCH_BOX(&likelihead::softmax_nll));
+  m.impl("softmax_nll_backward", TORCH_BOX(&likelihead::softmax_nll_backward));
+  m.impl("softmax_loss", TORCH_BOX(&likelihead::softmax_loss));
+  m.impl("softmax_loss_", TORCH_BOX(&likelihead::softmax_loss_));
+}

@@ -1,0 +1,58 @@
+// One call of the categorical kernels: what library.cpp hands to the code of the instruction set it picked.
+#pragma once
+
+#include <cstdint>
+
+namespace likelihead {
+
+enum class Float : int { f32, f64, bf16, f16 };
+enum class Target : int { i64, i32, i16, i8, u8, same, wide };  // "same": probabilities of the logits' dtype
+
+// "Wide" is float64 for float64 logits and float32 otherwise. Null pointers stand for what is absent.
+struct SoftmaxCall {
+  // Logits are [outer, classes, inner], contiguous. inner == 1: a row's classes lie side by side.
+  const void* logits = nullptr;
+  Float dtype = Float::f32;
+  int64_t classes = 0, inner = 1;
+  const void* target = nullptr;
+  Target target_kind = Target::i64;
+
+  const void* weight = nullptr;        // [classes], wide
+  const void* logit_offset = nullptr;  // [classes], wide
+  double weight_sum = 0;               // of weight, or the number of classes
+  double label_smoothing = 0;
+  int64_t ignore_index = -100;
+  double z_loss = 0;
+  double softcap = 0;  // 0: none
+
+  void* nll = nullptr;      // [outer * inner], wide
+  void* lse = nullptr;      // the same
+  int64_t examples = 0, chunk = 1;  // outer * inner; how many of them make a chunk
+  double* sums = nullptr;   // one per chunk: the sum of nll over it, so that threads do not matter to the total
+  void* grad = nullptr;     // like logits; may be the logits themselves
+  const void* up_nll = nullptr;  // [outer * inner] wide, at up_nll_stride (0: one number for all); null: ones
+  const void* up_lse = nullptr;
+  int64_t up_nll_stride = 0, up_lse_stride = 0;
+  double scale = 1;  // multiplies up_nll
+};
+
+// Runs the chunks [first, last).
+using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
+
+// Multiplies the numbers [begin, end) of a bfloat16 or float16 array; zeros stay.
+using Scale16Kernel = void (*)(void* data, Float dtype, float factor, int64_t begin, int64_t end);
+
+struct Kernels {
+  const char* name;
+  SoftmaxKernel softmax;
+  Scale16Kernel scale_16_bit;
+};
+
+extern const Kernels kernels_baseline;
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define LK_X86 1
+extern const Kernels kernels_avx2;
+extern const Kernels kernels_avx512;
+#endif
+
+}  // namespace likelihead

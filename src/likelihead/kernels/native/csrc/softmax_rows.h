@@ -1,0 +1,310 @@
+// softmax_nll for rows: the classes of an example lie side by side, and there are many (more than 64 or so).
+//
+// Per element: 1 exponential. Bytes from and to memory, float32: the logits are read once (4; the second look
+// finds them in the cache), the gradient is written once (4, and 4 more that the processor reads in order to
+// write, unless the lines bypass the cache): 8 to 12, where y.copy_(x) moves the same 8 to 12. The floor of
+// logits-to-gradient is therefore one copy; in place the same 8. Probability targets add 4. The loss alone:
+// 4, half a copy.
+#pragma once
+
+#include "elementary.h"
+#include "softmax_call.h"
+#include "targets.h"
+#include "workspace.h"
+
+namespace {
+
+using likelihead::SoftmaxCall;
+
+enum class Mode { plain, smooth, soft };  // index targets; with label smoothing; probability targets
+
+// Everything about a call that is the same for each row, in the type of the arithmetic.
+template <class T, Mode mode, bool bent>  // bent: the logits are changed first, by a cap or an offset
+struct RowKernel {
+  using A = Wide<T>;
+  using V = Vec<A>;
+  static constexpr int n = Lanes<A>::n;
+  static constexpr int block = 8;  // vectors between two closings of the sums
+  static constexpr bool compensate = sizeof(T) >= 4;
+
+  const SoftmaxCall& call;
+  const int64_t classes;
+  const A *weight, *offset;
+  const A cap, cap_inverse, smoothing, smooth_share;
+  A *exps, *bent_logits;  // workspaces of one row
+  const bool capped_and_offset;  // then the workspace holds the capped logits, without the offset
+
+  RowKernel(const SoftmaxCall& c, A* workspace)
+      : call(c), classes(c.classes), weight(static_cast<const A*>(c.weight)),
+        offset(static_cast<const A*>(c.logit_offset)), cap(A(c.softcap)),
+        cap_inverse(c.softcap > 0 ? A(1) / A(c.softcap) : A(0)), smoothing(A(c.label_smoothing)),
+        smooth_share(A(c.label_smoothing / double(c.classes))), exps(workspace),
+        bent_logits(workspace + padded(c.classes)), capped_and_offset(c.softcap > 0 && c.logit_offset) {}
+
+  static int64_t padded(int64_t classes) { return (classes + n - 1) / n * n; }
+
+  // Calls f(first class, number of lanes) for each vector of the row, and close() after each block of them.
+  template <class F, class G>
+  LK_INLINE_MEMBER void each(F f, G close) const {
+    int64_t c = 0;
+    for (; c + block * n <= classes; c += block * n) {
+      for (int k = 0; k < block; ++k) f(c + k * n, n);
+      close();
+    }
+    for (; c + n <= classes; c += n) f(c, n);
+    if (c < classes) f(c, int(classes - c));
+    close();
+  }
+
+  template <class P>
+  LK_INLINE_MEMBER static V get(const P* p, int count, A fill) {
+    return count == n ? load(p) : load_some(p, count, fill);
+  }
+
+  LK_INLINE_MEMBER V logits_at(const T* x, int64_t c, int count, A fill) const {
+    if (!bent) return get(x + c, count, fill);
+    V z = load(bent_logits + c);  // padded by `bend`
+    if (capped_and_offset) z += get(offset + c, count, A(0));
+    return z;
+  }
+
+  // Leaves the capped logits (or, without a cap, the offset ones) in the workspace, and finds the largest.
+  A bend(const T* x) const {
+    V top = splat(-A(__builtin_inf()));
+    each(
+        [&](int64_t c, int count) {
+          V z = get(x + c, count, -A(__builtin_inf()));
+          if (call.softcap > 0) z = cap * tanh_of(z * cap_inverse);
+          V shifted = offset ? z + get(offset + c, count, A(0)) : z;
+          if (count < n) {
+            for (int i = count; i < n; ++i) z[i] = shifted[i] = -A(__builtin_inf());
+          }
+          store(bent_logits + c, call.softcap > 0 ? z : shifted);
+          top = vmax(top, shifted);
+        },
+        [] {});
+    return max_lanes<A>(top);
+  }
+
+  A largest(const T* x) const {
+    if (bent) return bend(x);
+    const A lowest = -A(__builtin_inf());
+    V top[4] = {splat(lowest), splat(lowest), splat(lowest), splat(lowest)};
+    int64_t c = 0;
+    for (; c + 4 * n <= classes; c += 4 * n)
+      for (int k = 0; k < 4; ++k) top[k] = vmax(top[k], load(x + c + k * n));
+    for (; c + n <= classes; c += n) top[0] = vmax(top[0], load(x + c));
+    if (c < classes) top[0] = vmax(top[0], load_some(x + c, int(classes - c), lowest));
+    return max_lanes<A>(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
+  }
+
+  // What one look at the row finds. `rest` leaves out the target's exponential.
+  struct Found {
+    double rest, weighted_gap, coefficients;
+  };
+
+  // Writes exp(z - top) to the workspace. `q` are the row's probabilities, `index` its class (or -1).
+  template <class Q>
+  Found exponentials(const T* x, const Q* q, int64_t index, A top) const {
+    Sum<A> rest, gap, coefficients;
+    const V tops = splat(top);
+    const IVec<A> numbers = lane_numbers<A>();
+    auto visit = [&](int64_t c, int count, bool has_target) LK_LAMBDA_INLINE {
+      V z = logits_at(x, c, count, top);
+      V e = exp_below<A, compensate>(z, tops);
+      V below = tops - z;
+      if (count < n) {
+        IVec<A> inside = numbers < isplat<A>(count);
+        e = inside ? e : V{};
+        below = inside ? below : V{};
+      }
+      store(exps + c, e);
+      if (has_target) e = numbers == isplat<A>(typename Lanes<A>::Int(index - c)) ? V{} : e;
+      rest.add(e);
+      if (mode == Mode::smooth) gap.add(weight ? below * get(weight + c, count, A(0)) : below);
+      if (mode == Mode::soft) {
+        V share = coefficient(q, c, count);
+        gap.add(share * below);
+        coefficients.add(share);
+      }
+    };
+    auto close = [&]() LK_LAMBDA_INLINE {
+      rest.close_block();
+      if (mode != Mode::plain) gap.close_block();
+      if (mode == Mode::soft) coefficients.close_block();
+    };
+    // The target's vector is the only one that looks for it.
+    const int64_t before = index < 0 ? classes : index / (block * n) * (block * n);
+    int64_t c = 0;
+    for (; c + block * n <= classes; c += block * n) {
+      if (c == before) {
+        for (int k = 0; k < block; ++k) visit(c + k * n, n, true);
+      } else {
+        for (int k = 0; k < block; ++k) visit(c + k * n, n, false);
+      }
+      close();
+    }
+    for (; c + n <= classes; c += n) visit(c, n, index >= 0);
+    if (c < classes) visit(c, int(classes - c), index >= 0);
+    close();
+    return {total(rest), total(gap), total(coefficients)};
+  }
+
+  static double total(const Sum<A>& s) {
+    double result = 0;
+    for (int i = 0; i < n; ++i) result += s.high[i];
+    for (int i = 0; i < n; ++i) result += s.low[i] == s.low[i] ? s.low[i] : A(0);  // NaN where high is infinite
+    return result;
+  }
+
+  template <class Q>
+  LK_INLINE_MEMBER V coefficient(const Q* q, int64_t c, int count) const {
+    V share = get(q + c, count, A(0));
+    if (smoothing > 0) share = share * (1 - smoothing) + smooth_share;
+    if (weight) share = share * get(weight + c, count, A(0));
+    if (count < n) share = lane_numbers<A>() < isplat<A>(count) ? share : V{};
+    return share;
+  }
+
+  // The sum of the exponentials but for one that is 1: what log1p wants when nearly all of it is the largest.
+  double sum_without_top() const {
+    Sum<A> below;
+    int64_t tops = 0;
+    each(
+        [&](int64_t c, int count) {
+          V e = load(exps + c);
+          for (int i = 0; i < count; ++i) tops += e[i] == A(1);
+          below.add(e < A(1) ? e : V{});
+        },
+        [&] { below.close_block(); });
+    return total(below) + double(tops - 1);
+  }
+
+  // An ignored row: zeros, or NaN where the row has no softmax, as in torch. That it reads the row at all is the
+  // price of the second; there is no exponential.
+  void ignore(const T* x, T* out) const {
+    if (has_softmax(x)) {
+      std::memset(static_cast<void*>(out), 0, sizeof(T) * classes);
+      return;
+    }
+    for (int64_t c = 0; c < classes; ++c) store_one(out + c, A(__builtin_nan("")));
+  }
+  bool has_softmax(const T* x) const {
+    // A cap makes infinity finite.
+    const V most = splat(A(__builtin_inf()));
+    IVec<A> fine = isplat<A>(-1), possible{};
+    each(
+        [&](int64_t c, int count) LK_LAMBDA_INLINE {
+          const V z = get(x + c, count, -A(__builtin_inf()));
+          fine &= call.softcap > 0 ? z == z : z < most;
+          possible |= call.softcap > 0 ? isplat<A>(-1) : z > -most;
+        },
+        [] {});
+    bool all_fine = true, any_possible = false;
+    for (int i = 0; i < n; ++i) {
+      all_fine = all_fine && fine[i];
+      any_possible = any_possible || possible[i];
+    }
+    return all_fine && any_possible;
+  }
+
+  template <class Q>
+  void gradient(T* out, const Q* q, A factor, A subtract, A upstream) const {
+    each(
+        [&](int64_t c, int count) LK_LAMBDA_INLINE {
+          V g = load(exps + c) * factor;
+          if (mode == Mode::smooth) g -= weight ? subtract * get(weight + c, count, A(0)) : splat(subtract);
+          if (mode == Mode::soft) g -= upstream * coefficient(q, c, count);
+          if (bent && call.softcap > 0) g *= slope(load(bent_logits + c));
+          count == n ? store(out + c, g) : store_some(out + c, g, count);
+        },
+        [] {});
+  }
+  template <class X>
+  LK_INLINE_MEMBER X slope(X capped) const {
+    X t = capped * cap_inverse;
+    return 1 - t * t;
+  }
+
+  template <class Q>
+  double row(int64_t r) const {
+    const T* x = static_cast<const T*>(call.logits) + r * classes;
+    T* out = call.grad ? static_cast<T*>(call.grad) + r * classes : nullptr;
+    const Q* q = mode == Mode::soft ? static_cast<const Q*>(call.target) + r * classes : nullptr;
+    int64_t index = mode == Mode::soft ? -1 : class_at(call, r);
+    const bool kept = mode == Mode::soft || index != call.ignore_index;
+    if (!kept) index = -1;
+    if (!kept && !call.lse && !call.up_lse) {
+      if (call.nll) static_cast<A*>(call.nll)[r] = 0;
+      if (out) ignore(x, out);
+      return 0;
+    }
+    const A top = largest(x);
+    const A bent_t = index >= 0 && bent ? bent_logits[index] : A(0);
+    const A z_t = index < 0 ? A(0) : !bent ? load_one(x + index) : capped_and_offset ? bent_t + offset[index] : bent_t;
+    const Found found = exponentials(x, q, index, top);
+
+    const double e_t = index < 0 ? 0.0 : double(exps[index]);
+    const double total = found.rest + e_t;
+    const bool is_top = index >= 0 && z_t == top;
+    double above = is_top ? __builtin_log1p(found.rest / e_t) :  // e_t is 1, or NaN for an infinite logit
+                               __builtin_log(total);
+    if (!is_top && total < 1.5 && (mode == Mode::soft || call.lse || call.z_loss > 0 || !kept))
+      above = __builtin_log1p(sum_without_top());
+    const double lse = double(top) + above;
+
+    // nll = certain * (lse - z_t) + every class's share + z_loss * lse^2
+    const double w_t = weight && index >= 0 ? double(weight[index]) : 1.0;
+    const double certain = mode == Mode::soft || !kept ? 0.0 : (1 - call.label_smoothing) * w_t;
+    const double spread = mode == Mode::smooth && kept ? call.label_smoothing / double(classes) : 0.0;
+    double nll = 0;
+    if (kept) {
+      if (mode == Mode::soft) {
+        nll = found.weighted_gap + found.coefficients * above;
+      } else {
+        nll = certain * (is_top ? above : (double(top) - double(z_t)) + above);
+        if (mode == Mode::smooth) nll += spread * (found.weighted_gap + call.weight_sum * above);
+      }
+      if (call.z_loss > 0) nll += call.z_loss * lse * lse;
+    }
+    if (call.nll) static_cast<A*>(call.nll)[r] = A(nll);
+    if (call.lse) static_cast<A*>(call.lse)[r] = A(lse);
+    if (!out) return nll;
+
+    const double up = kept ? call.scale * upstream(call.up_nll, call.up_nll_stride, r, 1.0) : 0.0;
+    const double up_lse = upstream(call.up_lse, call.up_lse_stride, r, 0.0);
+    const double shared = up * (spread * call.weight_sum + found.coefficients + 2 * call.z_loss * lse) + up_lse;
+    const double factor = (up * certain + shared) / total;
+    gradient(out, q, A(factor), A(up * spread), A(up));
+    if (index >= 0) {
+      const double own = up * certain;  // an infinite one has no meaningful gradient: NaN, as in torch
+      double g = (own - own) - own * (found.rest / total) + shared * (e_t / total) - up * spread * w_t;
+      if (bent && call.softcap > 0) g *= double(slope(bent_t));
+      store_one(out + index, A(g));
+    }
+    return nll;
+  }
+
+  static double upstream(const void* p, int64_t stride, int64_t r, double absent) {
+    return p ? double(static_cast<const A*>(p)[stride * r]) : absent;
+  }
+};
+
+template <class T, Mode mode, bool bent>
+void run_rows(const SoftmaxCall& call, int64_t first, int64_t last) {
+  using K = RowKernel<T, mode, bent>;
+  using A = Wide<T>;
+  Workspace workspace(sizeof(A) * K::padded(call.classes) * (bent ? 2 : 1));
+  const K kernel(call, workspace.as<A>());
+  const bool wide = mode == Mode::soft && call.target_kind == likelihead::Target::wide;
+  for (int64_t chunk = first; chunk < last; ++chunk) {
+    const int64_t begin = chunk * call.chunk;
+    const int64_t end = begin + call.chunk < call.examples ? begin + call.chunk : call.examples;
+    double total = 0;
+    for (int64_t r = begin; r < end; ++r)
+      total += wide ? kernel.template row<A>(r) : kernel.template row<T>(r);
+    if (call.sums) call.sums[chunk] = total;
+  }
+}
+
+}  // namespace

@@ -1,0 +1,209 @@
+"""Categorical negative log-likelihood by the C++ kernels, and how it is differentiated.
+
+The gradient of a *reduced* loss is made in the forward pass, while the row is in the cache: one read of the
+logits and one write of the gradient is all the memory traffic there is. The first backward gives that buffer
+away and keeps nothing, so that autograd may take it over instead of copying it, and so that nothing corrupts
+it: any further backward makes the gradient anew. Per-example losses make it in the backward pass.
+
+What the kernels do not differentiate goes through the reference backend, which is differentiable any number
+of times: second derivatives, forward mode, the transforms of ``torch.func``, and derivatives by anything but
+the logits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.core.reduction import Normalizer
+from likelihead.errors import OptionError
+from likelihead.kernels.ops import reduce_softmax_nll
+from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
+
+__all__ = ["softmax_loss", "softmax_nll"]
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def softmax_nll(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """See `likelihead.kernels.ops.SoftmaxNLL`.
+
+    Raises:
+        IndexError: a class index out of range; nothing has been written.
+    """
+    if _needs_reference(target, weight, logit_offset):
+        return reference(
+            logits,
+            target,
+            weight=weight,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            z_loss=z_loss,
+            softcap=softcap,
+            logit_offset=logit_offset,
+        )
+    nll, lse = torch.ops.likelihead.softmax_nll(
+        logits, target, weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset
+    )
+    return nll, lse
+
+
+def softmax_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    inplace_backward: bool = False,
+) -> Tensor:
+    """See `likelihead.kernels.ops.SoftmaxLoss`."""
+    fused = (
+        type(logits) in _PLAIN
+        and not isinstance(normalizer, Tensor)
+        and not torch.compiler.is_compiling()
+        and not _needs_reference(target, weight, logit_offset)
+    )
+    if not fused:
+        if inplace_backward:
+            raise OptionError(_NOT_IN_PLACE)
+        nll, _ = softmax_nll(
+            logits,
+            target,
+            weight=weight,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            z_loss=z_loss,
+            softcap=softcap,
+            logit_offset=logit_offset,
+        )
+        return reduce_softmax_nll(
+            nll, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, normalizer=normalizer
+        )
+    mean = reduction == "mean"
+    divisor = None if normalizer is None else float(normalizer)
+    options = (weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, mean, divisor)
+    if logits.requires_grad and torch.is_grad_enabled():
+        result: Tensor = _Loss.apply(logits, target, inplace_backward, *options)  # type: ignore[no-untyped-call]
+        return result
+    loss: Tensor = torch.ops.likelihead.softmax_loss.default(logits, target, *options, False)[0]
+    return loss
+
+
+_NOT_IN_PLACE = (
+    "inplace_backward=True writes the gradient over the logits while the loss is computed, which cannot be done "
+    "here: under torch.compile, in a transform of torch.func or forward mode, with a tensor as normalizer, or "
+    "where a target, weight or offset is differentiated; leave it out."
+)
+
+
+def _needs_reference(*differentiable: Tensor | None) -> bool:
+    """Whether derivatives may be asked for that only the reference backend has."""
+    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return True
+    others = any(t is not None and t.requires_grad for t in differentiable)
+    return others and torch.is_grad_enabled()
+
+
+class _Loss(torch.autograd.Function):
+    """The reduced loss of plain tensors; only the logits are differentiated here."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, in_place: bool, *options: Any) -> Tensor:
+        weight, *_, logit_offset, _, _ = options
+        ops = torch.ops.likelihead
+        ctx.save_for_backward(logits, target, weight, logit_offset)
+        ctx.options, ctx.in_place = options, in_place
+        loss: Tensor
+        if in_place:
+            if logits.dtype == torch.float16:
+                raise OptionError(
+                    "inplace_backward=True is not for float16: a gradient that was rounded before the loss scale "
+                    "is applied underflows; leave it out, or use bfloat16."
+                )
+            loss = ops.softmax_loss_.default(logits, target, *options)
+            torch.autograd.graph.increment_version(logits)
+            ctx.made = [logits.detach()]
+        else:
+            # float16 would underflow before the loss scale of mixed precision comes from above.
+            early = logits.dtype != torch.float16
+            loss, grad = ops.softmax_loss.default(logits, target, *options, early)
+            ctx.made = [grad] if early else []
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        grad = _first_gradient(ctx, upstream)
+        return (_gradient_anew(ctx, upstream) if grad is None else grad, *(None,) * 10)
+
+
+def _first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
+    """The gradient of the forward pass, scaled, where it is still there and a plain number scales it."""
+    if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        return None
+    try:
+        grad: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
+    except IndexError:
+        return None
+    return grad if torch.ops.likelihead.scale_.default(grad, upstream, ctx.in_place) else None
+
+
+def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+    logits, target, weight, logit_offset = ctx.saved_tensors
+    _, label_smoothing, ignore_index, z_loss, softcap, _, mean, divisor = ctx.options
+    if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+        scale = 1.0 if divisor is None else 1 / divisor
+        result: Tensor = torch.ops.likelihead.softmax_nll_backward.default(
+            upstream,
+            None,
+            scale,
+            mean and divisor is None,
+            logits,
+            target,
+            weight,
+            label_smoothing,
+            ignore_index,
+            z_loss,
+            softcap,
+            logit_offset,
+        )
+        return result
+    with torch.enable_grad():
+        nll, _ = reference(
+            logits,
+            target,
+            weight=weight,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            z_loss=z_loss,
+            softcap=softcap or None,
+            logit_offset=logit_offset,
+        )
+        loss = reduce_softmax_nll(
+            nll,
+            logits,
+            target,
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction="mean" if mean else "sum",
+            normalizer=divisor,
+        )
+        (grad,) = torch.autograd.grad(loss, logits, upstream, create_graph=True)
+    return grad
