@@ -45,17 +45,21 @@ def extension() -> Any:
     )
 
 
-def note_path(command: Any) -> Path:
-    """Beside the library that is, or could not be, built."""
-    return Path(command.get_ext_fullpath(f"{NATIVE}._kernels")).parent / NOTE
+def package_folder(command: Any) -> Path:
+    """Where the library goes: the sources for an editable installation, else the tree that becomes the wheel."""
+    if getattr(command, "editable_mode", False):
+        return Path(SOURCES).parent
+    return Path(command.get_ext_fullpath(f"{NATIVE}._kernels")).parent
 
 
 def note_absence(command: Any, reason: str) -> None:
-    """Leave the reason where the loader finds it."""
+    """Leave the reason where the loader finds it, and no library of an earlier build beside it."""
     print(f"likelihead: the native kernels are left out: {reason}")
-    path = note_path(command)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(reason + "\n", encoding="utf-8")
+    folder = package_folder(command)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("_kernels*.so"):
+        stale.unlink()
+    (folder / NOTE).write_text(reason + "\n", encoding="utf-8")
 
 
 if NO_TORCH is None:
@@ -66,8 +70,7 @@ if NO_TORCH is None:
         def build_extensions(self) -> None:
             try:
                 super().build_extensions()
-                for note in (note_path(self), Path(SOURCES).parent / NOTE):
-                    note.unlink(missing_ok=True)
+                (package_folder(self) / NOTE).unlink(missing_ok=True)
             except Exception as error:  # whatever a broken toolchain may raise
                 note_absence(self, f"the compiler failed when likelihead was installed ({error})")
                 self.extensions = []
