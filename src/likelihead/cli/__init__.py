@@ -28,6 +28,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "predict": CommandEntry("likelihead.cli.predict:command", "Predict with a trained run."),
     "evaluate": CommandEntry("likelihead.cli.evaluate:command", "Score a trained run on a data file."),
     "info": CommandEntry("likelihead.cli.info:command", "Versions, kernel backends, threads, guard level."),
+    "bench": CommandEntry("likelihead.cli.bench:command", "Time the losses beside torch's on this machine."),
     "explain": CommandEntry("likelihead.cli.explain:command", "Explain a hazard code, or list them all."),
 }
 

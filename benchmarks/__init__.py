@@ -1,0 +1,1 @@
+"""The project's benchmarks; README.md says how to run them."""

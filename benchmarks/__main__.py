@@ -1,0 +1,98 @@
+"""`python -m benchmarks`: cpu, identity, gpu, plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from likelihead.cli import bench
+from likelihead.cli.failure import one_line
+
+
+class Suites(click.Group):
+    """A click group in which an expected failure is one line and exit code 2, as in `likelihead`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            failure = one_line(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+@click.group("benchmarks", cls=Suites, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Time likelihead beside its peers, and beside the floor measured in the same run."""
+
+
+main.add_command(bench.command, "cpu")
+
+
+@main.command("identity")
+@bench.timing_options
+@bench.output_options
+def identity(
+    threads: int | None, only: str | None, repeat: int, cold: bool, out: Path | None, save: Path | None
+) -> None:
+    """Time torch against itself: every row must read 0.9 to 1.1, or the other tables mean nothing here.
+
+    Exit code 1 if one does not.
+    """
+    from likelihead.bench.cases import select
+    from likelihead.bench.run import check_settings, measure_identity
+
+    cases = select(only)
+    check_settings(threads, repeat)
+    bench.check_outputs(out, save)
+    results = measure_identity(
+        cases,
+        threads=threads,
+        repeat=repeat,
+        cold=cold,
+        observer=lambda case: click.echo(f"{case.name} ...", err=True),
+    )
+    bench.deliver(results, out, save)
+    if not all(met for row in results.rows for _, _, met in row.outcomes()):
+        raise click.exceptions.Exit(1)
+
+
+@main.command("gpu")
+@click.option("--only", metavar="REGEX", help="Only the cases whose name it finds.")
+@click.option("--repeat", type=int, default=11, metavar="N", help="Rounds per case. [11]")
+@bench.output_options
+def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None) -> None:
+    """Time the GPU table with CUDA events, beside the peers that are installed."""
+    from benchmarks.gpu.cases import CASES
+    from benchmarks.gpu.run import check_device, measure
+    from likelihead.bench.cases import select
+    from likelihead.bench.run import check_settings
+
+    cases = select(only, CASES)
+    check_settings(None, repeat)
+    bench.check_outputs(out, save)
+    check_device()
+    results = measure(cases, repeat=repeat, observer=lambda case: click.echo(f"{case.name} ...", err=True))
+    bench.deliver(results, out, save)
+
+
+@main.command("plot")
+@click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option("--out", type=click.Path(path_type=Path), metavar="SVG", help="[docs/_static/benchmarks.svg]")
+def plot(results: Path | None, out: Path | None) -> None:
+    """Draw RESULTS, or the newest CPU table of benchmarks/results."""
+    from benchmarks.plot import draw, newest
+    from likelihead.bench.results import read
+
+    root = Path(__file__).parents[1]
+    source = newest(root / "benchmarks" / "results") if results is None else results
+    target = root / "docs" / "_static" / "benchmarks.svg" if out is None else out
+    target.write_text(draw(read(source)), encoding="utf-8")
+    click.echo(f"Drew {source.name}.")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,1 @@
+"""The GPU table: CUDA events, rotated inputs, and the peers from PyPI."""

@@ -1,0 +1,36 @@
+"""The CPU table: every op's cases, and how some of them are picked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from likelihead.bench import sigmoid_nll, softmax_nll
+from likelihead.bench.case import Case
+from likelihead.errors import OptionError
+
+__all__ = ["CASES", "select"]
+
+CASES: tuple[Case, ...] = (*softmax_nll.CASES, *sigmoid_nll.CASES)
+
+
+def select(only: str | None, cases: Sequence[Case] = CASES) -> list[Case]:
+    """The cases whose name the regular expression finds.
+
+    Raises:
+        OptionError: it is no regular expression, or finds none.
+
+    >>> [case.name for case in select("^lm")]
+    ['lm', 'lm-bf16']
+    """
+    if only is None:
+        return list(cases)
+    try:
+        pattern = re.compile(only)
+    except re.error as error:
+        raise OptionError(f"--only is {only!r}, which is no regular expression: {error}.") from error
+    found = [case for case in cases if pattern.search(case.name)]
+    if not found:
+        names = ", ".join(case.name for case in cases)
+        raise OptionError(f"--only is {only!r}, which finds no case; the cases are {names}.")
+    return found

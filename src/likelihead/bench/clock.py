@@ -1,0 +1,100 @@
+"""Time: turns that interleave and alternate, and the figures that come of them."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+
+import torch
+
+from likelihead.bench.contenders import Contender
+
+__all__ = ["Stopwatch", "interleave", "order", "spread"]
+
+Timer = Callable[[Contender, int], float]
+SCRATCH_MIB = 256
+
+
+def order(contenders: Sequence[Contender], turn: int) -> list[Contender]:
+    """The contenders, backwards in odd rounds, so that none always follows the same other."""
+    return list(contenders) if turn % 2 == 0 else list(reversed(contenders))
+
+
+class Stopwatch:
+    """Seconds per step on the wall's clock.
+
+    A single step is timed without its preparation. In a loop the preparation is timed along, the same for
+    every contender: it drops the last gradient.
+
+    Args:
+        cold: before each single step, read a buffer larger than the caches, so that logits of 16 MiB come
+            from memory as logits of 200 MiB do. Otherwise a cache sets the floor of the smaller cases.
+    """
+
+    def __init__(self, *, cold: bool) -> None:
+        self._larger_than_caches = torch.ones(SCRATCH_MIB * 2**18) if cold else None
+
+    def __call__(self, contender: Contender, loops: int) -> float:
+        step, prepare = contender.step, contender.prepare
+        prepare()
+        if loops == 1:
+            if self._larger_than_caches is not None:
+                self._larger_than_caches.sum()
+            start = perf_counter()
+            step()
+            return perf_counter() - start
+        start = perf_counter()
+        for _ in range(loops):
+            prepare()
+            step()
+        return (perf_counter() - start) / loops
+
+
+def interleave(
+    contenders: Sequence[Contender],
+    timer: Timer,
+    *,
+    rounds: int,
+    runs: int = 1,
+    loops: int = 1,
+) -> dict[str, list[float]]:
+    """Time every contender in each round, in alternating order.
+
+    A turn is one untimed run and then ``runs`` timed ones: the untimed one leaves the allocator as this
+    function's own training loop would, not as its neighbour did.
+    """
+    samples: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    with _no_collection():
+        for turn in range(rounds):
+            for contender in order(contenders, turn):
+                timer(contender, loops)
+                samples[contender.name] += [timer(contender, loops) for _ in range(runs)]
+                contender.prepare()  # drops the gradient: the next one is not to run beside it
+    return samples
+
+
+def spread(samples: Sequence[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile.
+
+    >>> spread([3.0, 1.0, 2.0])
+    (1.5, 2.0, 2.5)
+    """
+    if len(samples) == 1:
+        return samples[0], samples[0], samples[0]
+    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return low, middle, high
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,154 @@
+"""From a problem to the functions that are timed in turn, each checked against torch's answer first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from likelihead.bench.case import AGAIN, COMPILED, EAGER, FLOOR, IN_PLACE, OURS, Problem
+from likelihead.errors import BackendError
+
+__all__ = ["Contender", "Line", "line_up", "one_line", "twice"]
+
+Leaves = tuple[Tensor, ...]
+
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][\w.+~-]+){2,}")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A function under test: ``prepare`` runs before each ``step`` and is not timed."""
+
+    name: str
+    step: Callable[[], object]
+    prepare: Callable[[], object]
+
+
+@dataclass
+class Line:
+    """The contenders of a case in their order, and why others are not among them."""
+
+    contenders: list[Contender]
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+class _Run:
+    """A loss over one of several sets of leaves after the other."""
+
+    def __init__(
+        self, loss: Callable[..., Tensor], sets: Sequence[Leaves], originals: Leaves | None = None
+    ) -> None:
+        self._loss = loss
+        self._sets = sets
+        self._originals = originals
+        self._turn = 0
+
+    def prepare(self) -> None:
+        """Go on to the next set, drop every gradient, and restore what was written over."""
+        self._turn = (self._turn + 1) % len(self._sets)
+        for leaf in (leaf for leaves in self._sets for leaf in leaves):
+            leaf.grad = None
+        if self._originals is not None:
+            _restore(self._sets[self._turn], self._originals)
+
+    def step(self) -> None:
+        self._loss(*self._sets[self._turn]).backward()  # type: ignore[no-untyped-call]
+
+
+def line_up(problem: Problem, *, compiled: bool = True, copies: int = 1) -> Line:
+    """Ours, the peers that work on this machine, and the floor.
+
+    Args:
+        problem: what they are set.
+        compiled: with torch.compile.
+        copies: of the leaves, taken in turn; with two of them a GPU's cache never holds what comes next.
+
+    Raises:
+        BackendError: our loss or gradient is not torch's; timing a wrong answer says nothing.
+    """
+    losses = dict(problem.losses)
+    if compiled:
+        # Each case is compiled afresh: torch gives up on a function after a few shapes.
+        torch._dynamo.reset()
+        losses[COMPILED] = torch.compile(losses[EAGER], fullgraph=True, dynamic=False)
+    originals = _copy(problem.leaves) if problem.overwrites else None
+    sets = [problem.leaves, *(_copy(problem.leaves) for _ in range(1, copies))]
+    expected = _answer(problem.leaves, losses[EAGER])
+    line = Line([], dict(problem.absent))
+    for name, loss in losses.items():
+        overwrites = name in problem.overwrites
+        try:
+            _check(name, expected, _answer(problem.leaves, loss))
+        except Exception as error:
+            # A peer that does not work here is named in the table; ours and eager are not excused.
+            if name in (OURS, IN_PLACE, EAGER):
+                raise
+            line.absent[name] = one_line(error)
+        else:
+            run = _Run(loss, sets, originals if overwrites else None)
+            line.contenders.append(Contender(name, run.step, run.prepare))
+        if overwrites and originals is not None:
+            _restore(problem.leaves, originals)
+    line.contenders.append(Contender(FLOOR, problem.floor, _nothing))
+    return line
+
+
+def twice(problem: Problem) -> Line:
+    """Torch against itself: what the method reads where there is nothing to be read."""
+    runs = [_Run(problem.losses[EAGER], [problem.leaves]) for _ in range(2)]
+    names = (EAGER, AGAIN)
+    return Line([Contender(name, run.step, run.prepare) for name, run in zip(names, runs, strict=True)])
+
+
+def one_line(error: Exception) -> str:
+    r"""An exception in one line that names no path of this machine.
+
+    >>> one_line(RuntimeError("no compiler in /usr/local/bin\nand more"))
+    'RuntimeError: no compiler in <path>'
+    """
+    text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {_PATH.sub('<path>', text)}"
+
+
+def _nothing() -> None:
+    return None
+
+
+def _copy(leaves: Leaves) -> Leaves:
+    return tuple(leaf.detach().clone().requires_grad_() for leaf in leaves)
+
+
+def _restore(leaves: Leaves, originals: Leaves) -> None:
+    with torch.no_grad():
+        for leaf, original in zip(leaves, originals, strict=True):
+            leaf.copy_(original)
+
+
+def _answer(leaves: Leaves, loss: Callable[..., Tensor]) -> list[Tensor]:
+    """The loss and the gradients, kept apart from the leaves, which are left without a gradient."""
+    for leaf in leaves:
+        leaf.grad = None
+    value = loss(*leaves)
+    value.backward()  # type: ignore[no-untyped-call]
+    answer = [value.detach().clone(), *(leaf.grad.clone() for leaf in leaves if leaf.grad is not None)]
+    for leaf in leaves:
+        leaf.grad = None
+    return answer
+
+
+def _check(name: str, expected: list[Tensor], got: list[Tensor]) -> None:
+    for what, right, answer in zip(["loss", *["gradient"] * (len(expected) - 1)], expected, got, strict=True):
+        scale = float(right.abs().max())
+        # A 16-bit gradient of a mean is small; what counts is how it compares with its own largest element.
+        tolerance = max(_TOLERANCE[right.dtype], _TOLERANCE[answer.dtype])
+        error = float((answer - right).abs().max())
+        if not error <= tolerance * scale:
+            raise BackendError(
+                f"the {what} of {name} is off by {error:.3g} where torch's largest element is {scale:.3g}; "
+                "it is not worth timing until it agrees."
+            )

@@ -1,0 +1,127 @@
+"""``likelihead bench``: the project's benchmark on the user's machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from likelihead.bench.results import Results
+
+__all__ = ["check_outputs", "command", "deliver", "output_options", "timing_options"]
+
+
+def timing_options(function: click.decorators.FC) -> click.decorators.FC:
+    """The options of every suite that say what is run and how often."""
+    for option in (
+        click.option(
+            "--cold/--warm",
+            "cold",
+            default=True,
+            help="Read something larger than the caches before each run, or not. [cold]",
+        ),
+        click.option("--repeat", type=int, default=11, metavar="N", help="Rounds per case. [11]"),
+        click.option("--only", metavar="REGEX", help="Only the cases whose name it finds."),
+        click.option("--threads", type=int, metavar="N", help="Threads of torch. [2]"),
+    ):
+        function = option(function)
+    return function
+
+
+def output_options(function: click.decorators.FC) -> click.decorators.FC:
+    """The options of every suite that say where the results go."""
+    for option in (
+        click.option(
+            "--save",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Also write DIR/<date>-<machine>.json and .md.",
+        ),
+        click.option(
+            "--json", "out", type=click.Path(path_type=Path), metavar="OUT", help="Also write OUT, as JSON."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("bench")
+@timing_options
+@click.option("--compile/--no-compile", "compiled", default=True, help="With torch.compile among the peers.")
+@click.option("--memory/--no-memory", default=True, help="With the extra peak memory of each function.")
+@output_options
+def command(
+    threads: int | None,
+    only: str | None,
+    repeat: int,
+    cold: bool,
+    compiled: bool,
+    memory: bool,
+    out: Path | None,
+    save: Path | None,
+) -> None:
+    """Time the losses beside torch's on this machine.
+
+    Each case runs from the logits to their gradient, in turns with torch eager, torch.compile and the floor:
+    one copy of the logits. Ratios are what carries over to another machine. Let nothing else run meanwhile;
+    the whole table takes some minutes.
+    """
+    from rich.console import Console
+
+    from likelihead.bench.cases import select
+    from likelihead.bench.run import check_settings, measure
+
+    cases = select(only)
+    check_settings(threads, repeat)
+    check_outputs(out, save)
+    progress = Console(stderr=True)
+    results = measure(
+        cases,
+        threads=threads,
+        repeat=repeat,
+        cold=cold,
+        compiled=compiled,
+        memory=memory,
+        observer=lambda case: progress.print(f"{case.name} ...", style="dim", highlight=False),
+    )
+    deliver(results, out, save)
+
+
+def check_outputs(out: Path | None, save: Path | None) -> None:
+    """Find out before the minutes of measuring that the results could not be written.
+
+    Raises:
+        OptionError: there is no such folder.
+    """
+    from likelihead.errors import OptionError
+
+    if out is not None and not out.absolute().parent.is_dir():
+        raise OptionError(f"--json is {out}, in a folder that does not exist; make it first.")
+    if out is not None and out.is_dir():
+        raise OptionError(f"--json is {out}, which is a folder; expected a file's name.")
+    if save is not None and not save.is_dir():
+        raise OptionError(f"--save is {save}, which is no folder; make it first.")
+
+
+def deliver(results: Results, out: Path | None, save: Path | None) -> None:
+    """Print the table and write the files asked for."""
+    from rich.console import Console
+
+    from likelihead.bench.machine import slug
+    from likelihead.bench.results import write
+    from likelihead.bench.show import markdown, print_table
+
+    print_table(results, Console())
+    if out is not None:
+        write(results, out)
+    if save is not None:
+        machine = results.machine
+        words = [results.date, machine.get("gpu", machine["cpu"])]
+        words += [f"{results.settings['threads']} threads"] if "gpu" not in machine else []
+        words += [] if results.suite == "cpu" else [results.suite]
+        stem = slug(*words)
+        write(results, save / f"{stem}.json")
+        (save / f"{stem}.md").write_text(markdown(results), encoding="utf-8")
+        click.echo(f"Saved {stem}.json and {stem}.md.")

@@ -1,0 +1,71 @@
+"""Interleaving and the figures made of it. Nothing here looks at a clock."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+
+import pytest
+
+from likelihead.bench.clock import Stopwatch, interleave, order, spread
+from likelihead.bench.contenders import Contender
+
+
+class Journal:
+    """Contenders that write down what is done to them."""
+
+    def __init__(self, *names: str) -> None:
+        self.lines: list[str] = []
+        self.contenders = [
+            Contender(name, lambda n=name: self.lines.append(n), lambda n=name: self.lines.append(f"({n})"))
+            for name in names
+        ]
+
+
+def test_the_order_alternates() -> None:
+    contenders = Journal("a", "b", "c").contenders
+    names = ["".join(contender.name for contender in order(contenders, turn)) for turn in range(3)]
+    assert names == ["abc", "cba", "abc"]
+
+
+def test_a_turn_is_one_untimed_run_and_then_the_timed_ones() -> None:
+    journal, ticks, timed = Journal("a", "b"), itertools.count(), []
+
+    def timer(contender: Contender, loops: int) -> float:
+        assert loops == 7
+        assert not gc.isenabled()
+        timed.append(contender.name)
+        return float(next(ticks))
+
+    samples = interleave(journal.contenders, timer, rounds=2, runs=2, loops=7)
+    assert "".join(timed) == "aaabbb" + "bbbaaa"
+    # the first of each three is not among the samples
+    assert samples == {"a": [1, 2, 10, 11], "b": [4, 5, 7, 8]}
+    assert gc.isenabled()
+
+
+def test_the_collector_is_on_again_after_a_failure() -> None:
+    def timer(contender: Contender, loops: int) -> float:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interleave(Journal("a").contenders, timer, rounds=1)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_the_stopwatch_prepares_before_each_step(cold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likelihead.bench.clock.SCRATCH_MIB", 1)
+    journal = Journal("a")
+    stopwatch = Stopwatch(cold=cold)
+    assert stopwatch(journal.contenders[0], 1) > 0
+    assert journal.lines == ["(a)", "a"]
+    journal.lines.clear()
+    assert stopwatch(journal.contenders[0], 2) > 0
+    assert journal.lines == ["(a)", "(a)", "a", "(a)", "a"]
+
+
+def test_the_spread_is_the_quartiles() -> None:
+    assert spread([5.0]) == (5, 5, 5)
+    assert spread([1.0, 2.0]) == (1.25, 1.5, 1.75)
+    assert spread([5.0, 1.0, 4.0, 2.0, 3.0]) == (2, 3, 4)

@@ -1,0 +1,73 @@
+"""`python -m benchmarks`: its suites, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from benchmarks.__main__ import main
+from likelihead.bench.case import AGAIN, EAGER
+from likelihead.bench.cases import CASES
+from likelihead.bench.results import read
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likelihead.bench.clock.SCRATCH_MIB", 1)
+
+
+def test_the_suites() -> None:
+    assert set(main.commands) == {"cpu", "identity", "gpu", "plot"}
+
+
+@pytest.mark.parametrize(("again", "code"), [([1.0], 0), ([1.2], 1), ([0.8], 1)])
+def test_torch_against_itself_fails_where_the_method_is_off(
+    again: list[float], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("likelihead.bench.cases.select", lambda only: [CASES[0].shrunk(6)])
+    monkeypatch.setattr(
+        "likelihead.bench.run.interleave", lambda *args, **kwargs: {EAGER: [1.0], AGAIN: again}
+    )
+    out = tmp_path / "identity.json"
+    result = CliRunner().invoke(
+        main, ["identity", "--threads", "1", "--repeat", "1", "--json", str(out), "--save", str(tmp_path)]
+    )
+    assert result.exit_code == code, result.output
+    assert read(out).suite == "identity"
+    assert len(list(tmp_path.glob("*-identity.md"))) == 1
+
+
+def test_without_a_gpu_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = CliRunner().invoke(main, ["gpu"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("likelihead: there is no CUDA device")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("suite", ["cpu", "identity", "gpu"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "("], "no regular expression"),
+        (["--only", "zzz"], "the cases are"),
+        (["--repeat", "0"], "--repeat is 0"),
+        (["--json", "no/such/out.json"], "does not exist"),
+        (["--save", "no/such"], "is no folder"),
+    ],
+)
+def test_wrong_input_is_one_line(suite: str, arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, [suite, *arguments])
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_results_that_cannot_be_drawn(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["plot", str(tmp_path / "none.json")])
+    assert result.exit_code == 2
+    assert "No such file" in result.stderr
