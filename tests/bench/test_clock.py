@@ -57,12 +57,29 @@ def test_the_collector_is_on_again_after_a_failure() -> None:
 def test_the_stopwatch_prepares_before_each_step(cold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("likelihead.bench.clock.SCRATCH_MIB", 1)
     journal = Journal("a")
+    monkeypatch.setattr("likelihead.bench.clock._preemptions", lambda: 0)
     stopwatch = Stopwatch(cold=cold)
     assert stopwatch(journal.contenders[0], 1) > 0
     assert journal.lines == ["(a)", "a"]
     journal.lines.clear()
     assert stopwatch(journal.contenders[0], 2) > 0
     assert journal.lines == ["(a)", "(a)", "a", "(a)", "a"]
+
+
+@pytest.mark.parametrize(
+    ("taken_away", "runs", "counts"),
+    [([0, 0], 1, 1), ([0, 3, 3, 3], 2, 2), ([0, 3, 3, 5, 5, 6, 6, 9, 9, 13], 5, 3)],
+)
+def test_a_run_that_lost_its_core_is_made_again(
+    taken_away: list[int], runs: int, counts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preemptions before and after each run: none; three and then none; 3, 2, 1, 3 and 4."""
+    readings, times = iter(taken_away), itertools.count(1)
+    monkeypatch.setattr("likelihead.bench.clock._preemptions", lambda: next(readings))
+    monkeypatch.setattr(Stopwatch, "_once", lambda *_: float(next(times)))
+    taken = Stopwatch(cold=False)(Journal("a").contenders[0], 1)
+    assert next(times) - 1 == runs
+    assert taken == counts
 
 
 def test_the_spread_is_the_quartiles() -> None:
