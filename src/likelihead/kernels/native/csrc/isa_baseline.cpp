@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #define LK_VECTOR_BYTES 16
 #include "scale_16_bit.h"

@@ -26,13 +26,20 @@ void scale_16_bit(void* data, int64_t count, Float dtype, float factor) {
   });
 }
 
+double number(const Tensor& t) {
+  switch (t.scalar_type()) {
+    case ScalarType::Float: return double(*static_cast<const float*>(t.data_ptr()));
+    case ScalarType::Double: return *static_cast<const double*>(t.data_ptr());
+    default: return *static_cast<const double*>(as_dtype(t, ScalarType::Double).data_ptr());
+  }
+}
+
 // False where the gradient has been left alone, since a second rounding would show: make it anew. Nothing is
 // read or written for an upstream gradient of 1, which is what `loss.backward()` starts with.
 bool scale_(Tensor grad, const Tensor& upstream, bool whatever_rounding) {
   const Float dtype = float_of(grad.scalar_type(), "grad");
   STD_TORCH_CHECK(upstream.numel() == 1, "the upstream gradient of a reduced loss is one number");
-  const Tensor wide = as_dtype(upstream, ScalarType::Double);
-  const double factor = *static_cast<const double*>(wide.data_ptr());
+  const double factor = number(upstream);
   if (factor == 1) return true;
   const bool narrow = dtype == Float::bf16 || dtype == Float::f16;
   int exponent;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if LK_VECTOR_BYTES == 64 || LK_VECTOR_BYTES == 32
 #include <immintrin.h>
@@ -220,26 +221,61 @@ LK_INLINE void store(f16* p, vf v) {
 template <class T>
 LK_INLINE Vec<Wide<T>> load_some(const T* p, int count, Wide<T> fill) {
   constexpr int n = Lanes<Wide<T>>::n;
-  T part[n];
-  std::memset(part, 0, sizeof part);
-  std::memcpy(part, p, sizeof(T) * count);
+  T part[n] = {};
+  for (int i = 0; i < n; ++i)
+    if (i < count) part[i] = p[i];
   Wide<T> wide[n];
   store(wide, load(part));
-  for (int i = count; i < n; ++i) wide[i] = fill;
+  for (int i = 0; i < n; ++i)
+    if (i >= count) wide[i] = fill;
   return load(wide);
 }
 template <class T>
 LK_INLINE void store_some(T* p, Vec<Wide<T>> v, int count) {
   T part[Lanes<Wide<T>>::n];
   store(part, v);
-  std::memcpy(p, part, sizeof(T) * count);
+  for (int i = 0; i < count; ++i) p[i] = part[i];
 }
-template <class T>
-LK_INLINE Wide<T> load_one(const T* p) {
-  return load_some(p, 1, Wide<T>(0))[0];
+#if LK_VECTOR_BYTES == 64
+// With masks, which touch no memory that they leave out.
+LK_INLINE __mmask16 first_16(int count) { return __mmask16((1u << count) - 1); }
+LK_INLINE __mmask8 first_8(int count) { return __mmask8((1u << count) - 1); }
+template <>
+inline __attribute__((always_inline)) vf load_some(const float* p, int count, float fill) {
+  return (vf)_mm512_mask_loadu_ps((__m512)splat(fill), first_16(count), p);
 }
+template <>
+inline __attribute__((always_inline)) vd load_some(const double* p, int count, double fill) {
+  return (vd)_mm512_mask_loadu_pd((__m512d)splat(fill), first_8(count), p);
+}
+template <>
+inline __attribute__((always_inline)) vf load_some(const bf16* p, int count, float fill) {
+  const __m256i raw = _mm256_maskz_loadu_epi16(first_16(count), p);
+  const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16);
+  return (vf)_mm512_mask_mov_ps((__m512)splat(fill), first_16(count), _mm512_castsi512_ps(wide));
+}
+template <>
+inline __attribute__((always_inline)) vf load_some(const f16* p, int count, float fill) {
+  const __m256i raw = _mm256_maskz_loadu_epi16(first_16(count), p);
+  return (vf)_mm512_mask_mov_ps((__m512)splat(fill), first_16(count), _mm512_cvtph_ps(raw));
+}
+template <>
+inline __attribute__((always_inline)) void store_some(float* p, vf v, int count) {
+  _mm512_mask_storeu_ps(p, first_16(count), (__m512)v);
+}
+template <>
+inline __attribute__((always_inline)) void store_some(double* p, vd v, int count) {
+  _mm512_mask_storeu_pd(p, first_8(count), (__m512d)v);
+}
+#endif
+LK_INLINE float load_one(const float* p) { return *p; }
+LK_INLINE double load_one(const double* p) { return *p; }
+LK_INLINE float load_one(const bf16* p) { return bits<float>(uint32_t(p->x) << 16); }
+LK_INLINE float load_one(const f16* p) { return load_some(p, 1, 0.0f)[0]; }
+LK_INLINE void store_one(float* p, float value) { *p = value; }
+LK_INLINE void store_one(double* p, double value) { *p = value; }
 template <class T>
-LK_INLINE void store_one(T* p, Wide<T> value) {
+LK_INLINE void store_one(T* p, float value) {
   store_some(p, splat(value), 1);
 }
 template <class A>
@@ -247,6 +283,32 @@ LK_INLINE IVec<A> lane_numbers() {
   typename Lanes<A>::Int part[Lanes<A>::n];
   for (int i = 0; i < Lanes<A>::n; ++i) part[i] = i;
   return load_as<IVec<A>>(part);
+}
+
+
+// One step of a transposition: exchanges the lanes of a that have the bit `step` with those of b that lack it.
+template <int step, class V, size_t... lane>
+LK_INLINE void exchange(V& a, V& b, std::index_sequence<lane...>) {
+  constexpr int n = sizeof...(lane);
+  const V low = __builtin_shufflevector(a, b, (int(lane) & step ? n + int(lane) - step : int(lane))...);
+  const V high = __builtin_shufflevector(a, b, (int(lane) & step ? n + int(lane) : int(lane) + step)...);
+  a = low;
+  b = high;
+}
+template <class A, int step>
+LK_INLINE void transpose_steps(Vec<A>* rows) {
+  constexpr int n = Lanes<A>::n;
+  if constexpr (step < n) {
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i)
+      if (!(i & step)) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<n>());
+    transpose_steps<A, step * 2>(rows);
+  }
+}
+// As many rows as a vector has lanes, turned into columns.
+template <class A>
+LK_INLINE void transpose(Vec<A>* rows) {
+  transpose_steps<A, 1>(rows);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ struct ColumnKernel {
     const int64_t bytes = c.inner == 1 ? 16 << 10 : 64 << 10;
     int64_t fit = bytes / int64_t(sizeof(A)) / (c.classes > 0 ? c.classes : 1) / n * n;
     const int64_t most = c.inner == 1 ? 256 : (c.inner + n - 1) / n * n;
-    if (fit > 512) fit = 512;
+    if (fit > 256) fit = 256;
     if (fit > most) fit = most;
     return int(fit < n ? n : fit);
   }
@@ -91,16 +91,45 @@ struct ColumnKernel {
 
   template <class S>
   void transpose_in(const S* from, A* to, int count) const {
-    const int full = (count + n - 1) / n * n;
-    for (int i = 0; i < count; ++i)
-      for (int64_t c = 0; c < classes; ++c) to[c * pitch + i] = one(from + i * classes + c);
-    for (int i = count; i < full; ++i)
-      for (int64_t c = 0; c < classes; ++c) to[c * pitch + i] = 0;
+    for (int i = 0; i < count; i += n) {
+      const int rows = count - i < n ? count - i : n;
+      for (int64_t c = 0; c < classes; c += n) {
+        const int columns = classes - c < n ? int(classes - c) : n;
+        V block_[n];
+        const S* source = from + i * classes + c;
+        if (rows == n) {
+#pragma GCC unroll 16
+          for (int k = 0; k < n; ++k) block_[k] = get(source + k * classes, columns);
+        } else {
+          for (int k = 0; k < n; ++k) block_[k] = k < rows ? get(source + k * classes, columns) : V{};
+        }
+        transpose<A>(block_);
+        for (int k = 0; k < columns; ++k) store(to + (c + k) * pitch + i, block_[k]);
+      }
+    }
   }
-  LK_INLINE_MEMBER static float one(const float* p) { return *p; }
-  LK_INLINE_MEMBER static double one(const double* p) { return *p; }
   template <class S>
-  LK_INLINE_MEMBER static float one(const S* p) { return load_one(p); }
+  LK_INLINE_MEMBER static V get(const S* p, int count) {
+    return count == n ? load(p) : load_some(p, count, A(0));
+  }
+
+  void transpose_out(T* to, int count) const {
+    for (int i = 0; i < count; i += n) {
+      const int rows = count - i < n ? count - i : n;
+      for (int64_t c = 0; c < classes; c += n) {
+        const int columns = classes - c < n ? int(classes - c) : n;
+        V block_[n];
+#pragma GCC unroll 16
+        for (int k = 0; k < n; ++k) block_[k] = k < columns ? load(exps + (c + k) * pitch + i) : V{};
+        transpose<A>(block_);
+        T* target = to + i * classes + c;
+        for (int k = 0; k < rows; ++k) {
+          if (columns == n) store(target + k * classes, block_[k]);
+          else store_some(target + k * classes, block_[k], columns);
+        }
+      }
+    }
+  }
 
   void take_out(T* to, int count) const {
     if (call.inner > 1) {
@@ -113,13 +142,8 @@ struct ColumnKernel {
       }
       return;
     }
-    for (int i = 0; i < count; ++i)
-      for (int64_t c = 0; c < classes; ++c) put(to + i * classes + c, exps[c * pitch + i]);
+    transpose_out(to, count);
   }
-  LK_INLINE_MEMBER static void put(float* p, A v) { *p = v; }
-  LK_INLINE_MEMBER static void put(double* p, A v) { *p = v; }
-  template <class S>
-  LK_INLINE_MEMBER static void put(S* p, A v) { store_one(p, v); }
 
   // One tile: examples [i, i + count), which lie within one of the outer slices.
   template <class Q>
@@ -131,12 +155,7 @@ struct ColumnKernel {
     if (mode == Mode::soft) {
       kept = count;
     } else {
-      for (int k = 0; k < count; ++k) {
-        const int64_t c = class_at(call, i + k);
-        const bool keep = c != call.ignore_index;
-        index[k] = keep ? Int(c) : Int(-1);
-        kept += keep;
-      }
+      kept = read_classes(index, i, count);
     }
     const int full = (count + n - 1) / n * n;
     for (int k = mode == Mode::soft ? 0 : count; k < full; ++k) index[k] = -1;
@@ -151,12 +170,36 @@ struct ColumnKernel {
     }
     if (mode == Mode::soft) bring(static_cast<const Q*>(call.target) + start, probs, count);
     fill_lanes(i, count, full);
-    for (int p = 0; p < full; p += n) examples(p);
+    const T* next = static_cast<const T*>(call.logits) + start + count;
+    for (int p = 0; p < full; p += n) examples(p, next + (call.inner > 1 ? p : p * classes));
     const A *nll = lane(3), *lse = lane(4);
     if (call.nll) std::memcpy(static_cast<A*>(call.nll) + i, nll, sizeof(A) * count);
     if (call.lse) std::memcpy(static_cast<A*>(call.lse) + i, lse, sizeof(A) * count);
     if (out) take_out(out, count);
     return call.sums ? sum_of(nll, count) : 0.0;
+  }
+
+  // The classes of a tile, -1 where ignored; returns how many are not.
+  int read_classes(Int* index, int64_t i, int count) const {
+    using likelihead::Target;
+    switch (call.target_kind) {
+      case Target::i64: return read_classes(index, static_cast<const int64_t*>(call.target) + i, count);
+      case Target::i32: return read_classes(index, static_cast<const int32_t*>(call.target) + i, count);
+      case Target::i16: return read_classes(index, static_cast<const int16_t*>(call.target) + i, count);
+      case Target::i8: return read_classes(index, static_cast<const int8_t*>(call.target) + i, count);
+      default: return read_classes(index, static_cast<const uint8_t*>(call.target) + i, count);
+    }
+  }
+  template <class C>
+  int read_classes(Int* index, const C* target, int count) const {
+    const int64_t ignore = call.ignore_index;
+    Int kept = 0;
+    for (int k = 0; k < count; ++k) {
+      const int64_t c = int64_t(target[k]);
+      index[k] = c == ignore ? Int(-1) : Int(c);
+      kept += c != ignore;
+    }
+    return int(kept);
   }
 
   static double sum_of(const A* values, int count) {
@@ -195,14 +238,11 @@ struct ColumnKernel {
     if (weight && mode != Mode::soft)
       for (int k = 0; k < full; ++k) w[k] = index[k] < 0 ? A(0) : weight[index[k]];
     if (!call.grad) return;
-    const A scale = A(call.scale);
     if (call.up_nll) {
       const A* source = static_cast<const A*>(call.up_nll) + i * call.up_nll_stride;
       for (int k = 0; k < count; ++k) up[k] = A(call.scale * double(source[k * call.up_nll_stride]));
-    } else {
-      for (int k = 0; k < count; ++k) up[k] = scale;
+      for (int k = count; k < full; ++k) up[k] = 0;
     }
-    for (int k = count; k < full; ++k) up[k] = 0;
     if (call.up_lse) {
       const A* source = static_cast<const A*>(call.up_lse) + i * call.up_lse_stride;
       for (int k = 0; k < full; ++k) up_lse[k] = k < count ? source[k * call.up_lse_stride] : A(0);
@@ -218,7 +258,9 @@ struct ColumnKernel {
   }
 
   // The examples of lanes [p, p + n) of the tile.
-  void examples(int p) const {
+  // `next` is where the next tile's have theirs: they come from memory while these are computed.
+  void examples(int p, const T* next) const {
+    const int64_t next_step = call.inner > 1 ? call.inner : n;
     const I index = load_as<I>(indices() + p);
     V top = splat(-A(__builtin_inf()));
     for (int64_t c = 0; c < classes; ++c) {
@@ -238,6 +280,7 @@ struct ColumnKernel {
     for (int64_t c = 0; c < classes;) {
       const int64_t stop = c + block < classes ? c + block : classes;
       for (; c < stop; ++c) {
+        __builtin_prefetch(next + c * next_step, 0, 2);
         V v = load(z + c * pitch + p);
         if (bent) v = shifted(v, c);
         V e = exp_below<A, compensate>(v, top);
@@ -285,14 +328,16 @@ struct ColumnKernel {
     store(lane(4) + p, lse);
     if (!call.grad) return;
 
-    const V up = kept ? load(lane(2) + p) : V{};
+    const bool any_shared = mode != Mode::plain || call.z_loss > 0 || call.up_lse;
+    const V up = kept ? (call.up_nll ? load(lane(2) + p) : splat(A(call.scale))) : V{};
     V shared = call.up_lse ? load(lane(5) + p) : V{};
     if (mode == Mode::smooth) shared += up * (spread * weight_sum);
     if (mode == Mode::soft) shared += up * coefficients.value();
     if (call.z_loss > 0) shared += up * (2 * z_loss) * lse;
     const V factor = (up * certain + shared) / total;
     const V own = up * certain;  // an infinite one has no meaningful gradient: NaN, as in torch
-    V at_target = (own - own) - own * (others / total) + shared * (e_t / total);
+    V at_target = (own - own) - own * (others / total);
+    if (any_shared) at_target += shared * (e_t / total);
     if (mode == Mode::smooth) at_target -= up * spread * w_t;
     const I live = call.up_lse ? isplat<A>(-1) : kept;
     const V ignored = total - total;  // 0, or NaN where there is no softmax, as in torch

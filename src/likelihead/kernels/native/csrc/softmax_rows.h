@@ -110,6 +110,8 @@ struct RowKernel {
     const V tops = splat(top);
     const IVec<A> numbers = lane_numbers<A>();
     auto visit = [&](int64_t c, int count, bool has_target) LK_LAMBDA_INLINE {
+      // The next row comes from memory while this one is computed.
+      __builtin_prefetch(x + classes + c, 0, 2);
       V z = logits_at(x, c, count, top);
       V e = exp_below<A, compensate>(z, tops);
       V below = tops - z;
@@ -151,10 +153,15 @@ struct RowKernel {
   }
 
   static double total(const Sum<A>& s) {
-    double result = 0;
-    for (int i = 0; i < n; ++i) result += s.high[i];
-    for (int i = 0; i < n; ++i) result += s.low[i] == s.low[i] ? s.low[i] : A(0);  // NaN where high is infinite
-    return result;
+    // By halves, in double: the lanes are of one size, and the errors of the sums are kept.
+    A high[n], low[n];
+    store(high, s.high);
+    store(low, s.low);
+    double part[n];
+    for (int i = 0; i < n; ++i) part[i] = double(high[i]) + (low[i] == low[i] ? double(low[i]) : 0.0);
+    for (int width = n / 2; width; width /= 2)
+      for (int i = 0; i < width; ++i) part[i] += part[i + width];
+    return part[0];
   }
 
   template <class Q>
