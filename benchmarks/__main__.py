@@ -36,7 +36,13 @@ main.add_command(bench.command, "cpu")
 @bench.timing_options
 @bench.output_options
 def identity(
-    threads: int | None, only: str | None, repeat: int, cold: bool, out: Path | None, save: Path | None
+    threads: int | None,
+    only: str | None,
+    repeat: int,
+    cold: bool,
+    patience: float,
+    out: Path | None,
+    save: Path | None,
 ) -> None:
     """Time torch against itself: every row must read 0.9 to 1.1, or the other tables mean nothing here.
 
@@ -53,6 +59,7 @@ def identity(
         threads=threads,
         repeat=repeat,
         cold=cold,
+        patience=patience,
         observer=lambda case: click.echo(f"{case.name} ...", err=True),
     )
     bench.deliver(results, out, save)

@@ -60,6 +60,14 @@ def test_where_memory_cannot_be_measured_the_results_say_so(monkeypatch: pytest.
     assert results.rows[0].extra_mib == {}
 
 
+def test_patience_that_was_not_enough_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likelihead.bench.patience._busy", lambda used, taken: True)
+    results = run.measure_identity([CASES[0].shrunk(8)], threads=1, repeat=1, cold=False, patience=0.01)
+    assert results.notes == [
+        "The machine was busy for longer than 0.01 seconds: measure again when it is idle."
+    ]
+
+
 def test_a_busy_machine_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (3.0, 0.0, 0.0))
     assert "load 3.0" in run._busy()[0]

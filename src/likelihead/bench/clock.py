@@ -7,11 +7,13 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 
 import torch
 
 from likelihead.bench.contenders import Contender
+from likelihead.bench.patience import Patience
 
 __all__ = ["Stopwatch", "interleave", "order", "spread"]
 
@@ -75,6 +77,7 @@ def interleave(
     rounds: int,
     runs: int = 1,
     loops: int = 1,
+    patience: Patience | None = None,
 ) -> dict[str, list[float]]:
     """Time every contender in each round, in alternating order.
 
@@ -82,12 +85,18 @@ def interleave(
     function's own training loop would, not as its neighbour did.
     """
     samples: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    patience = patience or Patience(0)
+
+    def take_turn(contender: Contender) -> list[float]:
+        timer(contender, loops)
+        taken = [timer(contender, loops) for _ in range(runs)]
+        contender.prepare()  # drops the gradient: the next one is not to run beside it
+        return taken
+
     with _no_collection():
         for turn in range(rounds):
             for contender in order(contenders, turn):
-                timer(contender, loops)
-                samples[contender.name] += [timer(contender, loops) for _ in range(runs)]
-                contender.prepare()  # drops the gradient: the next one is not to run beside it
+                samples[contender.name] += patience.undisturbed(partial(take_turn, contender))
     return samples
 
 

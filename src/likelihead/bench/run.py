@@ -15,6 +15,7 @@ from likelihead.bench.clock import Stopwatch, interleave
 from likelihead.bench.contenders import line_up, twice
 from likelihead.bench.machine import available_cores, describe, versions
 from likelihead.bench.memory import in_own_process, why_not
+from likelihead.bench.patience import Patience
 from likelihead.bench.results import Results, Row
 from likelihead.errors import OptionError
 from likelihead.kernels.dispatch import explain
@@ -53,6 +54,7 @@ def measure(
     compiled: bool = True,
     memory: bool = True,
     cold: bool = True,
+    patience: float = 0.0,
     observer: Observer = lambda case: None,
 ) -> Results:
     """Time the cases beside torch, and measure their memory.
@@ -64,6 +66,7 @@ def measure(
         compiled: with torch.compile among the peers.
         memory: with the extra peak memory, each case in a process of its own.
         cold: with the logits out of the caches before each run.
+        patience: seconds that may be lost to waiting for other processes and to turns that they disturbed.
         observer: called with each case before it is measured.
 
     Raises:
@@ -75,14 +78,15 @@ def measure(
     if memory and (reason := why_not()):
         notes.append(f"Memory is not measured: {reason}.")
         memory = False
-    notes += _busy()
-    rows, stopwatch = [], Stopwatch(cold=cold)
+    rows, stopwatch, patient = [], Stopwatch(cold=cold), Patience(patience)
+    notes += [] if patience else _busy()
     with _threads(threads):
         for case in cases:
             observer(case)
-            rows.append(_row(case, stopwatch, repeat, compiled))
+            rows.append(_row(case, stopwatch, patient, repeat, compiled))
             if memory:
                 rows[-1].extra_mib = in_own_process(case.name, threads=threads, compiled=compiled)
+    notes += _impatient(patience, patient)
     return _results("cpu", rows, _settings(threads, repeat, cold), notes)
 
 
@@ -92,26 +96,33 @@ def measure_identity(
     threads: int | None = None,
     repeat: int = 11,
     cold: bool = True,
+    patience: float = 0.0,
     observer: Observer = lambda case: None,
 ) -> Results:
     """Time torch against itself: every ratio has to come out as 1, but for the method's own error."""
     threads = check_settings(threads, repeat)
-    notes, rows, stopwatch = _busy(), [], Stopwatch(cold=cold)
+    rows, stopwatch, patient = [], Stopwatch(cold=cold), Patience(patience)
+    notes = [] if patience else _busy()
     with _threads(threads):
         for case in cases:
             observer(case)
             contenders = twice(case.build()).contenders
-            seconds = interleave(contenders, stopwatch, rounds=repeat, runs=case.runs, loops=case.loops)
+            seconds = interleave(
+                contenders, stopwatch, rounds=repeat, runs=case.runs, loops=case.loops, patience=patient
+            )
             goals = [Goal(AGAIN, EAGER, "within", IDENTITY), Goal(EAGER, AGAIN, "within", IDENTITY)]
             rows.append(replace(_bare_row(case), seconds=seconds, goals=goals))
+    notes += _impatient(patience, patient)
     return _results("identity", rows, _settings(threads, repeat, cold), notes)
 
 
-def _row(case: Case, stopwatch: Stopwatch, repeat: int, compiled: bool) -> Row:
+def _row(case: Case, stopwatch: Stopwatch, patience: Patience, repeat: int, compiled: bool) -> Row:
     problem = case.build()
     backend = explain(case.op, problem.leaves[0]).backend if OURS in problem.losses else ""
     line = line_up(problem, compiled=compiled)
-    seconds = interleave(line.contenders, stopwatch, rounds=repeat, runs=case.runs, loops=case.loops)
+    seconds = interleave(
+        line.contenders, stopwatch, rounds=repeat, runs=case.runs, loops=case.loops, patience=patience
+    )
     return replace(
         _bare_row(case), backend=backend, seconds=seconds, absent=line.absent, goals=list(case.goals)
     )
@@ -144,6 +155,12 @@ def _results(suite: str, rows: list[Row], settings: dict[str, str | int], notes:
         rows=rows,
         notes=notes,
     )
+
+
+def _impatient(given: float, patience: Patience) -> list[str]:
+    if not given or patience.left > 0:
+        return []
+    return [f"The machine was busy for longer than {given:g} seconds: measure again when it is idle."]
 
 
 def _busy() -> list[str]:

@@ -106,7 +106,9 @@ def markdown(results: Results) -> str:
     for row in results.rows:
         parts += ["", f"## {row.case}", "", f"{_about(row)}.", ""]
         parts += [_md(_HEADINGS), _md(["---", *["--:"] * (len(_HEADINGS) - 2), "---"])]
-        parts += [_md(line) for line in lines(row)]
+        parts += [
+            _md(line._replace(time=line.time.replace(" ", "\N{NO-BREAK SPACE}"))) for line in lines(row)
+        ]
         parts += [f"\nNot measured: {name} ({reason})." for name, reason in row.absent.items()]
     return "\n".join(parts) + "\n"
 
