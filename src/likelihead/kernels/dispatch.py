@@ -16,9 +16,12 @@ from torch import Tensor
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
 from likelihead.kernels.native._library import absent as _native_absent
+from likelihead.kernels.native.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
+from likelihead.kernels.native.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
 from likelihead.kernels.native.softmax_nll import softmax_loss as _native_softmax_loss
 from likelihead.kernels.native.softmax_nll import softmax_nll as _native_softmax_nll
-from likelihead.kernels.ops import SigmoidNLL, SoftmaxLoss, SoftmaxNLL
+from likelihead.kernels.ops import SigmoidLoss, SigmoidNLL, SoftmaxLoss, SoftmaxNLL
+from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
 from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
@@ -28,6 +31,7 @@ __all__ = [
     "Choice",
     "backends",
     "explain",
+    "sigmoid_loss",
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
@@ -75,7 +79,12 @@ def _native_refuses(logits: Tensor) -> str | None:
 _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="native",
-        ops={"softmax_nll": _native_softmax_nll, "softmax_loss": _native_softmax_loss},
+        ops={
+            "softmax_nll": _native_softmax_nll,
+            "softmax_loss": _native_softmax_loss,
+            "sigmoid_nll": _native_sigmoid_nll,
+            "sigmoid_loss": _native_sigmoid_loss,
+        },
         absent=_native_absent,
         refuses=_native_refuses,
     ),
@@ -85,6 +94,7 @@ _BACKENDS: tuple[Backend, ...] = (
             "softmax_nll": _reference_softmax_nll,
             "softmax_loss": _reference_softmax_loss,
             "sigmoid_nll": _reference_sigmoid_nll,
+            "sigmoid_loss": _reference_sigmoid_loss,
         },
         absent=_never,
         refuses=_never,
@@ -288,4 +298,31 @@ def sigmoid_nll(
         mask=mask,
         skip_nan_target=skip_nan_target,
         torch_nonfinite=torch_nonfinite,
+    )
+
+
+def sigmoid_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+) -> Tensor:
+    """The reduced Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidLoss`."""
+    op = cast(SigmoidLoss, _choose("sigmoid_loss", logits)[0].ops["sigmoid_loss"])
+    return op(
+        logits,
+        target,
+        weight=weight,
+        pos_weight=pos_weight,
+        mask=mask,
+        skip_nan_target=skip_nan_target,
+        torch_nonfinite=torch_nonfinite,
+        reduction=reduction,
+        normalizer=normalizer,
     )

@@ -17,12 +17,14 @@ from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError, ShapeError
 
 __all__ = [
+    "SigmoidLoss",
     "SigmoidNLL",
     "SoftmaxLoss",
     "SoftmaxNLL",
     "along_classes",
     "check_softmax_options",
     "compute_dtype",
+    "reduce_sigmoid_nll",
     "reduce_softmax_nll",
     "sigmoid_count",
     "sigmoid_valid",
@@ -121,6 +123,27 @@ class SigmoidNLL(Protocol):
     ) -> Tensor: ...
 
 
+class SigmoidLoss(Protocol):
+    """The sum or the mean of `SigmoidNLL`, in one op so that a backend may fuse the reduction.
+
+    The mean divides by the elements that are scored, or by ``normalizer``.
+    """
+
+    def __call__(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+        mask: Tensor | None = None,
+        skip_nan_target: bool = True,
+        torch_nonfinite: bool = False,
+        reduction: str = "mean",
+        normalizer: Normalizer | None = None,
+    ) -> Tensor: ...
+
+
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     """What a kernel returns for logits of this dtype: at least float32."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
@@ -203,3 +226,19 @@ def sigmoid_count(
     """What the mean of `SigmoidNLL` divides by: the elements that are scored, whatever the weights."""
     valid = sigmoid_valid(target, mask=mask, skip_nan_target=skip_nan_target)
     return target.numel() if valid is None else valid.sum()
+
+
+def reduce_sigmoid_nll(
+    nll: Tensor,
+    target: Tensor,
+    *,
+    mask: Tensor | None,
+    skip_nan_target: bool,
+    reduction: str,
+    normalizer: Normalizer | None,
+) -> Tensor:
+    """The sum or the mean of elementwise values, from whatever backend they came."""
+    count = None
+    if reduction == "mean" and normalizer is None:
+        count = sigmoid_count(target, mask=mask, skip_nan_target=skip_nan_target)
+    return reduce_values(nll, reduction, count=count, normalizer=normalizer)

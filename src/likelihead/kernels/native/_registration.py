@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from likelihead.kernels.ops import compute_dtype
+from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as sigmoid_reference
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
 __all__ = ["register"]
@@ -22,10 +23,14 @@ def register() -> None:
     torch.library.register_autograd(
         "likelihead::softmax_nll", _softmax_nll_derivative, setup_context=_save_softmax_nll
     )
-    torch.library.register_vmap("likelihead::softmax_nll", _batched(torch.ops.likelihead.softmax_nll))
-    torch.library.register_vmap(
-        "likelihead::softmax_nll_backward", _batched(torch.ops.likelihead.softmax_nll_backward)
+    torch.library.register_fake("likelihead::sigmoid_nll")(_sigmoid_nll_fake)
+    torch.library.register_fake("likelihead::sigmoid_nll_backward")(_sigmoid_nll_backward_fake)
+    torch.library.register_fake("likelihead::sigmoid_loss")(_softmax_loss_fake)
+    torch.library.register_autograd(
+        "likelihead::sigmoid_nll", _sigmoid_nll_derivative, setup_context=_save_sigmoid_nll
     )
+    for name in ("softmax_nll", "softmax_nll_backward", "sigmoid_nll", "sigmoid_nll_backward"):
+        torch.library.register_vmap(f"likelihead::{name}", _batched(getattr(torch.ops.likelihead, name)))
 
 
 def _softmax_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -94,6 +99,44 @@ def _softmax_nll_derivative(
         )
     found = dict(zip(asked, grads, strict=True))
     return tuple(found.get(i) for i in range(8))
+
+
+def _sigmoid_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> Tensor:
+    return logits.new_empty(logits.shape, dtype=compute_dtype(logits.dtype))
+
+
+def _sigmoid_nll_backward_fake(grad_nll: Tensor, scale: float, logits: Tensor, *rest: Any) -> Tensor:
+    return torch.empty_like(logits, memory_format=torch.contiguous_format)
+
+
+def _save_sigmoid_nll(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    *tensors, skip_nan_target, torch_nonfinite = inputs
+    ctx.save_for_backward(*tensors)
+    ctx.flags = (skip_nan_target, torch_nonfinite)
+
+
+def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, ...]:
+    tensors = ctx.saved_tensors
+    asked = [i for i in range(4) if ctx.needs_input_grad[i]]
+    if not torch.is_grad_enabled() and asked == [0]:
+        grad = torch.ops.likelihead.sigmoid_nll_backward(grad_nll, 1.0, *tensors, *ctx.flags)
+        return (grad, *(None,) * 6)
+    logits, target, weight, pos_weight, mask = tensors
+    with torch.enable_grad():
+        nll = sigmoid_reference(
+            logits,
+            target,
+            weight=weight,
+            pos_weight=pos_weight,
+            mask=mask,
+            skip_nan_target=ctx.flags[0],
+            torch_nonfinite=ctx.flags[1],
+        )
+        grads = torch.autograd.grad(
+            nll, [tensors[i] for i in asked], grad_nll, create_graph=True, allow_unused=True
+        )
+    found = dict(zip(asked, grads, strict=True))
+    return tuple(found.get(i) for i in range(7))
 
 
 def _batched(op: Any) -> Any:

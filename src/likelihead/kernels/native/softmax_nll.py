@@ -19,12 +19,11 @@ from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import OptionError
+from likelihead.kernels.native.calls import PLAIN, first_gradient, needs_reference
 from likelihead.kernels.ops import reduce_softmax_nll
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
 __all__ = ["softmax_loss", "softmax_nll"]
-
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def softmax_nll(
@@ -43,7 +42,7 @@ def softmax_nll(
     Raises:
         IndexError: a class index out of range; nothing has been written.
     """
-    if _needs_reference(target, weight, logit_offset):
+    if needs_reference(target, weight, logit_offset):
         return reference(
             logits,
             target,
@@ -76,10 +75,10 @@ def softmax_loss(
 ) -> Tensor:
     """See `likelihead.kernels.ops.SoftmaxLoss`."""
     fused = (
-        type(logits) in _PLAIN
+        type(logits) in PLAIN
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
-        and not _needs_reference(target, weight, logit_offset)
+        and not needs_reference(target, weight, logit_offset)
     )
     if not fused:
         if inplace_backward:
@@ -114,14 +113,6 @@ _NOT_IN_PLACE = (
 )
 
 
-def _needs_reference(*differentiable: Tensor | None) -> bool:
-    """Whether derivatives may be asked for that only the reference backend has."""
-    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
-        return True
-    others = any(t is not None and t.requires_grad for t in differentiable)
-    return others and torch.is_grad_enabled()
-
-
 class _Loss(torch.autograd.Function):
     """The reduced loss of plain tensors; only the logits are differentiated here."""
 
@@ -150,23 +141,12 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        grad = _first_gradient(ctx, upstream)
+        grad = first_gradient(ctx, upstream)
         return (_gradient_anew(ctx, upstream) if grad is None else grad, None, None, None)
 
 
 # What `Function.apply` ends in; before that it deals with functorch, which never comes here, at 3 microseconds.
 _apply_loss = super(torch.autograd.Function, _Loss).apply
-
-
-def _first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
-    """The gradient of the forward pass, scaled, where it is still there and a plain number scales it."""
-    if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-        return None
-    try:
-        grad: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
-    except IndexError:
-        return None
-    return grad if torch.ops.likelihead.scale_.default(grad, upstream, ctx.in_place) else None
 
 
 def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:

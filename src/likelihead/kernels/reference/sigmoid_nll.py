@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from likelihead.kernels.ops import compute_dtype, sigmoid_valid
+from likelihead.core.reduction import Normalizer
+from likelihead.kernels.ops import compute_dtype, reduce_sigmoid_nll, sigmoid_valid
 from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual
 
-__all__ = ["sigmoid_nll"]
+__all__ = ["sigmoid_loss", "sigmoid_nll"]
 
 
 def sigmoid_nll(
@@ -55,6 +56,38 @@ def sigmoid_nll(
     if valid is not None:
         nll = torch.where(valid, nll, 0)
     return nll.to(dtype)
+
+
+def sigmoid_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+) -> Tensor:
+    """See `likelihead.kernels.ops.SigmoidLoss`."""
+    nll = sigmoid_nll(
+        logits,
+        target,
+        weight=weight,
+        pos_weight=pos_weight,
+        mask=mask,
+        skip_nan_target=skip_nan_target,
+        torch_nonfinite=torch_nonfinite,
+    )
+    return reduce_sigmoid_nll(
+        nll,
+        target,
+        mask=mask,
+        skip_nan_target=skip_nan_target,
+        reduction=reduction,
+        normalizer=normalizer,
+    )
 
 
 def _torchs_form(x: Tensor, t: Tensor, pos_weight: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "softmax_call.h"
+#include "calls.h"
 
 namespace likelihead {
 

@@ -90,11 +90,22 @@ LK_INLINE vf log_of_sum(vf s, vf c) {
   y = f + y + kf * 0.693359375f;
   return s < __builtin_inff() ? y : s;
 }
-// Each lane by the C library: double is the precise path, not the fast one.
-LK_INLINE vd log_of_sum(vd s, vd c) {
-  vd y;
-  for (int i = 0; i < Lanes<double>::n; ++i) y[i] = __builtin_log(s[i]) + (s[i] < __builtin_inf() ? c[i] / s[i] : 0);
-  return y;
+LK_INLINE vd log_of_sum(vd s, vd c) {  // the method of fdlibm's log
+  vi64 b = bits<vi64>(s);
+  vi64 k = (b - 0x3fe6a09e667f3bcd) >> 52;
+  vd m = bits<vd>(b - (k << 52)), kd = __builtin_convertvector(k, vd);
+  vd f = m - 1.0, half_square = 0.5 * f * f;
+  vd q = f / (2.0 + f), z = q * q;
+  vd p = splat(1.479819860511658591e-01);
+  p = p * z + 1.531383769920937332e-01;
+  p = p * z + 1.818357216161805012e-01;
+  p = p * z + 2.222219843214978396e-01;
+  p = p * z + 2.857142874366239149e-01;
+  p = p * z + 3.999999999940941908e-01;
+  p = p * z + 6.666666666666735130e-01;
+  vd low = q * (half_square + z * p) + (kd * 1.90821492927058770002e-10 + c / s);
+  vd y = kd * 6.93147180369123816490e-01 - ((half_square - low) - f);
+  return s < __builtin_inf() ? y : s;
 }
 
 LK_INLINE vf tanh_of(vf x) {

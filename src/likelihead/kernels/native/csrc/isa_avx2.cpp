@@ -1,6 +1,7 @@
 // The kernels in AVX2; library.cpp asks the processor before it calls them.
 //
 // The target is set after the headers of the system: what they define inline stays code for every machine.
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -8,7 +9,7 @@
 #include <new>
 #include <utility>
 
-#include "softmax_call.h"
+#include "calls.h"
 
 #ifdef LK_X86
 #include <immintrin.h>
@@ -22,6 +23,7 @@
 
 #define LK_VECTOR_BYTES 32
 #include "scale_16_bit.h"
+#include "sigmoid_elements.h"
 #include "softmax_columns.h"
 
 #if defined(__clang__)
@@ -30,5 +32,5 @@
 #pragma GCC pop_options
 #endif
 
-const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", softmax, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", softmax, sigmoid, scale_16_bit};
 #endif

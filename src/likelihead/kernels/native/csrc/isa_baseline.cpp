@@ -1,4 +1,5 @@
 // The kernels in what every machine has: 16-byte vectors (SSE2, NEON), or plain loops where there are none.
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 
 #define LK_VECTOR_BYTES 16
 #include "scale_16_bit.h"
+#include "sigmoid_elements.h"
 #include "softmax_columns.h"
 
-const likelihead::Kernels likelihead::kernels_baseline = {"baseline", softmax, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_baseline = {"baseline", softmax, sigmoid, scale_16_bit};

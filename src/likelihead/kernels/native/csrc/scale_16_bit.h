@@ -2,7 +2,7 @@
 #pragma once
 
 #include "simd.h"
-#include "softmax_call.h"
+#include "calls.h"
 
 namespace {
 

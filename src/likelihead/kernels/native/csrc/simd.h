@@ -130,6 +130,55 @@ LK_INLINE vd scale_by_power(vd value, vd n) {
 LK_INLINE vf round_small(vf x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
 LK_INLINE vd round_small(vd x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
+// Whether a comparison holds in every lane.
+LK_INLINE bool all(vi32 v) {
+#if LK_VECTOR_BYTES == 64
+  return _mm512_movepi32_mask((__m512i)v) == 0xffff;
+#elif LK_VECTOR_BYTES == 32
+  return _mm256_movemask_ps((__m256)v) == 0xff;
+#else
+  int both = -1;
+  for (int i = 0; i < Lanes<float>::n; ++i) both &= v[i];
+  return both != 0;
+#endif
+}
+LK_INLINE bool all(vi64 v) {
+#if LK_VECTOR_BYTES == 64
+  return _mm512_movepi64_mask((__m512i)v) == 0xff;
+#elif LK_VECTOR_BYTES == 32
+  return _mm256_movemask_pd((__m256d)v) == 0xf;
+#else
+  int64_t both = -1;
+  for (int i = 0; i < Lanes<double>::n; ++i) both &= v[i];
+  return both != 0;
+#endif
+}
+
+// a * b - c with one rounding, whatever the compiler thinks of contraction.
+LK_INLINE vd multiply_subtract(vd a, vd b, vd c) {
+#if LK_VECTOR_BYTES == 64
+  return (vd)_mm512_fmsub_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif LK_VECTOR_BYTES == 32
+  return (vd)_mm256_fmsub_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+  vd y;
+  for (int i = 0; i < Lanes<double>::n; ++i) y[i] = __builtin_fma(a[i], b[i], -c[i]);
+  return y;
+#endif
+}
+
+// Keeps the compiler from contracting what follows with the product that v may be.
+LK_INLINE vd rounded(vd v) {
+#if defined(__x86_64__)
+  asm("" : "+x"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#else
+  asm("" : "+m"(v));
+#endif
+  return v;
+}
+
 template <class A>
 LK_INLINE A sum_lanes(Vec<A> v) {
   A part[Lanes<A>::n];

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "elementary.h"
-#include "softmax_call.h"
+#include "calls.h"
 #include "targets.h"
 #include "workspace.h"
 

@@ -1,7 +1,7 @@
 // Class indices of any integer type.
 #pragma once
 
-#include "softmax_call.h"
+#include "calls.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// One call of the categorical kernels: what library.cpp hands to the code of the instruction set it picked.
+// One call of a kernel: what the ops hand to the code of the instruction set that library.cpp picked.
 #pragma once
 
 #include <cstdint>
@@ -39,12 +39,39 @@ struct SoftmaxCall {
 // Runs the chunks [first, last).
 using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
 
+// How a weight lies over the elements: one number for all, one per column (the last dimension), one each.
+enum class Spread : int { one, column, each };
+
+// The binary ops are elementwise: `count` elements in rows of `columns`.
+struct SigmoidCall {
+  const void* logits = nullptr;
+  Float dtype = Float::f32;
+  int64_t count = 0, columns = 1, chunk = 1;
+  const void* target = nullptr;
+  bool wide_target = false;              // wide, or of the logits' dtype
+  const void* weight = nullptr;          // wide
+  const void* pos_weight = nullptr;      // wide
+  Spread weight_spread = Spread::one, pos_weight_spread = Spread::one;
+  const uint8_t* mask = nullptr;         // 0: the element is left out
+  bool skip_nan_target = false, torch_nonfinite = false;
+
+  void* nll = nullptr;      // [count], wide
+  double* sums = nullptr;   // one per chunk
+  void* grad = nullptr;     // like logits
+  const void* up = nullptr;  // wide: one number, or one each
+  Spread up_spread = Spread::one;
+  double scale = 1;  // multiplies up
+};
+
+using SigmoidKernel = void (*)(const SigmoidCall&, int64_t first, int64_t last);
+
 // Multiplies the numbers [begin, end) of a bfloat16 or float16 array; zeros stay.
 using Scale16Kernel = void (*)(void* data, Float dtype, float factor, int64_t begin, int64_t end);
 
 struct Kernels {
   const char* name;
   SoftmaxKernel softmax;
+  SigmoidKernel sigmoid;
   Scale16Kernel scale_16_bit;
 };
 

@@ -1,0 +1,36 @@
+"""What the native ops share: which calls the kernels differentiate, and the gradient of the forward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["PLAIN", "first_gradient", "needs_reference"]
+
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def needs_reference(*others: Tensor | None) -> bool:
+    """Whether derivatives may be asked for that only the reference backend has.
+
+    ``others`` are the tensors beside the logits. Second derivatives by the logits are seen to in the backward.
+    """
+    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return True
+    for tensor in others:
+        if tensor is not None and tensor.requires_grad and torch.is_grad_enabled():
+            return True
+    return False
+
+
+def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
+    """The gradient of the forward pass, scaled, where it is still there and a plain number scales it."""
+    if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        return None
+    try:
+        grad: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
+    except IndexError:
+        return None
+    return grad if torch.ops.likelihead.scale_.default(grad, upstream, ctx.in_place) else None

@@ -1,0 +1,200 @@
+// The binary ops as PyTorch sees them: arguments to SigmoidCall, outputs, threads.
+#include <torch/csrc/stable/library.h>
+
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include "common.h"
+#include "memory.h"
+
+namespace likelihead {
+namespace {
+
+using torch::stable::empty_like;
+using torch::stable::new_empty;
+
+struct PreparedSigmoid {
+  SigmoidCall call;
+  Tensor logits, target;
+  std::vector<Tensor> alive;
+  ScalarType wide = ScalarType::Float;
+};
+
+// A weight that the caller has broadcast: one number, one per column of the last dimension, or one each.
+const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, Spread& spread, const char* name) {
+  if (!given) return nullptr;
+  const Tensor& logits = p.logits;
+  STD_TORCH_CHECK(given->is_cpu() && given->dim() <= logits.dim(), name, " must broadcast to the logits on the CPU");
+  const int64_t dim = given->dim(), n = given->numel();
+  if (n == 1) {
+    spread = Spread::one;
+  } else if (n == p.call.columns && given->size(dim - 1) == n) {
+    spread = Spread::column;
+  } else {
+    STD_TORCH_CHECK(n == p.call.count && dim == logits.dim(), name, " must be expanded to the logits' shape");
+    spread = Spread::each;
+  }
+  p.alive.push_back(as_dtype(*given, p.wide));
+  return p.alive.back().data_ptr();
+}
+
+PreparedSigmoid prepare(
+    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
+    const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask, bool skip_nan_target,
+    bool torch_nonfinite) {
+  PreparedSigmoid p;
+  SigmoidCall& call = p.call;
+  STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
+  call.dtype = float_of(logits.scalar_type(), "logits");
+  p.wide = call.dtype == Float::f64 ? ScalarType::Double : ScalarType::Float;
+  p.logits = dense(logits);
+  call.logits = p.logits.data_ptr();
+  call.count = logits.numel();
+  call.columns = logits.dim() ? std::max<int64_t>(1, logits.size(logits.dim() - 1)) : 1;
+  STD_TORCH_CHECK(target.numel() == call.count, "target must have the logits' shape");
+  const ScalarType given = target.scalar_type();
+  call.wide_target = given != logits.scalar_type();
+  p.target = call.wide_target ? as_dtype(target, p.wide) : dense(target);
+  call.target = p.target.data_ptr();
+  call.weight = spread_of(p, weight, call.weight_spread, "weight");
+  call.pos_weight = spread_of(p, pos_weight, call.pos_weight_spread, "pos_weight");
+  if (mask) {
+    STD_TORCH_CHECK(mask->numel() == call.count && mask->scalar_type() == ScalarType::Bool, "mask must be bool, of the logits' shape");
+    p.alive.push_back(dense(*mask));
+    call.mask = static_cast<const uint8_t*>(p.alive.back().data_ptr());
+  }
+  const bool floating = given == ScalarType::Float || given == ScalarType::Double ||
+                        given == ScalarType::Half || given == ScalarType::BFloat16;
+  call.skip_nan_target = skip_nan_target && floating;
+  call.torch_nonfinite = torch_nonfinite;
+  call.chunk = 1 << 15;
+  return p;
+}
+
+void run(const SigmoidCall& call) {
+  const int64_t chunks = (call.count + call.chunk - 1) / call.chunk;
+  const SigmoidKernel kernel = kernels().sigmoid;
+  for_chunks(chunks, call.chunk, [&](int64_t first, int64_t last) { kernel(call, first, last); });
+}
+
+void* fresh(const Tensor& t) {
+  void* p = t.data_ptr();
+  advise_huge_pages(p, size_t(t.numel()) * t.element_size());
+  return p;
+}
+
+std::vector<int64_t> shape_of(const Tensor& t) {
+  std::vector<int64_t> shape;
+  for (int64_t d = 0; d < t.dim(); ++d) shape.push_back(t.size(d));
+  return shape;
+}
+
+Tensor sigmoid_nll(
+    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
+    const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask, bool skip_nan_target,
+    bool torch_nonfinite) {
+  PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
+  Tensor nll = new_empty(logits, shape_of(logits), p.wide);
+  p.call.nll = fresh(nll);
+  run(p.call);
+  return nll;
+}
+
+Tensor sigmoid_nll_backward(
+    const Tensor& grad_nll, double scale, const Tensor& logits, const Tensor& target,
+    const std::optional<Tensor>& weight, const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask,
+    bool skip_nan_target, bool torch_nonfinite) {
+  PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
+  Tensor grad = empty_like(p.logits);
+  p.call.grad = fresh(grad);
+  p.call.scale = scale;
+  Tensor up = grad_nll.scalar_type() == p.wide ? grad_nll : torch::stable::to(grad_nll, p.wide);
+  bool one_number = true;
+  for (int64_t d = 0; d < up.dim(); ++d) one_number = one_number && (up.size(d) == 1 || up.stride(d) == 0);
+  if (!one_number) {
+    STD_TORCH_CHECK(up.numel() == p.call.count, "an upstream gradient is one number, or one per element");
+    up = dense(up);
+    p.call.up_spread = Spread::each;
+  }
+  p.call.up = up.data_ptr();
+  run(p.call);
+  return grad;
+}
+
+// What the mean divides by: the elements that are not left out.
+double count_valid(const PreparedSigmoid& p) {
+  const SigmoidCall& call = p.call;
+  if (!call.mask && !call.skip_nan_target) return double(call.count);
+  const bool wide = call.wide_target || call.dtype == Float::f32 || call.dtype == Float::f64;
+  const int64_t chunks = (call.count + call.chunk - 1) / call.chunk;
+  std::vector<int64_t> counts(chunks);
+  for_chunks(chunks, call.chunk, [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; ++k) {
+      const int64_t end = std::min(call.count, (k + 1) * call.chunk);
+      int64_t valid = 0;
+      for (int64_t i = k * call.chunk; i < end; ++i) {
+        bool labelled = true;
+        if (call.skip_nan_target) {
+          if (!wide) {
+            const uint16_t size = static_cast<const uint16_t*>(call.target)[i] & 0x7fff;
+            labelled = size <= (call.dtype == Float::bf16 ? 0x7f80 : 0x7c00);
+          } else if (p.wide == ScalarType::Double) {
+            labelled = !std::isnan(static_cast<const double*>(call.target)[i]);
+          } else {
+            labelled = !std::isnan(static_cast<const float*>(call.target)[i]);
+          }
+        }
+        valid += labelled && (!call.mask || call.mask[i]);
+      }
+      counts[k] = valid;
+    }
+  });
+  int64_t total = 0;
+  for (int64_t part : counts) total += part;
+  return double(total);
+}
+
+std::tuple<Tensor, Tensor> sigmoid_loss(
+    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
+    const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask, bool skip_nan_target,
+    bool torch_nonfinite, bool mean, std::optional<double> normalizer, bool with_grad) {
+  PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
+  Tensor grad;
+  if (with_grad) {
+    grad = empty_like(p.logits);
+    p.call.grad = fresh(grad);
+  } else {
+    grad = new_empty(logits, {0});
+  }
+  const double divisor = !mean ? 1.0 : normalizer ? *normalizer : count_valid(p);
+  p.call.scale = 1.0 / divisor;
+  std::vector<double> sums((p.call.count + p.call.chunk - 1) / p.call.chunk);
+  p.call.sums = sums.data();
+  run(p.call);
+  double total = 0;
+  for (double part : sums) total += part;
+  Tensor loss = new_empty(logits, {}, p.wide);
+  if (p.wide == ScalarType::Double) *static_cast<double*>(loss.data_ptr()) = total / divisor;
+  else *static_cast<float*>(loss.data_ptr()) = float(total / divisor);
+  return {loss, grad};
+}
+
+}  // namespace
+}  // namespace likelihead
+
+#define LK_OPTIONS \
+  "Tensor? weight, Tensor? pos_weight, Tensor? mask, bool skip_nan_target, bool torch_nonfinite"
+
+STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
+  m.def("sigmoid_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");
+  m.def("sigmoid_nll_backward(Tensor grad_nll, float scale, Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");
+  m.def("sigmoid_loss(Tensor logits, Tensor target, " LK_OPTIONS
+        ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(likelihead, CPU, m) {
+  m.impl("sigmoid_nll", TORCH_BOX(&likelihead::sigmoid_nll));
+  m.impl("sigmoid_nll_backward", TORCH_BOX(&likelihead::sigmoid_nll_backward));
+  m.impl("sigmoid_loss", TORCH_BOX(&likelihead::sigmoid_loss));
+}

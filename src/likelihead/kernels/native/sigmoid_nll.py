@@ -1,0 +1,166 @@
+"""Bernoulli negative log-likelihood by the C++ kernels; differentiated as in `softmax_nll`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.core.reduction import Normalizer
+from likelihead.kernels.native.calls import PLAIN, first_gradient, needs_reference
+from likelihead.kernels.ops import compute_dtype, reduce_sigmoid_nll, sigmoid_count
+from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
+
+__all__ = ["sigmoid_loss", "sigmoid_nll"]
+
+
+def sigmoid_nll(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
+) -> Tensor:
+    """See `likelihead.kernels.ops.SigmoidNLL`."""
+    if needs_reference(target, weight, pos_weight):
+        return reference(
+            logits,
+            target,
+            weight=weight,
+            pos_weight=pos_weight,
+            mask=mask,
+            skip_nan_target=skip_nan_target,
+            torch_nonfinite=torch_nonfinite,
+        )
+    result: Tensor = torch.ops.likelihead.sigmoid_nll(
+        _widened(logits, target),
+        target,
+        _spread(weight, logits),
+        _spread(pos_weight, logits),
+        mask,
+        skip_nan_target,
+        torch_nonfinite,
+    )
+    return result.to(compute_dtype(logits.dtype))
+
+
+def sigmoid_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+) -> Tensor:
+    """See `likelihead.kernels.ops.SigmoidLoss`."""
+    fused = (
+        type(logits) in PLAIN
+        and not isinstance(normalizer, Tensor)
+        and not torch.compiler.is_compiling()
+        and not needs_reference(target, weight, pos_weight)
+    )
+    if not fused:
+        nll = sigmoid_nll(
+            logits,
+            target,
+            weight=weight,
+            pos_weight=pos_weight,
+            mask=mask,
+            skip_nan_target=skip_nan_target,
+            torch_nonfinite=torch_nonfinite,
+        )
+        return reduce_sigmoid_nll(
+            nll,
+            target,
+            mask=mask,
+            skip_nan_target=skip_nan_target,
+            reduction=reduction,
+            normalizer=normalizer,
+        )
+    x = _widened(logits, target)
+    divisor = None if normalizer is None else float(normalizer)
+    options = (
+        None if weight is None else _spread(weight, logits),
+        None if pos_weight is None else _spread(pos_weight, logits),
+        mask,
+        skip_nan_target,
+        torch_nonfinite,
+        reduction == "mean",
+        divisor,
+    )
+    if x.requires_grad and torch.is_grad_enabled():
+        loss: Tensor = _apply_loss(x, target, options)
+    else:
+        loss = torch.ops.likelihead.sigmoid_loss.default(x, target, *options, False)[0]
+    return loss if x is logits else loss.to(compute_dtype(logits.dtype))
+
+
+def _widened(logits: Tensor, target: Tensor) -> Tensor:
+    """The logits, in double where the target has digits that would be lost to float32."""
+    wider = target.dtype == torch.float64 and logits.dtype != torch.float64
+    return logits.double() if wider else logits
+
+
+def _spread(weight: Tensor | None, logits: Tensor) -> Tensor | None:
+    """As the kernel takes it: one number, one for each column of the last dimension, or one for each element."""
+    if weight is None or weight.numel() == 1 or logits.dim() == 0:
+        return weight
+    if weight.numel() == weight.shape[-1] == logits.shape[-1]:
+        return weight
+    return weight.expand_as(logits)
+
+
+class _Loss(torch.autograd.Function):
+    """The reduced loss of plain tensors; only the logits are differentiated here."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, options: tuple[Any, ...]) -> Tensor:
+        weight, pos_weight, mask, *_ = options
+        ctx.save_for_backward(logits, target, weight, pos_weight, mask)
+        ctx.options, ctx.in_place = options, False
+        # float16 would underflow before the loss scale of mixed precision comes from above.
+        early = logits.dtype != torch.float16
+        loss, grad = torch.ops.likelihead.sigmoid_loss.default(logits, target, *options, early)
+        ctx.made = [grad] if early else []
+        result: Tensor = loss
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        grad = first_gradient(ctx, upstream)
+        return (_gradient_anew(ctx, upstream) if grad is None else grad, None, None)
+
+
+_apply_loss = super(torch.autograd.Function, _Loss).apply  # see softmax_nll
+
+
+def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+    logits, target, weight, pos_weight, mask = ctx.saved_tensors
+    *_, skip_nan_target, torch_nonfinite, mean, divisor = ctx.options
+    options = {"mask": mask, "skip_nan_target": skip_nan_target}
+    if divisor is not None:
+        count: Tensor | float = divisor
+    elif mean:
+        count = sigmoid_count(target, **options)
+    else:
+        count = 1.0
+    upstream = upstream.to(compute_dtype(logits.dtype)) / count
+    if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+        result: Tensor = torch.ops.likelihead.sigmoid_nll_backward.default(
+            upstream, 1.0, logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite
+        )
+        return result
+    with torch.enable_grad():
+        nll = reference(
+            logits, target, weight=weight, pos_weight=pos_weight, torch_nonfinite=torch_nonfinite, **options
+        )
+        (grad,) = torch.autograd.grad(nll.sum(), logits, upstream, create_graph=True)
+    return grad
