@@ -30,6 +30,7 @@ __all__ = [
     "SoftmaxLink",
     "at_least_float32",
     "log1mexp",
+    "with_spare_digits",
 ]
 
 
@@ -42,6 +43,11 @@ def at_least_float32(values: Tensor) -> Tensor:
     if not values.is_floating_point():
         raise DTypeError(f"logits are {values.dtype}; expected floating-point, as a linear layer puts out.")
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
+
+
+def with_spare_digits(values: Tensor) -> Tensor:
+    """``values`` in float64, for a difference that must not cancel; as they are on MPS, which has none."""
+    return values if values.device.type == "mps" else values.double()
 
 
 def log1mexp(log_p: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         check_reduction(reduction)
         self.reduction: Reduction = reduction
-        self.register_buffer("summary", None, persistent=False)
+        self.summary = None  # no buffer: float64 counts must not follow the module into half precision
 
     @classmethod
     @abstractmethod
@@ -206,6 +206,19 @@ class Likelihood(nn.Module, ABC):
         """
         return self._baseline(self.summarise(targets))
 
+    def best_constant(self, targets: Targets | None = None, *, smoothing: float = 0.5) -> Tensor:
+        """What the head should put out for every example if it may not look at the input: the log prior.
+
+        Args:
+            targets: a tensor or a stream of batches; without them, those that `from_targets` saw.
+            smoothing: how many examples an outcome that was never seen counts as, so that it is finite.
+                Outcomes that were seen are not touched.
+
+        Returns:
+            ``[num_parameters]``, float64.
+        """
+        return self._best_bias(self.summarise(targets), smoothing)
+
     # -- the layer in front -----------------------------------------------------------------------
 
     @property
@@ -244,7 +257,7 @@ class Likelihood(nn.Module, ABC):
             )
         if head.bias is None:
             raise OptionError("the head has no bias to set; make it with bias=True.")
-        bias = self._best_bias(self.summarise(targets), smoothing)
+        bias = self.best_constant(targets, smoothing=smoothing)
         if not bool(torch.isfinite(bias).all()):
             raise OptionError(
                 f"smoothing={smoothing} leaves an outcome that was never seen with an infinite bias; use a "

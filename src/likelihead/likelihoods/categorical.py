@@ -11,7 +11,7 @@ from torch.distributions import Categorical as CategoricalDistribution
 from torch.nn.functional import pad
 
 from likelihead.core.domains import ClassIndex
-from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32
+from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
@@ -242,7 +242,8 @@ class Categorical(Likelihood):
                 f"logits_p has shape {list(logits_p.shape)} and logits_q {list(logits_q.shape)}; expected "
                 "the same."
             )
-        return kl_terms(self.log_probs(logits_p), self.log_probs(logits_q)).sum(1)
+        log_p, log_q = (self.log_probs(with_spare_digits(logits)) for logits in (logits_p, logits_q))
+        return kl_terms(log_p, log_q).sum(1).to(at_least_float32(logits_p).dtype)
 
     def _check(self, logits: Tensor, target: Tensor) -> Tensor:
         """Refuse what cannot be scored; class indices come back as int64."""
@@ -348,8 +349,7 @@ class Categorical(Likelihood):
         """
         target = self._check(logits, target)
         dtype = at_least_float32(logits).dtype
-        # Spare digits where there are any; Apple's GPUs have no float64.
-        logits = logits if logits.device.type == "mps" else logits.double()
+        logits = with_spare_digits(logits)
         share, kept = self._target_share(target, logits)
         if self.takes_log_probs:
             gradient = -share

@@ -45,7 +45,7 @@ def as_vector(
     """An option with one number for each class or label, checked.
 
     Raises:
-        ShapeError: not ``[length]`` (LH602).
+        ShapeError: not ``[length]`` (LH601, LH602).
         OptionError: a value that is NaN, infinite, or negative where it must not be.
     """
     if values is None:
@@ -57,7 +57,7 @@ def as_vector(
         raise ShapeError(
             f"{name} has shape {list(vector.shape)}; expected [{length}], one number for each class or "
             "label.",
-            code="LH601" if name == "pos_weight" else "LH602",
+            code={"pos_weight": "LH601", "weight": "LH602"}.get(name),
         )
     if vector.is_meta:
         return vector
@@ -93,13 +93,14 @@ def check_class_logits(logits: Tensor, num_classes: int, *, name: str = "logits"
         code = None
     elif logits.dim() >= 3 and shape[-1] == num_classes:
         message += f"The classes are last, and belong in dimension 1: use {name}.movedim(-1, 1)."
-    elif num_classes == 2 and (logits.dim() == 1 or shape[1] == 1):
+    elif num_classes == 2 and (logits.dim() == 1 or shape[1:2] == [1]):
         message += (
             "One logit for a binary task is a Bernoulli; a Categorical of two classes takes two logits."
         )
         code = "LH303"
     else:
         message += f"Dimension 1 holds the classes: is the head {num_classes} wide?"
+        code = None
     raise ShapeError(message, code=code)
 
 
@@ -144,7 +145,7 @@ def check_class_target(target: Tensor, logits_shape: Sequence[int], domain: Doma
             "target.argmax(1), "
             "several labels for an example are a MultiLabel."
         )
-        raise ShapeError(message, code="LH204")
+        raise ShapeError(message)
     if math.prod(shape) == math.prod(indices):
         message += f"The number of targets fits: use target.reshape({indices})."
     raise ShapeError(message)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from likelihead.core.domains import POSITIVE, REAL
-from likelihead.core.links import IDENTITY, at_least_float32
+from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.guard.check import check_call
@@ -135,10 +135,11 @@ class Gaussian(Likelihood):
                   \qquad r = \log \sigma_p^2 - \log \sigma_q^2
         """
         check_same_shape(logits_p, logits_q, name="logits_q")
-        mean_p, log_variance_p = self._mean_and_log_variance(logits_p)
-        mean_q, log_variance_q = self._mean_and_log_variance(logits_q)
+        mean_p, log_variance_p = self._mean_and_log_variance(with_spare_digits(logits_p))
+        mean_q, log_variance_q = self._mean_and_log_variance(with_spare_digits(logits_q))
         shift = (mean_p - mean_q).square() * torch.exp(-log_variance_q)
-        return 0.5 * (shift + expm1_excess(log_variance_p - log_variance_q))
+        divergence = 0.5 * (shift + expm1_excess(log_variance_p - log_variance_q))
+        return divergence.to(at_least_float32(logits_p).dtype)
 
     def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The error, the precision and the logarithm of the variance of each target."""

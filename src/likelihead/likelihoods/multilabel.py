@@ -112,9 +112,8 @@ class MultiLabel(BinaryLikelihood):
             raise ShapeError(message + "For one example, use logits.unsqueeze(0).")
         if logits.dim() >= 3 and shape[-1] == self.num_labels:
             message += "The labels are last, and belong in dimension 1: use logits.movedim(-1, 1)."
-        else:
-            message += f"Dimension 1 holds the labels: is the head {self.num_labels} wide?"
-        raise ShapeError(message, code="LH301")
+            raise ShapeError(message, code="LH301")
+        raise ShapeError(message + f"Dimension 1 holds the labels: is the head {self.num_labels} wide?")
 
     def _summarise(self, targets: Tensor) -> Tensor:
         if targets.dim() < 2 or targets.shape[1] != self.num_labels:
