@@ -240,9 +240,11 @@ def _one_whole_number(view: _View) -> TaskGuess | None:
     low, high = int(view.low), int(view.high)
     stored = [f"they are stored as {str(view.dtype).removeprefix('torch.')}"] if view.is_real else []
     if view.is_zero_one:
-        seen = "0 and 1" if low != high else f"only {low} occurs"
-        note = [] if low != high else ["one outcome alone cannot be learnt from"]
-        return TaskGuess("binary", {}, [*view.reasons, f"{view.what}: {seen}", *note], ["multiclass"])
+        if low == high:
+            reasons = [f"{view.what}: only {low} occurs", "one outcome alone cannot be learnt from"]
+            return TaskGuess("binary", {}, [*view.reasons, *reasons], ["multiclass"])
+        # Two exclusive classes with two logits say the same, so that is no other meaning.
+        return TaskGuess("binary", {}, [*view.reasons, f"{view.what}: 0 and 1"])
     if low == -1 and high == 1 and not bool((view.present == 0).any()):
         reasons = [f"{view.what}: -1 and 1", "(targets + 1) / 2 gives the 0 and 1 that a Bernoulli takes"]
         return TaskGuess("binary", {}, [*view.reasons, *reasons], ["regression"])
