@@ -323,6 +323,7 @@ def test_the_dimension_is_followed_through_the_usual_chains() -> None:
         (logits(B, C).softmax(1).unsqueeze(0), 2),
         (logits(1, B, C).softmax(1).squeeze(0), 0),
         (logits(1, B, C).softmax(1).squeeze(), 0),
+        (logits(3, 2, C).softmax(1).unbind(0)[0], None),
         (logits(1, B, 1, C).softmax(1).squeeze((0, 2)), 0),
         (logits(B, C).softmax(0).expand(2, B, C), 1),
         (logits(2, 3, C).softmax(2)[:, 0], 1),
