@@ -17,9 +17,9 @@ __all__ = ["clean_temporaries", "locked", "replacing", "sync_folder", "unwritabl
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 _REMEDIES = {
-    errno.ENOSPC: "no space left on the device; free some space and run it again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run it again",
-    errno.EFBIG: "the file would be larger than is allowed; raise the limit and run it again",
+    errno.ENOSPC: "no space left on the device; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EFBIG: "the file would be larger than is allowed; raise the limit",
     errno.EACCES: "permission denied; choose a folder that you can write to",
     errno.EPERM: "permission denied; choose a folder that you can write to",
     errno.EROFS: "the file system is read-only; choose another folder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,7 @@ def train(
             trainer_in(folder).save()
 
         with created(out, config.data, fill) as folder:
-            trainer = trainer_in(folder)
-            trainer.run(observer)
-            return finish(trainer)
+            return _to_the_end(trainer_in(folder), observer)
 
 
 def resume(
@@ -109,8 +108,16 @@ def resume(
             digest = _digest(config, resolved)
             trainer = Trainer(folder, config, resolved, data, model, likelihood, digest=digest, stop=stop)
             trainer.restore(path)
-            trainer.run(observer)
-            return finish(trainer)
+            return _to_the_end(trainer, observer)
+
+
+def _to_the_end(trainer: Trainer, observer: Observer | None) -> Outcome:
+    try:
+        trainer.run(observer)
+        return finish(trainer)
+    except RunError as error:
+        again = f"likelihead train --resume --out {shlex.quote(str(trainer.folder))}"
+        raise RunError(f"{error}; what was saved is intact, go on with `{again}`") from error
 
 
 def stored(folder: Path) -> tuple[TrainConfig, Resolved]:
