@@ -47,6 +47,8 @@ CONFIG, SCHEMA, METRICS, MODEL, CHECKPOINTS = (
 )
 RUNS = Path("runs")
 
+_METADATA = "likelihead"
+
 _STALE = re.compile(r"\..+\.\d+\.tmp")
 
 
@@ -212,7 +214,9 @@ def write_model(folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         RunError: it cannot be written.
     """
     plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    content = save_tensors(plain, {**metadata, "sha256": _fingerprint(plain, metadata)})
+    values = {**metadata, "sha256": _fingerprint(plain, metadata)}
+    # One key: safetensors writes several in an order that changes from process to process.
+    content = save_tensors(plain, {_METADATA: json.dumps(values, sort_keys=True)})
     write_bytes(folder / MODEL, content)
 
 
@@ -232,13 +236,20 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     remedy = f"remove it, and `likelihead train --resume --out {folder}` writes it anew"
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = _metadata((file.metadata() or {}).get(_METADATA, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); {remedy}") from error
     if metadata.pop("sha256", None) != _fingerprint(tensors, metadata):
         raise CheckpointError(f"{path} is damaged: its checksum does not match; {remedy}")
     return tensors, metadata
+
+
+def _metadata(text: str) -> dict[str, str]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("its metadata are not those of a model")
+    return {str(key): str(value) for key, value in values.items()}
 
 
 def _fingerprint(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
