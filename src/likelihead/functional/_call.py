@@ -30,6 +30,11 @@ __all__ = [
 
 P = ParamSpec("P")
 
+# Asked once: the compiler of older torch versions cannot trace the question.
+_AUTOCAST = frozenset(
+    device for device in ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "xla") if is_autocast_available(device)
+)
+
 _INDEX_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -72,7 +77,7 @@ def is_class_index(tensor: Tensor) -> bool:
 def result_dtype(input: Tensor) -> torch.dtype:
     """The dtype of torch's result: the input's, or float32 where autocast runs the loss in float32."""
     device = input.device.type
-    if input.dtype != torch.float64 and is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if input.dtype != torch.float64 and device in _AUTOCAST and torch.is_autocast_enabled(device):
         return torch.float32
     return input.dtype
 
