@@ -1,12 +1,13 @@
 """Kill a run anywhere, resume it, and compare every byte with the run that was never stopped.
 
-A subprocess imports torch once and forks a child for each attempt; the child ends itself with SIGKILL where the
-scenario says, inside the step, the log or the checkpoint's write.
+A subprocess imports torch once and forks a child for each attempt; the child ends itself with SIGKILL where
+the scenario says, inside the step, the log or the checkpoint's write.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,15 +22,21 @@ from likelihead.train import checkpoint
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's")
 
 WORKER = '''
-import errno, json, os, resource, signal, sys
+import json, os, resource, signal, sys
 from pathlib import Path
 
-import likelihead.train.report.build
+import torch
+
+import likelihead.train.outcome
 from likelihead.errors import LikelihoodError
 from likelihead.train import Interrupted, TrainConfig, resume, train
 from likelihead.train.data import load
 
-load("iris")  # the parent imports, the children train
+# The parent imports, the children train: torch imports its compiler with the first optimizer.
+load("iris")
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+# Drawing takes longer than training here; test_train.py looks at the reports.
+likelihead.train.outcome.write_report = lambda folder, content: None
 
 
 class Kill:
@@ -125,7 +132,7 @@ KILLS: dict[str, list[list[Any]]] = {
     "writing-a-checkpoint": [["fsync", 15]],
     "syncing-the-log": [["fsync", 16]],
     "before-the-rename": [["replace", 8]],
-    "before-the-last-files": [["replace", 15]],
+    "before-the-last-files": [["replace", 14]],
     "stopped-by-a-signal": [["stop", 17], ["stop", 9]],
     "stopped-in-an-evaluation": [["stop", 9]],
 }
@@ -138,7 +145,7 @@ def work(scenarios: list[dict[str, Any]]) -> tuple[dict[str, list[int]], list[st
         input=json.dumps(scenarios),
         capture_output=True,
         text=True,
-        env={**__import__("os").environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -180,7 +187,6 @@ def test_a_resumed_run_is_bit_identical(runs: tuple[Path, dict[str, list[int]]],
     assert killed[last] == whole[last]
     assert killed["model.safetensors"] == whole["model.safetensors"]
     assert killed["metrics.jsonl"] == whole["metrics.jsonl"]
-    assert (folder / name / "report.html").is_file()
 
 
 def test_another_optimizer_and_output(runs: tuple[Path, dict[str, list[int]]]) -> None:
