@@ -41,6 +41,11 @@ def one_line(error: Exception) -> Failure | None:
     """
     if isinstance(error, LikelihoodError):
         return Failure(" ".join(str(error).split()))
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return None  # a bare command shows its help
+    if isinstance(error, click.UsageError):
+        help_page = "" if error.ctx is None else f" (see `{error.ctx.command_path} --help`)"
+        return Failure(f"{error.format_message()}{help_page}")
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
         return Failure(f"{error.filename}: {reason}" if error.filename is not None else reason)
