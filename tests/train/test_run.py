@@ -76,7 +76,7 @@ def test_an_error_in_the_block_is_not_taken_for_the_folders() -> None:
 @pytest.mark.parametrize("out", ["file/run", "file"])
 def test_a_path_through_a_file(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RunError, match="is a file|not a folder"), created(Path(out), "iris", fill):
+    with pytest.raises(RunError, match=r"is a file|not a folder"), created(Path(out), "iris", fill):
         pytest.fail("there can be no such folder")
     assert entries(tmp_path) == ["file"]
 
@@ -111,7 +111,7 @@ def test_every_flipped_bit_of_the_model_is_found(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="not finished.*--resume"):
+    with pytest.raises(RunError, match=r"not finished.*--resume"):
         read_model(tmp_path)
 
 
