@@ -26,6 +26,9 @@ from likelihead.train.outcome import Outcome, finish
 from likelihead.train.run import CHECKPOINTS, CONFIG, METRICS, SCHEMA, created, opened, read_toml
 from likelihead.train.weights import class_weights
 
+# Multiplications in a step below which several threads wait for each other longer than they work.
+_ONE_THREAD = 2**22
+
 __all__ = ["absolute", "resume", "stored", "train"]
 
 
@@ -112,12 +115,16 @@ def resume(
 
 
 def _to_the_end(trainer: Trainer, observer: Observer | None) -> Outcome:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(trainer.resolved.threads)
     try:
         trainer.run(observer)
         return finish(trainer)
     except RunError as error:
         again = f"likelihead train --resume --out {shlex.quote(str(trainer.folder))}"
         raise RunError(f"{error}; what was saved is intact, go on with `{again}`") from error
+    finally:
+        torch.set_num_threads(threads)
 
 
 def stored(folder: Path) -> tuple[TrainConfig, Resolved]:
@@ -162,12 +169,14 @@ def _prepare(
         for features, target in data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
             output = constant.expand(len(features), -1).reshape(model(features).shape)
             baseline.add(row_nll(unweighted, data.schema, output, target))
+    parameters = sum(p.numel() for p in model.parameters())
     resolved = Resolved(
         task=data.task,
         likelihood=likelihood.name,
         layers=tuple(model.widths),
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=parameters,
         dtype=str(DTYPE).removeprefix("torch."),
+        threads=1 if config.batch_size * parameters < _ONE_THREAD else torch.get_num_threads(),
         class_weights=weights,
         constant=tuple(constant.tolist()),
         baseline_nll=baseline.value,
