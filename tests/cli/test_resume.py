@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -166,9 +167,29 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
         {"name": "sgd-none", "options": sgd, "kills": [], "out": str(folder / "sgd-none")},
         {"name": "sgd-killed", "options": sgd, "kills": [["step", 70]], "out": str(folder / "sgd-killed")},
     ]
+    streamed = {**OPTIONS, "data": str(_large_file(folder)), "memory": 2**20, "epochs": 2, "batch_size": 64}
+    scenarios += [
+        {
+            "name": f"streamed-{name}",
+            "options": streamed,
+            "kills": kills,
+            "out": str(folder / f"streamed-{name}"),
+        }
+        for name, kills in {"none": [], "killed": [["step", 31], ["step", 60], ["epoch", 1]]}.items()
+    ]
     codes, errors = work(scenarios)
     assert errors == []
     return folder, codes
+
+
+def _large_file(folder: Path) -> Path:
+    """More rows than the least memory budget holds."""
+    draw = random.Random(0)
+    rows = [[draw.random() for _ in range(16)] for _ in range(5000)]
+    lines = [",".join([*(f"{v:.4f}" for v in row), "ab"[row[0] > row[1]]]) for row in rows]
+    path = folder / "large.csv"
+    path.write_text("\n".join([",".join([*(f"n{i}" for i in range(16)), "side"]), *lines]) + "\n")
+    return path
 
 
 def state(run: Path) -> dict[str, bytes]:
@@ -193,6 +214,12 @@ def test_another_optimizer_and_output(runs: tuple[Path, dict[str, list[int]]]) -
     folder, codes = runs
     assert codes["sgd-killed"] == [-signal.SIGKILL, 0]
     assert state(folder / "sgd-killed") == state(folder / "sgd-none")
+
+
+def test_a_streamed_file(runs: tuple[Path, dict[str, list[int]]]) -> None:
+    folder, codes = runs
+    assert codes["streamed-killed"] == [-signal.SIGKILL, -signal.SIGKILL, -signal.SIGKILL, 0]
+    assert state(folder / "streamed-killed") == state(folder / "streamed-none")
 
 
 def test_the_comparison_can_fail(runs: tuple[Path, dict[str, list[int]]]) -> None:
