@@ -170,7 +170,8 @@ class Encoder:
     def _refuse_missing(self, array: Any, name: str, first_row: int) -> None:
         if array.null_count:
             gone = array.is_null().to_numpy(zero_copy_only=False)
-            raise missing_target(self.path, first_row + int(np.argmax(gone)), name)
+            sets = self.schema.target.form == "sets"
+            raise missing_target(self.path, first_row + int(np.argmax(gone)), name, sets=sets)
 
     def _refuse_class(self, what: str, found: str, row: int, name: str) -> None:
         hint = nearest(found, self._index, "training had")
@@ -193,10 +194,11 @@ def label_error(text: str, path: str, row: int, column: str) -> DataError:
     )
 
 
-def missing_target(path: str, row: int, column: str) -> DataError:
-    """A row without a target."""
+def missing_target(path: str, row: int, column: str, *, sets: bool) -> DataError:
+    """A row without a target; in a column of label sets, no label at all is written ``;``."""
+    no_label = "write ';' where no label applies, " if sets else ""
     return DataError(
-        "the target is missing (empty, NaN or NA): fill it in or leave the row out",
+        f"the target is missing (empty, NaN or NA): {no_label}fill it in or leave the row out",
         path=path,
         row=row,
         column=column,

@@ -82,7 +82,8 @@ class TargetScan:
                     column=name,
                 )
             if scan.first_missing is not None:
-                raise missing_target(self.path, scan.first_missing, name)
+                sets = self.has_sets or any(";" in class_key(cell) for cell in array.drop_null().to_pylist())
+                raise missing_target(self.path, scan.first_missing, name, sets=sets)
             if scan.infinite is not None and "number" in (scan.meanings or ()):
                 raise DataError(
                     "the target is infinite: correct the cell or leave the row out",
