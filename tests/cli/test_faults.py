@@ -234,6 +234,7 @@ def test_no_space_for_a_new_run_leaves_nothing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "cannot write" in done.stderr
+    assert ".tmp" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -122,8 +122,11 @@ def _fill(
         stack.enter_context(locked(temporary))
         fill(temporary)
         folder = name()
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary)
+        if isinstance(error, RunError):
+            # The user knows nothing of the temporary name.
+            raise RunError(str(error).replace(f"{temporary.name}{os.sep}", "")) from error
         raise
     sync_folder(folder.parent)
     return folder
