@@ -126,7 +126,8 @@ def _fill(
         shutil.rmtree(temporary)
         if isinstance(error, RunError):
             # The user knows nothing of the temporary name.
-            raise RunError(str(error).replace(f"{temporary.name}{os.sep}", "")) from error
+            asked = temporary.name[1:].rsplit(".", 2)[0]
+            raise RunError(str(error).replace(temporary.name, asked)) from error
         raise
     sync_folder(folder.parent)
     return folder
