@@ -239,6 +239,13 @@ def test_deterministic_mode_never_raises() -> None:
 def test_negative_variance_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         LF.gaussian_nll_loss(torch.zeros(2), torch.zeros(2), torch.tensor([1.0, -1.0]))
+    with pytest.raises(ValueError, match="negative"):
+        LF.gaussian_nll_loss(torch.zeros(0), torch.zeros(0), -1.0)
+
+
+def test_truth_values_as_multilabel_target_are_refused_as_torch_does() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)Subtraction.*target\.to\(input\.dtype\)"):
+        LF.multilabel_soft_margin_loss(torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool))
 
 
 def test_every_reduction_none_agrees_with_torch_on_ignored_and_masked_rows() -> None:
