@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -194,3 +195,20 @@ def test_derivatives_of_every_order() -> None:
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(loss, (x,), check_forward_ad=True, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(loss, (x,), check_fwd_over_rev=True)
+
+
+def test_any_number_of_classes_under_one_trace() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(_of_largest, fullgraph=True, dynamic=True, backend="aot_eager")
+    # A second compilation would stop here; a size of the example must not be built into the trace either.
+    with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace says that it is on its way out
+        traced = torch.jit.trace(_of_largest, (torch.randn(2, 3),))
+        for classes in (3, 4, 9, 1000):
+            logits = 3 * torch.randn(5, classes)
+            torch.testing.assert_close(compiled(logits), _of_largest(logits))
+            torch.testing.assert_close(traced(logits), _of_largest(logits))
+
+
+def _of_largest(logits: Tensor) -> Tensor:
+    return softmax_nll(logits, logits.argmax(1))[0]

@@ -117,11 +117,11 @@ def _exp_of_difference(z: Tensor, top: Tensor) -> Tensor:
 def _sum_without(exps: Tensor, column: Tensor) -> Tensor:
     """The sum over the classes but for one, with one rounding instead of C.
 
-    Adding and subtracting a large constant rounds each term to a grid on which C terms of at most 1 add up
-    exactly; what was rounded off is small, and summed apart (Rump, Ogita, Oishi 2008, "Accurate
-    floating-point summation").
+    Adding and subtracting 1.5 C rounds each term to a multiple of at least 0.75 C times the dtype's epsilon,
+    and C of those, of at most 1 each, add up exactly; what was rounded off is small, and summed apart (Rump,
+    Ogita, Oishi 2008, "Accurate floating-point summation").
     """
     others = exps.scatter(1, column, 0)
-    grid = 1.5 * 2.0 ** (exps.shape[1].bit_length() - 1)
+    grid = 1.5 * exps.shape[1]
     coarse = (others.detach() + grid) - grid
     return coarse.sum(1) + (others - coarse).sum(1)
