@@ -55,6 +55,8 @@ def _check_path(name: str, path: Path) -> None:
     try:
         if path.is_dir():
             raise DataError("this is a folder: name a file in it", path=name)
+        if path.is_symlink() and not path.exists():
+            raise DataError("this is a link that leads nowhere: mend it, or name the file itself", path=name)
         if not path.exists():
             # Names are compared without the folder, which is alike in all of them.
             beside = path.parent.iterdir() if path.parent.is_dir() else ()
