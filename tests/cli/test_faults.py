@@ -29,6 +29,7 @@ OPTIONS: list[tuple[str, str]] = [
     ("train {tmp}/number.csv --output log-probs", "--output log-probs does not apply to a regression task"),
     ("train iris --hidden 0", "hidden is 0"),
     ("train iris --hidden -3", "hidden is -3"),
+    ("train iris --hidden 9000000000000", "not enough memory"),
     ("train iris --hidden seven", "--hidden is 'seven'"),
     ("train iris --hidden none --hidden 7", "--hidden is 'none,7'"),
     ("train iris --activation swoosh", "activation is 'swoosh'"),
@@ -167,7 +168,7 @@ def test_a_damaged_model(run: Path, command: str) -> None:
 
 
 def test_files_of_different_runs(run: Path, trained: dict[str, Path]) -> None:
-    own = (run / "model.safetensors").read_bytes()
+    own, schema = (run / "model.safetensors").read_bytes(), (run / "schema.json").read_bytes()
     (run / "model.safetensors").write_bytes((trained["cancer"] / "model.safetensors").read_bytes())
     line = fails("predict", run, "iris")
     assert "binary task" in line
@@ -175,14 +176,21 @@ def test_files_of_different_runs(run: Path, trained: dict[str, Path]) -> None:
     (run / "model.safetensors").write_bytes(own)
     (run / "schema.json").write_bytes((trained["cancer"] / "schema.json").read_bytes())
     assert "schema.json" in fails("predict", run, "iris")
-    (run / "schema.json").write_text("{}")
-    assert "schema" in fails("predict", run, "iris")
+    for content in ("{}", '{"version"', "[" * 100_000):
+        (run / "schema.json").write_text(content)
+        assert "schema.json" in fails("predict", run, "iris")
+    (run / "metrics.jsonl").unlink()
+    (run / "schema.json").write_bytes(schema)
+    result = CliRunner().invoke(main, ["train", "--resume", "--out", str(run)])
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith("metrics.jsonl is gone; restore it, or train again")
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("hidden = [32]", "hidden = [9]"),
+        ('activation = "tanh"', 'activation = "relu"'),
         ('output = "logits"', 'output = "log-odds"'),
         ("epochs = 1", "epochs = "),
     ],

@@ -115,7 +115,9 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
         read_model(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"a = [", b"", b"options = 1\nresolved = 2\n"])
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"a = [", b"", b"options = 1\nresolved = 2\n", b"a = " + b"[" * 5000]
+)
 def test_no_configuration(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(content)
     with pytest.raises(RunError, match=r"config\.toml"):
@@ -142,3 +144,5 @@ def test_the_log_is_cut_to_its_length_and_goes_on(tmp_path: Path) -> None:
     path.write_bytes(b"{}\nnonsense\n")
     with pytest.raises(RunError, match="line 2"):
         read_metrics(tmp_path)
+    with pytest.raises(CheckpointError, match="is gone"):
+        MetricsLog(tmp_path / "absent.jsonl", 12)

@@ -49,6 +49,8 @@ def one_line(error: Exception) -> Failure | None:
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
         return Failure(f"{error.filename}: {reason}" if error.filename is not None else reason)
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):  # torch raises a RuntimeError
+        return Failure("not enough memory; use smaller layers (--hidden) or batches (--batch-size)")
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         if package in EXTRAS:

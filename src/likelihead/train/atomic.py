@@ -26,6 +26,7 @@ _REMEDIES = {
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
     errno.ENOENT: "there is no such folder; create it, or choose another",
     errno.EISDIR: "that is a folder; give the name of a file",
+    errno.ENOTEMPTY: "another run took the folder meanwhile; choose another",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from likelihead.errors import CheckpointError, RunError
 from likelihead.train import toml
 from likelihead.train.atomic import locked, sync_folder, unwritable, write_bytes
+from likelihead.train.data import Schema
 
 __all__ = [
     "CHECKPOINTS",
@@ -34,6 +35,7 @@ __all__ = [
     "opened",
     "read_metrics",
     "read_model",
+    "read_schema",
     "read_toml",
     "write_model",
 ]
@@ -204,11 +206,25 @@ def read_toml(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}; give a folder that `train` made")
     try:
         values = toml.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, toml.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, toml.TOMLDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it, or train again") from error
     if not isinstance(values.get("options"), dict) or not isinstance(values.get("resolved"), dict):
         raise RunError(f"{path} is not the configuration of a run; give a folder that `train` made")
     return values
+
+
+def read_schema(folder: Path) -> Schema:
+    """The content of a run's ``schema.json``.
+
+    Raises:
+        RunError: it is gone or damaged.
+    """
+    path = folder / SCHEMA
+    try:
+        return Schema.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RunError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"cannot read {path} ({reason}); restore it, or train again") from error
 
 
 def write_model(folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -275,14 +291,17 @@ class MetricsLog:
         length: the bytes to keep; what a killed process wrote after its last checkpoint is cut off.
 
     Raises:
-        CheckpointError: the file is shorter than ``length``.
+        CheckpointError: the file is gone, or shorter than ``length``.
         RunError: it cannot be written.
     """
 
     def __init__(self, path: Path, length: int) -> None:
         self.path = path
         try:
-            self._file = path.open("r+b", buffering=0)
+            try:
+                self._file = path.open("r+b", buffering=0)
+            except FileNotFoundError as error:
+                raise CheckpointError(f"{path} is gone; restore it, or train again") from error
             size = self._file.seek(0, os.SEEK_END)
             if size < length:
                 self._file.close()
