@@ -141,3 +141,16 @@ def test_micro_batches_add_up_by_normalizer():
     total = likelihood.count(y)
     parts = [likelihood(a, b, normalizer=total) for a, b in zip(z.split(5), y.split(5), strict=True)]
     assert_close(sum(parts), likelihood(z, y))
+
+
+def test_a_half_precision_module_counts_in_float32():
+    likelihood = Categorical(2, weight=[1.0, 1.0]).bfloat16()
+    target = torch.zeros(1001, dtype=torch.long)
+    assert likelihood.count(target).item() == 1001
+    assert likelihood(torch.zeros(1001, 2), target).item() == pytest.approx(math.log(2))
+
+
+def test_whole_number_weights():
+    likelihood, seen = Categorical(3, weight=torch.tensor([1, 2, 1])), torch.tensor([0, 1, 2])
+    assert_close(likelihood.baseline_nll(seen), Categorical(3, weight=[1.0, 2.0, 1.0]).baseline_nll(seen))
+    assert likelihood(torch.zeros(3, 3), seen).item() == pytest.approx(math.log(3))

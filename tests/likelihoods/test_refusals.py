@@ -186,6 +186,11 @@ def test_masked_classes_are_no_mistake():
     assert likelihood.kl(torch.zeros(1, 3), z.detach()).item() == torch.inf
     assert likelihood.nll(z, torch.tensor([0])).item() == torch.inf
     assert likelihood.residual(z.detach(), torch.tensor([0]))[0, 0] == -1
+    shares = torch.tensor([[0.0, 0.25, 0.75]])
+    taken_out = Categorical(3, logit_offset=[-torch.inf, 0.0, 0.0])
+    expected = Categorical(2).nll(z.detach()[:, 1:], shares[:, 1:])
+    torch.testing.assert_close(likelihood.nll(z, shares), expected)
+    torch.testing.assert_close(taken_out.nll(z.detach().nan_to_num(neginf=0.0), shares), expected)
 
 
 def test_mistakes_that_the_guard_knows_raise():
@@ -214,7 +219,9 @@ def test_mistakes_that_the_guard_knows_raise():
         (lambda: Categorical(1), OptionError, "at least 2"),
         (lambda: Categorical(3, label_smoothing=1.5), OptionError, "label_smoothing is 1.5"),
         (lambda: Categorical(3, z_loss=-1), OptionError, "z_loss"),
+        (lambda: Categorical(3, z_loss=float("nan")), OptionError, "z_loss is nan"),
         (lambda: Categorical(3, softcap=0), OptionError, "softcap is 0"),
+        (lambda: Categorical(3, softcap=float("inf")), OptionError, "softcap is inf"),
         (lambda: Categorical(3, weight=[1.0, 2.0]), ShapeError, r"weight has shape \[2\]; expected \[3\]"),
         (lambda: Categorical(3, weight=[1.0, -2.0, 1.0]), OptionError, r"weight\[1\] is -2"),
         (lambda: Categorical(3, logit_offset=[1.0, float("nan"), 1.0]), OptionError, r"logit_offset\[1\]"),

@@ -126,6 +126,7 @@ def cross_entropy(
                 z_loss=z_loss,
                 softcap=softcap,
                 logit_offset=logit_offset,
+                torch_nonfinite=True,
             )
         except (IndexError, RuntimeError) as error:
             blame_target(error, target, num_classes, ignore_index)

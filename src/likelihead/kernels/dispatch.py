@@ -192,6 +192,7 @@ def softmax_nll(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
     op = cast(SoftmaxNLL, _choose("softmax_nll", logits)[0].ops["softmax_nll"])
@@ -204,6 +205,7 @@ def softmax_nll(
         z_loss=z_loss,
         softcap=softcap,
         logit_offset=logit_offset,
+        torch_nonfinite=torch_nonfinite,
     )
 
 

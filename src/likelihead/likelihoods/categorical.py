@@ -16,7 +16,7 @@ from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_nll
-from likelihead.kernels.ops import along_classes, softmax_count
+from likelihead.kernels.ops import along_classes, check_softmax_options, compute_dtype, shared, softmax_count
 from likelihead.likelihoods.base import Likelihood, Targets, register
 from likelihead.likelihoods.checks import as_vector, check_class_logits, check_class_target, check_in_domain
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
@@ -91,10 +91,7 @@ class Categorical(Likelihood):
             )
         if not 0.0 <= label_smoothing <= 1.0:
             raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
-        if z_loss < 0:
-            raise OptionError(f"z_loss is {z_loss}; expected 0 or a positive factor.")
-        if softcap is not None and not softcap > 0:
-            raise OptionError(f"softcap is {softcap}; expected a positive bound, or None.")
+        check_softmax_options(num_classes, z_loss=z_loss, softcap=softcap)
         self.num_classes = num_classes
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
@@ -304,11 +301,10 @@ class Categorical(Likelihood):
             index = torch.where(kept, target, torch.zeros_like(target))
             nll = -log_probs.gather(1, index.unsqueeze(1)).squeeze(1)
             if self.weight is not None:
-                nll = nll * self.weight.to(nll.dtype)[index]
+                nll = shared(self.weight.to(nll.dtype)[index], nll)
             return torch.where(kept, nll, torch.zeros_like(nll))
         share, scored = self._target_share(target, log_probs)
-        # A class with no share of the target contributes nothing, however improbable it is.
-        nll = -(share * torch.where(share == 0, torch.zeros_like(log_probs), log_probs)).sum(1)
+        nll = -shared(share, log_probs).sum(1)
         return nll if scored is None else torch.where(scored, nll, torch.zeros_like(nll))
 
     def _target_share(self, target: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -328,8 +324,8 @@ class Categorical(Likelihood):
 
     def count(self, target: Tensor) -> Tensor | int:
         """The sum of the targets' weights; for probability targets, the number of examples."""
-        target = target if target.is_floating_point() else target.long()
-        return softmax_count(target, self.num_classes, weight=self.weight, ignore_index=self.ignore_index)
+        weight = None if self.weight is None else self.weight.to(compute_dtype(self.weight.dtype))
+        return softmax_count(target, self.num_classes, weight=weight, ignore_index=self.ignore_index)
 
     def residual(self, logits: Tensor, target: Tensor) -> Tensor:
         r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.

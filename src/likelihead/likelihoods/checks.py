@@ -50,9 +50,9 @@ def as_vector(
     """
     if values is None:
         return None
-    vector = torch.as_tensor(
-        values, dtype=None if isinstance(values, Tensor) else torch.get_default_dtype()
-    ).detach()
+    vector = torch.as_tensor(values).detach()
+    if not vector.is_floating_point():
+        vector = vector.to(torch.get_default_dtype())
     if vector.shape != (length,):
         raise ShapeError(
             f"{name} has shape {list(vector.shape)}; expected [{length}], one number for each class or "
