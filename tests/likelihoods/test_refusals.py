@@ -132,6 +132,8 @@ def test_masks():
     poisoned = torch.where(mask, z, torch.nan).requires_grad_()
     loss = likelihood(poisoned, torch.where(mask, y, 9.0), mask=mask)
     assert loss == likelihood(z, missing)
+    with guard("full"):
+        assert likelihood(poisoned, torch.where(mask, y, 9.0), mask=mask) == loss
     (slope,) = torch.autograd.grad(loss, poisoned)
     assert slope[~mask].eq(0).all()
     residual = likelihood.residual(poisoned.detach(), torch.where(mask, y, 9.0), mask=mask)
@@ -266,6 +268,15 @@ def test_mistakes_that_the_guard_knows_raise():
         ),
         (lambda: MultiLabel.from_targets(torch.zeros(3)), ShapeError, "Bernoulli"),
         (lambda: Categorical.from_targets(torch.tensor([0, -1])), TargetError, "-1"),
+        (lambda: Categorical.from_targets(torch.tensor([0.0, 1.0])), ShapeError, r"targets\.long\(\)"),
+        (lambda: Categorical(3).baseline_nll([(Z3, Z3)]), DTypeError, r"tuple.*\(y for x, y in loader\)"),
+        (lambda: MultiLabel.from_targets([[Z3, Z3]]), DTypeError, "targets holds a list"),
+        (lambda: Categorical(3)(Z3.numpy(), torch.tensor([0])), DTypeError, "logits is a ndarray"),
+        (lambda: Categorical(3)(Z3, [0, 0, 0, 0]), DTypeError, r"target is a list; .*as_tensor\(target\)"),
+        (lambda: Bernoulli()(Z3, [0.0]), DTypeError, "target is a list"),
+        (lambda: MultiLabel(3)([0.0], Z3), DTypeError, "logits is a list"),
+        (lambda: Gaussian()(Z3, [0.0]), DTypeError, "target is a list"),
+        (lambda: Gaussian()([0.0], Z3), DTypeError, "logits is a list"),
     ],
 )
 def test_options(make, error, words):

@@ -96,6 +96,8 @@ def test_every_task_has_one_likelihood():
         (torch.arange(100), "multiclass", {"num_classes": 100}, "most values occur once", ["regression"]),
         (torch.tensor([1, 2, 3]), "multiclass", {"num_classes": 4}, "1 of the 4 classes do not occur", []),
         (torch.tensor([3, 900, 3]), "multiclass", {"num_classes": 901}, "do not occur", ["regression"]),
+        (torch.tensor([0.0, float("inf")]), "regression", {}, "1 of 2 are infinite", []),
+        (torch.tensor([0.5, -3.2, NAN]), "regression", {}, "1 of 3 are NaN", []),
         (torch.randint(0, 5, (2, 8, 8)), "multiclass", {"num_classes": 5}, "class indices", []),
         (torch.randint(0, 2, (2, 8, 8)), "multilabel", {"num_labels": 8}, "multi-hot", ["binary"]),
     ],

@@ -15,7 +15,7 @@ from likelihead.guard.switch import current
 from likelihead.kernels.dispatch import sigmoid_nll
 from likelihead.kernels.ops import sigmoid_count, sigmoid_valid
 from likelihead.likelihoods.base import Likelihood
-from likelihead.likelihoods.checks import can_read, check_in_domain, check_same_shape
+from likelihead.likelihoods.checks import can_read, check_in_domain, check_same_shape, check_tensor
 from likelihead.likelihoods.decisions import check_cost, check_threshold, least_cost, refuse_both
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 
@@ -54,6 +54,7 @@ class BinaryLikelihood(Likelihood):
 
     def _check_logits(self, logits: Tensor) -> None:
         """Refuse logits that this likelihood cannot take."""
+        check_tensor("logits", logits)
         if not logits.is_floating_point():
             raise DTypeError(
                 f"logits is {logits.dtype}; expected floating-point values, as a linear layer puts out."

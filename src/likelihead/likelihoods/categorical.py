@@ -17,7 +17,7 @@ from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_nll
 from likelihead.kernels.ops import along_classes, check_softmax_options, compute_dtype, shared, softmax_count
-from likelihead.likelihoods.base import Likelihood, Targets, register
+from likelihead.likelihoods.base import Likelihood, Targets, batches_of, register
 from likelihead.likelihoods.checks import as_vector, check_class_logits, check_class_target, check_in_domain
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
@@ -147,8 +147,7 @@ class Categorical(Likelihood):
             likelihood = cls(known, **options)
             likelihood.summary = likelihood.summarise(targets)
             return likelihood
-        batches = [targets] if isinstance(targets, Tensor) else targets
-        counts = class_counts_of_stream(batches, options.get("ignore_index", -100))
+        counts = class_counts_of_stream(batches_of(targets), options.get("ignore_index", -100))
         likelihood = cls(max(counts.shape[1], 2), **options)
         likelihood.summary = pad(counts, (0, likelihood.num_classes - counts.shape[1]))
         return likelihood

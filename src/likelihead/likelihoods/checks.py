@@ -22,6 +22,7 @@ __all__ = [
     "check_class_target",
     "check_in_domain",
     "check_same_shape",
+    "check_tensor",
 ]
 
 _NO_CLASS_INDEX = (torch.bool, torch.complex32, torch.complex64, torch.complex128)
@@ -72,6 +73,18 @@ def as_vector(
     return vector
 
 
+def check_tensor(name: str, value: object) -> None:
+    """Refuse what is no tensor, such as a list or an array.
+
+    Raises:
+        DTypeError: it is none.
+    """
+    if not isinstance(value, Tensor):
+        raise DTypeError(
+            f"{name} is a {type(value).__name__}; expected a torch.Tensor. Use torch.as_tensor({name})."
+        )
+
+
 def check_class_logits(logits: Tensor, num_classes: int, *, name: str = "logits") -> None:
     """Refuse logits that are not ``[N, C]`` or ``[N, C, d1, ...]``.
 
@@ -79,6 +92,7 @@ def check_class_logits(logits: Tensor, num_classes: int, *, name: str = "logits"
         ShapeError: the classes are not along dimension 1 (LH301), or there is one logit (LH303).
         DTypeError: not floating-point.
     """
+    check_tensor(name, logits)
     if not logits.is_floating_point():
         raise DTypeError(
             f"{name} is {logits.dtype}; expected floating-point values, as a linear layer puts out."
@@ -112,6 +126,7 @@ def check_class_target(target: Tensor, logits_shape: Sequence[int], domain: Doma
         ShapeError: sizes that do not fit the logits.
         TargetError: a class index outside the range (LH203); looked for on the CPU.
     """
+    check_tensor("target", target)
     shape, full = list(target.shape), list(logits_shape)
     indices = full[:1] + full[2:]
     if target.is_floating_point():
@@ -155,8 +170,10 @@ def check_same_shape(logits: Tensor, target: Tensor, *, name: str = "target") ->
     """Refuse a target whose shape is not that of the logits: it would broadcast, or not fit at all.
 
     Raises:
+        DTypeError: the target is no tensor.
         ShapeError: the shapes differ (LH302).
     """
+    check_tensor(name, target)
     if logits.shape == target.shape:
         return
     have, want = list(target.shape), list(logits.shape)

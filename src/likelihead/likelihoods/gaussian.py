@@ -15,7 +15,7 @@ from likelihead.core.reduction import Reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.likelihoods.base import Likelihood, Targets, register
-from likelihead.likelihoods.checks import check_in_domain, check_same_shape
+from likelihead.likelihoods.checks import check_in_domain, check_same_shape, check_tensor
 from likelihead.likelihoods.divergence import expm1_excess
 
 __all__ = ["Gaussian"]
@@ -93,6 +93,7 @@ class Gaussian(Likelihood):
         return likelihood
 
     def _mean_and_log_variance(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        check_tensor("logits", logits)
         values = at_least_float32(logits)
         if not isinstance(self.variance, str):
             return values, torch.full_like(values, math.log(self.variance))
@@ -143,10 +144,10 @@ class Gaussian(Likelihood):
 
     def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The error, the precision and the logarithm of the variance of each target."""
-        if target.is_complex() or target.dtype == torch.bool:
-            raise DTypeError(f"target is {target.dtype}; expected real numbers. A yes or no is a Bernoulli.")
         mean, log_variance = self._mean_and_log_variance(logits)
         check_same_shape(mean, target)
+        if target.is_complex() or target.dtype == torch.bool:
+            raise DTypeError(f"target is {target.dtype}; expected real numbers. A yes or no is a Bernoulli.")
         target = target.to(mean.dtype)
         check_call("mse", mean, target, default_action="raise")
         if not isinstance(self.variance, str):

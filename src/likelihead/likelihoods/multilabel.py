@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.kernels.ops import along_classes
-from likelihead.likelihoods.base import Targets, register
+from likelihead.likelihoods.base import Targets, batches_of, register
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.checks import as_vector, check_in_domain
 
@@ -79,7 +79,7 @@ class MultiLabel(BinaryLikelihood):
         >>> likelihood.num_labels, likelihood.baseline_nll()
         (2, tensor(0.3466, dtype=torch.float64))
         """
-        batches: Iterator[Tensor] = iter([targets] if isinstance(targets, Tensor) else targets)
+        batches = batches_of(targets)
         first = next(batches, None)
         if first is None:
             raise OptionError("targets is an empty stream; expected at least one batch.")

@@ -106,7 +106,7 @@ def infer_task(targets: Tensor, *, ignore_index: int = -100) -> TaskGuess:
         guess = rule(view)
         if guess is not None:
             return guess
-    return TaskGuess("regression", _outputs(view), [f"{view.what}: real numbers"])
+    return TaskGuess("regression", _outputs(view), [*view.reasons, f"{view.what}: real numbers"])
 
 
 class _View:
@@ -140,6 +140,10 @@ class _View:
             raise ShapeError(f"targets have shape {self.shape} and hold no value that counts; expected some.")
         self.has_missing = bool(missing)
         self.present = present
+        infinite = int(present.isinf().sum()) if self.is_real else 0
+        self.is_finite = infinite == 0
+        if infinite:
+            self.reasons.append(f"{infinite} of {values.numel()} are infinite: no likelihood scores those")
         self.low, self.high = present.min().item(), present.max().item()
 
     @property
@@ -235,7 +239,7 @@ def _real_columns(view: _View) -> TaskGuess | None:
 
 def _one_whole_number(view: _View) -> TaskGuess | None:
     """Whole numbers, one for each target: yes or no, or class indices."""
-    if view.is_real and not bool((view.present == view.present.round()).all()):
+    if view.is_real and not (view.is_finite and bool((view.present == view.present.round()).all())):
         return None
     low, high = int(view.low), int(view.high)
     stored = [f"they are stored as {str(view.dtype).removeprefix('torch.')}"] if view.is_real else []
