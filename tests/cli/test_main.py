@@ -107,3 +107,20 @@ def test_version() -> None:
     result = CliRunner().invoke(main, ["--version"])
     assert result.exit_code == 0
     assert result.stdout == f"likelihead {likelihead.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "iris", "--epochs", "1e9"], "--epochs"),
+        (["train", "iris", "--bogus"], "--bogus"),
+        (["--bogus"], "--bogus"),
+        (["predict"], "RUN"),
+    ],
+)
+def test_a_wrong_word_is_one_line_that_points_to_the_help(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line
+    assert "--help`" in line

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from likelihead.core.reduction import check_reduction, reduce
-from likelihead.errors import OptionError
+from likelihead.errors import OptionError, ShapeError
 
 
 def test_the_mean_of_ten_million_keeps_float32_accuracy() -> None:
@@ -32,6 +32,21 @@ def test_an_empty_count_is_nan_or_zero_and_connected() -> None:
         zero = reduce(values * 2, "mean", count=count, empty="zero")
         zero.backward()
         assert zero.item() == 0
+
+
+@pytest.mark.parametrize("nothing", [0, 0.0, torch.tensor(0)])
+def test_a_normalizer_of_zero_is_an_empty_count(nothing: float | torch.Tensor) -> None:
+    values = torch.zeros(3, requires_grad=True)
+    assert math.isnan(reduce(values * 1, "mean", normalizer=nothing).item())
+    zero = reduce(values * 2, "mean", normalizer=nothing, empty="zero")
+    zero.backward()
+    assert zero.item() == 0
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,)])
+def test_a_normalizer_is_one_number(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"normalizer has shape .*normalizer\.sum\(\)"):
+        check_reduction("mean", torch.ones(shape))
 
 
 @pytest.mark.parametrize(("reduction", "normalizer"), [("avg", None), ("sum", 3), ("none", 3)])

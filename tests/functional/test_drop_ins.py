@@ -239,6 +239,24 @@ def test_deterministic_mode_never_raises() -> None:
 def test_negative_variance_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         LF.gaussian_nll_loss(torch.zeros(2), torch.zeros(2), torch.tensor([1.0, -1.0]))
+    with pytest.raises(ValueError, match="negative"):
+        LF.gaussian_nll_loss(torch.zeros(0), torch.zeros(0), -1.0)
+
+
+def test_truth_values_as_multilabel_target_are_refused_as_torch_does() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)Subtraction.*target\.to\(input\.dtype\)"):
+        LF.multilabel_soft_margin_loss(torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool))
+
+
+def test_torchs_nan_is_kept() -> None:
+    """0 times infinity, for a class that is masked and has no share; and an ignored row that holds a NaN."""
+    x = torch.tensor([[0.0, -math.inf], [math.nan, 0.0]], requires_grad=True)
+    shares, index = torch.tensor([[1.0, 0.0], [0.5, 0.5]]), torch.tensor([0, -100])
+    assert LF.cross_entropy(x, shares, reduction="none").isnan().all()
+    assert F.cross_entropy(x, shares, reduction="none").isnan().all()
+    for function in (LF.cross_entropy, F.cross_entropy):
+        (gradient,) = torch.autograd.grad(function(x, index), x)
+        assert torch.equal(gradient.isnan(), torch.tensor([[False, False], [True, True]]))
 
 
 def test_every_reduction_none_agrees_with_torch_on_ignored_and_masked_rows() -> None:

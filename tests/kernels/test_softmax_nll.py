@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -148,6 +149,37 @@ def test_masked_classes_have_no_part_in_it() -> None:
     assert torch.equal(gradient[:, [1, 3]], torch.zeros(1, 2))
 
 
+def test_a_masked_class_without_a_share_of_the_target_adds_nothing() -> None:
+    logits = torch.tensor([[0.5, -math.inf, 1.5]], requires_grad=True)
+    small = torch.tensor([[0.5, 1.5]])
+    q = torch.tensor([[0.25, 0.0, 0.75]], requires_grad=True)
+    nll, _ = softmax_nll(logits, q)
+    expected, _ = softmax_nll(small, q.detach()[:, [0, 2]])
+    torch.testing.assert_close(nll, expected)
+    slope, slope_of_q = torch.autograd.grad(nll.sum(), (logits, q))
+    assert slope[0, 1] == 0
+    # A finite cost is the gradient of the share, also where the share is 0.
+    torch.testing.assert_close(slope_of_q[:, [0, 2]], -small.log_softmax(1))
+    weight = torch.tensor([1.0, 0.0, 2.0])
+    for target in ([0], [1]):
+        smooth, _ = softmax_nll(logits, torch.tensor(target), weight=weight, label_smoothing=0.3)
+        assert smooth.isfinite()
+        as_torch, _ = softmax_nll(
+            logits, torch.tensor(target), weight=weight, label_smoothing=0.3, torch_nonfinite=True
+        )
+        assert as_torch.isnan()
+
+
+def test_a_nan_in_an_ignored_row_stays_there() -> None:
+    logits = torch.tensor([[math.nan, 0.0], [-math.inf, -math.inf], [1.0, 2.0]], requires_grad=True)
+    target = torch.tensor([-100, -100, 0])
+    nll, _ = softmax_nll(logits, target, label_smoothing=0.1, z_loss=0.1)
+    (gradient,) = torch.autograd.grad(nll.sum(), logits)
+    assert torch.equal(nll[:2], torch.zeros(2))
+    assert torch.equal(gradient[:2], torch.zeros(2, 2))
+    assert gradient[2].all()
+
+
 def test_the_target_at_minus_infinity_is_impossible() -> None:
     logits = torch.tensor([[0.0, -math.inf]], requires_grad=True)
     nll, _ = softmax_nll(logits, torch.tensor([1]))
@@ -194,3 +226,20 @@ def test_derivatives_of_every_order() -> None:
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(loss, (x,), check_forward_ad=True, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(loss, (x,), check_fwd_over_rev=True)
+
+
+def test_any_number_of_classes_under_one_trace() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(_of_largest, fullgraph=True, dynamic=True, backend="aot_eager")
+    # A second compilation would stop here; a size of the example must not be built into the trace either.
+    with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace says that it is on its way out
+        traced = torch.jit.trace(_of_largest, (torch.randn(2, 3),))
+        for classes in (3, 4, 9, 1000):
+            logits = 3 * torch.randn(5, classes)
+            torch.testing.assert_close(compiled(logits), _of_largest(logits))
+            torch.testing.assert_close(traced(logits), _of_largest(logits))
+
+
+def _of_largest(logits: Tensor) -> Tensor:
+    return softmax_nll(logits, logits.argmax(1))[0]

@@ -36,6 +36,7 @@ class Case:
         event: the shape of one target.
         target: one value of a target.
         is_plain: whether the NLL is that of the distribution: no weights, smoothing or z-loss.
+        is_exact: whether the gradient has full relative accuracy: hard targets, no smoothing, cap or offset.
         count: what the mean divides by, worked out in plain Python from (likelihood, target).
         leave_out: the target with every value left out, or None where there is no such thing.
         frequency: the empirical mean of targets, as the distribution's mean reports it.
@@ -49,6 +50,7 @@ class Case:
     target: st.SearchStrategy[Any]
     dtype: torch.dtype
     is_plain: bool = True
+    is_exact: bool = False
     logit: st.SearchStrategy[float] = REAL_LOGITS
     count: Callable[[Likelihood, Tensor], float] = field(default=lambda likelihood, target: target.numel())
     leave_out: Callable[[Tensor], Tensor] | None = None
@@ -147,6 +149,7 @@ def _class_case(name: str, outcome: tuple[int, ...] = (), target: Any = _INDEX, 
         target=target,
         dtype=torch.int64,
         is_plain=plain,
+        is_exact=not {"label_smoothing", "z_loss", "softcap", "logit_offset"} & set(options),
         count=_class_count,
         leave_out=_left_out_index,
         frequency=_class_frequency if plain and target is _INDEX else None,
@@ -165,6 +168,7 @@ def _binary_case(
         target=target,
         dtype=torch.float32,
         is_plain=is_plain,
+        is_exact=target is not _SHARE,
         count=_label_count,
         leave_out=_left_out_nan,
         frequency=(lambda target: target.double().mean(0 if len(shape) == 1 and shape[0] > 1 else None))

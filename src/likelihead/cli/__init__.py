@@ -36,6 +36,17 @@ COMMANDS: dict[str, CommandEntry] = {
 class CommandTable(click.Group):
     """A click group over `COMMANDS`, in which every expected failure is one line and exit code 2."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            failure = one_line(error)
+            if failure is None:
+                raise
+            raise failure from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

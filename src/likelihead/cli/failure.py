@@ -41,9 +41,16 @@ def one_line(error: Exception) -> Failure | None:
     """
     if isinstance(error, LikelihoodError):
         return Failure(" ".join(str(error).split()))
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return None  # a bare command shows its help
+    if isinstance(error, click.UsageError):
+        help_page = "" if error.ctx is None else f" (see `{error.ctx.command_path} --help`)"
+        return Failure(f"{error.format_message()}{help_page}")
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
         return Failure(f"{error.filename}: {reason}" if error.filename is not None else reason)
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):  # torch raises a RuntimeError
+        return Failure("not enough memory; use smaller layers (--hidden) or batches (--batch-size)")
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         if package in EXTRAS:

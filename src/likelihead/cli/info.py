@@ -43,9 +43,11 @@ def report() -> dict[str, list[tuple[str, str]]]:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
+    import torch
+
     yield "likelihead", version("likelihead")
     yield "python", platform.python_version()
-    yield "torch", version("torch")
+    yield "torch", torch.__version__  # with its build, such as +cpu, which the metadata leaves out
     for package, extra in OPTIONAL_PACKAGES.items():
         try:
             yield package, version(package)

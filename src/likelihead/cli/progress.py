@@ -46,10 +46,10 @@ class TrainingProgress:
         self._on_begin()
         resolved = trainer.resolved
         layers = "-".join(str(width) for width in resolved.layers)
-        self.console.print(escape(trainer.data.describe()))
+        self._say(escape(trainer.data.describe()))
         for note in trainer.data.notes:
-            self.console.print(f"[dim]{escape(note)}[/dim]")
-        self.console.print(
+            self._say(f"[dim]{escape(note)}[/dim]")
+        self._say(
             escape(
                 f"{layers} {trainer.config.activation}, {resolved.parameters} parameters, "
                 f"{resolved.likelihood}; "
@@ -57,7 +57,7 @@ class TrainingProgress:
             + f"baseline NLL [bold]{resolved.baseline_nll:.4f}[/bold] nats"
         )
         if trainer.position.step:
-            self.console.print(f"resumed after step {trainer.position.step} of {trainer.total_steps}")
+            self._say(f"resumed after step {trainer.position.step} of {trainer.total_steps}")
         self._bar.update(self._task, total=trainer.total_steps, completed=trainer.position.step)
 
     def step(self, trainer: Trainer) -> None:
@@ -78,13 +78,14 @@ class TrainingProgress:
             return
         name, score = list(record.items())[-1]
         shown = "undefined" if score is None else f"{score:.4f}"
-        self.console.print(
+        self._say(
             f"epoch {record['epoch']}/{trainer.config.epochs}: train NLL "
             f"{record['train_nll']:.4f}{self._test}, "
             f"baseline {trainer.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} {shown}",
-            highlight=False,
-            soft_wrap=True,
         )
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def shown(value: object) -> str:

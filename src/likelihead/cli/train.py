@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -159,7 +160,7 @@ def _say_stopped(stopped: Interrupted) -> NoReturn:
 
     click.echo(
         f"likelihead: stopped after step {stopped.step}, saved; go on with: "
-        f"likelihead train --resume --out {stopped.folder}",
+        f"likelihead train --resume --out {shlex.quote(str(stopped.folder))}",
         err=True,
     )
     raise click.exceptions.Exit(INTERRUPTED if stopped.signum == signal.SIGINT else TERMINATED)

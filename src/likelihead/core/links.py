@@ -30,6 +30,7 @@ __all__ = [
     "SoftmaxLink",
     "at_least_float32",
     "log1mexp",
+    "with_spare_digits",
 ]
 
 
@@ -44,10 +45,15 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
+def with_spare_digits(values: Tensor) -> Tensor:
+    """``values`` in float64, for a difference that must not cancel; as they are on MPS, which has none."""
+    return values if values.device.type == "mps" else values.double()
+
+
 def log1mexp(log_p: Tensor) -> Tensor:
     r"""The logarithm of the complement, :math:`\log(1 - e^{a})` for :math:`a \le 0`, to the last digit.
 
-    The branches meet at :math:`-\log 2`, as in Mächler, "Accurately computing log(1 - exp(-|a|))".
+    The branches meet at :math:`-\log 2`, as in Mächler (2012), *Accurately computing* ``log(1 - exp(-|a|))``.
 
     >>> log1mexp(torch.tensor([-1e-10, -50.0], dtype=torch.float64))
     tensor([-2.3026e+01, -1.9287e-22], dtype=torch.float64)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from likelihead.errors import OptionError
+from likelihead.errors import OptionError, ShapeError
 
 __all__ = ["Normalizer", "Reduction", "check_reduction", "reduce"]
 
@@ -22,6 +22,7 @@ def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> Non
 
     Raises:
         OptionError: the reduction is not one of none, sum, mean; or a normalizer is given without mean.
+        ShapeError: a normalizer of several numbers, or of one in a list.
     """
     if reduction not in _REDUCTIONS:
         raise OptionError(f"reduction is {reduction!r}; expected 'none', 'sum' or 'mean'.")
@@ -29,6 +30,11 @@ def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> Non
         raise OptionError(
             f"normalizer= replaces the count of reduction='mean', but reduction is {reduction!r}; "
             "leave normalizer out, or use reduction='mean'."
+        )
+    if isinstance(normalizer, Tensor) and normalizer.dim() > 0:
+        raise ShapeError(
+            f"normalizer has shape {list(normalizer.shape)}; expected a number or a 0-d tensor, such as "
+            "normalizer.sum()."
         )
 
 
@@ -49,8 +55,8 @@ def reduce(
         count: what ``"mean"`` divides by.
         normalizer: a number or 0-d tensor that replaces ``count``, so that micro-batches, ranks and
             gradient accumulation divide by the same total.
-        empty: what the mean over a count of zero is: ``"nan"``, torch's 0/0, or ``"zero"``, still
-            connected to the graph.
+        empty: what the mean over a count, or a normalizer, of zero is: ``"nan"``, torch's 0/0, or ``"zero"``,
+            still connected to the graph.
 
     >>> reduce(torch.tensor([1.0, 2.0, 0.0]), "mean", count=2)
     tensor(1.5000)
@@ -63,15 +69,12 @@ def reduce(
     total = values.sum()  # torch sums in cascade: the error grows with log(N), not with N
     if reduction == "sum":
         return total
+    denominator: Normalizer = values.numel() if count is None else count
     if normalizer is not None:
-        return total / normalizer
-    denominator: Tensor | int = values.numel() if count is None else count
+        denominator = normalizer
     if empty == "zero":
         if isinstance(denominator, Tensor):
             denominator = torch.where(denominator == 0, torch.ones_like(denominator), denominator)
         else:
-            denominator = max(denominator, 1)
-    if isinstance(denominator, int):
-        # A Python zero would raise where torch gives NaN.
-        return total / denominator if denominator else total * float("nan")
+            denominator = denominator or 1
     return total / denominator

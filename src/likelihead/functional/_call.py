@@ -30,6 +30,11 @@ __all__ = [
 
 P = ParamSpec("P")
 
+# Asked once: the compiler of older torch versions cannot trace the question.
+_AUTOCAST = frozenset(
+    device for device in ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "xla") if is_autocast_available(device)
+)
+
 _INDEX_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -69,12 +74,17 @@ def is_class_index(tensor: Tensor) -> bool:
     return tensor.dtype in _INDEX_DTYPES
 
 
-def result_dtype(input: Tensor) -> torch.dtype:
-    """The dtype of torch's result: the input's, or float32 where autocast runs the loss in float32."""
-    device = input.device.type
-    if input.dtype != torch.float64 and is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.float32
-    return input.dtype
+def result_dtype(tensor: Tensor, *, one_op: bool = True) -> torch.dtype:
+    """The dtype of torch's result: the tensor's, or float32 where autocast runs the loss in float32.
+
+    Args:
+        tensor: the argument that sets the dtype.
+        one_op: whether torch's loss is a single operation, which autocast knows by name. The arithmetic that
+            the others are made of runs in float32 on an accelerator, but in the dtype it finds on the CPU.
+    """
+    device = tensor.device.type
+    casts = device in _AUTOCAST and (one_op or device != "cpu") and torch.is_autocast_enabled(device)
+    return torch.float32 if casts and tensor.dtype != torch.float64 else tensor.dtype
 
 
 def promoted(dtype: torch.dtype, *others: Tensor | None) -> torch.dtype:

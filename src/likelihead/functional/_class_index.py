@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likelihead.functional._call import is_real, wants_gradient
+from likelihead.functional._call import is_real, result_dtype, wants_gradient
 
 __all__ = ["blame_target", "fits_classes"]
 
@@ -24,9 +24,10 @@ def fits_classes(input: Tensor, target: Tensor, weight: Any) -> bool:
         return False
     if weight is None:
         return True
-    # torch insists on the input's dtype, and has no derivative for the weights of index targets.
-    fits = is_real(weight) and tuple(weight.shape) == (num_classes,) and weight.dtype == input.dtype
-    return fits and not wants_gradient(weight)
+    # torch insists on the input's dtype, once autocast has cast both, and has no derivative for the weights
+    # of index targets.
+    fits = is_real(weight) and tuple(weight.shape) == (num_classes,)
+    return fits and result_dtype(weight) == result_dtype(input) and not wants_gradient(weight)
 
 
 def blame_target(error: Exception, target: Tensor, num_classes: int, ignore_index: int) -> None:

@@ -94,7 +94,7 @@ def binary_cross_entropy_with_logits(
         )
     check_reduction(reduction, normalizer)
     check_call("bce_with_logits", input, target, default_action="warn", weight=weight, pos_weight=pos_weight)
-    dtype = promoted(result_dtype(input), target, weight, pos_weight)
+    dtype = result_dtype(target)  # torch forms the sum in place, in 1 - target
     input = input.to(promoted(input.dtype, target, weight, pos_weight))
     options = {"weight": weight, "pos_weight": pos_weight, "skip_nan_target": False, "torch_nonfinite": True}
     if reduction == "none":

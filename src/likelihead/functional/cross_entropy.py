@@ -134,6 +134,7 @@ def cross_entropy(
         "z_loss": z_loss,
         "softcap": softcap,
         "logit_offset": logit_offset,
+        "torch_nonfinite": True,
     }
     try:
         if reduction == "none":

@@ -66,7 +66,7 @@ def gaussian_nll_loss(
         sizes is None
         or not isinstance(variance, Tensor)
         or reduction not in ("none", "sum", "mean")
-        or _has_negative(variance)
+        or _has_negative(var)
     ):
         return torchs_answer(
             torchs_gaussian_nll_loss,
@@ -81,7 +81,7 @@ def gaussian_nll_loss(
         )
     check_reduction(reduction, normalizer)
     check_call("gaussian_nll", input, target, default_action="warn")
-    dtype = promoted(result_dtype(input), target, variance)
+    dtype = promoted(result_dtype(input, one_op=False), target, variance)
     wide = compute_dtype(dtype)
     spread = variance.reshape(sizes).to(wide)
     # As torch has it: the clamp acts on the value alone.
@@ -113,7 +113,9 @@ def _sizes(input: object, target: object, variance: object) -> torch.Size | None
     return None
 
 
-def _has_negative(variance: Tensor) -> bool:
+def _has_negative(variance: Tensor | float) -> bool:
+    if not isinstance(variance, Tensor):
+        return variance < 0
     if variance.device.type != "cpu" or torch.compiler.is_compiling():
         return False
     try:

@@ -92,7 +92,7 @@ def mse_loss(
             "they are broadcast against each other, and the result is likely wrong. Give both the same size.",
             stacklevel=3,
         )
-    dtype = promoted(result_dtype(input), target, weight)
+    dtype = promoted(result_dtype(input, one_op=weight is None), target, weight)
     wide = compute_dtype(dtype)
     error = (input.to(wide) - target.to(wide)).square()
     count = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss as torchs_multilabel_soft_margin_loss
 
@@ -67,6 +68,7 @@ def multilabel_soft_margin_loss(
         is_real(input)
         and is_tensor(target)
         and not target.is_complex()
+        and target.dtype != torch.bool
         and input.dim() >= 1
         and input.shape[-1] > 0
         and target.device == input.device
@@ -86,7 +88,7 @@ def multilabel_soft_margin_loss(
         )
     check_reduction(reduction, normalizer)
     check_call("multilabel_soft_margin", input, target, default_action="warn", weight=weight)
-    dtype = promoted(result_dtype(input), target, weight)
+    dtype = promoted(result_dtype(input, one_op=False), target, weight)
     input = input.to(promoted(input.dtype, target, weight))
     per_label = dispatch.sigmoid_nll(input, target.expand_as(input), weight=weight, skip_nan_target=False)
     return reduce_values(per_label.mean(-1), reduction, normalizer=normalizer).to(dtype)

@@ -49,7 +49,7 @@ def check_values(
     input = input.detach()
     if input.ndim == 0 or input.numel() == 0 or not input.is_floating_point():
         return
-    finding = non_finite(loss, input, "input")
+    finding = non_finite(loss, input, "input", mask)
     if finding is not None:
         yield finding
         return  # the sums below would be NaN as well
@@ -81,14 +81,19 @@ def soft_target(target: Tensor) -> Finding | None:
 # -- the input ---------------------------------------------------------------------------------------
 
 
-def non_finite(loss: LossName, values: Tensor, name: Literal["input", "target"]) -> Finding | None:
+def non_finite(
+    loss: LossName, values: Tensor, name: Literal["input", "target"], mask: Tensor | None = None
+) -> Finding | None:
     """LH801: NaN, and infinities that mean nothing.
 
-    A logit or log-probability of -inf is a masked class, and is right.
+    A logit or log-probability of -inf is a masked class, and is right. A label cannot be masked so: its loss
+    is NaN.
     """
     bad = ~torch.isfinite(values)
-    if name == "input" and loss in (*CLASS_LOSSES, "bce_with_logits", "multilabel_soft_margin"):
+    if name == "input" and loss in CLASS_LOSSES:
         bad &= values != -torch.inf
+    if mask is not None:
+        bad &= mask.detach().bool()
     if not bool(bad.any()):
         return None
     return Finding("LH801", f"The {name} {_first(bad, values)} ({_how_many(bad)}).")

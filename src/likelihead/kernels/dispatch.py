@@ -232,6 +232,7 @@ def softmax_nll(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
     op = cast(SoftmaxNLL, _choose("softmax_nll", logits)[0].ops["softmax_nll"])
@@ -244,6 +245,7 @@ def softmax_nll(
         z_loss=z_loss,
         softcap=softcap,
         logit_offset=logit_offset,
+        torch_nonfinite=torch_nonfinite,
     )
 
 
@@ -257,6 +259,7 @@ def softmax_loss(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     inplace_backward: bool = False,
@@ -272,6 +275,7 @@ def softmax_loss(
         z_loss=z_loss,
         softcap=softcap,
         logit_offset=logit_offset,
+        torch_nonfinite=torch_nonfinite,
         reduction=reduction,
         normalizer=normalizer,
         inplace_backward=inplace_backward,

@@ -7,6 +7,7 @@ by the callers (`likelihead.functional`, `likelihead.likelihoods`).
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -26,6 +27,7 @@ __all__ = [
     "compute_dtype",
     "reduce_sigmoid_nll",
     "reduce_softmax_nll",
+    "shared",
     "sigmoid_count",
     "sigmoid_valid",
     "softmax_count",
@@ -43,7 +45,10 @@ class SoftmaxNLL(Protocol):
     - probability targets q: :math:`\sum_k w_k\,q'_k\,\ell_k + \zeta\operatorname{logsumexp}(z)^2` with
       :math:`q' = (1-\varepsilon)q + \varepsilon/C`. ``ignore_index`` does not apply.
 
-    ``weight`` is :math:`w`, ``label_smoothing`` is :math:`\varepsilon`, ``z_loss`` is :math:`\zeta`.
+    ``weight`` is :math:`w`, ``label_smoothing`` is :math:`\varepsilon`, ``z_loss`` is :math:`\zeta`. A class
+    whose share of the target (or weight) is 0 adds nothing, also where its logit is -inf, and the
+    logits of an ignored row have gradient 0, also where they are NaN; with ``torch_nonfinite`` both are NaN,
+    :math:`0 \cdot \infty`, as in torch's loss.
 
     Shape:
         - logits: ``[N, C]`` or ``[N, C, d1, ...]``, any strides, floating point.
@@ -65,6 +70,7 @@ class SoftmaxNLL(Protocol):
         z_loss: float = 0.0,
         softcap: float | None = None,
         logit_offset: Tensor | None = None,
+        torch_nonfinite: bool = False,
     ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -88,6 +94,7 @@ class SoftmaxLoss(Protocol):
         z_loss: float = 0.0,
         softcap: float | None = None,
         logit_offset: Tensor | None = None,
+        torch_nonfinite: bool = False,
         reduction: str = "mean",
         normalizer: Normalizer | None = None,
         inplace_backward: bool = False,
@@ -154,18 +161,28 @@ def along_classes(per_class: Tensor, like: Tensor) -> Tensor:
     return per_class.view(1, -1, *[1] * (like.dim() - 2))
 
 
+def shared(share: Tensor, cost: Tensor) -> Tensor:
+    """``share * cost``, where a share of 0 takes nothing of an infinite cost.
+
+    >>> shared(torch.tensor([0.0, 0.5]), torch.tensor([math.inf, 2.0]))
+    tensor([0., 1.])
+    """
+    # A finite cost stays: it is the gradient of the share.
+    return share * torch.where((share == 0) & cost.isinf(), 0, cost)
+
+
 def check_softmax_options(
     num_classes: int, *, z_loss: float = 0.0, softcap: float | None = None, logit_offset: Tensor | None = None
 ) -> None:
     """Refuse values of the options that torch's losses do not have.
 
     Raises:
-        OptionError: a negative ``z_loss``, or a ``softcap`` that is not positive.
+        OptionError: a ``z_loss`` that is negative, or a ``softcap`` that is not positive; or one not finite.
         ShapeError: a ``logit_offset`` of another shape than ``[C]``.
     """
-    if not z_loss >= 0:
-        raise OptionError(f"z_loss is {z_loss!r}; expected a number of at least 0.")
-    if softcap is not None and not softcap > 0:
+    if not 0 <= z_loss < math.inf:
+        raise OptionError(f"z_loss is {z_loss!r}; expected a finite number of at least 0.")
+    if softcap is not None and not 0 < softcap < math.inf:
         raise OptionError(f"softcap is {softcap!r}; expected a positive number, or None for no cap.")
     if logit_offset is not None and tuple(logit_offset.shape) != (num_classes,):
         raise ShapeError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
@@ -19,15 +19,31 @@ from torch.distributions import Distribution
 from likelihead.core.domains import Domain
 from likelihead.core.links import Link
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
-from likelihead.errors import OptionError, ShapeError
+from likelihead.errors import DTypeError, OptionError, ShapeError
 
-__all__ = ["REGISTRY", "Likelihood", "Targets", "register"]
+__all__ = ["REGISTRY", "Likelihood", "Targets", "batches_of", "register"]
 
 Targets: TypeAlias = Tensor | Iterable[Tensor]
 """Targets as one tensor, or as a stream of batches."""
 
 REGISTRY: dict[str, type[Likelihood]] = {}
 """Every likelihood by its name."""
+
+
+def batches_of(targets: Targets) -> Iterator[Tensor]:
+    """Targets as a stream of batches.
+
+    Raises:
+        DTypeError: something that is no tensor, such as the pairs that a data loader yields.
+    """
+    for batch in [targets] if isinstance(targets, Tensor) else targets:
+        if not isinstance(batch, Tensor):
+            raise DTypeError(
+                f"targets holds a {type(batch).__name__}; expected a torch.Tensor, or an iterable of them. "
+                "Of a data loader's pairs take the targets: (y for x, y in loader)."
+            )
+        yield batch.detach()
+
 
 _L = TypeVar("_L", bound="Likelihood")
 
@@ -66,7 +82,7 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         check_reduction(reduction)
         self.reduction: Reduction = reduction
-        self.register_buffer("summary", None, persistent=False)
+        self.summary = None  # no buffer: float64 counts must not follow the module into half precision
 
     @classmethod
     @abstractmethod
@@ -185,8 +201,8 @@ class Likelihood(nn.Module, ABC):
                 )
             return self.summary
         total: Tensor | None = None
-        for batch in [targets] if isinstance(targets, Tensor) else targets:
-            part = self._summarise(batch.detach())
+        for batch in batches_of(targets):
+            part = self._summarise(batch)
             total = part if total is None else self._merge(total, part)
         if total is None:
             raise OptionError("targets is an empty stream; expected at least one batch.")
@@ -205,6 +221,19 @@ class Likelihood(nn.Module, ABC):
             A 0-d float64 tensor, in nats; 0 where no target counts.
         """
         return self._baseline(self.summarise(targets))
+
+    def best_constant(self, targets: Targets | None = None, *, smoothing: float = 0.5) -> Tensor:
+        """What the head should put out for every example if it may not look at the input: the log prior.
+
+        Args:
+            targets: a tensor or a stream of batches; without them, those that `from_targets` saw.
+            smoothing: how many examples an outcome that was never seen counts as, so that it is finite.
+                Outcomes that were seen are not touched.
+
+        Returns:
+            ``[num_parameters]``, float64.
+        """
+        return self._best_bias(self.summarise(targets), smoothing)
 
     # -- the layer in front -----------------------------------------------------------------------
 
@@ -244,7 +273,7 @@ class Likelihood(nn.Module, ABC):
             )
         if head.bias is None:
             raise OptionError("the head has no bias to set; make it with bias=True.")
-        bias = self._best_bias(self.summarise(targets), smoothing)
+        bias = self.best_constant(targets, smoothing=smoothing)
         if not bool(torch.isfinite(bias).all()):
             raise OptionError(
                 f"smoothing={smoothing} leaves an outcome that was never seen with an infinite bias; use a "

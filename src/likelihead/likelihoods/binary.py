@@ -7,14 +7,15 @@ from torch import Tensor
 from torch.distributions import Bernoulli as BernoulliDistribution
 
 from likelihead.core.domains import UNIT_INTERVAL
-from likelihead.core.links import SIGMOID, LogLink, ProbabilityLink, at_least_float32
+from likelihead.core.links import SIGMOID, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.errors import DTypeError
 from likelihead.guard.check import check_call
+from likelihead.guard.switch import current
 from likelihead.kernels.dispatch import sigmoid_nll
 from likelihead.kernels.ops import sigmoid_count, sigmoid_valid
 from likelihead.likelihoods.base import Likelihood
-from likelihead.likelihoods.checks import check_same_shape
+from likelihead.likelihoods.checks import can_read, check_in_domain, check_same_shape, check_tensor
 from likelihead.likelihoods.decisions import check_cost, check_threshold, least_cost, refuse_both
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 
@@ -53,6 +54,7 @@ class BinaryLikelihood(Likelihood):
 
     def _check_logits(self, logits: Tensor) -> None:
         """Refuse logits that this likelihood cannot take."""
+        check_tensor("logits", logits)
         if not logits.is_floating_point():
             raise DTypeError(
                 f"logits is {logits.dtype}; expected floating-point values, as a linear layer puts out."
@@ -98,7 +100,7 @@ class BinaryLikelihood(Likelihood):
             int64 zeros and ones in the logits' shape.
 
         Raises:
-            OptionError: both are given, or a threshold is no probability (LH113).
+            OptionError: both are given, or a threshold is no probability.
         """
         self._check_logits(logits)
         refuse_both(threshold, cost)
@@ -129,7 +131,9 @@ class BinaryLikelihood(Likelihood):
         self._check_logits(logits_p)
         check_same_shape(logits_p, logits_q, name="logits_q")
         log, complement = self.link.log_inverse, self.link.log_complement
-        return kl_terms(log(logits_p), log(logits_q)) + kl_terms(complement(logits_p), complement(logits_q))
+        p, q = with_spare_digits(logits_p), with_spare_digits(logits_q)
+        divergence = kl_terms(log(p), log(q)) + kl_terms(complement(p), complement(q))
+        return divergence.to(at_least_float32(logits_p).dtype)
 
     # -- how well it fits -------------------------------------------------------------------------
 
@@ -143,6 +147,11 @@ class BinaryLikelihood(Likelihood):
             if mask.dtype != torch.bool:
                 raise DTypeError(f"mask is {mask.dtype}; expected torch.bool, True where a label is scored.")
         if self.takes_log_probs:
+            check_call("nll", logits, None, default_action="raise")
+            if can_read(target) and current().level == "full":
+                check_in_domain(
+                    target, self.target_domain, mask=sigmoid_valid(target, mask=mask), code="LH207"
+                )
             return
         check_call(
             "bce_with_logits",
@@ -234,8 +243,7 @@ class BinaryLikelihood(Likelihood):
         """
         self._check(logits, target, mask)
         dtype = at_least_float32(logits).dtype
-        # Spare digits where there are any; Apple's GPUs have no float64.
-        wide = logits if logits.device.type == "mps" else logits.double()
+        wide = with_spare_digits(logits)
         of_yes, of_no = self._shares(wide, target, mask)
         if self.takes_log_probs:
             odds = torch.exp(wide - self.link.log_complement(wide))

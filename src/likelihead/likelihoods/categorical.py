@@ -11,13 +11,13 @@ from torch.distributions import Categorical as CategoricalDistribution
 from torch.nn.functional import pad
 
 from likelihead.core.domains import ClassIndex
-from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32
+from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_nll
-from likelihead.kernels.ops import along_classes, softmax_count
-from likelihead.likelihoods.base import Likelihood, Targets, register
+from likelihead.kernels.ops import along_classes, check_softmax_options, compute_dtype, shared, softmax_count
+from likelihead.likelihoods.base import Likelihood, Targets, batches_of, register
 from likelihead.likelihoods.checks import as_vector, check_class_logits, check_class_target, check_in_domain
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
@@ -91,10 +91,7 @@ class Categorical(Likelihood):
             )
         if not 0.0 <= label_smoothing <= 1.0:
             raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
-        if z_loss < 0:
-            raise OptionError(f"z_loss is {z_loss}; expected 0 or a positive factor.")
-        if softcap is not None and not softcap > 0:
-            raise OptionError(f"softcap is {softcap}; expected a positive bound, or None.")
+        check_softmax_options(num_classes, z_loss=z_loss, softcap=softcap)
         self.num_classes = num_classes
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
@@ -150,8 +147,7 @@ class Categorical(Likelihood):
             likelihood = cls(known, **options)
             likelihood.summary = likelihood.summarise(targets)
             return likelihood
-        batches = [targets] if isinstance(targets, Tensor) else targets
-        counts = class_counts_of_stream(batches, options.get("ignore_index", -100))
+        counts = class_counts_of_stream(batches_of(targets), options.get("ignore_index", -100))
         likelihood = cls(max(counts.shape[1], 2), **options)
         likelihood.summary = pad(counts, (0, likelihood.num_classes - counts.shape[1]))
         return likelihood
@@ -242,7 +238,8 @@ class Categorical(Likelihood):
                 f"logits_p has shape {list(logits_p.shape)} and logits_q {list(logits_q.shape)}; expected "
                 "the same."
             )
-        return kl_terms(self.log_probs(logits_p), self.log_probs(logits_q)).sum(1)
+        log_p, log_q = (self.log_probs(with_spare_digits(logits)) for logits in (logits_p, logits_q))
+        return kl_terms(log_p, log_q).sum(1).to(at_least_float32(logits_p).dtype)
 
     def _check(self, logits: Tensor, target: Tensor) -> Tensor:
         """Refuse what cannot be scored; class indices come back as int64."""
@@ -303,11 +300,10 @@ class Categorical(Likelihood):
             index = torch.where(kept, target, torch.zeros_like(target))
             nll = -log_probs.gather(1, index.unsqueeze(1)).squeeze(1)
             if self.weight is not None:
-                nll = nll * self.weight.to(nll.dtype)[index]
+                nll = shared(self.weight.to(nll.dtype)[index], nll)
             return torch.where(kept, nll, torch.zeros_like(nll))
         share, scored = self._target_share(target, log_probs)
-        # A class with no share of the target contributes nothing, however improbable it is.
-        nll = -(share * torch.where(share == 0, torch.zeros_like(log_probs), log_probs)).sum(1)
+        nll = -shared(share, log_probs).sum(1)
         return nll if scored is None else torch.where(scored, nll, torch.zeros_like(nll))
 
     def _target_share(self, target: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -327,8 +323,8 @@ class Categorical(Likelihood):
 
     def count(self, target: Tensor) -> Tensor | int:
         """The sum of the targets' weights; for probability targets, the number of examples."""
-        target = target if target.is_floating_point() else target.long()
-        return softmax_count(target, self.num_classes, weight=self.weight, ignore_index=self.ignore_index)
+        weight = None if self.weight is None else self.weight.to(compute_dtype(self.weight.dtype))
+        return softmax_count(target, self.num_classes, weight=weight, ignore_index=self.ignore_index)
 
     def residual(self, logits: Tensor, target: Tensor) -> Tensor:
         r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.
@@ -348,8 +344,7 @@ class Categorical(Likelihood):
         """
         target = self._check(logits, target)
         dtype = at_least_float32(logits).dtype
-        # Spare digits where there are any; Apple's GPUs have no float64.
-        logits = logits if logits.device.type == "mps" else logits.double()
+        logits = with_spare_digits(logits)
         share, kept = self._target_share(target, logits)
         if self.takes_log_probs:
             gradient = -share

@@ -22,6 +22,7 @@ __all__ = [
     "check_class_target",
     "check_in_domain",
     "check_same_shape",
+    "check_tensor",
 ]
 
 _NO_CLASS_INDEX = (torch.bool, torch.complex32, torch.complex64, torch.complex128)
@@ -45,19 +46,19 @@ def as_vector(
     """An option with one number for each class or label, checked.
 
     Raises:
-        ShapeError: not ``[length]`` (LH602).
+        ShapeError: not ``[length]`` (LH601, LH602).
         OptionError: a value that is NaN, infinite, or negative where it must not be.
     """
     if values is None:
         return None
-    vector = torch.as_tensor(
-        values, dtype=None if isinstance(values, Tensor) else torch.get_default_dtype()
-    ).detach()
+    vector = torch.as_tensor(values).detach()
+    if not vector.is_floating_point():
+        vector = vector.to(torch.get_default_dtype())
     if vector.shape != (length,):
         raise ShapeError(
             f"{name} has shape {list(vector.shape)}; expected [{length}], one number for each class or "
             "label.",
-            code="LH601" if name == "pos_weight" else "LH602",
+            code={"pos_weight": "LH601", "weight": "LH602"}.get(name),
         )
     if vector.is_meta:
         return vector
@@ -72,6 +73,18 @@ def as_vector(
     return vector
 
 
+def check_tensor(name: str, value: object) -> None:
+    """Refuse what is no tensor, such as a list or an array.
+
+    Raises:
+        DTypeError: it is none.
+    """
+    if not isinstance(value, Tensor):
+        raise DTypeError(
+            f"{name} is a {type(value).__name__}; expected a torch.Tensor. Use torch.as_tensor({name})."
+        )
+
+
 def check_class_logits(logits: Tensor, num_classes: int, *, name: str = "logits") -> None:
     """Refuse logits that are not ``[N, C]`` or ``[N, C, d1, ...]``.
 
@@ -79,6 +92,7 @@ def check_class_logits(logits: Tensor, num_classes: int, *, name: str = "logits"
         ShapeError: the classes are not along dimension 1 (LH301), or there is one logit (LH303).
         DTypeError: not floating-point.
     """
+    check_tensor(name, logits)
     if not logits.is_floating_point():
         raise DTypeError(
             f"{name} is {logits.dtype}; expected floating-point values, as a linear layer puts out."
@@ -93,13 +107,14 @@ def check_class_logits(logits: Tensor, num_classes: int, *, name: str = "logits"
         code = None
     elif logits.dim() >= 3 and shape[-1] == num_classes:
         message += f"The classes are last, and belong in dimension 1: use {name}.movedim(-1, 1)."
-    elif num_classes == 2 and (logits.dim() == 1 or shape[1] == 1):
+    elif num_classes == 2 and (logits.dim() == 1 or shape[1:2] == [1]):
         message += (
             "One logit for a binary task is a Bernoulli; a Categorical of two classes takes two logits."
         )
         code = "LH303"
     else:
         message += f"Dimension 1 holds the classes: is the head {num_classes} wide?"
+        code = None
     raise ShapeError(message, code=code)
 
 
@@ -111,6 +126,7 @@ def check_class_target(target: Tensor, logits_shape: Sequence[int], domain: Doma
         ShapeError: sizes that do not fit the logits.
         TargetError: a class index outside the range (LH203); looked for on the CPU.
     """
+    check_tensor("target", target)
     shape, full = list(target.shape), list(logits_shape)
     indices = full[:1] + full[2:]
     if target.is_floating_point():
@@ -144,7 +160,7 @@ def check_class_target(target: Tensor, logits_shape: Sequence[int], domain: Doma
             "target.argmax(1), "
             "several labels for an example are a MultiLabel."
         )
-        raise ShapeError(message, code="LH204")
+        raise ShapeError(message)
     if math.prod(shape) == math.prod(indices):
         message += f"The number of targets fits: use target.reshape({indices})."
     raise ShapeError(message)
@@ -154,8 +170,10 @@ def check_same_shape(logits: Tensor, target: Tensor, *, name: str = "target") ->
     """Refuse a target whose shape is not that of the logits: it would broadcast, or not fit at all.
 
     Raises:
+        DTypeError: the target is no tensor.
         ShapeError: the shapes differ (LH302).
     """
+    check_tensor(name, target)
     if logits.shape == target.shape:
         return
     have, want = list(target.shape), list(logits.shape)

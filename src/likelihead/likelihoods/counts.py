@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from likelihead.errors import TargetError
+from likelihead.errors import ShapeError, TargetError
 
 __all__ = ["class_counts", "class_counts_of_stream"]
 
@@ -30,6 +30,11 @@ def class_counts(targets: Tensor, ignore_index: int, num_classes: int = 0) -> Te
             [0., 0., 0.]], dtype=torch.float64)
     """
     if targets.is_floating_point():
+        if targets.dim() < 2:
+            raise ShapeError(
+                f"targets have shape {list(targets.shape)} and dtype {targets.dtype}; expected probabilities "
+                "[N, C, ...], or class indices as integers: targets.long()."
+            )
         mass = targets.double().movedim(1, -1).flatten(0, -2).sum(0)
         return torch.stack([torch.zeros_like(mass), mass])
     indices = targets.long().flatten()

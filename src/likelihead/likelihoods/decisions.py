@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from likelihead.core.links import with_spare_digits
 from likelihead.errors import OptionError, ShapeError
 
 __all__ = ["check_cost", "check_threshold", "least_cost", "refuse_both"]
@@ -42,8 +43,7 @@ def check_threshold(threshold: float | Tensor, like: Tensor, num_labels: int | N
         if not 0.0 <= threshold <= 1.0:
             raise OptionError(
                 f"threshold is {threshold}; expected a probability in [0, 1]. "
-                "(To compare logits, compare them yourself: logits > 0 is a threshold of 0.5.)",
-                code="LH113",
+                "To compare logits, compare them yourself: logits > 0 is a threshold of 0.5."
             )
         return threshold
     if threshold.dim() == 0:
@@ -87,6 +87,8 @@ def least_cost(probs: Tensor, cost: Tensor) -> Tensor:
     >>> least_cost(torch.tensor([[0.9, 0.1]]), torch.tensor([[0.0, 1.0], [20.0, 0.0]]))
     tensor([1])
     """
+    # float64 is what neither autocast nor TF32 rounds in a product of matrices.
+    probs = with_spare_digits(probs)
     cost = cost.to(probs)
     if cost.dim() == 2:
         return torch.argmin(probs @ cost, dim=-1)

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from likelihead.core.domains import POSITIVE, REAL
-from likelihead.core.links import IDENTITY, at_least_float32
+from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.likelihoods.base import Likelihood, Targets, register
-from likelihead.likelihoods.checks import check_in_domain, check_same_shape
+from likelihead.likelihoods.checks import check_in_domain, check_same_shape, check_tensor
 from likelihead.likelihoods.divergence import expm1_excess
 
 __all__ = ["Gaussian"]
@@ -93,6 +93,7 @@ class Gaussian(Likelihood):
         return likelihood
 
     def _mean_and_log_variance(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        check_tensor("logits", logits)
         values = at_least_float32(logits)
         if not isinstance(self.variance, str):
             return values, torch.full_like(values, math.log(self.variance))
@@ -135,17 +136,18 @@ class Gaussian(Likelihood):
                   \qquad r = \log \sigma_p^2 - \log \sigma_q^2
         """
         check_same_shape(logits_p, logits_q, name="logits_q")
-        mean_p, log_variance_p = self._mean_and_log_variance(logits_p)
-        mean_q, log_variance_q = self._mean_and_log_variance(logits_q)
+        mean_p, log_variance_p = self._mean_and_log_variance(with_spare_digits(logits_p))
+        mean_q, log_variance_q = self._mean_and_log_variance(with_spare_digits(logits_q))
         shift = (mean_p - mean_q).square() * torch.exp(-log_variance_q)
-        return 0.5 * (shift + expm1_excess(log_variance_p - log_variance_q))
+        divergence = 0.5 * (shift + expm1_excess(log_variance_p - log_variance_q))
+        return divergence.to(at_least_float32(logits_p).dtype)
 
     def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The error, the precision and the logarithm of the variance of each target."""
-        if target.is_complex() or target.dtype == torch.bool:
-            raise DTypeError(f"target is {target.dtype}; expected real numbers. A yes or no is a Bernoulli.")
         mean, log_variance = self._mean_and_log_variance(logits)
         check_same_shape(mean, target)
+        if target.is_complex() or target.dtype == torch.bool:
+            raise DTypeError(f"target is {target.dtype}; expected real numbers. A yes or no is a Bernoulli.")
         target = target.to(mean.dtype)
         check_call("mse", mean, target, default_action="raise")
         if not isinstance(self.variance, str):

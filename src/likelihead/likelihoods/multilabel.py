@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.kernels.ops import along_classes
-from likelihead.likelihoods.base import Targets, register
+from likelihead.likelihoods.base import Targets, batches_of, register
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.checks import as_vector, check_in_domain
 
@@ -79,7 +79,7 @@ class MultiLabel(BinaryLikelihood):
         >>> likelihood.num_labels, likelihood.baseline_nll()
         (2, tensor(0.3466, dtype=torch.float64))
         """
-        batches: Iterator[Tensor] = iter([targets] if isinstance(targets, Tensor) else targets)
+        batches = batches_of(targets)
         first = next(batches, None)
         if first is None:
             raise OptionError("targets is an empty stream; expected at least one batch.")
@@ -112,9 +112,8 @@ class MultiLabel(BinaryLikelihood):
             raise ShapeError(message + "For one example, use logits.unsqueeze(0).")
         if logits.dim() >= 3 and shape[-1] == self.num_labels:
             message += "The labels are last, and belong in dimension 1: use logits.movedim(-1, 1)."
-        else:
-            message += f"Dimension 1 holds the labels: is the head {self.num_labels} wide?"
-        raise ShapeError(message, code="LH301")
+            raise ShapeError(message, code="LH301")
+        raise ShapeError(message + f"Dimension 1 holds the labels: is the head {self.num_labels} wide?")
 
     def _summarise(self, targets: Tensor) -> Tensor:
         if targets.dim() < 2 or targets.shape[1] != self.num_labels:

@@ -106,7 +106,7 @@ def infer_task(targets: Tensor, *, ignore_index: int = -100) -> TaskGuess:
         guess = rule(view)
         if guess is not None:
             return guess
-    return TaskGuess("regression", _outputs(view), [f"{view.what}: real numbers"])
+    return TaskGuess("regression", _outputs(view), [*view.reasons, f"{view.what}: real numbers"])
 
 
 class _View:
@@ -140,6 +140,10 @@ class _View:
             raise ShapeError(f"targets have shape {self.shape} and hold no value that counts; expected some.")
         self.has_missing = bool(missing)
         self.present = present
+        infinite = int(present.isinf().sum()) if self.is_real else 0
+        self.is_finite = infinite == 0
+        if infinite:
+            self.reasons.append(f"{infinite} of {values.numel()} are infinite: no likelihood scores those")
         self.low, self.high = present.min().item(), present.max().item()
 
     @property
@@ -235,14 +239,16 @@ def _real_columns(view: _View) -> TaskGuess | None:
 
 def _one_whole_number(view: _View) -> TaskGuess | None:
     """Whole numbers, one for each target: yes or no, or class indices."""
-    if view.is_real and not bool((view.present == view.present.round()).all()):
+    if view.is_real and not (view.is_finite and bool((view.present == view.present.round()).all())):
         return None
     low, high = int(view.low), int(view.high)
     stored = [f"they are stored as {str(view.dtype).removeprefix('torch.')}"] if view.is_real else []
     if view.is_zero_one:
-        seen = "0 and 1" if low != high else f"only {low} occurs"
-        note = [] if low != high else ["one outcome alone cannot be learnt from"]
-        return TaskGuess("binary", {}, [*view.reasons, f"{view.what}: {seen}", *note], ["multiclass"])
+        if low == high:
+            reasons = [f"{view.what}: only {low} occurs", "one outcome alone cannot be learnt from"]
+            return TaskGuess("binary", {}, [*view.reasons, *reasons], ["multiclass"])
+        # Two exclusive classes with two logits say the same, so that is no other meaning.
+        return TaskGuess("binary", {}, [*view.reasons, f"{view.what}: 0 and 1"])
     if low == -1 and high == 1 and not bool((view.present == 0).any()):
         reasons = [f"{view.what}: -1 and 1", "(targets + 1) / 2 gives the 0 and 1 that a Bernoulli takes"]
         return TaskGuess("binary", {}, [*view.reasons, *reasons], ["regression"])

@@ -17,15 +17,16 @@ __all__ = ["clean_temporaries", "locked", "replacing", "sync_folder", "unwritabl
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 _REMEDIES = {
-    errno.ENOSPC: "no space left on the device; free some space and run it again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run it again",
-    errno.EFBIG: "the file would be larger than is allowed; raise the limit and run it again",
+    errno.ENOSPC: "no space left on the device; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EFBIG: "the file would be larger than is allowed; raise the limit",
     errno.EACCES: "permission denied; choose a folder that you can write to",
     errno.EPERM: "permission denied; choose a folder that you can write to",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
     errno.ENOENT: "there is no such folder; create it, or choose another",
     errno.EISDIR: "that is a folder; give the name of a file",
+    errno.ENOTEMPTY: "another run took the folder meanwhile; choose another",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 

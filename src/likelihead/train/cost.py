@@ -40,7 +40,8 @@ def read_cost(
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(
-            f"cannot be read ({(error.strerror or str(error)).lower()})", path=str(path)
+            f"cannot be read ({(error.strerror or str(error)).lower()}); give a cost matrix as CSV or JSON",
+            path=str(path),
         ) from error
     except UnicodeDecodeError as error:
         raise DataError("is not UTF-8 text; give a cost matrix as CSV or JSON", path=str(path)) from error
@@ -112,7 +113,7 @@ def _from_csv(text: str, path: Path) -> Mapping[str, Mapping[str, object]]:
 def _from_json(text: str, path: Path) -> Mapping[str, Mapping[str, object]]:
     try:
         table = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"is not valid JSON ({error})", path=str(path)) from error
     if not isinstance(table, dict) or not all(isinstance(costs, dict) for costs in table.values()):
         raise DataError('expected {"true class": {"decision": cost}}', path=str(path))

@@ -143,6 +143,13 @@ class Trainer:
         return self.batches * self.config.epochs
 
     @property
+    def score_name(self) -> str:
+        """What the score of `measure` is called in the log and on the console."""
+        return {"regression": "test_rmse", "multilabel": "test_exact_match"}.get(
+            self.data.task, "test_accuracy"
+        )
+
+    @property
     def train_nll(self) -> float:
         """Mean NLL of the current epoch's rows so far, as the steps met them."""
         return self._epoch_nll()
@@ -304,7 +311,7 @@ class Trainer:
             "train_nll": self._epoch_nll(),
             "test_nll": test_nll,
         }
-        record["test_rmse" if self.data.task == "regression" else "test_accuracy"] = score
+        record[self.score_name] = score
         # JSON has no infinity.
         record = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
         at.best = test_nll if at.best is None else min(at.best, test_nll)
@@ -316,7 +323,7 @@ class Trainer:
         return record
 
     def measure(self, log: MetricsLog | None = None) -> tuple[float, float]:
-        """The mean test NLL, in nats per row, and the accuracy (of a regression the RMSE)."""
+        """The mean test NLL, in nats per row, and the score: accuracy, exact match or RMSE."""
         likelihood = plain(self.config, self.data.schema, self.position.variance)
         nll, score = Mean(), Mean()
         with torch.no_grad():

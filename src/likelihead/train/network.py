@@ -32,6 +32,8 @@ class Resolved:
         layers: the widths of all layers.
         parameters: how many numbers are trained.
         dtype: of the weights and of the training.
+        threads: how many the training takes; a run that goes on elsewhere takes as many, to sum in the same
+            order.
         class_weights: one per class (multiclass), one for the positive class (binary), one per label
             (multilabel); empty where none were asked for.
         constant: the output that makes the best constant prediction of the training targets: the baseline's.
@@ -43,6 +45,7 @@ class Resolved:
     layers: tuple[int, ...]
     parameters: int
     dtype: str
+    threads: int
     class_weights: tuple[float, ...]
     constant: tuple[float, ...]
     baseline_nll: float

@@ -34,7 +34,7 @@ class Outcome:
         task: never ``auto``.
         test_nll: mean NLL of the test rows, in nats.
         baseline_nll: the same of the best constant prediction.
-        score_name, score: ``test_accuracy`` or ``test_rmse``, and its value.
+        score_name, score: ``test_accuracy``, ``test_exact_match`` or ``test_rmse``, and its value.
         findings: hazards that were reported, as (code, message).
     """
 
@@ -70,7 +70,7 @@ def finish(trainer: Trainer) -> Outcome:
         resolved.task,
         test_nll,
         resolved.baseline_nll,
-        "test_rmse" if resolved.task == "regression" else "test_accuracy",
+        trainer.score_name,
         score,
         tuple(trainer.position.findings),
     )
@@ -79,7 +79,6 @@ def finish(trainer: Trainer) -> Outcome:
 def _content(trainer: Trainer) -> ReportContent:
     data, config, resolved = trainer.data, trainer.config, trainer.resolved
     epochs = [record for record in read_metrics(trainer.folder) if record["kind"] == "epoch"]
-    score = "test_accuracy"
     test = _test_set(trainer)
     notes = list(data.notes)
     if len(data.test) > len(test):
@@ -97,7 +96,7 @@ def _content(trainer: Trainer) -> ReportContent:
             [_number(record["train_nll"]) for record in epochs],
             [_number(record["test_nll"]) for record in epochs],
             resolved.baseline_nll,
-            None if data.task == "regression" else [_number(record[score]) for record in epochs],
+            None if data.task == "regression" else [_number(record[trainer.score_name]) for record in epochs],
         ),
         test=test,
         config={**config.to_dict(), "resolved": resolved.to_dict()},

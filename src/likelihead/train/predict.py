@@ -85,7 +85,8 @@ class Predictions:
             columns["prediction"] = [self.decisions[index] for index in decided.tolist()]
         elif schema.target.form == "sets":
             columns["prediction"] = [
-                ";".join(name for name, yes in zip(names, row, strict=True) if yes)
+                # As training reads it: a lone semicolon is a row without labels, an empty cell a missing one.
+                ";".join(name for name, yes in zip(names, row, strict=True) if yes) or ";"
                 for row in decided.tolist()
             ]
         else:

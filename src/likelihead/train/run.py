@@ -21,6 +21,7 @@ from torch import Tensor
 from likelihead.errors import CheckpointError, RunError
 from likelihead.train import toml
 from likelihead.train.atomic import locked, sync_folder, unwritable, write_bytes
+from likelihead.train.data import Schema
 
 __all__ = [
     "CHECKPOINTS",
@@ -34,6 +35,7 @@ __all__ = [
     "opened",
     "read_metrics",
     "read_model",
+    "read_schema",
     "read_toml",
     "write_model",
 ]
@@ -46,6 +48,8 @@ CONFIG, SCHEMA, METRICS, MODEL, CHECKPOINTS = (
     "checkpoints",
 )
 RUNS = Path("runs")
+
+_METADATA = "likelihead"
 
 _STALE = re.compile(r"\..+\.\d+\.tmp")
 
@@ -120,8 +124,12 @@ def _fill(
         stack.enter_context(locked(temporary))
         fill(temporary)
         folder = name()
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary)
+        if isinstance(error, RunError):
+            # The user knows nothing of the temporary name.
+            asked = temporary.name[1:].rsplit(".", 2)[0]
+            raise RunError(str(error).replace(temporary.name, asked)) from error
         raise
     sync_folder(folder.parent)
     return folder
@@ -198,11 +206,25 @@ def read_toml(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}; give a folder that `train` made")
     try:
         values = toml.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, toml.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, toml.TOMLDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it, or train again") from error
     if not isinstance(values.get("options"), dict) or not isinstance(values.get("resolved"), dict):
         raise RunError(f"{path} is not the configuration of a run; give a folder that `train` made")
     return values
+
+
+def read_schema(folder: Path) -> Schema:
+    """The content of a run's ``schema.json``.
+
+    Raises:
+        RunError: it is gone or damaged.
+    """
+    path = folder / SCHEMA
+    try:
+        return Schema.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RunError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"cannot read {path} ({reason}); restore it, or train again") from error
 
 
 def write_model(folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -212,7 +234,9 @@ def write_model(folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         RunError: it cannot be written.
     """
     plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    content = save_tensors(plain, {**metadata, "sha256": _fingerprint(plain, metadata)})
+    values = {**metadata, "sha256": _fingerprint(plain, metadata)}
+    # One key: safetensors writes several in an order that changes from process to process.
+    content = save_tensors(plain, {_METADATA: json.dumps(values, sort_keys=True)})
     write_bytes(folder / MODEL, content)
 
 
@@ -232,13 +256,20 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     remedy = f"remove it, and `likelihead train --resume --out {folder}` writes it anew"
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = _metadata((file.metadata() or {}).get(_METADATA, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); {remedy}") from error
     if metadata.pop("sha256", None) != _fingerprint(tensors, metadata):
         raise CheckpointError(f"{path} is damaged: its checksum does not match; {remedy}")
     return tensors, metadata
+
+
+def _metadata(text: str) -> dict[str, str]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("its metadata are not those of a model")
+    return {str(key): str(value) for key, value in values.items()}
 
 
 def _fingerprint(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
@@ -260,14 +291,17 @@ class MetricsLog:
         length: the bytes to keep; what a killed process wrote after its last checkpoint is cut off.
 
     Raises:
-        CheckpointError: the file is shorter than ``length``.
+        CheckpointError: the file is gone, or shorter than ``length``.
         RunError: it cannot be written.
     """
 
     def __init__(self, path: Path, length: int) -> None:
         self.path = path
         try:
-            self._file = path.open("r+b", buffering=0)
+            try:
+                self._file = path.open("r+b", buffering=0)
+            except FileNotFoundError as error:
+                raise CheckpointError(f"{path} is gone; restore it, or train again") from error
             size = self._file.seek(0, os.SEEK_END)
             if size < length:
                 self._file.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from likelihead.train.metrics import Mean
 from likelihead.train.models import MLP
 from likelihead.train.network import DTYPE, Resolved, build_model, criterion, plain, row_nll
 from likelihead.train.outcome import Outcome, finish
-from likelihead.train.run import CHECKPOINTS, CONFIG, METRICS, SCHEMA, created, opened, read_toml
+from likelihead.train.run import CHECKPOINTS, CONFIG, METRICS, SCHEMA, created, opened, read_schema, read_toml
 from likelihead.train.weights import class_weights
 
-__all__ = ["absolute", "resume", "stored", "train"]
+# Multiplications in a step below which several threads wait for each other longer than they work.
+_ONE_THREAD = 2**22
+
+__all__ = ["absolute", "digest_of", "resume", "stored", "train"]
 
 
 def train(
@@ -59,7 +63,7 @@ def train(
         model, likelihood, resolved = _prepare(config, data, weights)
 
         def trainer_in(folder: Path) -> Trainer:
-            digest = _digest(config, resolved)
+            digest = digest_of(config, resolved)
             return Trainer(folder, config, resolved, data, model, likelihood, digest=digest, stop=stop)
 
         def fill(folder: Path) -> None:
@@ -71,9 +75,7 @@ def train(
             trainer_in(folder).save()
 
         with created(out, config.data, fill) as folder:
-            trainer = trainer_in(folder)
-            trainer.run(observer)
-            return finish(trainer)
+            return _to_the_end(trainer_in(folder), observer)
 
 
 def resume(
@@ -106,11 +108,25 @@ def resume(
         with torch.random.fork_rng(devices=[]):
             likelihood = criterion(config, data.schema, resolved.class_weights)
             model = build_model(config, data.schema, likelihood)
-            digest = _digest(config, resolved)
+            digest = digest_of(config, resolved)
             trainer = Trainer(folder, config, resolved, data, model, likelihood, digest=digest, stop=stop)
             trainer.restore(path)
-            trainer.run(observer)
-            return finish(trainer)
+            return _to_the_end(trainer, observer)
+
+
+def _to_the_end(trainer: Trainer, observer: Observer | None) -> Outcome:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(trainer.resolved.threads)
+    try:
+        trainer.run(observer)
+        return finish(trainer)
+    except RunError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        again = f"likelihead train --resume --out {shlex.quote(str(trainer.folder))}"
+        raise RunError(f"{error}; what was saved is intact, go on with `{again}`") from error
+    finally:
+        torch.set_num_threads(threads)
 
 
 def stored(folder: Path) -> tuple[TrainConfig, Resolved]:
@@ -155,12 +171,14 @@ def _prepare(
         for features, target in data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
             output = constant.expand(len(features), -1).reshape(model(features).shape)
             baseline.add(row_nll(unweighted, data.schema, output, target))
+    parameters = sum(p.numel() for p in model.parameters())
     resolved = Resolved(
         task=data.task,
         likelihood=likelihood.name,
         layers=tuple(model.widths),
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=parameters,
         dtype=str(DTYPE).removeprefix("torch."),
+        threads=1 if config.batch_size * parameters < _ONE_THREAD else torch.get_num_threads(),
         class_weights=weights,
         constant=tuple(constant.tolist()),
         baseline_nll=baseline.value,
@@ -179,18 +197,14 @@ def _toml(config: TrainConfig, resolved: Resolved) -> bytes:
     return (head + toml.dumps({"options": config.to_dict(), "resolved": resolved.to_dict()})).encode()
 
 
-def _digest(config: TrainConfig, resolved: Resolved) -> str:
+def digest_of(config: TrainConfig, resolved: Resolved) -> str:
+    """SHA-256 over a run's configuration, which its checkpoints and its model hold as well."""
     content = json.dumps([config.digest(), resolved.to_dict()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _check_schema(folder: Path, schema: Schema) -> None:
-    path = folder / SCHEMA
-    try:
-        kept = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"cannot read {path} ({error}); restore it, or train again") from error
-    if Schema.from_json(kept) != schema:
+    if read_schema(folder) != schema:
         raise RunError(
             f"the data of {folder} changed since the run began (its columns, classes or training statistics "
             "differ from schema.json); restore the data, or start a new run"

@@ -15,8 +15,8 @@ from likelihead.train.config import TrainConfig
 from likelihead.train.data import Schema
 from likelihead.train.models import MLP
 from likelihead.train.network import Resolved, build_model, plain
-from likelihead.train.run import MODEL, SCHEMA, read_model
-from likelihead.train.start import stored
+from likelihead.train.run import CONFIG, MODEL, SCHEMA, read_model, read_schema
+from likelihead.train.start import digest_of, stored
 
 __all__ = ["Trained", "load_run"]
 
@@ -75,14 +75,16 @@ def load_run(folder: Path) -> Trained:
             f"{folder / MODEL} was trained for a {metadata.get('task')} task, but config.toml is of a "
             f"{resolved.task} task; the files are of different runs: restore them"
         )
+    if metadata.get("run") != digest_of(config, resolved):
+        raise RunError(
+            f"{folder / CONFIG} is not the one that {MODEL} was trained with: it was edited, "
+            "or is of another run; restore it"
+        )
     schema = Schema.from_json(metadata["schema"])
-    path = folder / SCHEMA
-    try:
-        kept = Schema.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"cannot read {path} ({error}); restore it, or train again") from error
-    if kept != schema:
-        raise RunError(f"{path} does not belong to {MODEL}; the files are of different runs: restore them")
+    if read_schema(folder) != schema:
+        raise RunError(
+            f"{folder / SCHEMA} does not belong to {MODEL}; the files are of different runs: restore them"
+        )
     try:
         variance = float(metadata["variance"])
         if not (math.isfinite(variance) and variance > 0):

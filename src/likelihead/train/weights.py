@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +13,9 @@ from likelihead.train.data import Schema
 from likelihead.train.data.source import nearest
 
 __all__ = ["class_weights"]
+
+# Sums and ratios of weights within these are finite.
+_LOWEST, _HIGHEST = 1e-100, 1e100
 
 
 def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
@@ -101,7 +103,7 @@ def _known(name: str, names: tuple[str, ...]) -> str:
 def _from_json(text: str, path: Path) -> Iterable[tuple[int | None, str, object]]:
     try:
         values = json.loads(text, object_pairs_hook=list)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"is not valid JSON ({error})", path=str(path)) from error
     return [(None, str(name), value) for name, value in values]
 
@@ -122,13 +124,13 @@ def _from_csv(text: str, path: Path) -> Iterable[tuple[int | None, str, object]]
 
 
 def _number(value: object, name: str, path: Path, row: int | None) -> float:
-    expected = f"the weight of {name!r} is {value!r}; expected 0 or a positive number"
+    expected = f"the weight of {name!r} is {value!r}; expected 0 or a number from {_LOWEST:g} to {_HIGHEST:g}"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise DataError(expected, path=str(path), row=row)
     try:
         number = float(value)
     except (ValueError, OverflowError) as error:
         raise DataError(expected, path=str(path), row=row) from error
-    if not math.isfinite(number) or number < 0:
+    if number and not _LOWEST <= number <= _HIGHEST:
         raise DataError(expected, path=str(path), row=row)
     return number

@@ -57,7 +57,11 @@ def refused(name: str, words: str, **options: str) -> DataError:
         (b"y\np\nq\n", "no column is left for features", None, None),
         (b"a|y\n1|p\n2|q\n", "no column is left for features", None, None),
         (b"a,y\n" + b"5,p\n5,q\n" * 5, "no column can be used as a feature (a: constant", None, None),
-        (b'a,y\n1,p\n"2,q\n' + b"3,p\n" * 5, "1 cell where the header names 2", 2, None),
+        (b'a,y\n1,p\n"2,q\n' + b"3,p\n" * 5, "the quotes do not match", 2, None),
+        (b'y,a\np,1\n\nq,"2\n' + b"p,3\nq,4\n" * 5, "the quotes do not match", 2, None),
+        (b'y,a\np,1\nq,"2\n' + b"p,3\nq,4\n" * 5 + b'q,"5\np,6\n', "the quotes do not match", 2, None),
+        (b"a,y\n" + b"5,1.5\n6,2.5\n" * 9 + b"7,oops\n", "'oops' is no number", 19, "y"),
+        (b"a,y\n" + b"5,1.5\n6,2.5\n" * 9 + b"7,1e300\n", "standard deviations from", 19, "y"),
     ],
 )
 def test_csv(write: Write, content: bytes, words: str, row: int | None, column: str | None) -> None:
@@ -73,6 +77,16 @@ def test_a_fault_beyond_the_first_block_names_its_row(write: Write) -> None:
     assert refused(write(b"a,b,y\n" + body + b"1,2,\0\n"), "NUL").row == 300_001
     assert refused(write(b"a,b,y\n" + body + b"1,inf,p\n"), "infinite").row == 300_001
     assert refused(write(b"a,b,y\n" + body + b"1,1,\n"), "missing").row == 300_001
+
+
+def test_quotes_that_match_may_hold_anything(write: Write) -> None:
+    rows = b'1,5" pipe,"say ""p"", or\nnot"\n2,6" pipe,q\n\n'
+    data = load(write(b"a,b,y\n" + rows * 6))
+    assert (len(data.all), data.classes) == (12, ("q", 'say "p", or\nnot'))
+    long = b'1,"' + b"long " * 40_000 + b'",q\n'
+    assert len(load(write(GOOD + long)).all) == 21
+    assert len(str(refused(write(b"a,b,y\n" + long.replace(b"q\n", b"\n") + GOOD[6:]), "missing"))) < 300
+    assert len(str(refused(write(GOOD + long.replace(b"1,", b"1,2,").replace(b",q", b"")), "one row"))) < 400
 
 
 def test_a_character_across_two_chunks_is_text(write: Write) -> None:
@@ -94,6 +108,8 @@ def test_a_character_across_two_chunks_is_text(write: Write) -> None:
         ("[" * 100_000 + "\n", "line 1 is no JSON", 1),
         ("{}\n{}\n", "no columns", None),
         ('{"x": 1, "y": "a\0"}\n', "a NUL byte", 1),
+        ('{"x": 1, "y": "\\u00e9"}\n{"x": 1, "y": "\\udc00"}\n', "half of a surrogate pair", 2),
+        ('{"x": 1, "\\ud83d": 2}\n', "half of a surrogate pair", 1),
     ],
 )
 def test_json_lines(write: Write, lines: str, words: str, row: int | None) -> None:
@@ -111,6 +127,11 @@ def test_parquet(write: Write, tmp_path: Path) -> None:
     refused(write(content), "a Parquet file")
     damaged = bytearray(content)
     damaged[4:200] = b"\xff" * 196
+    refused(write(bytes(damaged), "flip.parquet"), "damaged")
+    table = pa.table({"x": [0.5 * i for i in range(999)], "y": ["p", "q", "r"] * 333})
+    pq.write_table(table, good, compression="none", use_dictionary=False, write_page_checksum=True)
+    damaged = bytearray(good.read_bytes())
+    damaged[1000] ^= 1  # in a number, which only the page's checksum tells
     refused(write(bytes(damaged), "flip.parquet"), "damaged")
     twice = pa.Table.from_arrays([pa.array([1, 2])] * 2, names=["x", "x"])
     pq.write_table(twice, tmp_path / "twice.parquet")
@@ -140,6 +161,8 @@ def test_names(write: Write, tmp_path: Path) -> None:
     refused("nul\0byte.csv", "")
     with pytest.raises(DataError, match="empty"):
         load("")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    refused(str(tmp_path / "loop.csv"), "a link that leads nowhere")
     os.mkfifo(tmp_path / "pipe.csv")
     refused(str(tmp_path / "pipe.csv"), "no regular file")
 

@@ -147,6 +147,14 @@ def test_a_stray_text_in_a_column_of_numbers_is_named(write: Write) -> None:
     assert any("read as text because of '12_5' in row 17" in note for note in dataset.notes)
 
 
+def test_numbers_as_people_write_them_are_named(write: Write) -> None:
+    rows = "".join(f"{i % 7},{i % 3};{i},0{i:03};{'pq'[i % 2]}\n" for i in range(60))
+    notes = load(write("a;b;y\n" + rows)).notes
+    assert "a: read as text because of '0,0' in row 1" in notes
+    assert "text, one feature for each of its values: a (21)" in notes
+    assert any("differs in every row" in n and "because of '0,0000' in row 1" in n for n in notes)
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_the_delimiter_is_found_in_the_header(write: Write, delimiter: str) -> None:
     text = csv(a=[1, 5, 2, 4, 3, 9], b=[2, 2, 1, 1, 5, 0], y=["p", "q"] * 3).replace(",", delimiter)

@@ -117,6 +117,7 @@ def test_large_class_numbers_keep_apart(write: Write) -> None:
         ([f"id{i}" for i in range(9)], {}, None, "an id or free text"),
         (["a", "b", ""] * 9, {}, 3, "the target is missing"),
         (["1", "2", "nan"] * 9, {}, 3, "the target is missing"),
+        (["a;b", "b", ""] * 9, {}, 3, "write ';' where no label applies"),
         (["1.5", "2.5", "inf"] * 9, {}, 3, "the target is infinite"),
         (["a", "b", "c"] * 9, {"task": "binary"}, None, "use --task multiclass"),
         (["a", "b"] * 9, {"task": "regression"}, 1, "'a' is no number to regress on"),

@@ -56,9 +56,9 @@ def _softmax_loss_in_place_fake(logits: Tensor, target: Tensor, *options: Any) -
 
 
 def _save_softmax_nll(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    logits, target, weight, *numbers, logit_offset = inputs
+    logits, target, weight, *numbers, logit_offset, torch_nonfinite = inputs
     ctx.save_for_backward(logits, target, weight, logit_offset)
-    ctx.numbers = tuple(numbers)
+    ctx.numbers, ctx.torch_nonfinite = tuple(numbers), torch_nonfinite
     ctx.set_materialize_grads(False)
 
 
@@ -67,14 +67,14 @@ def _softmax_nll_derivative(
 ) -> tuple[Tensor | None, ...]:
     logits, target, weight, logit_offset = ctx.saved_tensors
     label_smoothing, ignore_index, z_loss, softcap = ctx.numbers
-    nothing = (None,) * 8
+    nothing = (None,) * 9
     if grad_nll is None and grad_lse is None:
         return nothing
     places = (0, 1, 2, 7)
     asked = [i for i in places if ctx.needs_input_grad[i]]
     if not torch.is_grad_enabled() and asked == [0]:
         grad = torch.ops.likelihead.softmax_nll_backward(
-            grad_nll, grad_lse, 1.0, False, logits, target, weight, *ctx.numbers, logit_offset
+            grad_nll, grad_lse, 1.0, False, logits, target, weight, *ctx.numbers, logit_offset, ctx.torch_nonfinite
         )
         return (grad, *nothing[1:])
     inputs = dict(zip(places, (logits, target, weight, logit_offset), strict=True))
@@ -88,6 +88,7 @@ def _softmax_nll_derivative(
             z_loss=z_loss,
             softcap=softcap or None,
             logit_offset=logit_offset,
+            torch_nonfinite=ctx.torch_nonfinite,
         )
         known = [(o, g) for o, g in zip(outputs, (grad_nll, grad_lse), strict=True) if g is not None]
         grads = torch.autograd.grad(
@@ -98,7 +99,7 @@ def _softmax_nll_derivative(
             allow_unused=True,
         )
     found = dict(zip(asked, grads, strict=True))
-    return tuple(found.get(i) for i in range(8))
+    return tuple(found.get(i) for i in range(9))
 
 
 def _sigmoid_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> Tensor:

@@ -36,6 +36,7 @@ def softmax_nll(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """See `likelihead.kernels.ops.SoftmaxNLL`.
 
@@ -52,9 +53,10 @@ def softmax_nll(
             z_loss=z_loss,
             softcap=softcap,
             logit_offset=logit_offset,
+            torch_nonfinite=torch_nonfinite,
         )
     nll, lse = torch.ops.likelihead.softmax_nll(
-        logits, target, weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset
+        logits, target, weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite
     )
     return nll, lse
 
@@ -69,6 +71,7 @@ def softmax_loss(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     inplace_backward: bool = False,
@@ -92,13 +95,15 @@ def softmax_loss(
             z_loss=z_loss,
             softcap=softcap,
             logit_offset=logit_offset,
+            torch_nonfinite=torch_nonfinite,
         )
         return reduce_softmax_nll(
             nll, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, normalizer=normalizer
         )
     mean = reduction == "mean"
     divisor = None if normalizer is None else float(normalizer)
-    options = (weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, mean, divisor)
+    numbers = (label_smoothing, ignore_index, z_loss, softcap or 0.0)
+    options = (weight, *numbers, logit_offset, torch_nonfinite, mean, divisor)
     if logits.requires_grad and torch.is_grad_enabled():
         result: Tensor = _apply_loss(logits, target, inplace_backward, options)
         return result
@@ -118,7 +123,7 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, in_place: bool, options: tuple[Any, ...]) -> Tensor:
-        weight, *_, logit_offset, _, _ = options
+        weight, *_, logit_offset, _, _, _ = options
         ops = torch.ops.likelihead
         ctx.save_for_backward(logits, target, weight, logit_offset)
         ctx.options, ctx.in_place = options, in_place
@@ -151,7 +156,7 @@ _apply_loss = super(torch.autograd.Function, _Loss).apply
 
 def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     logits, target, weight, logit_offset = ctx.saved_tensors
-    _, label_smoothing, ignore_index, z_loss, softcap, _, mean, divisor = ctx.options
+    _, label_smoothing, ignore_index, z_loss, softcap, _, torch_nonfinite, mean, divisor = ctx.options
     if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
         scale = 1.0 if divisor is None else 1 / divisor
         result: Tensor = torch.ops.likelihead.softmax_nll_backward.default(
@@ -167,6 +172,7 @@ def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             z_loss,
             softcap,
             logit_offset,
+            torch_nonfinite,
         )
         return result
     with torch.enable_grad():
@@ -179,6 +185,7 @@ def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             z_loss=z_loss,
             softcap=softcap or None,
             logit_offset=logit_offset,
+            torch_nonfinite=torch_nonfinite,
         )
         loss = reduce_softmax_nll(
             nll,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import OptionError
-from likelihead.kernels.ops import along_classes, compute_dtype, reduce_softmax_nll
+from likelihead.kernels.ops import along_classes, compute_dtype, reduce_softmax_nll, shared
 
 __all__ = ["softmax_loss", "softmax_nll"]
 
@@ -32,6 +32,7 @@ def softmax_nll(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """See `likelihead.kernels.ops.SoftmaxNLL`."""
     dtype = compute_dtype(logits.dtype)
@@ -43,34 +44,41 @@ def softmax_nll(
     if weight is not None:
         weight = weight.to(dtype)
 
+    kept: Tensor | None = None
+    if not target.is_floating_point():
+        target = target.long()  # before comparing: in uint8 a class 156 would equal -100
+        kept = target != ignore_index
+        if not torch_nonfinite:
+            # A row that is left out has no gradient; cut here, since an upstream 0 leaves 0 * NaN = NaN.
+            z = torch.where(kept.unsqueeze(1), z, z.detach())
+
     # Neither the maximum nor its index carries a gradient: the result does not depend on them.
     top, top_class = z.detach().max(1, keepdim=True)
     exps = _exp_of_difference(z, top)
     top = top.squeeze(1)
     lse_above_top = _log_of_total(exps, top_class)
     lse = top + lse_above_top
+    times = torch.mul if torch_nonfinite else shared
 
-    if target.is_floating_point():
+    if kept is None:
         q = target.to(dtype)
         if label_smoothing:
             q = q * (1 - label_smoothing) + label_smoothing / z.shape[1]
         if weight is not None:
             q = q * along_classes(weight, z)
-        nll = (q * (top.unsqueeze(1) - z)).sum(1) + q.sum(1) * lse_above_top
+        nll = times(q, top.unsqueeze(1) - z).sum(1) + q.sum(1) * lse_above_top
         return _plus_z_loss(nll, lse, z_loss), lse
 
-    classes = target.long()  # before comparing: in uint8 a class 156 would equal -100
-    kept = classes != ignore_index
-    index = torch.where(kept, classes, 0)
+    index = torch.where(kept, target, 0)
     nll = _nll_of_class(z, exps, top, index)
     if weight is not None:
-        nll = nll * weight[index]
+        nll = times(weight[index], nll)
     if label_smoothing:
         below_top = top.unsqueeze(1) - z
         if weight is None:
             every_class = below_top.sum(1) + z.shape[1] * lse_above_top
         else:
-            every_class = (below_top * along_classes(weight, z)).sum(1) + weight.sum() * lse_above_top
+            every_class = times(along_classes(weight, z), below_top).sum(1) + weight.sum() * lse_above_top
         nll = (1 - label_smoothing) * nll + (label_smoothing / z.shape[1]) * every_class
     return torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), lse
 
@@ -85,6 +93,7 @@ def softmax_loss(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     inplace_backward: bool = False,
@@ -104,6 +113,7 @@ def softmax_loss(
         z_loss=z_loss,
         softcap=softcap,
         logit_offset=logit_offset,
+        torch_nonfinite=torch_nonfinite,
     )
     return reduce_softmax_nll(
         nll, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, normalizer=normalizer
@@ -154,11 +164,11 @@ def _exp_of_difference(z: Tensor, top: Tensor) -> Tensor:
 def _sum_without(exps: Tensor, column: Tensor) -> Tensor:
     """The sum over the classes but for one, with one rounding instead of C.
 
-    Adding and subtracting a large constant rounds each term to a grid on which C terms of at most 1 add up
-    exactly; what was rounded off is small, and summed apart (Rump, Ogita, Oishi 2008, "Accurate
-    floating-point summation").
+    Adding and subtracting 1.5 C rounds each term to a multiple of at least 0.75 C times the dtype's epsilon,
+    and C of those, of at most 1 each, add up exactly; what was rounded off is small, and summed apart (Rump,
+    Ogita, Oishi 2008, "Accurate floating-point summation").
     """
     others = exps.scatter(1, column, 0)
-    grid = 1.5 * 2.0 ** (exps.shape[1].bit_length() - 1)
+    grid = 1.5 * exps.shape[1]
     coarse = (others.detach() + grid) - grid
     return coarse.sum(1) + (others - coarse).sum(1)

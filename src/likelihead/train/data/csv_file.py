@@ -13,7 +13,7 @@ import pyarrow.csv as arrow_csv
 from likelihead.errors import DataError
 from likelihead.train.data.columns import is_number
 from likelihead.train.data.source import check_names
-from likelihead.train.data.text_file import Stamp, check_text, open_bytes, reading
+from likelihead.train.data.text_file import LINE_LIMIT, Stamp, check_text, open_bytes, reading
 
 __all__ = ["CsvFile"]
 
@@ -30,12 +30,14 @@ class CsvFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        longest = check_text(path, header_lines=1)
+        found = check_text(path, header_lines=1)
         self._stamp = Stamp(path)
-        self._block = max(_BLOCK, 4 * longest)
+        self._block = max(_BLOCK, 4 * found.longest)
         self._delimiter, self._raw_names = self._header()
         self.names = tuple(name.strip() or f"column {place}" for place, name in enumerate(self._raw_names, 1))
         check_names(path, self.names)
+        if found.quotes:
+            self._check_quotes()
         if all(is_number(name) for name in self.names):
             raise DataError(
                 f"the first line holds only numbers ({', '.join(self.names[:4])}): "
@@ -63,6 +65,25 @@ class CsvFile:
             # Arrow takes a header without a line end for an empty file.
             self._has_rows = any(line.strip() for line in text)
         return delimiter, names
+
+    def _check_quotes(self) -> None:
+        """Refuse quotes that do not match; Arrow would take all rows up to the next quote for one cell."""
+        rows = -1
+        limit = csv.field_size_limit(LINE_LIMIT)
+        try:
+            with reading(self.path), open_bytes(self.path) as handle:
+                text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
+                for cells in csv.reader(text, delimiter=self._delimiter, strict=True):
+                    rows += bool(cells)
+        except csv.Error as error:
+            raise DataError(
+                f"the quotes do not match ({error}): close the quote that is opened here, or double a quote "
+                "that is part of the text",
+                path=self.path,
+                row=max(rows + 1, 1),
+            ) from error
+        finally:
+            csv.field_size_limit(limit)
 
     def batches(self, columns: Collection[str] | None = None) -> Iterator[Any]:
         """Record batches of text columns.

@@ -211,8 +211,9 @@ class Dataset:
         named = (
             f" of {len(outputs)} {'labels' if self.task == 'multilabel' else 'classes'}" if outputs else ""
         )
+        features = "feature" if self.num_features == 1 else "features"
         where = "held in memory" if self.all.in_memory else "streamed from the file"
         return (
             f"{self.path}: {len(self.all)} rows ({len(self.train)} to train on, {len(self.test)} to test), "
-            f"{self.num_features} features, {self.task}{named}, {where}"
+            f"{self.num_features} {features}, {self.task}{named}, {where}"
         )

@@ -16,7 +16,7 @@ from likelihead.train.data.columns import Kind, as_numbers, canonical, class_key
 from likelihead.train.data.hashing import Ints
 from likelihead.train.data.scan import first_bad_cell
 from likelihead.train.data.schema import Column, Schema
-from likelihead.train.data.source import nearest
+from likelihead.train.data.source import nearest, short
 
 __all__ = ["Encoder", "encode_table", "split_set"]
 
@@ -58,9 +58,7 @@ class Encoder:
                 values = self._numbers(array, column.kind, column.name, first_row)
                 values = np.where(np.isnan(values), column.mean, values)
                 if column.kind != "boolean":
-                    with np.errstate(over="ignore"):
-                        values = (values - column.mean) / column.std
-                    self._refuse_far(values, column.name, first_row)
+                    values = self._standardised(values, column.mean, column.std, column.name, first_row)
                 encoded[:, at] = values
             at += width
         return encoded
@@ -73,8 +71,8 @@ class Encoder:
         except pa.ArrowInvalid as error:
             position, text = first_bad_cell(array, kind)
             raise DataError(
-                f"{text!r} is not {_NAMED[kind]}, which the column held in training: correct the cell or "
-                "leave it empty",
+                f"{short(text)} is not {_NAMED[kind]}, which the column held in training: correct the cell "
+                "or leave it empty",
                 path=self.path,
                 row=first_row + position,
                 column=name,
@@ -89,7 +87,9 @@ class Encoder:
             )
         return values
 
-    def _refuse_far(self, values: Floats, name: str, first_row: int) -> None:
+    def _standardised(self, values: Floats, mean: float, std: float, name: str, first_row: int) -> Floats:
+        with np.errstate(over="ignore"):
+            values = (values - mean) / std
         far = np.abs(values) > _FAR
         if far.any():
             raise DataError(
@@ -98,6 +98,7 @@ class Encoder:
                 row=first_row + int(np.argmax(far)),
                 column=name,
             )
+        return values
 
     def _one_hot(self, array: Any, column: Column, out: Floats) -> None:
         if native_kind(array.type) is not None:
@@ -123,7 +124,7 @@ class Encoder:
         self._refuse_missing(array, name, first_row)
         if target.form == "number":
             values = self._numbers(array, "number", name, first_row)
-            return (values - target.mean) / target.std
+            return self._standardised(values, target.mean, target.std, name, first_row)
         if target.form == "sets":
             return self._sets(array, name, first_row)
         encoded = array.dictionary_encode()
@@ -170,12 +171,13 @@ class Encoder:
     def _refuse_missing(self, array: Any, name: str, first_row: int) -> None:
         if array.null_count:
             gone = array.is_null().to_numpy(zero_copy_only=False)
-            raise missing_target(self.path, first_row + int(np.argmax(gone)), name)
+            sets = self.schema.target.form == "sets"
+            raise missing_target(self.path, first_row + int(np.argmax(gone)), name, sets=sets)
 
     def _refuse_class(self, what: str, found: str, row: int, name: str) -> None:
         hint = nearest(found, self._index, "training had")
         raise DataError(
-            f"the {what} {found!r} was not in the training data ({hint}): correct the cell, "
+            f"the {what} {short(found)} was not in the training data ({hint}): correct the cell, "
             "leave the row out, or train again with it",
             path=self.path,
             row=row,
@@ -186,17 +188,18 @@ class Encoder:
 def label_error(text: str, path: str, row: int, column: str) -> DataError:
     """A cell of a multilabel column that is neither 0 nor 1."""
     return DataError(
-        f"{text!r} where a label is 0 or 1: correct the cell, or take the column out of --target",
+        f"{short(text)} where a label is 0 or 1: correct the cell, or take the column out of --target",
         path=path,
         row=row,
         column=column,
     )
 
 
-def missing_target(path: str, row: int, column: str) -> DataError:
-    """A row without a target."""
+def missing_target(path: str, row: int, column: str, *, sets: bool) -> DataError:
+    """A row without a target; in a column of label sets, no label at all is written ``;``."""
+    no_label = "write ';' where no label applies, " if sets else ""
     return DataError(
-        "the target is missing (empty, NaN or NA): fill it in or leave the row out",
+        f"the target is missing (empty, NaN or NA): {no_label}fill it in or leave the row out",
         path=path,
         row=row,
         column=column,

@@ -68,6 +68,16 @@ class JsonLines:
                 path=self.path,
                 row=row,
             )
+        if "\\u" in text:
+            try:
+                json.dumps(found, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"line {line} has half of a surrogate pair, {error.object[error.start]!a}: "
+                    "write both, or the character itself",
+                    path=self.path,
+                    row=row,
+                ) from error
         return found
 
     @staticmethod

@@ -55,13 +55,14 @@ def _check_path(name: str, path: Path) -> None:
     try:
         if path.is_dir():
             raise DataError("this is a folder: name a file in it", path=name)
+        if path.is_symlink() and not path.exists():
+            raise DataError("this is a link that leads nowhere: mend it, or name the file itself", path=name)
         if not path.exists():
-            here = (
-                [str(path.parent / entry.name) for entry in path.parent.iterdir()]
-                if path.parent.is_dir()
-                else []
-            )
-            close = near(name, [*BUNDLED, *here])
+            # Names are compared without the folder, which is alike in all of them.
+            beside = path.parent.iterdir() if path.parent.is_dir() else ()
+            files = {entry.name: str(entry) for entry in beside if entry.is_file()}
+            close = near(path.name, [*BUNDLED, *files])
+            close = files.get(close, close) if close else None
             hint = f"did you mean {close!r}?" if close else f"the bundled sets are {', '.join(BUNDLED)}"
             raise DataError(f"there is no such file: {hint}", path=name)
         if not path.is_file():

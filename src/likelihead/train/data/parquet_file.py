@@ -34,7 +34,9 @@ class ParquetFile:
     def _opened(self) -> Iterator[Any]:
         try:
             # Without these, Arrow holds a whole row group in memory.
-            with pq.ParquetFile(self.path, buffer_size=_BLOCK, pre_buffer=False) as file:
+            with pq.ParquetFile(
+                self.path, buffer_size=_BLOCK, pre_buffer=False, page_checksum_verification=True
+            ) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, DataError):

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from likelihead.errors import DataError
 from likelihead.train.data.columns import (
     KINDS,
-    NUMBER_PATTERN,
     Kind,
     as_numbers,
     class_key,
@@ -23,6 +22,7 @@ from likelihead.train.data.columns import (
 )
 from likelihead.train.data.hashing import Ints
 from likelihead.train.data.schema import Column
+from likelihead.train.data.source import short
 
 __all__ = ["CATEGORY_LIMIT", "ColumnScan", "Moments", "first_bad_cell"]
 
@@ -30,6 +30,9 @@ __all__ = ["CATEGORY_LIMIT", "ColumnScan", "Moments", "first_bad_cell"]
 CATEGORY_LIMIT = 64
 
 Bools = NDArray[np.bool_]
+
+# A number as people write it: with a decimal comma, thousands separators or a percent sign as well.
+_NUMBER_LIKE = r"^[+-]?\.?[0-9][0-9., ']*([eE][+-]?[0-9]+)?%?$"
 
 
 @dataclass
@@ -139,7 +142,7 @@ class ColumnScan:
                 position, text = first_bad_cell(array, meaning)
                 self.refused[meaning] = (int(row_numbers[position]), text)
                 if meaning == "number":
-                    alike = pc.match_substring_regex(array, f"^{NUMBER_PATTERN}$")
+                    alike = pc.match_substring_regex(array, _NUMBER_LIKE)
                     self.mostly_numbers = self.moments.count > 0 or 2 * (pc.sum(alike).as_py() or 0) > len(
                         array
                     )
@@ -228,19 +231,19 @@ class ColumnScan:
         if self.kind != "text" or not self.mostly_numbers:
             return ""
         row, text = self.refused["number"]
-        return f"read as text because of {text!r} in row {row}"
+        return f"read as text because of {short(text)} in row {row}"
 
     def _finish_text(self) -> Column | str:
+        blame = f"; {self.blame}" if self.blame else ""
         if self.categories is None:
-            blame = f"; {self.blame}" if self.blame else ""
             return f"text with more than {CATEGORY_LIMIT} distinct values{blame}"
         distinct = len(self.categories)
         if distinct == self.texts_train and distinct > 2:
-            return "text that differs in every row (an id or free text)"
+            return f"text that differs in every row (an id or free text){blame}"
         has_missing = self.missing_train > 0
         if distinct + has_missing <= 1:
             return (
-                f"constant: every text is {next(iter(self.categories))!r}"
+                f"constant: every text is {short(next(iter(self.categories)))}"
                 if distinct
                 else "no text in the training rows"
             )

@@ -171,10 +171,7 @@ class Schema:
             dropped = tuple((name, reason) for name, reason in fields.pop("dropped"))
             moved = tuple(fields.pop("moved"))
             return cls(columns=columns, target=target, dropped=dropped, moved=moved, **fields)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, RunError):
                 raise
-            raise RunError(
-                f"the schema cannot be read ({type(error).__name__}: {error}): "
-                "the file was altered or is no schema; train again or restore it"
-            ) from error
+            raise RunError(f"it was altered or is no schema: {type(error).__name__}: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from likelihead.errors import DataError
 
-__all__ = ["Source", "check_names", "near", "nearest", "raw_rows"]
+__all__ = ["Source", "check_names", "near", "nearest", "raw_rows", "short"]
 
 
 class Source(Protocol):
@@ -28,6 +28,15 @@ class Source(Protocol):
 
     def batches(self, columns: Collection[str] | None = None) -> Iterator[Any]:
         """Record batches of the named columns (None: all of them), in the file's order."""
+
+
+def short(text: str) -> str:
+    """A cell's text in quotes as a message shows it: a long one is cut.
+
+    >>> short("setosa"), len(short("x" * 1000))
+    ("'setosa'", 62)
+    """
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def near(name: str, names: Iterable[str]) -> str | None:

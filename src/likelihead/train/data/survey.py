@@ -151,5 +151,8 @@ class Survey:
                 notes.append(imputed(column, scan.missing))
             if column is not None and scan.blame:
                 notes.append(f"{scan.name}: {scan.blame}")
+        texts = [f"{c.name} ({len(c.feature_names)})" for c in schema.columns if c.kind == "category"]
+        if texts:
+            notes.append(f"text, one feature for each of its values: {listed(texts)}")
         notes += [f"{name}: not used ({reason})" for name, reason in schema.dropped]
         return notes

@@ -13,6 +13,7 @@ from likelihead.train.data.encode import label_error, missing_target, split_set
 from likelihead.train.data.hashing import Ints
 from likelihead.train.data.scan import Bools, ColumnScan
 from likelihead.train.data.schema import TargetSchema, Task
+from likelihead.train.data.source import short
 
 __all__ = ["AUTO_CLASSES", "CLASS_LIMIT", "TargetScan"]
 
@@ -82,7 +83,8 @@ class TargetScan:
                     column=name,
                 )
             if scan.first_missing is not None:
-                raise missing_target(self.path, scan.first_missing, name)
+                sets = self.has_sets or any(";" in class_key(cell) for cell in array.drop_null().to_pylist())
+                raise missing_target(self.path, scan.first_missing, name, sets=sets)
             if scan.infinite is not None and "number" in (scan.meanings or ()):
                 raise DataError(
                     "the target is infinite: correct the cell or leave the row out",
@@ -162,7 +164,8 @@ class TargetScan:
         distinct = self._merged(scan)
         if distinct is not None and len(distinct) == 2:
             return "binary", "binary: the target has two texts"
-        return "multiclass", "multiclass: the target is text"
+        blame = f", {scan.blame}" if scan.blame else ""
+        return "multiclass", f"multiclass: the target is text{blame}"
 
     def _values(self, scan: ColumnScan) -> _Values:
         if scan.kind == "number":
@@ -178,7 +181,8 @@ class TargetScan:
                 raise self._fail("the target is true or false, no number to regress on: use --task binary")
             row, text = scan.refused.get("number", (None, "a date"))
             raise self._fail(
-                f"{text!r} is no number to regress on: correct the cell, or use --task multiclass", row=row
+                f"{short(text)} is no number to regress on: correct the cell, or use --task multiclass",
+                row=row,
             )
         mean, std = scan.moments.mean, scan.moments.std
         if scan.low == scan.high:
@@ -197,14 +201,22 @@ class TargetScan:
     def _classes(self, task: str, scan: ColumnScan, reason: str) -> tuple[Task, TargetSchema, str]:
         values = self._values(scan)
         merged = self._merged(scan)
+        lonely = [name for name, tally in (merged or {}).items() if tally.rows == 1]
+        if scan.blame and (merged is None or lonely):
+            row, text = scan.refused["number"]
+            raise self._fail(
+                f"{short(text)} is no number, as the target's other cells are: correct the cell", row=row
+            )
         if merged is None:
             hint = "use --task regression" if values == "number" else "name a column of classes with --target"
             raise self._fail(f"more than {CLASS_LIMIT} distinct values are no classes: {hint}")
         names = _in_order(merged)
         if len(names) == 1:
-            raise self._fail(f"one class only ({names[0]!r}): there is nothing to tell apart, check --target")
+            raise self._fail(
+                f"one class only ({short(names[0])}): there is nothing to tell apart, check --target"
+            )
         if task == "binary" and len(names) != 2:
-            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            shown = ", ".join(map(short, names[:6])) + (", ..." if len(names) > 6 else "")
             raise self._fail(
                 f"a binary target has two classes, this one {len(names)} ({shown}): use --task multiclass"
             )
@@ -216,7 +228,6 @@ class TargetScan:
                 "use --task regression",
                 row=merged[first].first,
             )
-        lonely = [name for name in names if merged[name].rows == 1]
         if len(lonely) == len(names) and len(names) > 2:
             raise self._fail(
                 f"each of the {len(names)} rows has a class of its own: this is an id or free text, "
@@ -224,7 +235,7 @@ class TargetScan:
             )
         if lonely:
             raise self._fail(
-                f"the class {lonely[0]!r} has one row only, which cannot be both trained on and tested: "
+                f"the class {short(lonely[0])} has one row only, which cannot be both trained on and tested: "
                 "add rows of it, leave it out or merge it with another class",
                 row=merged[lonely[0]].first,
             )

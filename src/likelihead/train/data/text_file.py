@@ -8,13 +8,13 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 
 from likelihead.errors import DataError
 
-__all__ = ["LINE_LIMIT", "Stamp", "check_text", "open_bytes", "reading"]
+__all__ = ["LINE_LIMIT", "Found", "Stamp", "check_text", "open_bytes", "reading"]
 
 #: A longer line than this is taken for a file that is no table.
 LINE_LIMIT = 64 << 20
@@ -34,6 +34,13 @@ _MAGIC = (
     (b"\x28\xb5\x2f\xfd", "zstd-compressed (unpack it)"),
     (b"SQLite format", "an SQLite database (export the table as CSV)"),
 )
+
+
+class Found(NamedTuple):
+    """What :func:`check_text` saw: the bytes of the longest line, and whether there is a double quote."""
+
+    longest: int
+    quotes: bool
 
 
 class Stamp:
@@ -73,15 +80,15 @@ def reading(path: str) -> Iterator[None]:
         ) from error
 
 
-def check_text(path: str, header_lines: int) -> int:
-    """The length of the longest line, in bytes, of a file that is UTF-8 text without NUL bytes.
+def check_text(path: str, header_lines: int) -> Found:
+    """Make sure that a file is UTF-8 text without NUL bytes.
 
     Raises:
         DataError: the file is empty, binary, or not UTF-8; names the line and the byte.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = lines = longest = current = 0
-    blank = True
+    blank, quotes = True, False
     with reading(path), open_bytes(path) as handle:
         while chunk := handle.read(_CHUNK):
             if offset == 0:
@@ -96,6 +103,7 @@ def check_text(path: str, header_lines: int) -> int:
                 raise _at(
                     path, chunk, nul, offset, lines, header_lines, "a NUL byte: the file is binary or damaged"
                 )
+            quotes = quotes or b'"' in chunk
             blank = blank and not chunk.strip(b"\xef\xbb\xbf \t\r\n")
             data = np.frombuffer(chunk, np.uint8)
             ends = np.flatnonzero((data == 10) | (data == 13))
@@ -120,7 +128,7 @@ def check_text(path: str, header_lines: int) -> int:
             raise _not_utf8(path, b"", -pending, offset, lines, header_lines) from error
     if blank:
         raise DataError("the file is empty: check that it was written to its end", path=path)
-    return longest
+    return Found(longest, quotes)
 
 
 def _refuse_magic(path: str, chunk: bytes) -> None:

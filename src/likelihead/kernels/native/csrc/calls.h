@@ -24,6 +24,7 @@ struct SoftmaxCall {
   int64_t ignore_index = -100;
   double z_loss = 0;
   double softcap = 0;  // 0: none
+  bool torch_nonfinite = false;  // 0 * inf is NaN, as in torch; else a share of 0 and an ignored row add nothing
 
   void* nll = nullptr;      // [outer * inner], wide
   void* lse = nullptr;      // the same

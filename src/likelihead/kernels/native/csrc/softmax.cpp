@@ -116,7 +116,8 @@ double sum_of(const void* values, bool wide64, int64_t n) {
 
 Prepared prepare(
     const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset, bool in_place) {
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
+    bool torch_nonfinite, bool in_place) {
   Prepared p;
   SoftmaxCall& call = p.call;
   STD_TORCH_CHECK(logits.dim() >= 2, "logits must be [N, C] or [N, C, d1, ...]");
@@ -169,6 +170,7 @@ Prepared prepare(
   call.ignore_index = ignore_index;
   call.z_loss = z_loss;
   call.softcap = softcap;
+  call.torch_nonfinite = torch_nonfinite;
   call.weight_sum = double(call.classes);
   if (weight && label_smoothing > 0) call.weight_sum = sum_of(call.weight, call.dtype == Float::f64, call.classes);
 
@@ -197,8 +199,10 @@ void* fresh(const Tensor& t) {
 
 std::tuple<Tensor, Tensor> softmax_nll(
     const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, false);
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
+    bool torch_nonfinite) {
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
+                       torch_nonfinite, false);
   Tensor nll = new_empty(logits, p.example_shape, p.wide);
   Tensor lse = new_empty(logits, p.example_shape, p.wide);
   p.call.nll = nll.data_ptr();
@@ -211,8 +215,10 @@ Tensor softmax_nll_backward(
     const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale, bool mean,
     const Tensor& logits,
     const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing, int64_t ignore_index,
-    double z_loss, double softcap, const std::optional<Tensor>& logit_offset) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, false);
+    double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
+    bool torch_nonfinite) {
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
+                       torch_nonfinite, false);
   Tensor grad = empty_like(p.logits);
   p.call.grad = fresh(grad);
   p.call.scale = !grad_nll ? 0.0 : mean ? scale / p.count : scale;
@@ -258,9 +264,11 @@ Tensor reduced(Prepared& p, const Tensor& like, bool mean, std::optional<double>
 
 std::tuple<Tensor, Tensor> softmax_loss(
     const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset, bool mean,
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
+    bool torch_nonfinite, bool mean,
     std::optional<double> normalizer, bool with_grad) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, false);
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
+                       torch_nonfinite, false);
   Tensor grad;
   if (with_grad) {
     grad = empty_like(p.logits);
@@ -274,9 +282,11 @@ std::tuple<Tensor, Tensor> softmax_loss(
 
 Tensor softmax_loss_(
     Tensor logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset, bool mean,
+    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
+    bool torch_nonfinite, bool mean,
     std::optional<double> normalizer) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, true);
+  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
+                       torch_nonfinite, true);
   p.call.grad = p.logits.data_ptr();
   return reduced(p, logits, mean, normalizer);
 }
@@ -285,7 +295,8 @@ Tensor softmax_loss_(
 }  // namespace likelihead
 
 #define LK_OPTIONS \
-  "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, Tensor? logit_offset"
+  "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, Tensor? logit_offset, " \
+  "bool torch_nonfinite"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("softmax_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> (Tensor nll, Tensor lse)");

@@ -164,7 +164,7 @@ struct ColumnKernel {
     if (skip && call.nll) std::memset(static_cast<A*>(call.nll) + i, 0, sizeof(A) * count);
     if (skip && !out) return 0;
     bring(static_cast<const T*>(call.logits) + start, z, count);
-    if (skip && all_finite(full)) {
+    if (skip && (!call.torch_nonfinite || all_finite(full))) {
       zero(out, count);
       return 0;
     }
@@ -257,6 +257,13 @@ struct ColumnKernel {
     return weight ? share * weight[c] : share;
   }
 
+  // A share of 0 takes nothing of an infinite distance, unless torch's NaN is asked for.
+  LK_INLINE_MEMBER V times(V share, V below) const {
+    const V product = share * below;
+    if (call.torch_nonfinite) return product;
+    return (share == V{}) & (below == splat(A(__builtin_inf()))) ? V{} : product;
+  }
+
   // The examples of lanes [p, p + n) of the tile.
   // `next` is where the next tile's have theirs: they come from memory while these are computed.
   void examples(int p, const T* next) const {
@@ -292,10 +299,10 @@ struct ColumnKernel {
           e = here ? V{} : e;
         }
         rest.add(e);
-        if (mode == Mode::smooth) gap.add(weight ? (top - v) * weight[c] : top - v);
+        if (mode == Mode::smooth) gap.add(weight ? times(splat(weight[c]), top - v) : top - v);
         if (mode == Mode::soft) {
           V share = coefficient(c, p);
-          gap.add(share * (top - v));
+          gap.add(times(share, top - v));
           coefficients.add(share);
         }
       }
@@ -320,7 +327,9 @@ struct ColumnKernel {
     if (mode == Mode::soft) {
       nll = gap.value() + coefficients.value() * above_top;
     } else {
-      nll = certain * (is_top ? above : (top - z_t) + above);
+      const V own = is_top ? above : (top - z_t) + above;
+      nll = certain * own;
+      if (weight && !call.torch_nonfinite) nll = (w_t == V{}) & (own == splat(A(__builtin_inf()))) ? V{} : nll;
       if (mode == Mode::smooth) nll += spread * (gap.value() + weight_sum * above);
     }
     if (call.z_loss > 0) nll += z_loss * lse * lse;
@@ -339,8 +348,9 @@ struct ColumnKernel {
     V at_target = (own - own) - own * (others / total);
     if (any_shared) at_target += shared * (e_t / total);
     if (mode == Mode::smooth) at_target -= up * spread * w_t;
-    const I live = call.up_lse ? isplat<A>(-1) : kept;
-    const V ignored = total - total;  // 0, or NaN where there is no softmax, as in torch
+    const I live = call.up_lse && call.torch_nonfinite ? isplat<A>(-1) : kept;
+    // 0, or, where torch's answer is asked for, NaN if there is no softmax.
+    const V ignored = call.torch_nonfinite ? total - total : V{};
     const V subtract = up * spread;
     for (int64_t c = 0; c < classes; ++c) {
       V g = load(exps + c * pitch + p) * factor;

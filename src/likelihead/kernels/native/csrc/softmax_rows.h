@@ -98,6 +98,13 @@ struct RowKernel {
     return max_lanes<A>(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
   }
 
+  // A share of 0 takes nothing of an infinite distance, unless torch's NaN is asked for.
+  LK_INLINE_MEMBER V times(V share, V below) const {
+    const V product = share * below;
+    if (call.torch_nonfinite) return product;
+    return (share == V{}) & (below == splat(A(__builtin_inf()))) ? V{} : product;
+  }
+
   // What one look at the row finds. `rest` leaves out the target's exponential.
   struct Found {
     double rest, weighted_gap, coefficients;
@@ -123,10 +130,10 @@ struct RowKernel {
       store(exps + c, e);
       if (has_target) e = numbers == isplat<A>(typename Lanes<A>::Int(index - c)) ? V{} : e;
       rest.add(e);
-      if (mode == Mode::smooth) gap.add(weight ? below * get(weight + c, count, A(0)) : below);
+      if (mode == Mode::smooth) gap.add(weight ? times(get(weight + c, count, A(0)), below) : below);
       if (mode == Mode::soft) {
         V share = coefficient(q, c, count);
-        gap.add(share * below);
+        gap.add(times(share, below));
         coefficients.add(share);
       }
     };
@@ -187,10 +194,10 @@ struct RowKernel {
     return total(below) + double(tops - 1);
   }
 
-  // An ignored row: zeros, or NaN where the row has no softmax, as in torch. That it reads the row at all is the
-  // price of the second; there is no exponential.
+  // An ignored row: zeros, or, where torch's answer is asked for, NaN if the row has no softmax. That the row is
+  // read at all is the price of the second; there is no exponential.
   void ignore(const T* x, T* out) const {
-    if (has_softmax(x)) {
+    if (!call.torch_nonfinite || has_softmax(x)) {
       std::memset(static_cast<void*>(out), 0, sizeof(T) * classes);
       return;
     }
@@ -269,7 +276,9 @@ struct RowKernel {
       if (mode == Mode::soft) {
         nll = found.weighted_gap + found.coefficients * above;
       } else {
-        nll = certain * (is_top ? above : (double(top) - double(z_t)) + above);
+        const double own = is_top ? above : (double(top) - double(z_t)) + above;
+        const bool nothing = w_t == 0 && own == __builtin_inf() && !call.torch_nonfinite;
+        nll = nothing ? 0.0 : certain * own;
         if (mode == Mode::smooth) nll += spread * (found.weighted_gap + call.weight_sum * above);
       }
       if (call.z_loss > 0) nll += call.z_loss * lse * lse;
@@ -277,6 +286,10 @@ struct RowKernel {
     if (call.nll) static_cast<A*>(call.nll)[r] = A(nll);
     if (call.lse) static_cast<A*>(call.lse)[r] = A(lse);
     if (!out) return nll;
+    if (!kept && !call.torch_nonfinite) {
+      ignore(x, out);
+      return nll;
+    }
 
     const double up = kept ? call.scale * upstream(call.up_nll, call.up_nll_stride, r, 1.0) : 0.0;
     const double up_lse = upstream(call.up_lse, call.up_lse_stride, r, 0.0);

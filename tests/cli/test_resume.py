@@ -1,0 +1,284 @@
+"""Kill a run anywhere, resume it, and compare every byte with the run that was never stopped.
+
+A subprocess imports torch once and forks a child for each attempt; the child ends itself with SIGKILL where
+the scenario says, inside the step, the log or the checkpoint's write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likelihead.train import checkpoint
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's")
+
+WORKER = '''
+import json, os, resource, signal, sys
+from pathlib import Path
+
+import torch
+
+import likelihead.train.outcome
+from likelihead.errors import LikelihoodError
+from likelihead.train import Interrupted, TrainConfig, resume, train
+from likelihead.train.data import load
+
+# The parent imports, the children train: torch imports its compiler with the first optimizer.
+load("iris")
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+# Drawing takes longer than training here; test_train.py looks at the reports.
+likelihead.train.outcome.write_report = lambda folder, content: None
+
+
+class Kill:
+    """Ends the process at the n-th call of a function of os, or at a step."""
+
+    def __init__(self, at):
+        self.kind, self.left = at
+
+    def now(self, *_):
+        self.left -= 1
+        if self.left == 0:
+            if self.kind == "limit":
+                size = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (600, size[1]))
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(self):
+        if self.kind in ("fsync", "replace"):
+            original = getattr(os, self.kind)
+            setattr(os, self.kind, lambda *a: (self.now(), original(*a))[1])
+
+    def begin(self, trainer):
+        pass
+
+    def step(self, trainer):
+        if self.kind in ("step", "limit"):
+            self.now()
+
+    def epoch(self, trainer, record):
+        if self.kind == "epoch":
+            self.now()
+
+
+def attempt(options, out, at):
+    kill = Kill(at) if at else None
+    if kill:
+        kill.hook()
+    stop = lambda: None
+    if kill and kill.kind == "stop":
+        def stop():
+            kill.left -= 1
+            return signal.SIGTERM if kill.left == 0 else None
+    if out.exists():
+        resume(out, observer=kill, stop=stop)
+    else:
+        train(TrainConfig(**options), out=out, observer=kill, stop=stop)
+
+
+def child(options, out, at):
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 99
+    try:
+        attempt(options, out, at)
+        code = 0
+    except Interrupted:
+        code = 43
+    except LikelihoodError as error:
+        print("ERROR", " ".join(str(error).split()), flush=True)
+        code = 2
+    finally:
+        os._exit(code)
+
+
+job = json.loads(sys.stdin.read())
+for scenario in job:
+    out = Path(scenario["out"])
+    codes = [child(scenario["options"], out, at) for at in scenario["kills"]]
+    codes.append(child(scenario["options"], out, None))
+    print("CODES", json.dumps([scenario["name"], codes]), flush=True)
+'''
+
+OPTIONS: dict[str, Any] = {
+    "data": "iris",
+    "hidden": [7],
+    "epochs": 8,
+    "batch_size": 8,
+    "checkpoint_every": 13,
+    "class_weight": "balanced",
+}
+# 123 training rows make 16 steps an epoch, and 128 in all.
+KILLS: dict[str, list[list[Any]]] = {
+    "none": [],
+    "first-step": [["step", 1]],
+    "at-a-checkpoint": [["step", 13]],
+    "just-before-one": [["step", 12]],
+    "end-of-an-epoch": [["epoch", 3]],
+    "in-a-log-interval": [["step", 107]],
+    "last-step": [["step", 128]],
+    "three-times": [["step", 30], ["step", 55], ["epoch", 2]],
+    "writing-a-checkpoint": [["fsync", 15]],
+    "syncing-the-log": [["fsync", 16]],
+    "before-the-rename": [["replace", 8]],
+    "before-the-last-files": [["replace", 14]],
+    "stopped-by-a-signal": [["stop", 17], ["stop", 9]],
+    "stopped-in-an-evaluation": [["stop", 9]],
+}
+EXPECTED_CODES = {"stop": 43}
+
+
+def work(scenarios: list[dict[str, Any]]) -> tuple[dict[str, list[int]], list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        input=json.dumps(scenarios),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    codes = dict(json.loads(line[6:]) for line in lines if line.startswith("CODES "))
+    return codes, [line[6:] for line in lines if line.startswith("ERROR ")]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[int]]]:
+    folder = tmp_path_factory.mktemp("runs")
+    scenarios = [
+        {"name": name, "options": OPTIONS, "kills": kills, "out": str(folder / name)}
+        for name, kills in KILLS.items()
+    ]
+    sgd = {**OPTIONS, "optimizer": "sgd", "output": "log-probs"}
+    scenarios += [
+        {"name": "sgd-none", "options": sgd, "kills": [], "out": str(folder / "sgd-none")},
+        {"name": "sgd-killed", "options": sgd, "kills": [["step", 70]], "out": str(folder / "sgd-killed")},
+    ]
+    streamed = {**OPTIONS, "data": str(_large_file(folder)), "memory": 2**20, "epochs": 2, "batch_size": 64}
+    scenarios += [
+        {
+            "name": f"streamed-{name}",
+            "options": streamed,
+            "kills": kills,
+            "out": str(folder / f"streamed-{name}"),
+        }
+        for name, kills in {"none": [], "killed": [["step", 31], ["step", 60], ["epoch", 1]]}.items()
+    ]
+    codes, errors = work(scenarios)
+    assert errors == []
+    return folder, codes
+
+
+def _large_file(folder: Path) -> Path:
+    """More rows than the least memory budget holds."""
+    draw = random.Random(0)
+    rows = [[draw.random() for _ in range(16)] for _ in range(5000)]
+    lines = [",".join([*(f"{v:.4f}" for v in row), "ab"[row[0] > row[1]]]) for row in rows]
+    path = folder / "large.csv"
+    path.write_text("\n".join([",".join([*(f"n{i}" for i in range(16)), "side"]), *lines]) + "\n")
+    return path
+
+
+def state(run: Path) -> dict[str, bytes]:
+    """Weights, optimizer state, position and log, as the files hold them."""
+    files = [*checkpoint.paths(run / "checkpoints"), run / "model.safetensors", run / "metrics.jsonl"]
+    return {path.name: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("name", [name for name in KILLS if name != "none"])
+def test_a_resumed_run_is_bit_identical(runs: tuple[Path, dict[str, list[int]]], name: str) -> None:
+    folder, codes = runs
+    expected = [EXPECTED_CODES.get(kind, -signal.SIGKILL) for kind, _ in KILLS[name]]
+    assert codes[name] == [*expected, 0]
+    whole, killed = state(folder / "none"), state(folder / name)
+    last = sorted(n for n in whole if n.endswith(".ckpt"))[-1]
+    assert killed[last] == whole[last]
+    assert killed["model.safetensors"] == whole["model.safetensors"]
+    assert killed["metrics.jsonl"] == whole["metrics.jsonl"]
+
+
+def test_another_optimizer_and_output(runs: tuple[Path, dict[str, list[int]]]) -> None:
+    folder, codes = runs
+    assert codes["sgd-killed"] == [-signal.SIGKILL, 0]
+    assert state(folder / "sgd-killed") == state(folder / "sgd-none")
+
+
+def test_a_streamed_file(runs: tuple[Path, dict[str, list[int]]]) -> None:
+    folder, codes = runs
+    assert codes["streamed-killed"] == [-signal.SIGKILL, -signal.SIGKILL, -signal.SIGKILL, 0]
+    assert state(folder / "streamed-killed") == state(folder / "streamed-none")
+
+
+def test_the_comparison_can_fail(runs: tuple[Path, dict[str, list[int]]]) -> None:
+    folder, _ = runs
+    assert state(folder / "sgd-none")["model.safetensors"] != state(folder / "none")["model.safetensors"]
+
+
+def test_nothing_temporary_is_left(runs: tuple[Path, dict[str, list[int]]]) -> None:
+    folder, _ = runs
+    assert [path for path in folder.rglob("*") if path.name.endswith(".tmp")] == []
+
+
+def test_the_log_has_every_epoch_once(runs: tuple[Path, dict[str, list[int]]]) -> None:
+    folder, _ = runs
+    records = [
+        json.loads(line) for line in (folder / "three-times" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert [r["epoch"] for r in records if r["kind"] == "epoch"] == list(range(1, 9))
+    assert [r["step"] for r in records if r["kind"] == "step"] == [100]
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(tmp_path: Path) -> None:
+    """The kernel's limit on a file's size stands in for a full disk: the write fails half-way."""
+    names = ("whole", "limited")
+    kills: list[list[list[Any]]] = [[], [["limit", 20]]]
+    codes, errors = work(
+        [
+            {"name": name, "options": OPTIONS, "kills": kill, "out": str(tmp_path / name)}
+            for name, kill in zip(names, kills, strict=True)
+        ]
+    )
+    assert codes["limited"] == [2, 0]
+    assert len(errors) == 1
+    assert "cannot write" in errors[0]
+    assert "step-000000026.ckpt" in errors[0]
+    assert "--resume --out" in errors[0]
+    assert state(tmp_path / "limited") == state(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_exits_with_its_code(tmp_path: Path, signum: int, code: int) -> None:
+    out = tmp_path / "run"
+    argv = ["train", "iris", "--epochs", "1000000", "--hidden", "7", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from likelihead.cli import main; main({argv!r})"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = out / "metrics.jsonl"
+    while not (log.exists() and log.stat().st_size > 500):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signum)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "Traceback" not in error
+    last = error.strip().splitlines()[-1]
+    assert last.endswith(f"go on with: likelihead train --resume --out {out}")
+    saved = checkpoint.read(checkpoint.paths(out / "checkpoints")[-1])
+    assert f"after step {saved.header['position']['step']}," in last
+    assert not (out / "model.safetensors").exists()
