@@ -57,6 +57,8 @@ OPTIONS: list[tuple[str, str]] = [
     ("train iris --memory 1KiB", "memory is 1024"),
     ("train iris --checkpoint-every 0", "checkpoint_every is 0"),
     ("train iris --guard high", "guard is 'high'"),
+    ("train iris --out .", "has no name of its own"),
+    ("train iris --out ..", "has no name of its own"),
     ("train iris --out {run}", "resume the run in it with --resume"),
     ("train iris --out {tmp}/number.csv", "is a file"),
     ("train iris --out {tmp}/number.csv/run", "not a folder"),

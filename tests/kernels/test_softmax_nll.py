@@ -170,10 +170,11 @@ def test_a_masked_class_without_a_share_of_the_target_adds_nothing() -> None:
         assert as_torch.isnan()
 
 
-def test_a_nan_in_an_ignored_row_stays_there() -> None:
+@pytest.mark.parametrize("softcap", [None, 5.0])
+def test_a_nan_in_an_ignored_row_stays_there(softcap: float | None) -> None:
     logits = torch.tensor([[math.nan, 0.0], [-math.inf, -math.inf], [1.0, 2.0]], requires_grad=True)
     target = torch.tensor([-100, -100, 0])
-    nll, _ = softmax_nll(logits, target, label_smoothing=0.1, z_loss=0.1)
+    nll, _ = softmax_nll(logits, target, label_smoothing=0.1, z_loss=0.1, softcap=softcap)
     (gradient,) = torch.autograd.grad(nll.sum(), logits)
     assert torch.equal(nll[:2], torch.zeros(2))
     assert torch.equal(gradient[:2], torch.zeros(2, 2))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.datasets import load_diabetes
 from torch import Tensor
 
 from likelihead.errors import CheckpointError, DomainError, LikelihoodWarning, OptionError, RunError
@@ -126,6 +127,22 @@ def test_a_model_that_learns_nothing_is_reported(tmp_path: Path) -> None:
     assert [code for code, _ in outcome.findings] == ["LH704"]
     outcome = train(replace(IRIS, lr=1e-300, guard="off"), out=tmp_path / "off")
     assert outcome.findings == ()
+
+
+def test_the_defaults_beat_the_baseline_on_a_small_regression(tmp_path: Path) -> None:
+    data = load_diabetes()
+    rows = zip(data.data.tolist(), data.target.tolist(), strict=True)
+    lines = [f"{','.join(map(repr, row))},{value}\n" for row, value in rows]
+    (tmp_path / "diabetes.csv").write_text("".join([f"{','.join(data.feature_names)},target\n", *lines]))
+    config = TrainConfig(data=str(tmp_path / "diabetes.csv"))
+    outcome = train(config, out=tmp_path / "run")
+    assert outcome.test_nll < outcome.baseline_nll
+    assert outcome.findings == ()
+    outcome = train(replace(config, weight_decay=0.0), out=tmp_path / "by-heart")
+    assert outcome.test_nll > outcome.baseline_nll
+    [(code, message)] = outcome.findings
+    assert code == "LH704"
+    assert "by heart" in message
 
 
 # -- what may be wrong with a folder that is to be resumed ----------------------------------------

@@ -70,7 +70,7 @@ def _widths(texts: tuple[str, ...]) -> tuple[int, ...]:
 @click.option("--batch-size", type=int, metavar="N", help="Rows per step. [32]")
 @click.option("--lr", type=float, metavar="X", help="Learning rate. [0.01]")
 @click.option("--optimizer", metavar="NAME", help="adam, adamw or sgd (momentum 0.9). [adam]")
-@click.option("--weight-decay", type=float, metavar="X", help="Weight decay. [0]")
+@click.option("--weight-decay", type=float, metavar="X", help="Against learning by heart. [0.002]")
 @click.option("--label-smoothing", type=float, metavar="X", help="In [0, 1), multiclass only. [0]")
 @click.option(
     "--class-weight",

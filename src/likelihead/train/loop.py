@@ -318,7 +318,7 @@ class Trainer:
         at.epoch += 1
         at.batch, at.nll_total, at.nll_count, at.squared_total = 0, 0.0, 0, 0.0
         if at.epoch == self.config.epochs:
-            self._check_baseline()
+            self._check_baseline(test_nll)
         self._log(log, record)
         return record
 
@@ -385,9 +385,18 @@ class Trainer:
         if (code, message) not in self.position.findings:
             self.position.findings.append((code, message))
 
-    def _check_baseline(self) -> None:
+    def _check_baseline(self, last: float) -> None:
         best, baseline = self.position.best, self.resolved.baseline_nll
-        if self.config.guard != "off" and best is not None and not best < baseline:
+        if self.config.guard == "off" or best is None or last < baseline:
+            return
+        if best < baseline:
+            self._find(
+                "LH704",
+                f"The test NLL ended at {last:.4g} nats, above the baseline of {baseline:.4g}, after "
+                f"{best:.4g} in its best epoch: the training rows were learnt by heart; take fewer --epochs, "
+                "a smaller --hidden or a higher --weight-decay.",
+            )
+        else:
             self._find(
                 "LH704",
                 f"The test NLL never went below the baseline of {baseline:.4g} nats; the best epoch had "

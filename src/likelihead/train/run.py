@@ -92,8 +92,12 @@ def created(out: Path | None, data: str, fill: Callable[[Path], None]) -> Iterat
         fill: writes the first files into the folder that it is given.
 
     Raises:
-        RunError: the folder cannot be written, or is there already and not empty.
+        RunError: the folder cannot be written, has no name, or is there already and not empty.
     """
+    if out is not None and out.name in ("", ".."):
+        raise RunError(
+            f"--out {out} has no name of its own; give a new folder's, such as {RUNS / _stem(data)}"
+        )
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "is a folder with files in it" if out.is_dir() else "is a file"
         hint = ", or resume the run in it with --resume" if (out / CONFIG).exists() else ""

@@ -37,20 +37,19 @@ def softmax_nll(
     """See `likelihead.kernels.ops.SoftmaxNLL`."""
     dtype = compute_dtype(logits.dtype)
     z = logits.to(dtype)
+    kept: Tensor | None = None
+    if not target.is_floating_point():
+        target = target.long()  # before comparing: in uint8 a class 156 would equal -100
+        kept = target != ignore_index
+        if not torch_nonfinite:
+            # A row that is left out has no gradient; cut first, since an upstream 0 leaves 0 * NaN = NaN.
+            z = torch.where(kept.unsqueeze(1), z, z.detach())
     if softcap is not None:
         z = softcap * torch.tanh(z / softcap)
     if logit_offset is not None:
         z = z + along_classes(logit_offset.to(dtype), z)
     if weight is not None:
         weight = weight.to(dtype)
-
-    kept: Tensor | None = None
-    if not target.is_floating_point():
-        target = target.long()  # before comparing: in uint8 a class 156 would equal -100
-        kept = target != ignore_index
-        if not torch_nonfinite:
-            # A row that is left out has no gradient; cut here, since an upstream 0 leaves 0 * NaN = NaN.
-            z = torch.where(kept.unsqueeze(1), z, z.detach())
 
     # Neither the maximum nor its index carries a gradient: the result does not depend on them.
     top, top_class = z.detach().max(1, keepdim=True)
