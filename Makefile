@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test docs format clean
+.PHONY: demo test sanitize docs format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m likelihead.train.demo
@@ -17,6 +17,18 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# A second build of the kernels, under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. The
+# interpreter is not built with them, hence the preload; it leaks on purpose, hence no leak check.
+SANITIZED := build/sanitize
+sanitize: $(STAMP)
+	LIKELIHEAD_SANITIZE=address,undefined $(BIN)/python setup.py build_ext \
+	  --build-lib $(SANITIZED) --build-temp build/sanitize-objects
+	cp $(SANITIZED)/likelihead/kernels/native/_kernels.abi3.so $(SANITIZED)/kernels.so
+	LIKELIHEAD_NATIVE_LIBRARY=$(abspath $(SANITIZED)/kernels.so) OMP_NUM_THREADS=2 \
+	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  $(BIN)/python -m pytest tests/kernels -p no:cacheprovider -m "not large"
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going --fresh-env -b html docs docs/_build/html
@@ -30,7 +42,7 @@ clean:
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that the package is built against it and nothing later replaces it.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml setup.py $(wildcard src/likelihead/kernels/native/csrc/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "likelihead needs Python 3.10 or newer; try: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from likelihead.kernels.dispatch import backends, sigmoid_nll, use_backend
 from likelihead.kernels.ops import sigmoid_count
-from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll
 from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual, sigmoid_residual
 from oracles.exact import bernoulli_nll, worst_ulps
 
@@ -21,6 +22,15 @@ DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+
+# Every test of this file holds for every backend of this machine.
+@pytest.fixture(autouse=True, params=[b.name for b in backends() if b.available and b.name != "triton"])
+def _backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    with use_backend(request.param):
+        yield
+
+
 BOUND = {"float64": 2.0, "float32": 2.0, "float16": 1.0, "bfloat16": 1.0}
 
 
@@ -50,6 +60,7 @@ def test_the_textbook_form_would_fail_these_bounds() -> None:
     t=st.floats(0, 1),
     pos_weight=st.floats(0.1, 50),
 )
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_float64_residual_survives_cancellation(x: float, t: float, pos_weight: float) -> None:
     a, b = 1 - t, t * pos_weight
     tensors = [torch.tensor([v], dtype=torch.float64) for v in (x, a, b)]

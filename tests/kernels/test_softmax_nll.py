@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likelihead.kernels.reference.softmax_nll import softmax_nll
+from likelihead.kernels.dispatch import backends, softmax_nll, use_backend
 from oracles.exact import categorical_nll, worst_ulps
 
 DTYPES = {
@@ -20,6 +21,14 @@ DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+# Every test of this file holds for every backend of this machine; there is no marking one as an exception.
+@pytest.fixture(autouse=True, params=[b.name for b in backends() if b.available and b.name != "triton"])
+def _backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    with use_backend(request.param):
+        yield
+
+
 # Largest error in units of the last place: loss and gradient.
 BOUND = {"float64": 4.0, "float32": 4.0, "float16": 1.0, "bfloat16": 1.0}
 
@@ -97,6 +106,7 @@ def _cases(draw: st.DrawFn) -> dict[str, object]:
 
 
 @given(_cases())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_combination_of_options(case: dict[str, object]) -> None:
     rows, target, options = case.pop("rows"), case.pop("target"), case
     exact = [categorical_nll(row, t, **options) for row, t in zip(rows, target, strict=True)]

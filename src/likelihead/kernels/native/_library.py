@@ -5,6 +5,7 @@ It is not loaded later, at the first call, because that call may be one that ``t
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ __all__ = ["ABSENT", "absent", "instruction_set"]
 
 
 def _load(folder: Path) -> str | None:
-    found = sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
+    override = os.environ.get("LIKELIHEAD_NATIVE_LIBRARY")  # another build of the same sources: `make sanitize`
+    found = [Path(override)] if override else sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
     if not found:
         note = folder / "why_absent.txt"
         if note.exists():

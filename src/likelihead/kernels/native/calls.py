@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["PLAIN", "first_gradient", "needs_reference"]
+__all__ = ["PLAIN", "first_gradient", "index_error", "needs_reference"]
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -34,3 +35,19 @@ def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
     except IndexError:
         return None
     return grad if torch.ops.likelihead.scale_.default(grad, upstream, ctx.in_place) else None
+
+
+def index_error(error: RuntimeError, target: Tensor, num_classes: int, ignore_index: int) -> IndexError | None:
+    """What to raise where the kernel stopped at a class index out of range; None where it was something else."""
+    found = re.search(r"class index out of range: (-?\d+) at (\d+)", str(error))
+    if found is None:
+        return None
+    value, flat = int(found[1]), int(found[2])
+    position: list[int] = []
+    for size in reversed(target.shape):
+        flat, place = divmod(flat, size)
+        position.insert(0, place)
+    return IndexError(
+        f"Target {value} is out of bounds: target[{', '.join(map(str, position))}] is {value}, but there are "
+        f"{num_classes} classes; expected 0 to {num_classes - 1}, or ignore_index ({ignore_index})."
+    )

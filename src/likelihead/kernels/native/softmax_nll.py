@@ -19,7 +19,7 @@ from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import OptionError
-from likelihead.kernels.native.calls import PLAIN, first_gradient, needs_reference
+from likelihead.kernels.native.calls import PLAIN, first_gradient, index_error, needs_reference
 from likelihead.kernels.ops import reduce_softmax_nll
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
@@ -55,9 +55,14 @@ def softmax_nll(
             logit_offset=logit_offset,
             torch_nonfinite=torch_nonfinite,
         )
-    nll, lse = torch.ops.likelihead.softmax_nll(
-        logits, target, weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite
-    )
+    options = (weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite)
+    if torch.compiler.is_compiling():
+        nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *options)
+        return nll, lse
+    try:
+        nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *options)
+    except RuntimeError as error:
+        raise index_error(error, target, logits.shape[1], ignore_index) or error from None
     return nll, lse
 
 
@@ -104,10 +109,14 @@ def softmax_loss(
     divisor = None if normalizer is None else float(normalizer)
     numbers = (label_smoothing, ignore_index, z_loss, softcap or 0.0)
     options = (weight, *numbers, logit_offset, torch_nonfinite, mean, divisor)
-    if logits.requires_grad and torch.is_grad_enabled():
-        result: Tensor = _apply_loss(logits, target, inplace_backward, options)
-        return result
-    loss: Tensor = torch.ops.likelihead.softmax_loss.default(logits, target, *options, False)[0]
+    loss: Tensor
+    try:
+        if logits.requires_grad and torch.is_grad_enabled():
+            loss = _apply_loss(logits, target, inplace_backward, options)
+        else:
+            loss = torch.ops.likelihead.softmax_loss.default(logits, target, *options, False)[0]
+    except RuntimeError as error:
+        raise index_error(error, target, logits.shape[1], ignore_index) or error from None
     return loss
 
 
@@ -155,6 +164,12 @@ _apply_loss = super(torch.autograd.Function, _Loss).apply
 
 
 def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+    if ctx.in_place:
+        # autograd would not notice: it takes the version of what it saves after the forward pass has ended
+        raise RuntimeError(
+            "the logits of this loss have been modified by an inplace operation: inplace_backward=True wrote the "
+            "gradient over them, so there is one backward pass, without create_graph; leave it out for more."
+        )
     logits, target, weight, logit_offset = ctx.saved_tensors
     _, label_smoothing, ignore_index, z_loss, softcap, _, torch_nonfinite, mean, divisor = ctx.options
     if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():

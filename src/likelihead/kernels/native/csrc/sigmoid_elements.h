@@ -62,7 +62,7 @@ LK_INLINE Pair two_product(vd a, vd b) {
 // sigmoid_residual.py, which has the derivation.
 LK_INLINE Pair exp_pair(vd y) {
   constexpr double ln2_high = 0x1.62e42fefa3p-1, ln2_low = 0x1.3de6af278ece6p-42;
-  y = vmax(-y, splat(-2000.0));
+  y = vmax(splat(Constants<double>::underflow), -y);
   const vd k = round_small(y * 1.44269504088896340736);
   const Pair r = two_sum(rounded(y - k * ln2_high), rounded(-k * ln2_low));
   const Pair square = two_product(r.high, r.high);
