@@ -106,7 +106,13 @@ def softmax_loss(
         logit_offset=logit_offset,
     )
     return reduce_softmax_nll(
-        nll, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, normalizer=normalizer
+        nll,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
     )
 
 
