@@ -1,8 +1,8 @@
 """Builds the native kernels where that is possible; without them the package installs and works all the same.
 
-Everything else about the package is in pyproject.toml. The kernels need a C++17 compiler (GCC or Clang) and an
-installed torch to build against (``--no-build-isolation``). Where either is missing, the reason is left beside
-the kernels' Python files for ``likelihead info`` to show.
+Everything else about the package is in pyproject.toml. The kernels need a C++17 compiler (GCC or Clang) and
+an installed torch to build against (``--no-build-isolation``). Where either is missing, the reason is left
+beside the kernels' Python files for ``likelihead info`` to show.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def extension() -> Any:
 
 
 def package_folder(command: Any) -> Path:
-    """Where the library goes: the sources for an editable installation, else the tree that becomes the wheel."""
+    """Where the library goes: the sources if the installation is editable, else the tree of the wheel."""
     if getattr(command, "editable_mode", False):
         return Path(SOURCES).parent
     return Path(command.get_ext_fullpath(f"{NATIVE}._kernels")).parent

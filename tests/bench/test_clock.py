@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import itertools
+from pathlib import Path
 
 import pytest
 
+from likelihead.bench import clock
 from likelihead.bench.clock import Stopwatch, interleave, order, spread
 from likelihead.bench.contenders import Contender
 
@@ -57,7 +59,7 @@ def test_the_collector_is_on_again_after_a_failure() -> None:
 def test_the_stopwatch_prepares_before_each_step(cold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("likelihead.bench.clock.SCRATCH_MIB", 1)
     journal = Journal("a")
-    monkeypatch.setattr("likelihead.bench.clock._preemptions", lambda: 0)
+    monkeypatch.setattr("likelihead.bench.clock._waited", lambda: 0.0)
     stopwatch = Stopwatch(cold=cold)
     assert stopwatch(journal.contenders[0], 1) > 0
     assert journal.lines == ["(a)", "a"]
@@ -67,19 +69,36 @@ def test_the_stopwatch_prepares_before_each_step(cold: bool, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("taken_away", "runs", "counts"),
-    [([0, 0], 1, 1), ([0, 3, 3, 3], 2, 2), ([0, 3, 3, 5, 5, 6, 6, 9, 9, 13], 5, 3)],
+    ("waited", "runs", "counts"),
+    [([0.0], 1, 1), ([0.01], 1, 1), ([0.5, 0.0], 2, 2), ([0.3, 0.2, 0.1, 0.3, 0.4], 5, 3)],
 )
-def test_a_run_that_lost_its_core_is_made_again(
-    taken_away: list[int], runs: int, counts: int, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_waited_for_a_core_is_made_again(
+    waited: list[float], runs: int, counts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Preemptions before and after each run: none; three and then none; 3, 2, 1, 3 and 4."""
-    readings, times = iter(taken_away), itertools.count(1)
-    monkeypatch.setattr("likelihead.bench.clock._preemptions", lambda: next(readings))
-    monkeypatch.setattr(Stopwatch, "_once", lambda *_: float(next(times)))
+    """Each run has waited for a share of the time it took."""
+    made = []
+
+    def once(self: Stopwatch, contender: Contender, loops: int) -> tuple[float, float]:
+        made.append(float(len(made) + 1))
+        return made[-1], waited[len(made) - 1] * made[-1]
+
+    monkeypatch.setattr(Stopwatch, "_once", once)
     taken = Stopwatch(cold=False)(Journal("a").contenders[0], 1)
-    assert next(times) - 1 == runs
+    assert len(made) == runs
     assert taken == counts
+
+
+def test_waiting_is_counted_over_all_threads_and_an_ended_one_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("likelihead.bench.clock._TASKS", tmp_path)
+    assert clock._waited() == 0
+    for number, line in enumerate(["5 1000000000 1", "7 500000000 2"]):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "schedstat").write_text(line)
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "schedstat").symlink_to(tmp_path / "gone")
+    assert clock._waited() == 1.5
 
 
 def test_the_spread_is_the_quartiles() -> None:

@@ -50,7 +50,9 @@ def _softmax_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
     logits = torch.randn(shape, generator=g, dtype=torch.float64) * draw(st.sampled_from([1, 5, 30]))
     logits[torch.rand(shape, generator=g) < draw(st.sampled_from([0, 0.1]))] = -1e4
     if draw(st.booleans()):
-        target = torch.rand(shape, generator=g, dtype=torch.float64).to(draw(st.sampled_from([dtype, torch.float32])))
+        target = torch.rand(shape, generator=g, dtype=torch.float64).to(
+            draw(st.sampled_from([dtype, torch.float32]))
+        )
     else:
         target = torch.randint(classes, (shape[0], *shape[2:]), generator=g)
         target[torch.rand(target.shape, generator=g) < draw(st.sampled_from([0, 0.4, 1]))] = -100
@@ -75,7 +77,7 @@ def _softmax_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
 
 
 def _assert_near(got: Tensor, expected: Tensor, tolerance: float, peer: Tensor) -> None:
-    """Within the tolerance of the float64 answer, or as near as the reference in the same dtype (``peer``)."""
+    """Within the tolerance of the float64 answer, or as near as ``peer``, the reference in this dtype."""
     assert got.shape == expected.shape
     assert got.dtype == peer.dtype
     assert torch.equal(got.isnan(), expected.isnan())
@@ -89,7 +91,9 @@ def _assert_near(got: Tensor, expected: Tensor, tolerance: float, peer: Tensor) 
     assert ((got - expected).abs() <= allowed).all()
 
 
-def _compare(run: Callable[[Tensor, Any], list[Tensor]], logits: Tensor, target: Tensor, upstream: float) -> None:
+def _compare(
+    run: Callable[[Tensor, Any], list[Tensor]], logits: Tensor, target: Tensor, upstream: float
+) -> None:
     """Values and gradients of the native backend beside the reference, in float64 and in the same dtype."""
 
     def both(z: Tensor, wide: bool) -> list[Tensor]:
@@ -116,7 +120,12 @@ def test_softmax_agrees_with_the_reference(case: tuple[Tensor, Tensor, dict[str,
     _compare(run, logits, target, 1.0)
 
 
-@given(_softmax_cases(), st.sampled_from(["mean", "sum"]), st.sampled_from([None, 3.5]), st.sampled_from([1.0, -0.3]))
+@given(
+    _softmax_cases(),
+    st.sampled_from(["mean", "sum"]),
+    st.sampled_from([None, 3.5]),
+    st.sampled_from([1.0, -0.3]),
+)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_reduced_softmax_agrees(
     case: tuple[Tensor, Tensor, dict[str, object]], reduction: str, normalizer: float | None, upstream: float
@@ -133,7 +142,9 @@ def test_reduced_softmax_agrees(
 @st.composite
 def _sigmoid_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
     dtype = draw(st.sampled_from(DTYPES))
-    shape = draw(st.sampled_from([(), (1,), (7,), (16,), (100,), (3, 5), (9, 17), (4, 33), (2, 3, 50), (40, 1)]))
+    shape = draw(
+        st.sampled_from([(), (1,), (7,), (16,), (100,), (3, 5), (9, 17), (4, 33), (2, 3, 50), (40, 1)])
+    )
     g = _seeded(draw(st.integers(0, 2**31)))
     x = (torch.randn(shape, generator=g, dtype=torch.float64) * draw(st.sampled_from([1, 8, 60]))).to(dtype)
     kind = draw(st.sampled_from(["hard", "soft", "nan", "int"]))
@@ -146,16 +157,22 @@ def _sigmoid_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
     column = torch.rand(shape[-1:], generator=g) + 0.1
     full = torch.rand(shape, generator=g) + 0.1
     weights = st.sampled_from([None, column, full, torch.tensor(2.5)])
-    return x, target, {
-        "weight": draw(weights),
-        "pos_weight": draw(weights),
-        "mask": draw(st.sampled_from([None, torch.rand(shape, generator=g) < 0.7])),
-    }
+    return (
+        x,
+        target,
+        {
+            "weight": draw(weights),
+            "pos_weight": draw(weights),
+            "mask": draw(st.sampled_from([None, torch.rand(shape, generator=g) < 0.7])),
+        },
+    )
 
 
 @given(_sigmoid_cases(), st.sampled_from(["none", "mean", "sum"]))
 @THOUSAND
-def test_sigmoid_agrees_with_the_reference(case: tuple[Tensor, Tensor, dict[str, object]], reduction: str) -> None:
+def test_sigmoid_agrees_with_the_reference(
+    case: tuple[Tensor, Tensor, dict[str, object]], reduction: str
+) -> None:
     logits, target, options = case
 
     def run(z: Tensor, cast: Any) -> list[Tensor]:
@@ -172,16 +189,19 @@ def test_the_custom_ops_keep_torchs_rules() -> None:
     options = (torch.rand(7), 0.1, -100, 0.01, 0.0, torch.rand(7))
     ops = torch.ops.likelihead
     torch.library.opcheck(ops.softmax_nll.default, (x, target, *options))
-    torch.library.opcheck(ops.softmax_nll.default, (torch.randn(2, 3, 4, 5), torch.randint(3, (2, 4, 5)), *options[:0],
-                                                    None, 0.0, -100, 0.0, 5.0, None))  # fmt: skip
+    pixels = (torch.randn(2, 3, 4, 5), torch.randint(3, (2, 4, 5)))
+    torch.library.opcheck(ops.softmax_nll.default, (*pixels, None, 0.0, -100, 0.0, 5.0, None))
     torch.library.opcheck(
-        ops.softmax_nll_backward.default, (torch.rand(5), torch.rand(5), 1.0, False, x.detach(), target, *options)
+        ops.softmax_nll_backward.default,
+        (torch.rand(5), torch.rand(5), 1.0, False, x.detach(), target, *options),
     )
     torch.library.opcheck(ops.softmax_loss.default, (x.detach(), target, *options, True, None, True))
     labels = torch.rand(5, 7)
     rest = (torch.rand(7), torch.rand(5, 7), torch.rand(5, 7) < 0.5, True, False)
     torch.library.opcheck(ops.sigmoid_nll.default, (x, labels, *rest))
-    torch.library.opcheck(ops.sigmoid_nll_backward.default, (torch.rand(5, 7), 1.0, x.detach(), labels, *rest))
+    torch.library.opcheck(
+        ops.sigmoid_nll_backward.default, (torch.rand(5, 7), 1.0, x.detach(), labels, *rest)
+    )
     torch.library.opcheck(ops.sigmoid_loss.default, (x.detach(), labels, *rest, True, None, True))
 
 
@@ -267,7 +287,9 @@ def test_inplace_backward_is_refused_where_it_cannot_be() -> None:
     with pytest.raises(OptionError, match="float16"):
         _loss(half, target, inplace_backward=True)
     with pytest.raises(OptionError, match="inplace_backward"):
-        _loss(torch.randn(2, 3, requires_grad=True), target, inplace_backward=True, normalizer=torch.tensor(2.0))
+        _loss(
+            torch.randn(2, 3, requires_grad=True), target, inplace_backward=True, normalizer=torch.tensor(2.0)
+        )
     with use_backend("reference"), pytest.raises(OptionError, match="native"):
         _loss(torch.randn(2, 3, requires_grad=True), target, inplace_backward=True)
     strided = torch.randn(3, 2, requires_grad=True).t()
@@ -297,7 +319,9 @@ def test_double_backward_and_transforms() -> None:
 
 @pytest.mark.parametrize("outside", [5, -1, -101, 2**40])
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 200)])
-def test_an_index_out_of_range_raises_before_anything_is_written(shape: tuple[int, ...], outside: int) -> None:
+def test_an_index_out_of_range_raises_before_anything_is_written(
+    shape: tuple[int, ...], outside: int
+) -> None:
     target = torch.zeros((shape[0], *shape[2:]), dtype=torch.int64)
     target.view(-1)[3] = outside + (195 if shape[1] == 200 and outside == 5 else 0)
     x = torch.randn(shape, requires_grad=True)

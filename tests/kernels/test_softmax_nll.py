@@ -22,6 +22,7 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
 }
 
+
 # Every test of this file holds for every backend of this machine; there is no marking one as an exception.
 @pytest.fixture(autouse=True, params=[b.name for b in backends() if b.available and b.name != "triton"])
 def _backend(request: pytest.FixtureRequest) -> Iterator[None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -20,6 +20,9 @@ __all__ = ["Stopwatch", "interleave", "order", "spread"]
 Timer = Callable[[Contender, int], float]
 SCRATCH_MIB = 256
 TRIES = 5
+# A thread that is woken waits for some microseconds on an idle machine too.
+WAITING_TICKS, WAITING_SHARE = 2e-5, 0.02
+_TASKS = Path("/proc/self/task")
 
 
 def order(contenders: Sequence[Contender], turn: int) -> list[Contender]:
@@ -33,8 +36,8 @@ class Stopwatch:
     A single step is timed without its preparation. In a loop the preparation is timed along, the same for
     every contender: it drops the last gradient.
 
-    A run in which the system took a core away for another process is made again, up to `TRIES` times, and the
-    least disturbed one counts: a barrier that waits for a thread without a core measures the scheduler.
+    A run in which a thread had to wait for a core that another process held is made again, up to `TRIES`
+    times, and the least disturbed one counts: otherwise it is the scheduler that is measured. Linux tells.
 
     Args:
         cold: before each single step, read a buffer larger than the caches, so that logits of 16 MiB come
@@ -45,29 +48,30 @@ class Stopwatch:
         self._larger_than_caches = torch.ones(SCRATCH_MIB * 2**18) if cold else None
 
     def __call__(self, contender: Contender, loops: int) -> float:
-        tries: list[tuple[int, float]] = []
+        tries: list[tuple[float, float]] = []
         for _ in range(TRIES):
-            before = _preemptions()
-            taken = self._once(contender, loops)
-            tries.append((_preemptions() - before, taken))
-            if tries[-1][0] == 0:
+            taken, waited = self._once(contender, loops)
+            tries.append((waited / taken, taken))
+            if waited <= WAITING_TICKS + WAITING_SHARE * taken:
                 break
-        return min(tries, key=lambda one: one[0])[1]
+        return min(tries)[1] / loops
 
-    def _once(self, contender: Contender, loops: int) -> float:
+    def _once(self, contender: Contender, loops: int) -> tuple[float, float]:
+        """Seconds for all loops, and seconds for which threads meanwhile waited for a core."""
         step, prepare = contender.step, contender.prepare
         prepare()
         if loops == 1:
             if self._larger_than_caches is not None:
                 self._larger_than_caches.sum()
-            start = perf_counter()
+            waited, start = _waited(), perf_counter()
             step()
-            return perf_counter() - start
-        start = perf_counter()
-        for _ in range(loops):
-            prepare()
-            step()
-        return (perf_counter() - start) / loops
+        else:
+            waited, start = _waited(), perf_counter()
+            for _ in range(loops):
+                prepare()
+                step()
+        taken = perf_counter() - start
+        return taken, _waited() - waited
 
 
 def interleave(
@@ -112,13 +116,13 @@ def spread(samples: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def _preemptions() -> int:
-    """How often the system has taken a core from a thread of this process; 0 where it does not say."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+def _waited() -> float:
+    """Seconds for which this process's threads could have run and had no core; 0 where it is not told."""
+    nanoseconds = 0
+    for task in _TASKS.glob("*/schedstat"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            nanoseconds += int(task.read_text(encoding="ascii").split()[1])
+    return nanoseconds / 1e9
 
 
 @contextmanager

@@ -96,11 +96,24 @@ def binary_cross_entropy_with_logits(
     check_call("bce_with_logits", input, target, default_action="warn", weight=weight, pos_weight=pos_weight)
     dtype = result_dtype(target)  # torch forms the sum in place, in 1 - target
     input = input.to(promoted(input.dtype, target, weight, pos_weight))
-    options = {"weight": weight, "pos_weight": pos_weight, "skip_nan_target": False, "torch_nonfinite": True}
     if reduction == "none":
-        return dispatch.sigmoid_nll(input, target, **options).to(dtype)
+        return dispatch.sigmoid_nll(
+            input,
+            target,
+            weight=weight,
+            pos_weight=pos_weight,
+            skip_nan_target=False,
+            torch_nonfinite=True,
+        ).to(dtype)
     return dispatch.sigmoid_loss(
-        input, target, reduction=reduction, normalizer=normalizer, **options
+        input,
+        target,
+        weight=weight,
+        pos_weight=pos_weight,
+        skip_nan_target=False,
+        torch_nonfinite=True,
+        reduction=reduction,
+        normalizer=normalizer,
     ).to(dtype)
 
 

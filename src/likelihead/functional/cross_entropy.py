@@ -127,7 +127,7 @@ def cross_entropy(
         if reduction != "none":
             return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)
         return (nll.squeeze(0) if single else nll).to(dtype)
-    options = {
+    options: dict[str, Any] = {
         "weight": weight,
         "label_smoothing": label_smoothing,
         "ignore_index": ignore_index,
@@ -162,8 +162,8 @@ def _check_in_place(input: Tensor, given: Tensor, reduction: str) -> None:
         )
     if reduction == "none":
         raise OptionError(
-            "inplace_backward=True needs reduction 'mean' or 'sum': the gradient is written before the upstream "
-            "gradient of each example is known. Leave it out, or reduce."
+            "inplace_backward=True needs reduction 'mean' or 'sum': the gradient is written before the "
+            "upstream gradient of each example is known. Leave it out, or reduce."
         )
 
 

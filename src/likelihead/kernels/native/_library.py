@@ -14,15 +14,21 @@ __all__ = ["ABSENT", "absent", "instruction_set"]
 
 
 def _load(folder: Path) -> str | None:
-    override = os.environ.get("LIKELIHEAD_NATIVE_LIBRARY")  # another build of the same sources: `make sanitize`
-    found = [Path(override)] if override else sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
+    override = os.environ.get(
+        "LIKELIHEAD_NATIVE_LIBRARY"
+    )  # another build of the same sources: `make sanitize`
+    found = (
+        [Path(override)]
+        if override
+        else sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
+    )
     if not found:
         note = folder / "why_absent.txt"
         if note.exists():
             return note.read_text(encoding="utf-8").strip()
         return "it was not built: torch or a C++ compiler was missing when likelihead was installed"
     try:
-        torch.ops.load_library(str(found[0]))
+        torch.ops.load_library(str(found[0]))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"{found[0].name} does not load into this torch ({error})"
     from likelihead.kernels.native._registration import register

@@ -16,14 +16,11 @@ PLAIN = (torch.Tensor, torch.nn.Parameter)
 def needs_reference(*others: Tensor | None) -> bool:
     """Whether derivatives may be asked for that only the reference backend has.
 
-    ``others`` are the tensors beside the logits. Second derivatives by the logits are seen to in the backward.
+    ``others`` are the tensors beside the logits; second derivatives by the logits come in the backward.
     """
     if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
         return True
-    for tensor in others:
-        if tensor is not None and tensor.requires_grad and torch.is_grad_enabled():
-            return True
-    return False
+    return any(t is not None and t.requires_grad for t in others) and torch.is_grad_enabled()
 
 
 def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
@@ -37,8 +34,10 @@ def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
     return grad if torch.ops.likelihead.scale_.default(grad, upstream, ctx.in_place) else None
 
 
-def index_error(error: RuntimeError, target: Tensor, num_classes: int, ignore_index: int) -> IndexError | None:
-    """What to raise where the kernel stopped at a class index out of range; None where it was something else."""
+def index_error(
+    error: RuntimeError, target: Tensor, num_classes: int, ignore_index: int
+) -> IndexError | None:
+    """What to raise where the kernel stopped at a class index out of range, or None."""
     found = re.search(r"class index out of range: (-?\d+) at (\d+)", str(error))
     if found is None:
         return None

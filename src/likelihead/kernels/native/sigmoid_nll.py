@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ def _widened(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _spread(weight: Tensor | None, logits: Tensor) -> Tensor | None:
-    """As the kernel takes it: one number, one for each column of the last dimension, or one for each element."""
+    """As the kernel takes it: one number, one per column of the last dimension, or one per element."""
     if weight is None or weight.numel() == 1 or logits.dim() == 0:
         return weight
     if weight.numel() == weight.shape[-1] == logits.shape[-1]:
@@ -139,7 +140,8 @@ class _Loss(torch.autograd.Function):
         return (_gradient_anew(ctx, upstream) if grad is None else grad, None, None)
 
 
-_apply_loss = super(torch.autograd.Function, _Loss).apply  # see softmax_nll
+# See softmax_nll.
+_apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 
 def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
@@ -162,5 +164,5 @@ def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
         nll = reference(
             logits, target, weight=weight, pos_weight=pos_weight, torch_nonfinite=torch_nonfinite, **options
         )
-        (grad,) = torch.autograd.grad(nll.sum(), logits, upstream, create_graph=True)
-    return grad
+        grads: tuple[Tensor, ...] = torch.autograd.grad(nll.sum(), logits, upstream, create_graph=True)
+    return grads[0]

@@ -115,7 +115,13 @@ def softmax_loss(
         torch_nonfinite=torch_nonfinite,
     )
     return reduce_softmax_nll(
-        nll, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, normalizer=normalizer
+        nll,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
     )
 
 
