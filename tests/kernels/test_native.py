@@ -72,6 +72,7 @@ def _softmax_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
         "z_loss": draw(st.sampled_from([0.0, 1e-3])),
         "softcap": draw(st.sampled_from([None, 20.0])),
         "logit_offset": draw(per_class),
+        "torch_nonfinite": draw(st.booleans()),
     }
     return logits, target, options
 
@@ -118,6 +119,30 @@ def test_softmax_agrees_with_the_reference(case: tuple[Tensor, Tensor, dict[str,
         return list(dispatch.softmax_nll(z, cast(target), **{k: cast(v) for k, v in options.items()}))
 
     _compare(run, logits, target, 1.0)
+
+
+@given(_softmax_cases(), st.sampled_from([-math.inf, math.inf, math.nan]), st.integers(0, 2**31))
+@THOUSAND
+def test_what_is_not_finite_is_as_in_the_reference(
+    case: tuple[Tensor, Tensor, dict[str, object]], odd: float, seed: int
+) -> None:
+    logits, target, options = case
+    g = _seeded(seed)
+    logits = logits.clone()
+    logits[torch.rand(logits.shape, generator=g) < 0.1] = odd
+    if isinstance(options["weight"], Tensor):
+        options["weight"] = options["weight"] * (torch.rand(logits.shape[1], generator=g) < 0.7)
+    if target.is_floating_point():
+        target = target * (torch.rand(target.shape, generator=g) < 0.7)
+    found = []
+    for backend in ("native", "reference"):
+        with use_backend(backend):
+            z = logits.detach().requires_grad_()
+            nll, lse = dispatch.softmax_nll(z, target, **options)
+            found.append((nll, lse, torch.autograd.grad(nll.sum(), z)[0]))
+    for got, expected in zip(*found, strict=True):
+        assert torch.equal(got.isnan(), expected.isnan())
+        assert torch.equal(got.isinf(), expected.isinf())
 
 
 @given(
@@ -186,11 +211,11 @@ def test_sigmoid_agrees_with_the_reference(
 
 def test_the_custom_ops_keep_torchs_rules() -> None:
     x, target = torch.randn(5, 7, requires_grad=True), torch.tensor([0, 6, -100, 3, 1])
-    options = (torch.rand(7), 0.1, -100, 0.01, 0.0, torch.rand(7))
+    options = (torch.rand(7), 0.1, -100, 0.01, 0.0, torch.rand(7), False)
     ops = torch.ops.likelihead
     torch.library.opcheck(ops.softmax_nll.default, (x, target, *options))
     pixels = (torch.randn(2, 3, 4, 5), torch.randint(3, (2, 4, 5)))
-    torch.library.opcheck(ops.softmax_nll.default, (*pixels, None, 0.0, -100, 0.0, 5.0, None))
+    torch.library.opcheck(ops.softmax_nll.default, (*pixels, None, 0.0, -100, 0.0, 5.0, None, True))
     torch.library.opcheck(
         ops.softmax_nll_backward.default,
         (torch.rand(5), torch.rand(5), 1.0, False, x.detach(), target, *options),
