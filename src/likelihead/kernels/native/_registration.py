@@ -74,7 +74,16 @@ def _softmax_nll_derivative(
     asked = [i for i in places if ctx.needs_input_grad[i]]
     if not torch.is_grad_enabled() and asked == [0]:
         grad = torch.ops.likelihead.softmax_nll_backward(
-            grad_nll, grad_lse, 1.0, False, logits, target, weight, *ctx.numbers, logit_offset, ctx.torch_nonfinite
+            grad_nll,
+            grad_lse,
+            1.0,
+            False,
+            logits,
+            target,
+            weight,
+            *ctx.numbers,
+            logit_offset,
+            ctx.torch_nonfinite,
         )
         return (grad, *nothing[1:])
     inputs = dict(zip(places, (logits, target, weight, logit_offset), strict=True))

@@ -174,8 +174,9 @@ def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     if ctx.in_place:
         # autograd would not notice: it takes the version of what it saves after the forward pass has ended
         raise RuntimeError(
-            "the logits of this loss have been modified by an inplace operation: inplace_backward=True wrote "
-            "the gradient over them, so there is one backward pass, without create_graph; leave it out for more."
+            "the logits of this loss have been modified by an inplace operation: inplace_backward=True "
+            "wrote the gradient over them, so there is one backward pass, without create_graph; leave it out "
+            "for more."
         )
     logits, target, weight, logit_offset = ctx.saved_tensors
     _, label_smoothing, ignore_index, z_loss, softcap, _, torch_nonfinite, mean, divisor = ctx.options

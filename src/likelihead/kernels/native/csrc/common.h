@@ -35,6 +35,30 @@ inline Tensor as_dtype(const Tensor& t, ScalarType dtype) {
   return dense(t.scalar_type() == dtype ? t : torch::stable::to(t, dtype));
 }
 
+// New tensors straight from the allocator: through the dispatcher each would cost a tiny call a microsecond.
+inline Tensor empty_strided(int64_t dim, const int64_t* sizes, const int64_t* strides, ScalarType dtype) {
+  int32_t code = 0;
+  switch (dtype) {
+    case ScalarType::Float: code = aoti_torch_dtype_float32(); break;
+    case ScalarType::Double: code = aoti_torch_dtype_float64(); break;
+    case ScalarType::BFloat16: code = aoti_torch_dtype_bfloat16(); break;
+    default: code = aoti_torch_dtype_float16(); break;
+  }
+  AtenTensorHandle handle = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      aoti_torch_empty_strided(dim, sizes, strides, code, aoti_torch_device_type_cpu(), 0, &handle));
+  return Tensor(handle);
+}
+// Of the sizes and strides of t, which is dense.
+inline Tensor empty_as(const Tensor& t) {
+  return empty_strided(t.dim(), t.sizes().data(), t.strides().data(), t.scalar_type());
+}
+inline Tensor empty_number(ScalarType dtype) { return empty_strided(0, nullptr, nullptr, dtype); }
+inline Tensor empty_nothing(ScalarType dtype) {
+  const int64_t size = 0, stride = 1;
+  return empty_strided(1, &size, &stride, dtype);
+}
+
 // Runs f(first, last) over chunks, about `chunk_cost` elements each, on torch's threads.
 template <class F>
 void for_chunks(int64_t chunks, int64_t chunk_cost, const F& f) {

@@ -11,7 +11,6 @@
 namespace likelihead {
 namespace {
 
-using torch::stable::empty_like;
 using torch::stable::new_empty;
 
 struct PreparedSigmoid {
@@ -106,7 +105,7 @@ Tensor sigmoid_nll_backward(
     const std::optional<Tensor>& weight, const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask,
     bool skip_nan_target, bool torch_nonfinite) {
   PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
-  Tensor grad = empty_like(p.logits);
+  Tensor grad = empty_as(p.logits);
   p.call.grad = fresh(grad);
   p.call.scale = scale;
   Tensor up = grad_nll.scalar_type() == p.wide ? grad_nll : torch::stable::to(grad_nll, p.wide);
@@ -162,10 +161,10 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
   PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
   Tensor grad;
   if (with_grad) {
-    grad = empty_like(p.logits);
+    grad = empty_as(p.logits);
     p.call.grad = fresh(grad);
   } else {
-    grad = new_empty(logits, {0});
+    grad = empty_nothing(logits.scalar_type());
   }
   const double divisor = !mean ? 1.0 : normalizer ? *normalizer : count_valid(p);
   p.call.scale = 1.0 / divisor;
@@ -174,7 +173,7 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
   run(p.call);
   double total = 0;
   for (double part : sums) total += part;
-  Tensor loss = new_empty(logits, {}, p.wide);
+  Tensor loss = empty_number(p.wide);
   if (p.wide == ScalarType::Double) *static_cast<double*>(loss.data_ptr()) = total / divisor;
   else *static_cast<float*>(loss.data_ptr()) = float(total / divisor);
   return {loss, grad};

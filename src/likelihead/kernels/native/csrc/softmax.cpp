@@ -12,7 +12,6 @@
 namespace likelihead {
 namespace {
 
-using torch::stable::empty_like;
 using torch::stable::new_empty;
 
 // A call with everything but its outputs, and what keeps its memory alive.
@@ -219,7 +218,7 @@ Tensor softmax_nll_backward(
     bool torch_nonfinite) {
   Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
                        torch_nonfinite, false);
-  Tensor grad = empty_like(p.logits);
+  Tensor grad = empty_as(p.logits);
   p.call.grad = fresh(grad);
   p.call.scale = !grad_nll ? 0.0 : mean ? scale / p.count : scale;
   std::vector<Tensor> alive;
@@ -245,7 +244,7 @@ Tensor softmax_nll_backward(
 }
 
 // The reduced loss, and its gradient by the logits for an upstream gradient of 1.
-Tensor reduced(Prepared& p, const Tensor& like, bool mean, std::optional<double> normalizer) {
+Tensor reduced(Prepared& p, bool mean, std::optional<double> normalizer) {
   SoftmaxCall& call = p.call;
   const int64_t chunks = (call.examples + call.chunk - 1) / call.chunk;
   std::vector<double> sums(chunks);
@@ -255,7 +254,7 @@ Tensor reduced(Prepared& p, const Tensor& like, bool mean, std::optional<double>
   run(call);
   double total = 0;
   for (double part : sums) total += part;
-  Tensor loss = new_empty(like, {}, p.wide);
+  Tensor loss = empty_number(p.wide);
   const double value = mean ? total / divisor : total;
   if (p.wide == ScalarType::Double) *static_cast<double*>(loss.data_ptr()) = value;
   else *static_cast<float*>(loss.data_ptr()) = float(value);
@@ -271,12 +270,12 @@ std::tuple<Tensor, Tensor> softmax_loss(
                        torch_nonfinite, false);
   Tensor grad;
   if (with_grad) {
-    grad = empty_like(p.logits);
+    grad = empty_as(p.logits);
     p.call.grad = fresh(grad);
   } else {
-    grad = new_empty(logits, {0});
+    grad = empty_nothing(logits.scalar_type());
   }
-  Tensor loss = reduced(p, logits, mean, normalizer);
+  Tensor loss = reduced(p, mean, normalizer);
   return {loss, grad};
 }
 
@@ -288,7 +287,7 @@ Tensor softmax_loss_(
   Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
                        torch_nonfinite, true);
   p.call.grad = p.logits.data_ptr();
-  return reduced(p, logits, mean, normalizer);
+  return reduced(p, mean, normalizer);
 }
 
 }  // namespace
