@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Callable
@@ -36,6 +37,11 @@ def newest(folder: Path) -> Path:
             "no CPU results are here; python -m benchmarks cpu --save DIR makes some", path=str(folder)
         )
     return max(tables, key=lambda path: (read(path).date, path.name))
+
+
+def digest(results: Results) -> str:
+    """Tells whether a picture is of these results, whichever matplotlib drew it."""
+    return hashlib.sha256(repr([row.seconds for row in results.rows]).encode()).hexdigest()[:16]
 
 
 def draw(results: Results) -> str:
@@ -134,5 +140,5 @@ def _for_a_page(svg: str, results: Results) -> str:
     )
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img" style="width: 100%"', svg, count=1)
-    svg = svg.replace(">", f">\n <title>{title}</title>", 1)
+    svg = svg.replace(">", f' data-results="{digest(results)}">\n <title>{title}</title>', 1)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.plot import INK, draw, newest
+from benchmarks.plot import INK, digest, draw, newest
 from likelihead.bench.case import COMPILED, EAGER, FLOOR, IN_PLACE, OURS
 from likelihead.bench.cases import CASES
 from likelihead.bench.results import Results, Row, read, write
@@ -73,4 +73,12 @@ def test_the_documentation_shows_the_newest_results() -> None:
     path = newest(ROOT / "benchmarks" / "results")
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert f"../benchmarks/results/{path.stem}.md" in page
-    assert draw(read(path)) == (ROOT / "docs" / "_static" / "benchmarks.svg").read_text(encoding="utf-8")
+    picture = (ROOT / "docs" / "_static" / "benchmarks.svg").read_text(encoding="utf-8")
+    assert f'data-results="{digest(read(path))}"' in picture, "python -m benchmarks plot"
+
+
+def test_other_results_have_another_digest(results: Results) -> None:
+    before = digest(results)
+    assert f'data-results="{before}"' in draw(results)
+    results.rows[0].seconds[OURS] = [2.001]
+    assert digest(results) != before
