@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Callable
@@ -38,6 +39,11 @@ def newest(folder: Path) -> Path:
     return max(tables, key=lambda path: (read(path).date, path.name))
 
 
+def digest(results: Results) -> str:
+    """Tells whether a picture is of these results, whichever matplotlib drew it."""
+    return hashlib.sha256(repr([row.seconds for row in results.rows]).encode()).hexdigest()[:16]
+
+
 def draw(results: Results) -> str:
     """An SVG of the speed-up over eager and the distance to the floor; the same text for the same results."""
     rows = [row for row in results.rows if EAGER in row.seconds and OURS in row.seconds]
@@ -56,17 +62,10 @@ def draw(results: Results) -> str:
     ):
         figure = Figure(figsize=(10, 0.9 + 0.62 * len(rows)), layout="constrained")
         left, right = figure.subplots(1, 2)
-        _bars(left, rows, LEFT, lambda row, name: row.ratio(EAGER, name))
-        left.set_title("times faster than torch eager", fontsize=11, loc="left")
-        left.axvline(1, color=INK, linewidth=0.8, linestyle=":")
-        _goals(left, rows, EAGER)
-        _bars(right, rows, RIGHT, _over_floor)
-        right.set_xscale("log")
-        right.set_xlim(left=0.5)
-        right.xaxis.set_major_formatter("{x:g}")
+        _panel(left, rows, LEFT, lambda row, name: row.ratio(EAGER, name), EAGER)
+        left.set_title("times faster than torch eager (log)", fontsize=11, loc="left")
+        _panel(right, rows, RIGHT, _over_floor, FLOOR)
         right.set_title("times as long as one copy of the logits (log)", fontsize=11, loc="left")
-        right.axvline(1, color=INK, linewidth=0.8, linestyle=":")
-        _goals(right, rows, FLOOR)
         handles = {
             label: handle
             for axes in (left, right)
@@ -85,44 +84,50 @@ def _over_floor(row: Row, name: str) -> float | None:
     return None if row.case.startswith("tiny") else row.ratio(name, FLOOR)
 
 
-def _bars(
-    axes: Axes, rows: list[Row], names: tuple[str, ...], ratio: Callable[[Row, str], float | None]
+def _panel(
+    axes: Axes,
+    rows: list[Row],
+    names: tuple[str, ...],
+    ratio: Callable[[Row, str], float | None],
+    against: str,
 ) -> None:
+    """Bars that start at 1, a tick on each where its goal is, and its number behind both."""
     height = 0.8 / len(names)
     for place, name in enumerate(names):
-        found = [(at, ratio(row, name)) for at, row in enumerate(rows)]
-        shown = [(at, value) for at, value in found if value is not None]
-        if not shown:
-            continue
-        bars = axes.barh(
-            [at + (place - (len(names) - 1) / 2) * height for at, _ in shown],
-            [value for _, value in shown],
-            height=height * 0.9,
-            color=COLOURS[name],
-            label=name,
-        )
-        labels = [f"{value:.0f}" if value >= 10 else f"{value:.1f}" for _, value in shown]
-        axes.bar_label(bars, labels, padding=3, fontsize=8)
+        for at, row in enumerate(rows):
+            value, goal = ratio(row, name), _goal(row, name, against)
+            middle = at + (place - (len(names) - 1) / 2) * height
+            if goal is not None:
+                ends = middle - height / 2, middle + height / 2
+                axes.vlines(goal, *ends, color=INK, linewidth=2, label="goal", zorder=3)
+            if value is None:
+                continue
+            axes.barh(middle, value - 1, left=1, height=height * 0.9, color=COLOURS[name], label=name)
+            axes.annotate(
+                f"{value:.0f}" if value >= 10 else f"{value:.1f}",
+                (max(value, goal or value, 1), middle),
+                xytext=(4, 0),
+                textcoords="offset points",
+                verticalalignment="center_baseline",
+                fontsize=8,
+            )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.margins(x=0.1)
+    axes.axvline(1, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [row.case for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.margins(x=0.12)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
-def _goals(axes: Axes, rows: list[Row], against: str) -> None:
-    """A tick on the bar of ours, and of ours in place, where the goal is."""
-    names = LEFT if against == EAGER else RIGHT
-    height = 0.8 / len(names)
-    label = "goal"
-    for at, row in enumerate(rows):
-        for goal in row.goals:
-            if goal.against != against or goal.subject not in names:
-                continue
-            middle = at + (names.index(goal.subject) - (len(names) - 1) / 2) * height
-            where = 1 / goal.times if (goal.kind == "within") == (against == EAGER) else goal.times
-            axes.vlines(where, middle - height / 2, middle + height / 2, color=INK, linewidth=2, label=label)
-            label = "_again"
+def _goal(row: Row, name: str, against: str) -> float | None:
+    """Where the goal of a function is on the axis: a speed-up over eager, a time over the floor."""
+    for goal in row.goals:
+        if (goal.subject, goal.against) == (name, against):
+            return 1 / goal.times if (goal.kind == "within") == (against == EAGER) else goal.times
+    return None
 
 
 def _for_a_page(svg: str, results: Results) -> str:
@@ -135,5 +140,5 @@ def _for_a_page(svg: str, results: Results) -> str:
     )
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img" style="width: 100%"', svg, count=1)
-    svg = svg.replace(">", f">\n <title>{title}</title>", 1)
+    svg = svg.replace(">", f' data-results="{digest(results)}">\n <title>{title}</title>', 1)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
