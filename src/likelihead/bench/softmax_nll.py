@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from likelihead.bench.case import EAGER, FLOOR, IN_PLACE, OURS, Case, Goal, Problem, short_dtype
 from likelihead.functional import cross_entropy
+from likelihead.kernels.dispatch import explain
 
 __all__ = ["CASES", "SoftmaxCase"]
 
@@ -75,10 +75,11 @@ class SoftmaxCase(Case):
         }
         absent = {}
         if self.in_place:
-            if "inplace_backward" in inspect.signature(cross_entropy).parameters:
+            choice = explain("softmax_loss", logits)
+            if choice.backend != "reference":
                 losses[IN_PLACE] = partial(_loss, cross_entropy, target, options | {"inplace_backward": True})
             else:
-                absent[IN_PLACE] = "not there: cross_entropy has no inplace_backward"
+                absent[IN_PLACE] = f"not there: {choice}"
         copy = torch.empty_like(logits)
         return Problem(
             leaves=(logits.requires_grad_(),),
