@@ -41,7 +41,7 @@ def test_a_table_with_the_baseline(iris: Path) -> None:
 def test_the_test_rows_alone_have_the_reports_figures(iris: Path, tmp_path: Path) -> None:
     from sklearn.datasets import load_iris
 
-    from likelihead.train.data import load
+    from likelihead.train.table.data import load
 
     data = load("iris")
     rows = [int(n) for _, _, numbers in data.test.numbered_batches(64) for n in numbers]

@@ -31,7 +31,7 @@ import torch
 import likelihead.train.outcome
 from likelihead.errors import LikelihoodError
 from likelihead.train import Interrupted, TrainConfig, resume, train
-from likelihead.train.data import load
+from likelihead.train.table.data import load
 
 # The parent imports, the children train: torch imports its compiler with the first optimizer.
 load("iris")

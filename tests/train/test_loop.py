@@ -17,10 +17,10 @@ from torch import Tensor
 from likelihead.errors import CheckpointError, DomainError, LikelihoodWarning, OptionError, RunError
 from likelihead.train import Interrupted, TrainConfig, resume, train
 from likelihead.train.checkpoint import paths, read
-from likelihead.train.data import load
 from likelihead.train.loop import Trainer
 from likelihead.train.run import CHECKPOINTS, CONFIG, METRICS, SCHEMA, opened, read_metrics
 from likelihead.train.start import stored
+from likelihead.train.table.data import load
 
 IRIS = TrainConfig(data="iris", hidden=(7,), epochs=2, checkpoint_every=3)
 
@@ -107,11 +107,11 @@ def test_the_guards_warnings_are_findings_and_others_pass(
 ) -> None:
     original = Trainer.step
 
-    def step(self: Trainer, features: Tensor, target: Tensor) -> None:
+    def step(self: Trainer, batch: tuple[Tensor, Tensor]) -> None:
         warnings.warn(LikelihoodWarning("planted", code="LH205"), stacklevel=1)
         if self.position.step == 0:
             warnings.warn("another", UserWarning, stacklevel=1)
-        original(self, features, target)
+        original(self, batch)
 
     monkeypatch.setattr(Trainer, "step", step)
     with pytest.warns(UserWarning, match="another") as caught:

@@ -44,25 +44,23 @@ class TrainingProgress:
     def begin(self, trainer: Trainer) -> None:
         """Say what is trained on what."""
         self._on_begin()
-        resolved = trainer.resolved
-        layers = "-".join(str(width) for width in resolved.layers)
-        self._say(escape(trainer.data.describe()))
-        for note in trainer.data.notes:
+        problem = trainer.problem
+        self._say(escape(problem.describe()))
+        for note in problem.notes:
             self._say(f"[dim]{escape(note)}[/dim]")
         self._say(
-            escape(
-                f"{layers} {trainer.config.activation}, {resolved.parameters} parameters, "
-                f"{resolved.likelihood}; "
-            )
-            + f"baseline NLL [bold]{resolved.baseline_nll:.4f}[/bold] nats"
+            f"{escape(problem.summary())}; baseline NLL [bold]{problem.resolved.baseline_nll:.4f}[/bold] nats"
         )
         if trainer.position.step:
-            self._say(f"resumed after step {trainer.position.step} of {trainer.total_steps}")
-        self._bar.update(self._task, total=trainer.total_steps, completed=trainer.position.step)
+            self._say(f"resumed after step {trainer.position.step} of {problem.total_steps}")
+        self._bar.update(self._task, total=problem.total_steps, completed=trainer.position.step)
 
     def step(self, trainer: Trainer) -> None:
         """Move the bar."""
-        figures = f"NLL {trainer.train_nll:.4f}{self._test}, baseline {trainer.resolved.baseline_nll:.4f}"
+        problem = trainer.problem
+        figures = (
+            f"{problem.figures(trainer.train_nll)}{self._test}, baseline {problem.resolved.baseline_nll:.4f}"
+        )
         self._bar.update(
             self._task,
             completed=trainer.position.step,
@@ -76,12 +74,13 @@ class TrainingProgress:
         self._test = "" if test is None else f", test {test:.4f}"
         if self.console.is_terminal or record["epoch"] % max(1, trainer.config.epochs // 10):
             return
-        name, score = list(record.items())[-1]
+        name = trainer.problem.score_name
+        score = record[name]
         shown = "undefined" if score is None else f"{score:.4f}"
         self._say(
             f"epoch {record['epoch']}/{trainer.config.epochs}: train NLL "
             f"{record['train_nll']:.4f}{self._test}, "
-            f"baseline {trainer.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} {shown}",
+            f"baseline {trainer.problem.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} {shown}",
         )
 
     def _say(self, line: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from likelihead.train.options import OPTIONS
 
 if TYPE_CHECKING:
     from likelihead.train import Interrupted, Outcome
@@ -15,6 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["INTERRUPTED", "TERMINATED", "command"]
 
 INTERRUPTED, TERMINATED = 130, 143
+
+# Options that name a file, which a run keeps with its whole path, and the values that do not.
+_PATHS: dict[str, tuple[str, ...]] = {
+    "class_weight": ("", "none", "balanced", "effective"),
+    "teacher": ("",),
+    "tokenizer": ("", "bytes"),
+    "masks": ("",),
+}
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", re.IGNORECASE)
@@ -44,48 +55,22 @@ def _widths(texts: tuple[str, ...]) -> tuple[int, ...]:
         ) from error
 
 
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    types: dict[str, Any] = {"number": float, "count": int}
+    for option in reversed(OPTIONS):
+        settings: dict[str, Any] = {"help": option.help}
+        if option.form == "flag":
+            settings |= {"is_flag": True, "default": None}
+        else:
+            settings |= {"metavar": option.metavar, "type": types.get(option.form, str)}
+            settings["multiple"] = option.form in ("texts", "widths")
+        command = click.option(option.flag, option.name, **settings)(command)
+    return command
+
+
 @click.command("train")
 @click.argument("data", required=False)
-@click.option(
-    "--target", multiple=True, metavar="COL", help="The target's column; several for multilabel 0/1 columns."
-)
-@click.option(
-    "--task",
-    metavar="TASK",
-    help="auto, binary, multiclass, multilabel or regression. [auto]",
-)
-@click.option(
-    "--output",
-    metavar="KIND",
-    help="logits (CrossEntropyLoss) or log-probs (NLLLoss). [logits]",
-)
-@click.option(
-    "--hidden",
-    multiple=True,
-    metavar="N",
-    help="Widths of the hidden layers, repeated or 64,32; none for a linear model. [32]",
-)
-@click.option("--activation", metavar="NAME", help="tanh, relu, gelu, silu, elu or sigmoid. [tanh]")
-@click.option("--epochs", type=int, metavar="N", help="Passes over the training rows. [100]")
-@click.option("--batch-size", type=int, metavar="N", help="Rows per step. [32]")
-@click.option("--lr", type=float, metavar="X", help="Learning rate. [0.01]")
-@click.option("--optimizer", metavar="NAME", help="adam, adamw or sgd (momentum 0.9). [adam]")
-@click.option("--weight-decay", type=float, metavar="X", help="Against learning by heart. [0.002]")
-@click.option("--label-smoothing", type=float, metavar="X", help="In [0, 1), multiclass only. [0]")
-@click.option(
-    "--class-weight",
-    metavar="W",
-    help="none, balanced, or a JSON or CSV file of class,weight. [none]",
-)
-@click.option("--seed", type=int, metavar="N", help="Of the weights, the split and the batches. [0]")
-@click.option("--test-fraction", type=float, metavar="X", help="Share of the rows held out. [0.2]")
-@click.option("--memory", metavar="SIZE", help="For the rows; larger files stream. [1GiB]")
-@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints. [500]")
-@click.option(
-    "--guard",
-    metavar="LEVEL",
-    help="Checks on each loss call: off, cheap or full. [LIKELIHEAD_GUARD, or cheap]",
-)
+@_with_options
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder. [runs/<data>-<n>]"
 )
@@ -93,8 +78,13 @@ def _widths(texts: tuple[str, ...]) -> tuple[int, ...]:
 def command(data: str | None, out: Path | None, resume: bool, **options: Any) -> None:
     """Train a network on DATA and write a run folder with a report.
 
-    DATA is iris, digits, wine or breast-cancer, or a CSV, Parquet or JSON-lines file. --hidden 7 --activation
-    tanh on iris is the 4-7-3 network of the textbooks.
+    \b
+    DATA is
+      a table: iris, digits, wine or breast-cancer, or a CSV, Parquet or JSON-lines file;
+      text (--task language): stdlib, a text file or a folder of text;
+      images: digit-scenes, or a folder of images (--task segmentation: with masks).
+
+    --hidden 7 --activation tanh on iris is the 4-7-3 network of the textbooks.
 
     With --resume a run goes on from its last checkpoint, to the same bits as if it had never stopped; its
     options come from the run's config.toml.
@@ -115,10 +105,13 @@ def command(data: str | None, out: Path | None, resume: bool, **options: Any) ->
         given["hidden"] = _widths(given["hidden"])
     if "memory" in given:
         given["memory"] = _size(given["memory"])
-    if given.get("class_weight", "none") not in ("none", "balanced"):
-        given["class_weight"] = str(Path(given["class_weight"]).absolute())
+    for name in _PATHS:
+        if given.get(name, "") not in _PATHS[name]:
+            given[name] = str(Path(given[name]).absolute())
     if not resume and data is None:
-        raise OptionError("DATA is missing; give iris, digits, wine, breast-cancer or a file")
+        raise OptionError(
+            "DATA is missing; give iris, digits, wine, breast-cancer, stdlib, digit-scenes, a file or folder"
+        )
     if resume and data is None and out is None:
         raise OptionError(
             "--resume needs the run's folder (--out DIR), or DATA to take its newest run in runs/"
@@ -170,5 +163,6 @@ def _say(outcome: Outcome) -> None:
     for code, message in outcome.findings:
         click.echo(f"{code}: {message}", err=True)
     score = f"{outcome.score_name.replace('_', ' ')} {outcome.score:.4f}"
-    click.echo(f"{score}, test NLL {outcome.test_nll:.4f} nats (baseline {outcome.baseline_nll:.4f})")
+    more = "".join(f", {name.replace('_', ' ')} {value:.4f}" for name, value in outcome.more.items())
+    click.echo(f"{score}, test NLL {outcome.test_nll:.4f} nats (baseline {outcome.baseline_nll:.4f}){more}")
     click.echo(f"{outcome.folder}: report.html, model.safetensors")

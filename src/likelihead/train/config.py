@@ -5,66 +5,80 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from likelihead.errors import OptionError, RunError
-from likelihead.train.models import ACTIVATIONS
+from likelihead.train.options import BY_NAME, KINDS, OPTIONS, kind_of
 
-__all__ = ["OPTIMIZERS", "OUTPUTS", "TASKS", "TrainConfig", "contradictions"]
+__all__ = ["TrainConfig", "contradictions"]
 
-TASKS = ("auto", "binary", "multiclass", "multilabel", "regression")
-OUTPUTS = ("logits", "log-probs")
-OPTIMIZERS = ("adam", "adamw", "sgd")
-GUARD_LEVELS = ("off", "cheap", "full")
+# Stands for an option that was not given: the kind of data decides.
+_BY_KIND: Any = None
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The options of one training run.
+    """The options of one training run; :mod:`likelihead.train.options` says what each means.
+
+    An option that is left out takes the default of the kind of data: tables, text or images.
 
     Attributes:
-        data: a bundled set's name or a file.
-        target: the target's column, or columns of 0 and 1 (multilabel); None lets the data decide.
-        task: what the target means; ``"auto"`` infers it.
-        output: what the network ends in: logits, or log-probabilities behind a log-softmax.
-        hidden: widths of the hidden layers; none makes a linear model.
-        activation: the hidden layers' activation.
-        epochs, batch_size, lr, optimizer, weight_decay: of the optimisation. Without a little weight decay a
-            network of the default size learns a few hundred noisy rows by heart, and ends above the baseline.
-        label_smoothing: in [0, 1), multiclass only.
-        class_weight: ``"none"``, ``"balanced"`` or a file of weights.
-        seed: of the initial weights, the split and the order of the batches.
-        test_fraction: share of the rows that is held out.
-        memory: bytes of data kept in memory; larger files stream.
-        checkpoint_every: steps between checkpoints.
-        guard: level of the checks made on each loss call.
+        data: a bundled set's name, a file or a folder.
+        kind: of the data: ``table``, ``language`` or ``images``; told by the data and the task.
 
     >>> TrainConfig(data="iris", hidden=(7,), activation="tanh").check().epochs
     100
+    >>> TrainConfig(data="stdlib", task="language").network
+    'gru'
     """
 
     data: str
     target: str | tuple[str, ...] | None = None
-    task: str = "auto"
-    output: str = "logits"
-    hidden: tuple[int, ...] = (32,)
-    activation: str = "tanh"
-    epochs: int = 100
-    batch_size: int = 32
-    lr: float = 0.01
-    optimizer: str = "adam"
-    weight_decay: float = 0.002
-    label_smoothing: float = 0.0
-    class_weight: str = "none"
-    seed: int = 0
-    test_fraction: float = 0.2
-    memory: int = 2**30
-    checkpoint_every: int = 500
-    guard: str = "cheap"
+    task: str = _BY_KIND
+    output: str = _BY_KIND
+    hidden: tuple[int, ...] = _BY_KIND
+    activation: str = _BY_KIND
+    network: str = _BY_KIND
+    epochs: int = _BY_KIND
+    steps: int = _BY_KIND
+    batch_size: int = _BY_KIND
+    lr: float = _BY_KIND
+    optimizer: str = _BY_KIND
+    weight_decay: float = _BY_KIND
+    label_smoothing: float = _BY_KIND
+    class_weight: str = _BY_KIND
+    logit_adjustment: float = _BY_KIND
+    resample: str = _BY_KIND
+    focal: float = _BY_KIND
+    calibrate: str = _BY_KIND
+    tune_thresholds: bool = _BY_KIND
+    teacher: str = _BY_KIND
+    temperature: float = _BY_KIND
+    context: int = _BY_KIND
+    tokenizer: str = _BY_KIND
+    packing: str = _BY_KIND
+    masks: str = _BY_KIND
+    ignore_colour: str = _BY_KIND
+    tile: int = _BY_KIND
+    image_size: int = _BY_KIND
+    skip_bad: bool = _BY_KIND
+    seed: int = _BY_KIND
+    test_fraction: float = _BY_KIND
+    memory: int = _BY_KIND
+    checkpoint_every: int = _BY_KIND
+    guard: str = _BY_KIND
+    kind: str = _BY_KIND
+
+    def __post_init__(self) -> None:
+        given: dict[str, Any] = vars(self)
+        kind = given["kind"] or kind_of(self.data, given["task"] or "auto")
+        object.__setattr__(self, "kind", kind)
+        for option in OPTIONS:
+            if given[option.name] is None:
+                object.__setattr__(self, option.name, option.default_for(kind))
 
     def check(self) -> TrainConfig:
         """Verify each option by itself.
@@ -72,23 +86,10 @@ class TrainConfig:
         Raises:
             OptionError: an option is outside its range; the message says which and what is allowed.
         """
-        _one_of("task", self.task, TASKS)
-        _one_of("output", self.output, OUTPUTS)
-        _one_of("activation", self.activation, tuple(ACTIVATIONS))
-        _one_of("optimizer", self.optimizer, OPTIMIZERS)
-        _one_of("guard", self.guard, GUARD_LEVELS)
-        for width in self.hidden:
-            _range("hidden", width, width >= 1, "widths of at least 1 (or 'none' for a linear model)")
-        _range("epochs", self.epochs, self.epochs >= 1, "at least 1")
-        _range("batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
-        _range("lr", self.lr, math.isfinite(self.lr) and self.lr > 0, "a positive number")
-        decay = self.weight_decay
-        _range("weight_decay", decay, math.isfinite(decay) and decay >= 0, "0 or a positive number")
-        _range("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
-        _range("seed", self.seed, 0 <= self.seed < 2**63, "in [0, 2**63)")
-        _range("test_fraction", self.test_fraction, 0 < self.test_fraction < 1, "in (0, 1)")
-        _range("memory", self.memory, self.memory >= 2**20, "at least 1MiB")
-        _range("checkpoint_every", self.checkpoint_every, self.checkpoint_every >= 1, "at least 1")
+        if self.kind not in KINDS:
+            raise OptionError(f"kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
+        for option in OPTIONS:
+            option.check(getattr(self, option.name))
         return self
 
     def check_for(self, task: str) -> None:
@@ -97,20 +98,8 @@ class TrainConfig:
         Raises:
             OptionError: an option that the task would ignore.
         """
-        if self.output == "log-probs" and task not in ("binary", "multiclass"):
-            raise OptionError(
-                f"--output log-probs does not apply to a {task} task, whose likelihood is not over exclusive "
-                "classes; use --output logits"
-            )
-        if self.label_smoothing and task != "multiclass":
-            raise OptionError(
-                f"--label-smoothing {self.label_smoothing} does not apply to a {task} task; it is for "
-                "multiclass"
-            )
-        if self.class_weight != "none" and task == "regression":
-            raise OptionError(
-                f"--class-weight {self.class_weight} does not apply to a regression task: it has no classes"
-            )
+        for option in OPTIONS:
+            option.check_for(getattr(self, option.name), self.kind, task)
 
     def digest(self) -> str:
         """SHA-256 over the options: a checkpoint belongs to one configuration.
@@ -167,7 +156,7 @@ def contradictions(config: TrainConfig, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         stored = getattr(config, name)
         if value != stored:
-            option = name if name == "data" else f"--{name.replace('_', '-')}"
+            option = BY_NAME[name].flag if name in BY_NAME else name
             raise OptionError(
                 f"{option} is {_shown(value)}, but the run to resume was started with {_shown(stored)}; "
                 "leave it out to resume, or start a new run"
@@ -183,6 +172,8 @@ def _shown(value: object) -> str:
 def _is_a(value: object, hint: Any) -> bool:
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is bool:
+        return isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is str:
@@ -193,13 +184,3 @@ def _is_a(value: object, hint: Any) -> bool:
         item = int if hint == tuple[int, ...] else str
         return all(_is_a(v, item) for v in value)
     return isinstance(value, str)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise OptionError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
-
-
-def _range(name: str, value: object, ok: bool, expected: str) -> None:
-    if not ok:
-        raise OptionError(f"{name} is {value!r}; expected {expected}")

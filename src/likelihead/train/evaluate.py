@@ -1,44 +1,31 @@
-"""Score a trained run on a data file."""
+"""Score a trained run on other data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from likelihead.train.data import load_for_schema
-from likelihead.train.loop import EVAL_BATCH
-from likelihead.train.metrics import Tally
-from likelihead.train.network import DTYPE
-from likelihead.train.trained import load_run
+from likelihead.train.kinds import kind_module
+from likelihead.train.stored import stored
 
 __all__ = ["evaluate"]
 
 
 def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
-    """The figures of a run on a data file, by name; undefined ones are None.
+    """The figures of a run on other data, by name; undefined ones are None.
 
-    All rows of the file are scored, in bounded memory. The baseline is the best constant prediction of the
-    training targets.
+    All of the data is scored, in bounded memory. The baseline is the best constant prediction of the training
+    targets.
 
     Args:
         run: the run's folder.
-        data: a bundled set or a file with the columns of the training data, the target included.
-        memory: bytes for the rows.
+        data: a bundled set, a file or a folder of the kind that the run was trained on, targets included.
+        memory: bytes for the rows of a table.
 
     Raises:
         RunError: no finished run folder.
         CheckpointError: the model's file is damaged.
         DataError: the data cannot be read, or has a class that training did not have.
     """
-    trained = load_run(run)
-    dataset = load_for_schema(data, trained.schema, need_target=True, memory=memory)
-    tally = Tally(trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline)
-    for features, target, rows in dataset.all.numbered_batches(EVAL_BATCH, dtype=DTYPE):
-        tally.add(trained.output(features, rows, dataset.path), target)
-    return {
-        "run": str(run),
-        "data": dataset.path,
-        "task": trained.schema.task,
-        **tally.figures(),
-        "notes": list(dataset.notes),
-    }
+    config, _ = stored(run)
+    return kind_module(config.kind).evaluate(run, data, memory=memory)

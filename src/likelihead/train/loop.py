@@ -20,23 +20,15 @@ from torch import Tensor
 
 from likelihead.errors import CheckpointError, DomainError, LikelihoodWarning
 from likelihead.guard.switch import guard
-from likelihead.likelihoods import Likelihood
 from likelihead.train import checkpoint
 from likelihead.train.checkpoint import Checkpoint
-from likelihead.train.config import TrainConfig
-from likelihead.train.data import Dataset
-from likelihead.train.metrics import Mean, hits
-from likelihead.train.models import MLP
-from likelihead.train.network import DTYPE, Resolved, plain, row_nll
+from likelihead.train.problem import NotFiniteError, Problem
 from likelihead.train.run import CHECKPOINTS, METRICS, MetricsLog
 
-__all__ = ["EVAL_BATCH", "LOG_EVERY", "Interrupted", "Observer", "Position", "Trainer", "optimizer_for"]
+__all__ = ["LOG_EVERY", "Interrupted", "Observer", "Position", "Trainer"]
 
 LOG_EVERY = 100
 """Steps between the lines of ``metrics.jsonl`` that hold a step's loss."""
-
-EVAL_BATCH = 1024
-VARIANCE_FLOOR = 1e-12
 
 
 class Interrupted(Exception):  # no error: a stop that was asked for
@@ -76,8 +68,8 @@ class Position:
         epoch: epochs ended, evaluation included.
         batch: batches of the current epoch that were trained on.
         step: batches trained on since the start.
-        nll_total, nll_count: of the current epoch's mean training NLL.
-        squared_total: of a regression's squared error, in the training's units.
+        sums: of the current epoch, as the problem adds them up.
+        kept: of the last epoch, what the test and the model's file need.
         best: the lowest test NLL of an epoch.
         variance: of a regression's residuals in the last epoch, in the training's units.
         findings: the hazards that were reported, as (code, message).
@@ -86,21 +78,10 @@ class Position:
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    nll_total: float = 0.0
-    nll_count: int = 0
-    squared_total: float = 0.0
-    variance: float = 1.0
+    sums: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, float] = field(default_factory=dict)
     best: float | None = None
     findings: list[tuple[str, str]] = field(default_factory=list)
-
-
-def optimizer_for(config: TrainConfig, model: MLP) -> torch.optim.Optimizer:
-    """The optimizer by its name; SGD has a momentum of 0.9."""
-    parameters, lr, decay = list(model.parameters()), config.lr, config.weight_decay
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay)
-    make = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return make(parameters, lr=lr, weight_decay=decay)
 
 
 class Trainer:
@@ -108,51 +89,32 @@ class Trainer:
 
     Args:
         folder: the run's folder.
-        config, resolved: of the run.
-        data: what to train and test on.
-        model, criterion: the network and the likelihood that is trained.
+        problem: what is learned.
+        digest: of the run's configuration.
         stop: asked after each step; a signal's number ends the run with :class:`Interrupted`.
     """
 
     def __init__(
         self,
         folder: Path,
-        config: TrainConfig,
-        resolved: Resolved,
-        data: Dataset,
-        model: MLP,
-        criterion: Likelihood,
+        problem: Problem,
         *,
         digest: str,
         stop: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self.folder, self.config, self.resolved, self.data = folder, config, resolved, data
-        self.model, self.criterion, self.digest, self._stop = model, criterion, digest, stop
-        self.optimizer = optimizer_for(config, model)
+        self.folder, self.problem, self.digest, self._stop = folder, problem, digest, stop
+        self.config, self.model = problem.config, problem.model
+        self.optimizer = problem.optimizer()
         self.position = Position()
-        self.plain = plain(config, data.schema)
-        self.batches = data.train.num_batches(config.batch_size)
         self.log_length = 0
         self.last_loss = math.nan
         self._saved = -1
         self._caught: list[warnings.WarningMessage] = []
 
     @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.batches * self.config.epochs
-
-    @property
-    def score_name(self) -> str:
-        """What the score of `measure` is called in the log and on the console."""
-        return {"regression": "test_rmse", "multilabel": "test_exact_match"}.get(
-            self.data.task, "test_accuracy"
-        )
-
-    @property
     def train_nll(self) -> float:
-        """Mean NLL of the current epoch's rows so far, as the steps met them."""
-        return self._epoch_nll()
+        """Mean NLL of the current epoch so far, as the steps met it."""
+        return self.problem.train_nll(self.position.sums)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -161,6 +123,7 @@ class Trainer:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
+        tensors |= {f"carried.{name}": value for name, value in self.problem.carried().items()}
         tensors["rng.torch"] = torch.get_rng_state()
         header = {"run": self.digest, "metrics_bytes": self.log_length, "position": asdict(self.position)}
         # safetensors refuses tensors that share memory, and the optimizer goes on writing to these.
@@ -206,7 +169,7 @@ class Trainer:
         values["findings"] = [(code, message) for code, message in values["findings"]]
         self.position = Position(**values)
         self.log_length = int(saved.header["metrics_bytes"])
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "rng": {}}
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "carried": {}, "rng": {}}
         for name, tensor in saved.tensors.items():
             kind, _, rest = name.partition(".")
             groups[kind][rest] = tensor
@@ -218,6 +181,7 @@ class Trainer:
         self.optimizer.load_state_dict(
             {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
         )
+        self.problem.carry(groups["carried"])
         torch.set_rng_state(groups["rng"]["torch"])
         self._saved = self.position.step
 
@@ -239,15 +203,14 @@ class Trainer:
             log.close()
 
     def _run(self, log: MetricsLog, observer: Observer | None) -> None:
-        config, at = self.config, self.position
+        config, at, problem = self.config, self.position, self.problem
         if observer is not None:
             observer.begin(self)
-        while at.epoch < config.epochs:
-            batches = self.data.train.batches(
-                config.batch_size, epoch=at.epoch, seed=config.seed, dtype=DTYPE, start=at.batch
-            )
-            for features, target in batches:
-                self.step(features, target)
+        while at.epoch < config.epochs and not self._ended:
+            for batch in problem.batches(at.epoch, at.batch):
+                if at.step >= problem.total_steps:
+                    break
+                self.step(batch)
                 if at.step % LOG_EVERY == 0:
                     self._log(log, {"kind": "step", "step": at.step, "loss": self.last_loss})
                 if at.step % config.checkpoint_every == 0:
@@ -263,79 +226,58 @@ class Trainer:
         log.sync()
         self.save()
 
-    def step(self, features: Tensor, target: Tensor) -> None:
+    @property
+    def _ended(self) -> bool:
+        """Whether the last epoch's line is written: that of --epochs, or the one in which --steps end."""
+        return self.position.batch == 0 and self.position.step >= self.problem.total_steps
+
+    def step(self, batch: Any) -> None:
         """One update.
 
         Raises:
             DomainError: the loss is not finite.
         """
-        at = self.position
+        at, problem = self.position, self.problem
         self.optimizer.zero_grad(set_to_none=True)
-        output = self.model(features)
-        if not bool(torch.isfinite(output).all()):
-            raise self._diverged("the network's output is not finite")
-        loss = self.criterion(output, target)
+        try:
+            loss = problem.loss(batch, at.sums)
+        except NotFiniteError as error:
+            raise self._diverged(str(error)) from error
         self.last_loss = float(loss.detach())
         if not math.isfinite(self.last_loss):
             raise self._diverged(f"the loss is {self.last_loss}")
-        with torch.no_grad():
-            nll = row_nll(self.plain, self.data.schema, output.detach(), target)
-            at.nll_total += float(nll.sum())
-            at.nll_count += len(nll)
-            if self.data.task == "regression":
-                at.squared_total += float((output.detach() - target).square().sum())
-        loss.backward()
+        torch.autograd.backward(loss)
+        if problem.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), problem.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = problem.lr(at.step)
         self.optimizer.step()
         at.batch += 1
         at.step += 1
 
-    def _epoch_nll(self) -> float:
-        at = self.position
-        if not at.nll_count:
-            return math.nan
-        if self.data.task == "regression":
-            # With the variance that fits best, as in the test NLL.
-            variance = max(at.squared_total / at.nll_count, VARIANCE_FLOOR)
-            return 0.5 * (math.log(2 * math.pi * variance) + 1) + math.log(self.data.schema.target.std)
-        return at.nll_total / at.nll_count
-
     def _end_epoch(self, log: MetricsLog) -> dict[str, Any]:
-        at = self.position
-        if self.data.task == "regression":
-            at.variance = max(at.squared_total / at.nll_count, VARIANCE_FLOOR)
-        test_nll, score = self.measure(log)
+        at, problem = self.position, self.problem
+        problem.end_epoch(at.sums, at.kept)
+        measured = problem.measure(at.kept, lambda: self._stop_if_asked(log))
+        test_nll = measured.test_nll
         record: dict[str, Any] = {
             "kind": "epoch",
             "epoch": at.epoch + 1,
             "step": at.step,
-            "train_nll": self._epoch_nll(),
+            "train_nll": self.train_nll,
             "test_nll": test_nll,
+            problem.score_name: measured.score,
+            **measured.more,
         }
-        record[self.score_name] = score
         # JSON has no infinity.
         record = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
         at.best = test_nll if at.best is None else min(at.best, test_nll)
         at.epoch += 1
-        at.batch, at.nll_total, at.nll_count, at.squared_total = 0, 0.0, 0, 0.0
-        if at.epoch == self.config.epochs:
+        at.batch, at.sums = 0, {}
+        if at.epoch == self.config.epochs or self._ended:
             self._check_baseline(test_nll)
         self._log(log, record)
         return record
-
-    def measure(self, log: MetricsLog | None = None) -> tuple[float, float]:
-        """The mean test NLL, in nats per row, and the score: accuracy, exact match or RMSE."""
-        likelihood = plain(self.config, self.data.schema, self.position.variance)
-        nll, score = Mean(), Mean()
-        with torch.no_grad():
-            for features, target in self.data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
-                output = self.model(features)
-                nll.add(row_nll(likelihood, self.data.schema, output, target))
-                score.add(hits(likelihood, self.data.schema, output, target))
-                if log is not None:
-                    self._stop_if_asked(log)
-        if self.data.task == "regression":
-            return nll.value, math.sqrt(score.value) * self.data.schema.target.std
-        return nll.value, score.value
 
     def _log(self, log: MetricsLog, record: dict[str, Any]) -> None:
         log.write(record)
@@ -386,7 +328,7 @@ class Trainer:
             self.position.findings.append((code, message))
 
     def _check_baseline(self, last: float) -> None:
-        best, baseline = self.position.best, self.resolved.baseline_nll
+        best, baseline = self.position.best, self.problem.resolved.baseline_nll
         if self.config.guard == "off" or best is None or last < baseline:
             return
         if best < baseline:

@@ -1,105 +1,14 @@
-"""Predict with a trained run: one line per row, as CSV, JSON lines or Parquet."""
+"""Predict with a trained run."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from torch import Tensor
-from torch.distributions import Bernoulli
+from likelihead.train.kinds import kind_module
+from likelihead.train.stored import stored
 
-from likelihead.errors import OptionError
-from likelihead.train.atomic import replacing
-from likelihead.train.cost import read_cost
-from likelihead.train.data import load_for_schema
-from likelihead.train.loop import EVAL_BATCH
-from likelihead.train.network import DTYPE
-from likelihead.train.trained import Trained, load_run
-
-__all__ = ["FORMATS", "Predictions", "predict"]
-
-Columns: TypeAlias = dict[str, list[Any]]
-
-
-class Predictions:
-    """What is predicted for each row, and how it is decided.
-
-    Args:
-        trained: the run.
-        probs: whether the probabilities are given as well.
-        threshold: of a yes (binary, multilabel).
-        cost: a file with a cost matrix.
-
-    Raises:
-        OptionError: an option that the run's task would ignore, or a threshold outside [0, 1].
-        DataError: the cost file is not right.
-    """
-
-    def __init__(
-        self,
-        trained: Trained,
-        *,
-        probs: bool = False,
-        threshold: float | None = None,
-        cost: Path | None = None,
-    ) -> None:
-        schema = trained.schema
-        if threshold is not None and cost is not None:
-            raise OptionError(
-                "--threshold and --cost are both given; a cost matrix sets the threshold: give one"
-            )
-        if threshold is not None and schema.task not in ("binary", "multilabel"):
-            raise OptionError(f"--threshold does not apply to a {schema.task} run; it is for a yes or a no")
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise OptionError(f"--threshold is {threshold}; expected a probability in [0, 1]")
-        for option, is_given in (("--cost", cost is not None), ("--probs", probs)):
-            if is_given and schema.task == "regression":
-                raise OptionError(
-                    f"{option} does not apply to a regression run; it predicts numbers, not classes"
-                )
-        self.trained, self.probs, self.threshold = trained, probs, threshold
-        self.cost: Tensor | None = None
-        self.decisions = schema.target.names
-        if cost is not None:
-            outcomes = ("0", "1") if schema.task == "multilabel" else schema.classes
-            self.cost, decisions = read_cost(cost, outcomes, more_decisions=schema.task == "multiclass")
-            self.decisions = schema.target.names if schema.task == "multilabel" else decisions
-
-    def columns(self, output: Tensor, rows: Tensor) -> Columns:
-        """The columns for a batch of the network's outputs: ``row``, ``prediction`` and ``prob_<class>``."""
-        schema, likelihood = self.trained.schema, self.trained.likelihood
-        columns: Columns = {"row": rows.tolist()}
-        if schema.task == "regression":
-            columns["prediction"] = schema.restore(likelihood.predict(output)).tolist()
-            return columns
-        decided = likelihood.predict(output, threshold=self.threshold, cost=self.cost)
-        names = schema.target.names
-        if schema.task != "multilabel":
-            columns["prediction"] = [self.decisions[index] for index in decided.tolist()]
-        elif schema.target.form == "sets":
-            columns["prediction"] = [
-                # As training reads it: a lone semicolon is a row without labels, an empty cell a missing one.
-                ";".join(name for name, yes in zip(names, row, strict=True) if yes) or ";"
-                for row in decided.tolist()
-            ]
-        else:
-            columns |= {f"prediction_{name}": decided[:, index].tolist() for index, name in enumerate(names)}
-        if self.probs:
-            probs = likelihood.probs(output)
-            if schema.task == "binary":
-                # From the other side, so that the small one of the two keeps its digits.
-                no = cast(Bernoulli, likelihood.distribution(output)).logits.neg().sigmoid()
-                columns |= {f"prob_{names[0]}": no.tolist(), f"prob_{names[1]}": probs.tolist()}
-            else:
-                columns |= {f"prob_{name}": probs[:, index].tolist() for index, name in enumerate(names)}
-        return columns
+__all__ = ["predict"]
 
 
 def predict(
@@ -113,101 +22,28 @@ def predict(
     cost: Path | None = None,
     memory: int = 2**30,
 ) -> list[str]:
-    """Predict every row of a data file, in its order and in bounded memory.
+    """Predict every row or image of some data, in its order and in bounded memory.
 
     Args:
         run: the run's folder.
-        data: a bundled set or a file with the columns of the training data; it needs no target.
-        out: the file to write, whose name ends in a key of :data:`FORMATS`; there whole or not at all.
-        stream: without ``out``, where CSV goes.
+        data: of the kind that the run was trained on; it needs no targets.
+        out: where to write; None writes to ``stream``.
+        stream: a binary stream for lines, where there is no ``out``.
         probs: whether the probabilities are given as well.
         threshold: of a yes (binary, multilabel).
         cost: a file with a cost matrix.
-        memory: bytes for the rows.
+        memory: bytes for the rows of a table.
 
     Returns:
-        What is to be known about the data: imputed cells, columns ignored.
+        Notes on what was imputed or left out.
 
     Raises:
-        OptionError: an option that does not apply, or ``out`` of an unknown format.
-        RunError: no finished run folder, or ``out`` cannot be written.
+        OptionError: an option that the run's task would ignore.
+        RunError: no finished run folder, or the output cannot be written.
         CheckpointError: the model's file is damaged.
-        DataError: the data cannot be read.
+        DataError: the data cannot be read, or do not fit the run.
     """
-    if out is not None and out.suffix.lower() not in FORMATS:
-        raise OptionError(f"--out {out}: expected a name that ends in {', '.join(FORMATS)}")
-    if (out is None) == (stream is None):
-        raise OptionError("give either out or stream")
-    trained = load_run(run)
-    predictions = Predictions(trained, probs=probs, threshold=threshold, cost=cost)
-    dataset = load_for_schema(data, trained.schema, need_target=False, memory=memory)
-
-    def batches() -> Iterator[Columns]:
-        for features, rows in dataset.all.feature_batches(EVAL_BATCH, dtype=DTYPE):
-            yield predictions.columns(trained.output(features, rows, dataset.path), rows)
-
-    if stream is not None:
-        _write(_csv(stream), batches())
-    elif out is not None:
-        with replacing(out) as file:
-            _write(FORMATS[out.suffix.lower()](file), batches())
-    return list(dataset.notes)
-
-
-Writer: TypeAlias = Callable[[Columns], None]
-
-
-def _write(writer: AbstractContextManager[Writer], batches: Iterator[Columns]) -> None:
-    with writer as write:
-        for columns in batches:
-            write(columns)
-
-
-@contextmanager
-def _csv(file: BinaryIO) -> Iterator[Writer]:
-    header: list[str] = []
-
-    def write(columns: Columns) -> None:
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        if not header:
-            header.extend(columns)
-            table.writerow(header)
-        table.writerows(zip(*columns.values(), strict=True))
-        file.write(text.getvalue().encode())
-
-    yield write
-    file.flush()
-
-
-@contextmanager
-def _json_lines(file: BinaryIO) -> Iterator[Writer]:
-    def write(columns: Columns) -> None:
-        for row in zip(*columns.values(), strict=True):
-            line = json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
-            file.write(f"{line}\n".encode())
-
-    yield write
-
-
-@contextmanager
-def _parquet(file: BinaryIO) -> Iterator[Writer]:
-    opened: list[Any] = []
-
-    def write(columns: Columns) -> None:
-        table = pa.table(columns)
-        if not opened:
-            opened.append(pq.ParquetWriter(file, table.schema))
-        opened[0].write_table(table)
-
-    yield write
-    for writer in opened:
-        writer.close()
-
-
-FORMATS: dict[str, Callable[[BinaryIO], AbstractContextManager[Writer]]] = {
-    ".csv": _csv,
-    ".jsonl": _json_lines,
-    ".parquet": _parquet,
-}
-"""The formats of ``--out``, by the end of the file's name."""
+    config, _ = stored(run)
+    return kind_module(config.kind).predict(
+        run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost, memory=memory
+    )

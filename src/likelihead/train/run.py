@@ -21,7 +21,6 @@ from torch import Tensor
 from likelihead.errors import CheckpointError, RunError
 from likelihead.train import toml
 from likelihead.train.atomic import locked, sync_folder, unwritable, write_bytes
-from likelihead.train.data import Schema
 
 __all__ = [
     "CHECKPOINTS",
@@ -217,7 +216,7 @@ def read_toml(folder: Path) -> dict[str, Any]:
     return values
 
 
-def read_schema(folder: Path) -> Schema:
+def read_schema(folder: Path) -> dict[str, Any]:
     """The content of a run's ``schema.json``.
 
     Raises:
@@ -225,10 +224,13 @@ def read_schema(folder: Path) -> Schema:
     """
     path = folder / SCHEMA
     try:
-        return Schema.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RunError) as error:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is not a schema")
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise RunError(f"cannot read {path} ({reason}); restore it, or train again") from error
+    return values
 
 
 def write_model(folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -1,0 +1,45 @@
+"""The packages of the kinds of data, imported when a run needs them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from likelihead.train.config import TrainConfig
+from likelihead.train.problem import Problem
+from likelihead.train.resolved import Resolved
+
+__all__ = ["Kind", "kind_module"]
+
+
+class Kind(Protocol):
+    """What the package of a kind of data offers."""
+
+    def begin(self, config: TrainConfig) -> Problem:
+        """A new run's problem; checks that no option is given that the task ignores."""
+
+    def again(self, config: TrainConfig, resolved: Resolved) -> Problem:
+        """The problem of a run that goes on."""
+
+    def evaluate(self, run: Path, data: str, *, memory: int) -> dict[str, Any]:
+        """The figures of a finished run on other data."""
+
+    def predict(
+        self,
+        run: Path,
+        data: str,
+        *,
+        out: Path | None,
+        stream: BinaryIO | None,
+        probs: bool,
+        threshold: float | None,
+        cost: Path | None,
+        memory: int,
+    ) -> list[str]:
+        """Write the predictions of a finished run; returns notes for the console."""
+
+
+def kind_module(kind: str) -> Kind:
+    """The package of a kind of data: ``likelihead.train.<kind>``."""
+    return cast(Kind, import_module(f"likelihead.train.{kind}"))

@@ -1,0 +1,412 @@
+"""The options of a training run, one row each: what it means, for which tasks, and what it is by default.
+
+The command line, :class:`likelihead.train.TrainConfig` and the messages about an option that a task would
+ignore are all made from this table. It imports no torch, so that ``likelihead train --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from likelihead.errors import OptionError
+
+__all__ = [
+    "ACTIVATION_NAMES",
+    "BY_NAME",
+    "IMAGE_SETS",
+    "KINDS",
+    "OPTIONS",
+    "TASKS",
+    "TEXT_SETS",
+    "Option",
+    "kind_of",
+]
+
+Form = Literal["number", "count", "text", "texts", "flag", "widths", "size"]
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "table": ("binary", "multiclass", "multilabel", "regression"),
+    "language": ("language",),
+    "images": ("segmentation", "multilabel", "multiclass"),
+}
+"""The kinds of data, and the tasks of each."""
+
+TASKS = ("auto", "binary", "multiclass", "multilabel", "regression", "language", "segmentation")
+TEXT_SETS = ("stdlib",)
+IMAGE_SETS = ("digit-scenes",)
+ACTIVATION_NAMES = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
+
+_TABLE, _LANGUAGE, _IMAGES = "table", "language", "images"
+_CLASSES = ("binary", "multiclass", "multilabel")
+
+
+def kind_of(data: str, task: str) -> str:
+    """Which kind of data a run is about: ``table``, ``language`` or ``images``.
+
+    >>> kind_of("stdlib", "language"), kind_of("digit-scenes", "auto"), kind_of("iris", "auto")
+    ('language', 'images', 'table')
+    """
+    if task == "language" or data in TEXT_SETS:
+        return _LANGUAGE
+    if task == "segmentation" or data in IMAGE_SETS or Path(data).is_dir():
+        return _IMAGES
+    return _TABLE
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: the field's; the command line writes it with hyphens.
+        form: what it looks like: a whole number (count), a number, a text, several texts, a flag, layer
+            widths or a size in bytes.
+        metavar, help: as the command line shows them.
+        default: what it is where nothing else is said, or where it does not apply.
+        defaults: what it is for a kind of data, where that differs.
+        tasks: those that it means something for.
+        kinds: the kinds of data that it means something for.
+        allowed: the values, of a text that is one of a few.
+        ok, expected: whether a value is in range, and the range in words.
+    """
+
+    name: str
+    form: Form
+    metavar: str
+    help: str
+    default: Any
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] = TASKS[1:]
+    kinds: tuple[str, ...] = tuple(KINDS)
+    allowed: tuple[str, ...] = ()
+    ok: Callable[[Any], bool] = lambda _: True
+    expected: str = ""
+
+    @property
+    def flag(self) -> str:
+        """As it is written on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    def default_for(self, kind: str) -> Any:
+        """What it is for a kind of data where it is not given."""
+        return self.defaults.get(kind, self.default)
+
+    def check(self, value: Any) -> None:
+        """Verify that a value is in range.
+
+        Raises:
+            OptionError: it is not.
+        """
+        if self.allowed and value not in self.allowed:
+            raise OptionError(f"{self.name} is {value!r}; expected one of {', '.join(self.allowed)}")
+        if not self.ok(value):
+            raise OptionError(f"{self.name} is {value!r}; expected {self.expected}")
+
+    def applies(self, kind: str, task: str) -> bool:
+        """Whether it means something for a task on a kind of data."""
+        return kind in self.kinds and task in self.tasks
+
+    def check_for(self, value: Any, kind: str, task: str) -> None:
+        """Refuse a value that the task would ignore.
+
+        Raises:
+            OptionError: it was given, and means nothing for the task.
+        """
+        if self.applies(kind, task) or value == self.default_for(kind):
+            return
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        tasks = [name for name in self.tasks if any(name in KINDS[k] for k in self.kinds)]
+        where = {"table": "tables", "language": "text", "images": "images"}
+        on = "" if len(self.kinds) == len(KINDS) else f" on {' and '.join(where[k] for k in self.kinds)}"
+        raise OptionError(
+            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to a {task} task on "
+            f"{where[kind]}; it is for {', '.join(tasks)}{on}"
+        )
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return math.isfinite(value) and value >= 0
+
+
+_AT_LEAST_1: dict[str, Any] = {"ok": lambda value: value >= 1, "expected": "at least 1"}
+_WEIGHABLE: dict[str, Any] = {"tasks": (*_CLASSES, "segmentation"), "kinds": (_TABLE, _IMAGES)}
+_ONE_OF_MANY: dict[str, Any] = {"tasks": ("binary", "multiclass"), "kinds": (_TABLE,)}
+_TEXT: dict[str, Any] = {"tasks": ("language",), "kinds": (_LANGUAGE,)}
+_MASKS: dict[str, Any] = {"tasks": ("segmentation",), "kinds": (_IMAGES,)}
+_PICTURES: dict[str, Any] = {"tasks": KINDS[_IMAGES], "kinds": (_IMAGES,)}
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "target",
+        "texts",
+        "COL",
+        "The target's column; several for multilabel 0/1 columns, or, with --task multiclass, for the "
+        "probabilities of the classes.",
+        None,
+        kinds=(_TABLE,),
+    ),
+    Option("task", "text", "TASK", f"{', '.join(TASKS[:-1])} or {TASKS[-1]}. [auto]", "auto", allowed=TASKS),
+    Option(
+        "output",
+        "text",
+        "KIND",
+        "logits (CrossEntropyLoss) or log-probs (NLLLoss). [logits]",
+        "logits",
+        allowed=("logits", "log-probs"),
+        **_ONE_OF_MANY,
+    ),
+    Option(
+        "hidden",
+        "widths",
+        "N",
+        "Widths of the hidden layers, repeated or 64,32; none for a linear model. Of a U-Net: channels of "
+        "each level. [32; text 512; images 16,32,64]",
+        (32,),
+        {_LANGUAGE: (512,), _IMAGES: (16, 32, 64)},
+        ok=lambda widths: all(width >= 1 for width in widths),
+        expected="widths of at least 1 (or 'none' for a linear model)",
+    ),
+    Option(
+        "activation",
+        "text",
+        "NAME",
+        "tanh, relu, gelu, silu, elu or sigmoid. [tanh]",
+        "tanh",
+        allowed=ACTIVATION_NAMES,
+        tasks=KINDS[_TABLE],
+        kinds=(_TABLE,),
+    ),
+    Option(
+        "network",
+        "text",
+        "NAME",
+        "Of text: gru or transformer. [gru]",
+        "",
+        {_LANGUAGE: "gru"},
+        ok=lambda name: name in ("", "gru", "transformer"),
+        expected="gru or transformer",
+        **_TEXT,
+    ),
+    Option(
+        "epochs",
+        "count",
+        "N",
+        "Passes over the training data. [100; text 1; images 10]",
+        100,
+        {_LANGUAGE: 1, _IMAGES: 10},
+        **_AT_LEAST_1,
+    ),
+    Option(
+        "steps",
+        "count",
+        "N",
+        "End after so many steps; 0 for none. [0]",
+        0,
+        kinds=(_LANGUAGE, _IMAGES),
+        ok=lambda value: value >= 0,
+        expected="0 or more",
+    ),
+    Option("batch_size", "count", "N", "Rows, documents or images per step. [32]", 32, **_AT_LEAST_1),
+    Option(
+        "lr",
+        "number",
+        "X",
+        "Learning rate. [0.01; text and images 0.002]",
+        0.01,
+        {_LANGUAGE: 0.002, _IMAGES: 0.002},
+        ok=_positive,
+        expected="a positive number",
+    ),
+    Option(
+        "optimizer",
+        "text",
+        "NAME",
+        "adam, adamw or sgd (momentum 0.9). [adam; text and images adamw]",
+        "adam",
+        {_LANGUAGE: "adamw", _IMAGES: "adamw"},
+        allowed=("adam", "adamw", "sgd"),
+    ),
+    Option(
+        "weight_decay",
+        "number",
+        "X",
+        "Against learning by heart. [0.002; text and images 0.01]",
+        0.002,
+        {_LANGUAGE: 0.01, _IMAGES: 0.01},
+        ok=_not_negative,
+        expected="0 or a positive number",
+    ),
+    Option(
+        "label_smoothing",
+        "number",
+        "X",
+        "In [0, 1), classes only. [0]",
+        0.0,
+        tasks=("multiclass", "language", "segmentation"),
+        ok=lambda value: 0 <= value < 1,
+        expected="in [0, 1)",
+    ),
+    Option(
+        "class_weight",
+        "text",
+        "W",
+        "none, balanced, effective, or a JSON or CSV file of class,weight. [none]",
+        "none",
+        **_WEIGHABLE,
+    ),
+    Option(
+        "logit_adjustment",
+        "number",
+        "TAU",
+        "Add TAU times the log prior to the logits in training: learns for a balanced world. [0]",
+        0.0,
+        ok=_not_negative,
+        expected="0 or a positive number",
+        **_ONE_OF_MANY,
+    ),
+    Option(
+        "resample",
+        "text",
+        "HOW",
+        "balanced: draw each class as often as the others. [none]",
+        "none",
+        allowed=("none", "balanced"),
+        **_ONE_OF_MANY,
+    ),
+    Option(
+        "focal",
+        "number",
+        "GAMMA",
+        "Focal loss: less weight for what is known well. [0]",
+        0.0,
+        ok=_not_negative,
+        expected="0 or a positive number",
+        **_ONE_OF_MANY,
+    ),
+    Option(
+        "calibrate",
+        "text",
+        "HOW",
+        "none, temperature, vector or platt, fitted on training rows that are held out. [none]",
+        "none",
+        allowed=("none", "temperature", "vector", "platt"),
+        tasks=_CLASSES,
+        kinds=(_TABLE,),
+    ),
+    Option(
+        "tune_thresholds",
+        "flag",
+        "",
+        "Choose the threshold of each yes on held-out training rows.",
+        False,
+        tasks=("binary", "multilabel"),
+        kinds=(_TABLE,),
+    ),
+    Option(
+        "teacher",
+        "text",
+        "RUN",
+        "Learn from another run's probabilities (distillation).",
+        "",
+        tasks=("multiclass",),
+        kinds=(_TABLE,),
+    ),
+    Option(
+        "temperature",
+        "number",
+        "T",
+        "Of the teacher's and the student's softmax. [1]",
+        1.0,
+        ok=_positive,
+        expected="a positive number",
+        tasks=("multiclass",),
+        kinds=(_TABLE,),
+    ),
+    Option("context", "count", "N", "Tokens that a step looks back at. [128]", 128, **_AT_LEAST_1, **_TEXT),
+    Option("tokenizer", "text", "FILE", "bytes, or a Hugging Face tokenizer.json. [bytes]", "bytes", **_TEXT),
+    Option(
+        "packing",
+        "text",
+        "HOW",
+        "Documents one after another (packed), or each in its own row (padded). [packed]",
+        "packed",
+        allowed=("packed", "padded"),
+        **_TEXT,
+    ),
+    Option("masks", "text", "DIR", "The folder of masks, of the images' names. [DATA/masks]", "", **_MASKS),
+    Option(
+        "ignore_colour",
+        "text",
+        "COLOUR",
+        "Mask pixels that are not labelled: #rrggbb, or a class index.",
+        "",
+        **_MASKS,
+    ),
+    Option(
+        "tile",
+        "count",
+        "N",
+        "Edge of the tiles that images are cut into. [128]",
+        128,
+        **_AT_LEAST_1,
+        **_MASKS,
+    ),
+    Option(
+        "image_size",
+        "count",
+        "N",
+        "Edge that images are scaled to. [64]",
+        64,
+        **_AT_LEAST_1,
+        tasks=("multiclass", "multilabel"),
+        kinds=(_IMAGES,),
+    ),
+    Option("skip_bad", "flag", "", "Leave out files that do not decode, and name them.", False, **_PICTURES),
+    Option(
+        "seed",
+        "count",
+        "N",
+        "Of the weights, the split and the batches. [0]",
+        0,
+        ok=lambda value: 0 <= value < 2**63,
+        expected="in [0, 2**63)",
+    ),
+    Option(
+        "test_fraction",
+        "number",
+        "X",
+        "Share of the data held out. [0.2; text 0.05]",
+        0.2,
+        {_LANGUAGE: 0.05},
+        ok=lambda value: 0 < value < 1,
+        expected="in (0, 1)",
+    ),
+    Option(
+        "memory",
+        "size",
+        "SIZE",
+        "For the rows; larger files stream. [1GiB]",
+        2**30,
+        kinds=(_TABLE,),
+        ok=lambda value: value >= 2**20,
+        expected="at least 1MiB",
+    ),
+    Option("checkpoint_every", "count", "STEPS", "Steps between checkpoints. [500]", 500, **_AT_LEAST_1),
+    Option(
+        "guard",
+        "text",
+        "LEVEL",
+        "Checks on each loss call: off, cheap or full. [LIKELIHEAD_GUARD, or cheap]",
+        "cheap",
+        allowed=("off", "cheap", "full"),
+    ),
+)
+BY_NAME = {option.name: option for option in OPTIONS}

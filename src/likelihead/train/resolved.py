@@ -1,0 +1,62 @@
+"""What a run's options came to for its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from likelihead.errors import RunError
+
+__all__ = ["Resolved"]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the options came to for the data at hand.
+
+    Attributes:
+        task: never ``auto``.
+        likelihood: its name in the registry of likelihoods.
+        layers: the widths of all layers.
+        parameters: how many numbers are trained.
+        dtype: of the weights and of the training.
+        threads: how many the training takes; a run that goes on elsewhere takes as many, to sum in the same
+            order.
+        baseline_nll: the mean NLL of the best constant prediction on the test data, in nats.
+        class_weights: one per class (multiclass), one for the positive class (binary), one per label
+            (multilabel); empty where none were asked for.
+        constant: of a table, the output that makes that best constant prediction of the training targets.
+    """
+
+    task: str
+    likelihood: str
+    layers: tuple[int, ...]
+    parameters: int
+    dtype: str
+    threads: int
+    baseline_nll: float
+    class_weights: tuple[float, ...] = ()
+    constant: tuple[float, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, origin: str) -> Resolved:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            RunError: the values are not those of a run.
+        """
+        try:
+            taken: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+            resolved = cls(**taken)
+            if not all(isinstance(v, (int, float)) for v in (*resolved.class_weights, *resolved.constant)):
+                raise TypeError("weights are numbers")
+        except TypeError as error:
+            raise RunError(
+                f"{origin}: [resolved] is not that of a run ({error}); restore it, or train again"
+            ) from error
+        return resolved

@@ -1,0 +1,177 @@
+"""What a data set looks like: everything that is needed to encode another file in the same way.
+
+A schema is plain data and goes through JSON without loss (floats as their shortest exact decimal), so
+that a model trained on one machine reads a file on another one exactly as it did in training.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from likelihead.errors import RunError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from torch import Tensor
+
+__all__ = ["Column", "Schema", "TargetSchema", "Task"]
+
+Task = Literal["binary", "multiclass", "multilabel", "regression"]
+ColumnKind = Literal["number", "boolean", "date", "category"]
+TargetForm = Literal["classes", "labels", "sets", "number"]
+
+_VERSION = 1
+MISSING_CATEGORY = "(missing)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature column of the file.
+
+    Attributes:
+        name: as in the file.
+        kind: ``number``, ``boolean`` (0 and 1), ``date`` (days since 1970-01-01) or ``category`` (one-hot).
+        mean: the training rows' mean, which stands in for a missing cell.
+        std: the training rows' standard deviation (divisor n); 1 for booleans and categories.
+        categories: the texts found in the training rows, sorted.
+        missing_category: whether missing cells have a one-hot column of their own.
+    """
+
+    name: str
+    kind: ColumnKind
+    mean: float = 0.0
+    std: float = 1.0
+    categories: tuple[str, ...] = ()
+    missing_category: bool = False
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the encoded features, ``colour=red`` for a category."""
+        if self.kind != "category":
+            return (self.name,)
+        missing = (MISSING_CATEGORY,) if self.missing_category else ()
+        return tuple(f"{self.name}={category}" for category in (*self.categories, *missing))
+
+
+@dataclass(frozen=True)
+class TargetSchema:
+    """The target.
+
+    Attributes:
+        form: ``classes`` (one column, exclusive), ``labels`` (0/1 columns), ``sets`` (one column of
+            ``a;b;c``) or ``number``.
+        columns: the target's column or columns in the file.
+        values: how a class is written: ``number``, ``boolean`` or ``text``.
+        names: the classes' or the labels' names in the order of the outputs.
+        counts: how many training rows each class or label has; empty for a regression.
+        mean, std: of the training rows, for a regression: batches hold ``(y - mean) / std``.
+    """
+
+    form: TargetForm
+    columns: tuple[str, ...]
+    values: Literal["number", "boolean", "text"]
+    names: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns, target and split of a data set.
+
+    Attributes:
+        task: ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
+        columns: the feature columns that are used, in the file's order.
+        target: the target.
+        dropped: the columns that are not used, each with the reason.
+        seed, test_fraction: of the split by row number.
+        moved: rows that the split's hash puts on one side and a need of the data on the other: a class
+            whose rows would all be test rows has its first row trained on.
+        train_rows: how many rows the training statistics are taken from.
+    """
+
+    task: Task
+    columns: tuple[Column, ...]
+    target: TargetSchema
+    dropped: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+    test_fraction: float = 0.2
+    moved: tuple[int, ...] = ()
+    train_rows: int = 0
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the encoded features, in the order of the tensor's columns."""
+        return tuple(name for column in self.columns for name in column.feature_names)
+
+    @property
+    def num_features(self) -> int:
+        """How many features the network sees, after one-hot encoding."""
+        return len(self.feature_names)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of their indices; empty unless the task is binary or multiclass."""
+        return self.target.names if self.task in ("binary", "multiclass") else ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of a multilabel task; empty otherwise."""
+        return self.target.names if self.task == "multilabel" else ()
+
+    @property
+    def num_outputs(self) -> int:
+        """The width of the output layer: 1 for a binary task and a regression."""
+        return len(self.target.names) if self.task in ("multiclass", "multilabel") else 1
+
+    def encode(self, table: pa.Table | pa.RecordBatch) -> Tensor:
+        """The features of a table held in memory, ``[rows, num_features]``, float64.
+
+        Raises:
+            DataError: a column is missing, or a cell cannot be read as in training.
+        """
+        from likelihead.train.table.data.encode import encode_table
+
+        return encode_table(table, self)
+
+    def restore(self, value: Tensor) -> Tensor:
+        """A regression's output in the target's own units: ``value * std + mean``."""
+        return value * self.target.std + self.target.mean
+
+    def to_json(self) -> str:
+        """The schema as JSON text."""
+        return json.dumps({"version": _VERSION, **asdict(self)}, indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Schema:
+        """The schema that :meth:`to_json` wrote.
+
+        Raises:
+            RunError: the text is no schema, or of another version.
+        """
+        try:
+            fields = cast("dict[str, Any]", json.loads(text))
+            version = fields.pop("version")
+            if version != _VERSION:
+                raise RunError(
+                    f"the schema has version {version}, this likelihead reads version {_VERSION}: "
+                    "use the release that trained the run"
+                )
+            columns = tuple(
+                Column(**{**column, "categories": tuple(column["categories"])})
+                for column in fields.pop("columns")
+            )
+            target = fields.pop("target")
+            target = TargetSchema(
+                **{**target, **{name: tuple(target[name]) for name in ("columns", "names", "counts")}}
+            )
+            dropped = tuple((name, reason) for name, reason in fields.pop("dropped"))
+            moved = tuple(fields.pop("moved"))
+            return cls(columns=columns, target=target, dropped=dropped, moved=moved, **fields)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"it was altered or is no schema: {type(error).__name__}: {error}") from error

@@ -1,0 +1,158 @@
+"""The pass that finds out what a file holds, before anything is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from likelihead.errors import DataError, OptionError
+from likelihead.train.table.data.hashing import is_test
+from likelihead.train.table.data.notes import imputed, listed
+from likelihead.train.table.data.scan import ColumnScan
+from likelihead.train.table.data.schema import Column, Schema
+from likelihead.train.table.data.source import Source, nearest
+from likelihead.train.table.data.target import Tally, TargetScan
+
+__all__ = ["Survey", "choose_target"]
+
+_TARGET_NAMES = ("target", "label", "class", "y")
+
+
+def choose_target(source: Source, asked: str | Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+    """The target's columns, and a note on the choice where it was not asked for.
+
+    Raises:
+        DataError: there is no such column, or no other one.
+        OptionError: the names are empty or repeated.
+    """
+    note: list[str] = []
+    if asked is not None:
+        # A name with a comma in it is taken as it stands where the file has it.
+        whole = [asked] if isinstance(asked, str) else list(asked)
+        names = [
+            part
+            for name in whole
+            for part in ([name] if name in source.names else [piece.strip() for piece in name.split(",")])
+            if part
+        ]
+        if not names:
+            raise OptionError("target is empty: name the target's column")
+        for name in names:
+            if name not in source.names:
+                raise DataError(f"no target column {name!r}: {nearest(name, source.names)}", path=source.path)
+        repeated = [name for index, name in enumerate(names) if name in names[:index]]
+        if repeated:
+            raise OptionError(f"target names {repeated[0]!r} twice: name each column once")
+        chosen = tuple(names)
+    elif source.default_target is not None:
+        chosen = (source.default_target,)
+    else:
+        by_name = [name for wanted in _TARGET_NAMES for name in source.names if name.lower() == wanted]
+        chosen = (by_name[0] if by_name else source.names[-1],)
+        why = "by its name" if by_name else "the last column; choose another with --target"
+        note = [f"target: {chosen[0]} ({why})"]
+    if len(source.names) == len(chosen):
+        raise DataError(
+            f"no column is left for features beside the target ({listed(chosen)}): "
+            "add columns (separated by comma, semicolon or tab in CSV), or check --target",
+            path=source.path,
+        )
+    return chosen, note
+
+
+class Survey:
+    """The pass that finds out what the file holds."""
+
+    def __init__(
+        self, source: Source, target: tuple[str, ...], seed: int, fraction: float, moved: tuple[int, ...]
+    ) -> None:
+        self.source, self.seed, self.fraction, self.moved = source, seed, fraction, moved
+        self.columns = [ColumnScan(name) for name in source.names if name not in target]
+        self.target = TargetScan(target, source.path)
+        self.rows = self.train_rows = 0
+        for batch in source.batches():
+            numbers = np.arange(self.rows + 1, self.rows + 1 + batch.num_rows, dtype=np.int64)
+            train = ~is_test(numbers, seed, fraction, moved)
+            self.target.update(batch, numbers, train)
+            for column in self.columns:
+                column.update(batch.column(column.name), numbers, train)
+            self.rows += batch.num_rows
+            self.train_rows += int(train.sum())
+        if self.rows < 2:
+            raise DataError(
+                "the file has one row only: give at least two"
+                if self.rows
+                else "the file has no rows, only column names: add rows below the header",
+                path=source.path,
+            )
+
+    def schema(self, task: str) -> Schema:
+        """The schema, and the reason for the task in ``self.reason``."""
+        chosen, target, self.reason = self.target.finish(task)
+        columns: list[Column] = []
+        dropped: list[tuple[str, str]] = []
+        for scan in self.columns:
+            found = scan.finish(self.source.path)
+            if isinstance(found, Column):
+                columns.append(found)
+            else:
+                dropped.append((scan.name, found))
+        if not columns:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:4])
+            raise DataError(
+                f"no column can be used as a feature ({reasons}): check the file", path=self.source.path
+            )
+        return Schema(
+            chosen,
+            tuple(columns),
+            target,
+            tuple(dropped),
+            self.seed,
+            self.fraction,
+            self.moved,
+            self.train_rows,
+        )
+
+    def rows_to_move(self, task: str) -> tuple[int, ...]:
+        """Rows whose side the hash gets wrong: no class without a training row, no side without a row."""
+        tallies = self.target.classes(task)
+        moved = [tally.first for tally in tallies.values() if tally.train == 0]
+        train_rows = self.train_rows + len(moved)
+        if train_rows == 0:
+            moved.append(1)
+        elif train_rows == self.rows and self.fraction > 0:
+            # The last row of the largest class: no class loses its only training row by it.
+            largest: Tally | None = max(tallies.values(), key=lambda tally: tally.rows, default=None)
+            row = self.rows if largest is None else largest.last
+            moved = [other for other in moved if other != row] if row in moved else [*moved, row]
+        return tuple(sorted(moved))
+
+    def notes(self, schema: Schema) -> list[str]:
+        """What was inferred, imputed and left out."""
+        notes = [f"task: {self.reason}"]
+        target = schema.target
+        if schema.task == "binary":
+            notes.append(
+                f"the positive class is {target.names[1]!r} (of {', '.join(map(repr, target.names))})"
+            )
+        if schema.task == "multilabel":
+            constant = self.target.constant_labels(target)
+            if constant:
+                notes.append(f"labels that never change in the training rows: {listed(constant)}")
+        if schema.task == "regression":
+            notes.append(
+                f"the target is standardised in training: mean {target.mean:g}, deviation {target.std:g}"
+            )
+        kinds = {column.name: column for column in schema.columns}
+        for scan in self.columns:
+            column = kinds.get(scan.name)
+            if column is not None and scan.missing:
+                notes.append(imputed(column, scan.missing))
+            if column is not None and scan.blame:
+                notes.append(f"{scan.name}: {scan.blame}")
+        texts = [f"{c.name} ({len(c.feature_names)})" for c in schema.columns if c.kind == "category"]
+        if texts:
+            notes.append(f"text, one feature for each of its values: {listed(texts)}")
+        notes += [f"{name}: not used ({reason})" for name, reason in schema.dropped]
+        return notes

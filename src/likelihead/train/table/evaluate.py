@@ -1,0 +1,43 @@
+"""Score a trained run on a data file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from likelihead.train.table.data import load_for_schema
+from likelihead.train.table.metrics import Tally
+from likelihead.train.table.network import DTYPE, EVAL_BATCH
+from likelihead.train.table.trained import load_run
+
+__all__ = ["evaluate"]
+
+
+def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
+    """The figures of a run on a data file, by name; undefined ones are None.
+
+    All rows of the file are scored, in bounded memory. The baseline is the best constant prediction of the
+    training targets.
+
+    Args:
+        run: the run's folder.
+        data: a bundled set or a file with the columns of the training data, the target included.
+        memory: bytes for the rows.
+
+    Raises:
+        RunError: no finished run folder.
+        CheckpointError: the model's file is damaged.
+        DataError: the data cannot be read, or has a class that training did not have.
+    """
+    trained = load_run(run)
+    dataset = load_for_schema(data, trained.schema, need_target=True, memory=memory)
+    tally = Tally(trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline)
+    for features, target, rows in dataset.all.numbered_batches(EVAL_BATCH, dtype=DTYPE):
+        tally.add(trained.output(features, rows, dataset.path), target)
+    return {
+        "run": str(run),
+        "data": dataset.path,
+        "task": trained.schema.task,
+        **tally.figures(),
+        "notes": list(dataset.notes),
+    }

@@ -1,0 +1,86 @@
+"""A run's network and likelihoods, made anew in the same way each time."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, for_task
+from likelihead.train.config import TrainConfig
+from likelihead.train.table.data import Schema
+from likelihead.train.table.models import MLP
+
+__all__ = ["DTYPE", "EVAL_BATCH", "build_model", "criterion", "plain", "row_nll"]
+
+# docs/decisions/0003-training-in-float64.md says why.
+DTYPE = torch.float64
+
+EVAL_BATCH = 1024
+
+
+def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, ...]) -> Likelihood:
+    """The likelihood that is trained: with class weights and label smoothing.
+
+    Logits go through the softmax cross-entropy; log-probabilities through the NLL of ready log-probabilities.
+    """
+    weights = torch.tensor(class_weights, dtype=DTYPE) if class_weights else None
+    log_probs = config.output == "log-probs"
+    if schema.task == "multiclass":
+        make = Categorical.from_log_probs if log_probs else Categorical
+        return make(schema.num_outputs, weight=weights, label_smoothing=config.label_smoothing)
+    if schema.task == "binary":
+        pos_weight = None if weights is None else weights[0]
+        return (
+            Bernoulli.from_log_probs(pos_weight=pos_weight) if log_probs else Bernoulli(pos_weight=pos_weight)
+        )
+    if schema.task == "multilabel":
+        return for_task("multilabel", num_labels=schema.num_outputs, pos_weight=weights)
+    return Gaussian()
+
+
+def plain(config: TrainConfig, schema: Schema, variance: float = 1.0) -> Likelihood:
+    """The likelihood that is reported: without weights and smoothing, so that all NLLs compare.
+
+    Of a regression with this variance, in the training's units; the squared error does not depend on it.
+    """
+    if schema.task == "regression":
+        return Gaussian(variance)
+    likelihood = criterion(config, schema, ())
+    if isinstance(likelihood, Categorical):
+        likelihood.label_smoothing = 0.0
+    return likelihood
+
+
+def build_model(config: TrainConfig, schema: Schema, likelihood: Likelihood) -> MLP:
+    """The network, with random hidden layers and a head of zeros.
+
+    Draws from torch's global generator.
+    """
+    link: nn.Module | None = None
+    if config.output == "log-probs":
+        link = nn.LogSoftmax(dim=1) if schema.task == "multiclass" else nn.LogSigmoid()
+    hidden = config.hidden
+    head = likelihood.head(hidden[-1] if hidden else schema.num_features)
+    model = MLP(
+        schema.num_features,
+        hidden,
+        head,
+        activation=config.activation,
+        link=link,
+        flat=schema.task in ("binary", "regression"),
+    )
+    return model.to(DTYPE)
+
+
+def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:
+    """The NLL of each row, ``[N]``, in nats: summed over labels.
+
+    A regression's is in the target's own units.
+    """
+    nll = likelihood.nll(output, target)
+    if schema.task == "regression":
+        # A density's NLL shifts by the logarithm of the scale.
+        return nll + math.log(schema.target.std)
+    return nll.flatten(1).sum(1) if nll.dim() > 1 else nll

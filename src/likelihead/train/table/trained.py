@@ -1,0 +1,87 @@
+"""A finished run, read back to predict and to evaluate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from likelihead.errors import CheckpointError, DataError
+from likelihead.likelihoods import Likelihood
+from likelihead.train.config import TrainConfig
+from likelihead.train.resolved import Resolved
+from likelihead.train.run import MODEL
+from likelihead.train.stored import finished
+from likelihead.train.table.data import Schema
+from likelihead.train.table.models import MLP
+from likelihead.train.table.network import build_model, plain
+
+__all__ = ["Trained", "load_run"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network with its likelihood.
+
+    Attributes:
+        config, resolved, schema: of the run.
+        model: the network, in evaluation mode.
+        likelihood: the plain one, for the network's outputs.
+        baseline: the likelihood of the constant prediction.
+    """
+
+    config: TrainConfig
+    resolved: Resolved
+    schema: Schema
+    model: MLP
+    likelihood: Likelihood
+    baseline: Likelihood
+
+    def output(self, features: Tensor, rows: Tensor, path: str) -> Tensor:
+        """The network's output.
+
+        Raises:
+            DataError: it is not finite; the message names the row.
+        """
+        with torch.no_grad():
+            output: Tensor = self.model(features)
+        finite = torch.isfinite(output).reshape(len(output), -1).all(1)
+        if not bool(finite.all()):
+            raise DataError(
+                "the network's output is not finite; check the row for cells far outside the training data",
+                path=path,
+                row=int(rows[~finite][0]),
+            )
+        return output
+
+
+def load_run(folder: Path) -> Trained:
+    """Read a run folder, with everything in it verified.
+
+    Raises:
+        RunError: it is no run folder, its training is not finished, or its files belong to different runs.
+        CheckpointError: the model's file is damaged.
+    """
+    run = finished(folder)
+    config, resolved, metadata = run.config, run.resolved, run.metadata
+    schema = Schema.from_json(metadata["schema"])
+    try:
+        variance = float(metadata["variance"])
+        if not (math.isfinite(variance) and variance > 0):
+            raise ValueError(f"variance is {variance}")
+        likelihood = plain(config, schema, variance)
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(config, schema, likelihood)
+        model.load_state_dict(run.tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{folder / MODEL} does not fit {folder}/config.toml ({reason}); the files are of different "
+            "runs, "
+            "or config.toml was edited: restore them"
+        ) from error
+    model.eval()
+    return Trained(config, resolved, schema, model, likelihood, plain(config, schema))
