@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +18,31 @@ from likelihead.train.report.text import MINUS, number, percent
 
 __all__ = [
     "SCATTER_LIMIT",
-    "accuracy_curve",
     "confusion_image",
     "learning_curves",
     "predicted_observed",
     "reliability_diagram",
+    "reliability_lines",
     "residual_histogram",
+    "score_curve",
 ]
 
 DRAWABLE = 1e100  # beyond it the axes' own arithmetic overflows
 SCATTER_LIMIT = 2000  # points; more make a heavy file and a solid blot
 
 
-def learning_curves(curves: Curves, baseline_name: str, *, zero: bool = True) -> str:
-    """Train and test NLL by epoch, with the baseline as a line; ``zero``: 0 is the NLL of a perfect model."""
+def learning_curves(
+    curves: Curves, baseline_name: str, *, zero: bool = True, unit: str = "row", name: str = "curves"
+) -> str:
+    """Train and test NLL by epoch, with the baseline as a line.
+
+    Args:
+        curves: the values.
+        baseline_name: what the baseline is called.
+        zero: 0 is the NLL of a perfect model, as it is of a class but not of a density.
+        unit: what the NLL is the mean over: ``row``, ``token``, ``pixel``.
+        name: prefix of the ids, which differ between the figures of a page.
+    """
     train, test = _finite(curves.train_nll), _finite(curves.test_nll)
     with drawing():
         figure, axes = bare()
@@ -54,7 +67,7 @@ def learning_curves(curves: Curves, baseline_name: str, *, zero: bool = True) ->
             else:
                 axes.set_ylim(0, 1.08 * seen.max())
         _epochs(axes, curves.epoch)
-        axes.set_ylabel("NLL (nats per row)")
+        axes.set_ylabel(f"NLL (nats per {unit})")
         figure.legend(loc="outside upper left", ncols=3, handlelength=1.6, columnspacing=1.2)
         last = (
             f"{number(train[-1])} on the training set and {number(test[-1])} on the test set"
@@ -62,30 +75,31 @@ def learning_curves(curves: Curves, baseline_name: str, *, zero: bool = True) ->
             else "none"
         )
         description = (
-            f"Learning curves over {len(curves.epoch)} epochs, in nats per row. Last NLL: {last}; "
+            f"Learning curves over {len(curves.epoch)} epochs, in nats per {unit}. Last NLL: {last}; "
             f"{baseline_name}: {number(curves.baseline_nll)}."
         )
-        return to_svg(figure, "curves", description)
+        return to_svg(figure, name, description)
 
 
-def accuracy_curve(curves: Curves) -> str:
-    """Test accuracy by epoch."""
-    values = _finite(curves.test_accuracy or [])
+def score_curve(
+    epoch: Sequence[int], values: Sequence[float], score: str, *, share: bool = True, name: str = ""
+) -> str:
+    """A score on the test set by epoch; ``share``: it is a share of 1 and shown as a percentage."""
+    drawn = _finite(values)
     with drawing():
         figure, axes = bare()
-        style = _line_style(len(curves.epoch))
-        axes.plot(curves.epoch, values, color=COLOURS["accent"], label="test set", **style)
-        _epochs(axes, curves.epoch)
-        _share_axis(axes, "y")
-        axes.set_ylabel("accuracy")
+        axes.plot(epoch, drawn, color=COLOURS["accent"], label="test set", **_line_style(len(epoch)))
+        _epochs(axes, epoch)
+        if share:
+            _share_axis(axes, "y")
+        axes.set_ylabel(score)
         figure.legend(loc="outside upper left", handlelength=1.6)
-        last = percent(values[-1]) if len(values) else "none"
-        return to_svg(
-            figure, "accuracy", f"Test accuracy over {len(curves.epoch)} epochs, at the end {last}."
-        )
+        last = (percent(drawn[-1]) if share else number(drawn[-1])) if len(drawn) else "none"
+        description = f"Test {score} over {len(epoch)} epochs, at the end {last}."
+        return to_svg(figure, name or re.sub(r"\W+", "-", score), description)
 
 
-def reliability_diagram(curve: Reliability, confidence: str, observed: str) -> str:
+def reliability_diagram(curve: Reliability, confidence: str, observed: str, name: str = "reliability") -> str:
     """Observed share against stated confidence by bin, and below it how many predictions each bin holds."""
     with drawing():
         figure, axes = bare(4.8, 4.5)
@@ -123,7 +137,41 @@ def reliability_diagram(curve: Reliability, confidence: str, observed: str) -> s
         told = "; ".join(
             f"{percent(b.confidence)} stated, {percent(b.observed)} observed, {b.count} rows" for b in filled
         )
-        return to_svg(figure, "reliability", f"Reliability diagram, ECE {percent(curve.ece)}. {told}.")
+        return to_svg(figure, name, f"Reliability diagram, ECE {percent(curve.ece)}. {told}.")
+
+
+def reliability_lines(
+    curves: Sequence[tuple[Reliability, str]], confidence: str, observed: str, name: str
+) -> str:
+    """Several reliability curves on the same axes, each in its colour: before and after, or run by run.
+
+    Args:
+        curves: each with its colour, a name of :data:`COLOURS`; a :class:`Legend` says which is which.
+        confidence: the name of the axis across.
+        observed: the name of the axis up.
+        name: prefix of the ids, which differ between the figures of a page.
+    """
+    with drawing():
+        figure, axes = bare(4.8, 4.2)
+        axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
+        for curve, colour in curves:
+            filled = [b for b in curve.bins if b.count]
+            axes.plot(
+                [b.confidence for b in filled],
+                [b.observed for b in filled],
+                "o-",
+                color=COLOURS[colour],
+                markersize=4.5,
+                linewidth=1.5,
+            )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+        _share_axis(axes, "x")
+        _share_axis(axes, "y")
+        axes.set_xlabel(confidence)
+        axes.set_ylabel(observed)
+        told = ", ".join(percent(curve.ece) for curve, _ in curves)
+        return to_svg(figure, name, f"{len(curves)} reliability curves; ECE in their order: {told}.")
 
 
 def confusion_image(matrix: NDArray[np.int64]) -> str:

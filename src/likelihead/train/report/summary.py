@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from likelihead.train.report.content import ReportContent
+from likelihead.train.report.page import Card
 from likelihead.train.report.scores import Scores
 from likelihead.train.report.text import clean, number, percent
 
-__all__ = ["BASELINE_NAMES", "Card", "cards", "nll_explained", "sentences"]
+__all__ = ["BASELINE_NAMES", "cards", "nll_explained", "sentences"]
 
 BASELINE_NAMES = {
     "binary": "class-prior baseline",
@@ -24,15 +24,6 @@ _MEANING = {
     "multilabel": "always predicts the training set's label frequencies",
     "regression": "always predicts the training set's mean and variance",
 }
-
-
-@dataclass(frozen=True)
-class Card:
-    """One headline figure: what it is, how much, and a short remark."""
-
-    label: str
-    value: str
-    remark: str = ""
 
 
 def nll_explained(content: ReportContent, scores: Scores) -> float:

@@ -1,24 +1,19 @@
-"""The report's tables as rows of text, ready for the template."""
+"""The tables of a report on a table's run, as rows of text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from likelihead.hazards import HAZARDS, SEVERITIES
+from likelihead.train.report.blocks import Table
 from likelihead.train.report.content import ReportContent, highest_loss_positions
 from likelihead.train.report.scores import Scores
 from likelihead.train.report.text import MINUS, MISSING, cell, clean, fixed, number, percent
 
 __all__ = [
-    "Table",
     "class_table",
-    "config_rows",
     "confusion_pairs",
-    "findings",
     "highest_loss",
     "loss_table",
     "target_table",
@@ -28,17 +23,6 @@ COLUMN_LIMIT = 30  # of raw cells; the rest stands in report.json
 CLASS_LIMIT = 1000
 EXAMPLES = 20
 PAIRS = 8
-
-
-@dataclass(frozen=True)
-class Table:
-    """Headings, rows, which columns hold figures (set flush right), and which cells are mistakes."""
-
-    head: list[str]
-    rows: list[list[str]]
-    figures: frozenset[int]
-    note: str = ""
-    wrong: frozenset[tuple[int, int]] = frozenset()
 
 
 def class_table(content: ReportContent, scores: Scores) -> Table:
@@ -54,22 +38,23 @@ def class_table(content: ReportContent, scores: Scores) -> Table:
     head = [*(["no."] if numbered else []), kind, "support", "precision", "recall", "F1", "NLL (nats)"]
     more = len(scores.classes) - CLASS_LIMIT
     note = f"{more:,} more in report.json." if more > 0 else ""
-    return Table(head, rows, frozenset(range(len(head))) - {head.index(kind)}, note)
+    figures = frozenset(range(len(head))) - {head.index(kind)}
+    return Table(head, rows, figures, note, label="Figures per class")
 
 
 def target_table(scores: Scores) -> Table:
     """The figures of each regression target."""
     rows = [[clean(t.name, 48), *(number(v) for v in (t.r2, t.rmse, t.mae, t.bias))] for t in scores.targets]
-    return Table(
-        ["target", "R²", "RMSE", "MAE", f"mean of predicted {MINUS} observed"], rows, frozenset(range(1, 5))
-    )
+    head = ["target", "R²", "RMSE", "MAE", f"mean of predicted {MINUS} observed"]
+    return Table(head, rows, frozenset(range(1, 5)), label="Figures per target")
 
 
 def confusion_pairs(content: ReportContent, scores: Scores) -> Table:
     """The pairs of classes that were mixed up most often."""
     names = content.classes
     rows = [[clean(names[t], 24), clean(names[p], 24), f"{n:,}"] for t, p, n in scores.confusions[:PAIRS]]
-    return Table(["true class", "predicted as", "rows"], rows, frozenset({2}))
+    title = "Most frequent confusions"
+    return Table(["true class", "predicted as", "rows"], rows, frozenset({2}), title=title)
 
 
 def highest_loss(content: ReportContent) -> list[dict[str, Any]]:
@@ -136,34 +121,9 @@ def loss_table(content: ReportContent, examples: list[dict[str, Any]]) -> Table:
     more = len(columns) - len(shown)
     note = f"{more:,} more columns in report.json." if more > 0 else ""
     wrong = {(i, 3) for i, e in enumerate(examples) if not regression and e["prediction"] != e["target"]}
-    return Table(head + [clean(name, 40) for name in shown], rows, frozenset(figures), note, frozenset(wrong))
-
-
-def findings(content: ReportContent) -> list[dict[str, Any]]:
-    """The guard's findings, each with its hazard's name, severity and remedy where the code is known."""
-    rows = []
-    for finding in content.guard_findings:
-        hazard = HAZARDS.get(str(finding.get("code")))
-        rows.append(
-            {
-                "code": finding.get("code"),
-                "message": finding.get("message"),
-                "count": finding.get("count", 1),
-                "name": hazard.name if hazard else None,
-                "severity": SEVERITIES[hazard.severity] if hazard else None,
-                "remedy": hazard.remedy if hazard else None,
-            }
-        )
-    return rows
-
-
-def config_rows(config: Mapping[str, object], prefix: str = "") -> list[list[str]]:
-    """The configuration as dotted keys and values."""
-    rows = []
-    for key, value in config.items():
-        name = f"{prefix}{clean(key, 60)}"
-        rows += config_rows(value, f"{name}.") if isinstance(value, Mapping) else [[name, cell(value)]]
-    return rows
+    head += [clean(name, 40) for name in shown]
+    label = "Examples with the highest loss"
+    return Table(head, rows, frozenset(figures), note, frozenset(wrong), label=label)
 
 
 def _name(value: object) -> str:

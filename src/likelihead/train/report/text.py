@@ -8,7 +8,7 @@ from unicodedata import category
 
 import numpy as np
 
-__all__ = ["MINUS", "MISSING", "cell", "clean", "fixed", "jsonable", "number", "percent"]
+__all__ = ["MINUS", "MISSING", "cell", "clean", "fixed", "jsonable", "number", "percent", "visible"]
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
@@ -32,6 +32,22 @@ def clean(value: object, limit: int = 80) -> str:
     )
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def visible(token: str) -> str:
+    """A token of a text, with its spaces, line ends that can be seen, and no other control character.
+
+    >>> visible(" a" + chr(10)) == " a" + chr(0x21B5) + chr(10)
+    True
+    """
+    text = (
+        token.encode("utf-8", "replace")
+        .decode("utf-8")
+        .replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}\n")
+    )
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if category(c) == "Cc" and c not in "\n\t" else c for c in text
+    )
 
 
 def number(value: float | None, digits: int = 4) -> str:
