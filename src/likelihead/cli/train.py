@@ -58,7 +58,7 @@ def _widths(texts: tuple[str, ...]) -> tuple[int, ...]:
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     types: dict[str, Any] = {"number": float, "count": int}
     for option in reversed(OPTIONS):
-        settings: dict[str, Any] = {"help": option.help}
+        settings: dict[str, Any] = {"help": option.full_help}
         if option.form == "flag":
             settings |= {"is_flag": True, "default": None}
         else:

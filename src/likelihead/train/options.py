@@ -72,6 +72,7 @@ class Option:
         kinds: the kinds of data that it means something for.
         allowed: the values, of a text that is one of a few.
         ok, expected: whether a value is in range, and the range in words.
+        default_text: the default in words, where the value does not say it.
     """
 
     name: str
@@ -85,11 +86,21 @@ class Option:
     allowed: tuple[str, ...] = ()
     ok: Callable[[Any], bool] = lambda _: True
     expected: str = ""
+    default_text: str = ""
 
     @property
     def flag(self) -> str:
         """As it is written on the command line."""
         return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def full_help(self) -> str:
+        """The help with the defaults behind it."""
+        shown = self.default_text or _shown(self.default)
+        parts = [shown] if shown else []
+        words = {_LANGUAGE: "text", _IMAGES: "images"}
+        parts += [f"{words[kind]} {_shown(value)}" for kind, value in self.defaults.items()]
+        return f"{self.help} [{'; '.join(parts)}]" if parts else self.help
 
     def default_for(self, kind: str) -> Any:
         """What it is for a kind of data where it is not given."""
@@ -104,7 +115,8 @@ class Option:
         if self.allowed and value not in self.allowed:
             raise OptionError(f"{self.name} is {value!r}; expected one of {', '.join(self.allowed)}")
         if not self.ok(value):
-            raise OptionError(f"{self.name} is {value!r}; expected {self.expected}")
+            shown = _shown(value) if isinstance(value, tuple) else repr(value)
+            raise OptionError(f"{self.name} is {shown}; expected {self.expected}")
 
     def applies(self, kind: str, task: str) -> bool:
         """Whether it means something for a task on a kind of data."""
@@ -118,7 +130,7 @@ class Option:
         """
         if self.applies(kind, task) or value == self.default_for(kind):
             return
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        shown = _shown(value)
         tasks = [name for name in self.tasks if any(name in KINDS[k] for k in self.kinds)]
         where = {"table": "tables", "language": "text", "images": "images"}
         on = "" if len(self.kinds) == len(KINDS) else f" on {' and '.join(where[k] for k in self.kinds)}"
@@ -126,6 +138,19 @@ class Option:
             f"{self.flag}{'' if value is True else f' {shown}'} does not apply to a {task} task on "
             f"{where[kind]}; it is for {', '.join(tasks)}{on}"
         )
+
+
+def _shown(value: object) -> str:
+    """A value as it is written on the command line.
+
+    >>> _shown((64, 32)), _shown(0.01), _shown(False)
+    ('64,32', '0.01', '')
+    """
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value) or "none"
+    if isinstance(value, bool) or value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _positive(value: float) -> bool:
@@ -153,12 +178,12 @@ OPTIONS: tuple[Option, ...] = (
         None,
         kinds=(_TABLE,),
     ),
-    Option("task", "text", "TASK", f"{', '.join(TASKS[:-1])} or {TASKS[-1]}. [auto]", "auto", allowed=TASKS),
+    Option("task", "text", "TASK", f"{', '.join(TASKS[:-1])} or {TASKS[-1]}.", "auto", allowed=TASKS),
     Option(
         "output",
         "text",
         "KIND",
-        "logits (CrossEntropyLoss) or log-probs (NLLLoss). [logits]",
+        "logits (CrossEntropyLoss) or log-probs (NLLLoss).",
         "logits",
         allowed=("logits", "log-probs"),
         **_ONE_OF_MANY,
@@ -168,7 +193,7 @@ OPTIONS: tuple[Option, ...] = (
         "widths",
         "N",
         "Widths of the hidden layers, repeated or 64,32; none for a linear model. Of a U-Net: channels of "
-        "each level. [32; text 512; images 16,32,64]",
+        "each level.",
         (32,),
         {_LANGUAGE: (512,), _IMAGES: (16, 32, 64)},
         ok=lambda widths: all(width >= 1 for width in widths),
@@ -178,7 +203,7 @@ OPTIONS: tuple[Option, ...] = (
         "activation",
         "text",
         "NAME",
-        "tanh, relu, gelu, silu, elu or sigmoid. [tanh]",
+        "tanh, relu, gelu, silu, elu or sigmoid.",
         "tanh",
         allowed=ACTIVATION_NAMES,
         tasks=KINDS[_TABLE],
@@ -188,7 +213,7 @@ OPTIONS: tuple[Option, ...] = (
         "network",
         "text",
         "NAME",
-        "Of text: gru or transformer. [gru]",
+        "Of text: gru or transformer.",
         "",
         {_LANGUAGE: "gru"},
         ok=lambda name: name in ("", "gru", "transformer"),
@@ -199,7 +224,7 @@ OPTIONS: tuple[Option, ...] = (
         "epochs",
         "count",
         "N",
-        "Passes over the training data. [100; text 1; images 10]",
+        "Passes over the training data.",
         100,
         {_LANGUAGE: 1, _IMAGES: 10},
         **_AT_LEAST_1,
@@ -208,18 +233,18 @@ OPTIONS: tuple[Option, ...] = (
         "steps",
         "count",
         "N",
-        "End after so many steps; 0 for none. [0]",
+        "End after so many steps; 0 for none.",
         0,
         kinds=(_LANGUAGE, _IMAGES),
         ok=lambda value: value >= 0,
         expected="0 or more",
     ),
-    Option("batch_size", "count", "N", "Rows, documents or images per step. [32]", 32, **_AT_LEAST_1),
+    Option("batch_size", "count", "N", "Rows, documents or images per step.", 32, **_AT_LEAST_1),
     Option(
         "lr",
         "number",
         "X",
-        "Learning rate. [0.01; text and images 0.002]",
+        "Learning rate.",
         0.01,
         {_LANGUAGE: 0.002, _IMAGES: 0.002},
         ok=_positive,
@@ -229,7 +254,7 @@ OPTIONS: tuple[Option, ...] = (
         "optimizer",
         "text",
         "NAME",
-        "adam, adamw or sgd (momentum 0.9). [adam; text and images adamw]",
+        "adam, adamw or sgd (momentum 0.9).",
         "adam",
         {_LANGUAGE: "adamw", _IMAGES: "adamw"},
         allowed=("adam", "adamw", "sgd"),
@@ -238,7 +263,7 @@ OPTIONS: tuple[Option, ...] = (
         "weight_decay",
         "number",
         "X",
-        "Against learning by heart. [0.002; text and images 0.01]",
+        "Against learning by heart.",
         0.002,
         {_LANGUAGE: 0.01, _IMAGES: 0.01},
         ok=_not_negative,
@@ -248,7 +273,7 @@ OPTIONS: tuple[Option, ...] = (
         "label_smoothing",
         "number",
         "X",
-        "In [0, 1), classes only. [0]",
+        "In [0, 1), for exclusive classes.",
         0.0,
         tasks=("multiclass", "language", "segmentation"),
         ok=lambda value: 0 <= value < 1,
@@ -258,7 +283,7 @@ OPTIONS: tuple[Option, ...] = (
         "class_weight",
         "text",
         "W",
-        "none, balanced, effective, or a JSON or CSV file of class,weight. [none]",
+        "none, balanced, effective, or a JSON or CSV file of class,weight.",
         "none",
         **_WEIGHABLE,
     ),
@@ -266,7 +291,7 @@ OPTIONS: tuple[Option, ...] = (
         "logit_adjustment",
         "number",
         "TAU",
-        "Add TAU times the log prior to the logits in training: learns for a balanced world. [0]",
+        "Add TAU times the log prior to the logits in training: learns for a balanced world.",
         0.0,
         ok=_not_negative,
         expected="0 or a positive number",
@@ -276,7 +301,7 @@ OPTIONS: tuple[Option, ...] = (
         "resample",
         "text",
         "HOW",
-        "balanced: draw each class as often as the others. [none]",
+        "balanced: draw each class as often as the others.",
         "none",
         allowed=("none", "balanced"),
         **_ONE_OF_MANY,
@@ -285,7 +310,7 @@ OPTIONS: tuple[Option, ...] = (
         "focal",
         "number",
         "GAMMA",
-        "Focal loss: less weight for what is known well. [0]",
+        "Focal loss: less weight for what is known well.",
         0.0,
         ok=_not_negative,
         expected="0 or a positive number",
@@ -295,7 +320,7 @@ OPTIONS: tuple[Option, ...] = (
         "calibrate",
         "text",
         "HOW",
-        "none, temperature, vector or platt, fitted on training rows that are held out. [none]",
+        "none, temperature, vector or platt, fitted on training rows that are held out.",
         "none",
         allowed=("none", "temperature", "vector", "platt"),
         tasks=_CLASSES,
@@ -323,25 +348,33 @@ OPTIONS: tuple[Option, ...] = (
         "temperature",
         "number",
         "T",
-        "Of the teacher's and the student's softmax. [1]",
+        "Of the teacher's and the student's softmax.",
         1.0,
         ok=_positive,
         expected="a positive number",
         tasks=("multiclass",),
         kinds=(_TABLE,),
     ),
-    Option("context", "count", "N", "Tokens that a step looks back at. [128]", 128, **_AT_LEAST_1, **_TEXT),
-    Option("tokenizer", "text", "FILE", "bytes, or a Hugging Face tokenizer.json. [bytes]", "bytes", **_TEXT),
+    Option("context", "count", "N", "Tokens that a step looks back at.", 128, **_AT_LEAST_1, **_TEXT),
+    Option("tokenizer", "text", "FILE", "bytes, or a Hugging Face tokenizer.json.", "bytes", **_TEXT),
     Option(
         "packing",
         "text",
         "HOW",
-        "Documents one after another (packed), or each in its own row (padded). [packed]",
+        "Documents one after another (packed), or each in its own row (padded).",
         "packed",
         allowed=("packed", "padded"),
         **_TEXT,
     ),
-    Option("masks", "text", "DIR", "The folder of masks, of the images' names. [DATA/masks]", "", **_MASKS),
+    Option(
+        "masks",
+        "text",
+        "DIR",
+        "The folder of masks, of the images' names.",
+        "",
+        default_text="DATA/masks",
+        **_MASKS,
+    ),
     Option(
         "ignore_colour",
         "text",
@@ -354,7 +387,7 @@ OPTIONS: tuple[Option, ...] = (
         "tile",
         "count",
         "N",
-        "Edge of the tiles that images are cut into. [128]",
+        "Edge of the tiles that images are cut into.",
         128,
         **_AT_LEAST_1,
         **_MASKS,
@@ -363,7 +396,7 @@ OPTIONS: tuple[Option, ...] = (
         "image_size",
         "count",
         "N",
-        "Edge that images are scaled to. [64]",
+        "Edge that images are scaled to.",
         64,
         **_AT_LEAST_1,
         tasks=("multiclass", "multilabel"),
@@ -374,7 +407,7 @@ OPTIONS: tuple[Option, ...] = (
         "seed",
         "count",
         "N",
-        "Of the weights, the split and the batches. [0]",
+        "Of the weights, the split and the batches.",
         0,
         ok=lambda value: 0 <= value < 2**63,
         expected="in [0, 2**63)",
@@ -383,7 +416,7 @@ OPTIONS: tuple[Option, ...] = (
         "test_fraction",
         "number",
         "X",
-        "Share of the data held out. [0.2; text 0.05]",
+        "Share of the data held out.",
         0.2,
         {_LANGUAGE: 0.05},
         ok=lambda value: 0 < value < 1,
@@ -393,20 +426,22 @@ OPTIONS: tuple[Option, ...] = (
         "memory",
         "size",
         "SIZE",
-        "For the rows; larger files stream. [1GiB]",
+        "For the rows; larger files stream.",
         2**30,
         kinds=(_TABLE,),
+        default_text="1GiB",
         ok=lambda value: value >= 2**20,
         expected="at least 1MiB",
     ),
-    Option("checkpoint_every", "count", "STEPS", "Steps between checkpoints. [500]", 500, **_AT_LEAST_1),
+    Option("checkpoint_every", "count", "STEPS", "Steps between checkpoints.", 500, **_AT_LEAST_1),
     Option(
         "guard",
         "text",
         "LEVEL",
-        "Checks on each loss call: off, cheap or full. [LIKELIHEAD_GUARD, or cheap]",
+        "Checks on each loss call: off, cheap or full.",
         "cheap",
         allowed=("off", "cheap", "full"),
+        default_text="LIKELIHEAD_GUARD, or cheap",
     ),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
