@@ -78,8 +78,8 @@ class Split:
 
         Shape:
             - features: ``[B, num_features]``.
-            - target: ``[B]`` int64 class indices (multiclass), ``[B]`` 0 or 1 (binary), ``[B, L]`` 0 or 1
-              (multilabel), ``[B]`` standardised values (regression).
+            - target: ``[B]`` int64 class indices or ``[B, C]`` probabilities (multiclass), ``[B]`` 0 or 1
+              (binary), ``[B, L]`` 0 or 1 (multilabel), ``[B]`` standardised values (regression).
 
         Raises:
             OptionError: the split has no target, or ``batch_size`` or ``start`` is out of range.
@@ -156,6 +156,7 @@ class Dataset:
         train, test: the two parts; ``train`` is empty for a file read by :func:`load_for_schema`.
         all: every row in the file's order.
         notes: what was inferred, imputed and left out, one sentence each.
+        calibration: rows that are neither trained nor tested on; None where none were asked for.
     """
 
     path: str
@@ -165,6 +166,7 @@ class Dataset:
     all: Split
     source: Source
     notes: list[str] = field(default_factory=list)
+    calibration: Split | None = None
 
     @property
     def task(self) -> Task:
@@ -197,7 +199,7 @@ class Dataset:
         return self.schema.num_outputs
 
     @property
-    def class_counts(self) -> tuple[int, ...]:
+    def class_counts(self) -> tuple[float, ...]:
         """How many training rows each class or label has."""
         return self.schema.target.counts
 
@@ -212,8 +214,10 @@ class Dataset:
             f" of {len(outputs)} {'labels' if self.task == 'multilabel' else 'classes'}" if outputs else ""
         )
         features = "feature" if self.num_features == 1 else "features"
+        held = f"{len(self.calibration)} to calibrate, " if self.calibration is not None else ""
         where = "held in memory" if self.all.in_memory else "streamed from the file"
+        parts = f"{len(self.train)} to train on, {held}{len(self.test)} to test"
         return (
-            f"{self.path}: {len(self.all)} rows ({len(self.train)} to train on, {len(self.test)} to test), "
+            f"{self.path}: {len(self.all)} rows ({parts}), "
             f"{self.num_features} {features}, {self.task}{named}, {where}"
         )

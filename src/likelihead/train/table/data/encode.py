@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import Kind, as_numbers, canonical, class_key, native_kind, tidy
 from likelihead.train.table.data.hashing import Ints
+from likelihead.train.table.data.probabilities import read_probabilities
 from likelihead.train.table.data.scan import first_bad_cell
 from likelihead.train.table.data.schema import Column, Schema
 from likelihead.train.table.data.source import nearest, short
@@ -115,8 +116,13 @@ class Encoder:
         out[known, codes[known]] = 1.0
 
     def target(self, batch: Any, first_row: int) -> Floats | Ints:
-        """The target: ``[rows]``, int64 for multiclass and float64 otherwise, or ``[rows, labels]``."""
+        """The target: ``[rows]``, int64 for multiclass and float64 otherwise, or ``[rows, labels]``.
+
+        Of probability columns ``[rows, C]``, float64.
+        """
         target = self.schema.target
+        if target.form == "probs":
+            return read_probabilities(batch, target.columns, self.path, first_row)
         if target.form == "labels":
             return np.stack([self._label(batch, name, first_row) for name in target.columns], axis=1)
         name = target.columns[0]
@@ -185,10 +191,10 @@ class Encoder:
         )
 
 
-def label_error(text: str, path: str, row: int, column: str) -> DataError:
+def label_error(text: str, path: str, row: int, column: str, *, hint: str = "") -> DataError:
     """A cell of a multilabel column that is neither 0 nor 1."""
     return DataError(
-        f"{short(text)} where a label is 0 or 1: correct the cell, or take the column out of --target",
+        f"{short(text)} where a label is 0 or 1: correct the cell, or take the column out of --target{hint}",
         path=path,
         row=row,
         column=column,

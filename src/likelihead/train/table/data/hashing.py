@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["hash_rows", "in_test", "is_test", "key"]
+__all__ = ["hash_rows", "in_test", "key"]
 
 UInts: TypeAlias = NDArray[np.uint64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -66,9 +66,3 @@ def in_test(rows: Ints, seed: int, fraction: float) -> NDArray[np.bool_]:
     unit = (hash_rows(rows, key(seed)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     test: NDArray[np.bool_] = unit < fraction
     return test
-
-
-def is_test(rows: Ints, seed: int, fraction: float, moved: tuple[int, ...]) -> NDArray[np.bool_]:
-    """:func:`in_test`, with the rows of ``moved`` on the other side."""
-    test = in_test(rows, seed, fraction)
-    return test ^ np.isin(rows, moved) if moved else test

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from likelihead.errors import DataError, OptionError
+from likelihead.train.table.data.bundled import trainable
 from likelihead.train.table.data.dataset import Dataset, Split
 from likelihead.train.table.data.encode import Encoder
-from likelihead.train.table.data.hashing import Ints, is_test
+from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.notes import encoding_notes, listed, split_notes
 from likelihead.train.table.data.opening import open_source
 from likelihead.train.table.data.schema import Schema
+from likelihead.train.table.data.sides import Part, Sides
 from likelihead.train.table.data.source import Source, nearest
 from likelihead.train.table.data.stream import Block
 from likelihead.train.table.data.survey import Survey, choose_target
@@ -37,6 +39,7 @@ def load(
     memory: int = 1 << 30,
     seed: int = 0,
     test_fraction: float = 0.2,
+    calibration_fraction: float = 0.0,
 ) -> Dataset:
     """A data set to train on.
 
@@ -52,15 +55,18 @@ def load(
     stands in for a number, a category of its own for a text. A missing target is an error.
 
     Args:
-        source: ``iris``, ``digits``, ``wine``, ``breast-cancer``, or a CSV, Parquet or JSON-lines file.
+        source: a bundled set (:data:`BUNDLED`), or a CSV, Parquet or JSON-lines file.
         target: the target's column, or several, also as ``"a,b"``; by default the column named ``target``,
-            ``label``, ``class`` or ``y``, otherwise the last one.
+            ``label``, ``class`` or ``y``, otherwise the last one. Several are 0/1 labels, or, where the task
+            is multiclass, the probabilities of the classes.
         task: ``auto``, ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
         memory: bytes for the rows.
         seed: of the split: row ``r`` is a test row if its SplitMix64 hash under the seed, as a number in
             [0, 1), is below ``test_fraction``. Where that leaves a class without a training row, or no
             test row at all, a row changes sides, which is noted.
         test_fraction: the expected part of the test rows, in [0, 1).
+        calibration_fraction: the expected part of the other rows that is held out of the training, in
+            [0, 1); their targets and statistics are not the training's.
 
     Raises:
         DataError: the file cannot be read, or does not hold what was asked for.
@@ -72,21 +78,38 @@ def load(
     _check_options(task, memory, test_fraction)
     opened = open_source(source)
     columns, notes = choose_target(opened, target)
-    survey = Survey(opened, columns, seed, test_fraction, ())
-    moved = survey.rows_to_move(task)
+    sides = Sides(seed, test_fraction, calibration_fraction, trainable=trainable(source))
+    survey = Survey(opened, columns, task, sides)
+    moved = survey.rows_to_move()
     if moved:
-        survey = Survey(opened, columns, seed, test_fraction, moved)
-    schema = survey.schema(task)
+        sides = sides.moving(moved)
+        survey = Survey(opened, columns, task, sides)
+    schema = survey.schema()
+    if calibration_fraction and not survey.sizes["calibration"]:
+        raise DataError(
+            f"none of the {survey.sizes['train']} training rows was drawn to calibrate on: leave out "
+            "--calibrate and --tune-thresholds, or give more rows",
+            path=opened.path,
+        )
     notes += survey.notes(schema)
-    encoder = Encoder(schema, opened.path)
-    splits = _splits(opened, encoder, survey.rows, memory, need_target=True)
-    notes += split_notes(schema, len(splits[1]))
+    splits = _splits(opened, Encoder(schema, opened.path), survey, memory)
+    notes += split_notes(schema, survey.rows, survey.sizes)
     if not splits[0].in_memory:
         notes.append(
             f"the rows take more than half of the memory budget: each epoch reads the file and mixes about "
             f"{_window(schema, memory)} rows at a time; shuffle a file that is sorted"
         )
-    return Dataset(opened.path, schema, *splits, opened, notes)
+    train, test, everything, held_out = splits
+    return Dataset(
+        opened.path,
+        schema,
+        train,
+        test,
+        everything,
+        opened,
+        notes,
+        calibration=held_out if calibration_fraction else None,
+    )
 
 
 def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: int = 1 << 30) -> Dataset:
@@ -112,10 +135,22 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
     if not rows:
         raise DataError("the file has no rows: add some below the header", path=opened.path)
     encoder = Encoder(schema, opened.path)
-    splits = _splits(opened, encoder, rows, memory, need_target=need_target, only_test=True)
-    if not splits[2].in_memory:
-        for _ in _blocks(opened, encoder, "all", need_target):
+    held = _held(opened, encoder, rows, memory, need_target)
+    if held is None:
+        for _ in _blocks(opened, encoder, need_target):
             pass
+
+    def split(name: str, size: int, index: Ints | None = None) -> Split:
+        return Split(
+            name,
+            size,
+            blocks=lambda: _blocks(opened, Encoder(schema, opened.path), need_target),
+            window=_window(schema, memory),
+            held=held,
+            index=index,
+        )
+
+    splits = split("train", 0, np.zeros(0, np.int64)), split("test", rows), split("all", rows)
     known = {column.name for column in schema.columns} | set(schema.target.columns)
     known |= {name for name, _ in schema.dropped}
     notes = encoding_notes(encoder)
@@ -156,7 +191,8 @@ def _used_columns(schema: Schema, need_target: bool) -> list[str]:
 
 
 def _row_bytes(schema: Schema, need_target: bool = True) -> int:
-    outputs = (len(schema.labels) or 1) if need_target else 0
+    several = schema.labels or (schema.target.names if schema.soft else ())
+    outputs = (len(several) or 1) if need_target else 0
     return 8 * (schema.num_features + outputs + 1)
 
 
@@ -164,7 +200,10 @@ def _window(schema: Schema, memory: int) -> int:
     return max(2, memory // 8 // _row_bytes(schema))
 
 
-def _blocks(source: Source, encoder: Encoder, part: str, need_target: bool) -> Iterator[Block]:
+def _blocks(
+    source: Source, encoder: Encoder, need_target: bool, sides: Sides | None = None, part: Part = "train"
+) -> Iterator[Block]:
+    """The rows of a part; without sides, all of them."""
     schema, first = encoder.schema, 1
     # One-hot columns can make a small batch of cells a large block.
     step = max(16, _PIECE // _row_bytes(schema))
@@ -175,40 +214,42 @@ def _blocks(source: Source, encoder: Encoder, part: str, need_target: bool) -> I
             features = encoder.features(piece, first)
             block = Block(rows, features, encoder.target(piece, first) if need_target else None)
             first += piece.num_rows
-            if part == "all":
-                yield block
-                continue
-            test = is_test(rows, schema.seed, schema.test_fraction, schema.moved)
-            yield block.take(test if part == "test" else ~test)
+            yield block if sides is None else block.take(sides.of(rows, part))
+
+
+def _held(source: Source, encoder: Encoder, rows: int, memory: int, need_target: bool) -> Block | None:
+    """All rows, where half of the memory budget holds them."""
+    if rows * _row_bytes(encoder.schema, need_target) > memory // 2:
+        return None
+    return _hold(_blocks(source, encoder, need_target), rows)
 
 
 def _splits(
-    source: Source, encoder: Encoder, rows: int, memory: int, *, need_target: bool, only_test: bool = False
-) -> tuple[Split, Split, Split]:
-    schema, held = encoder.schema, None
-    if rows * _row_bytes(schema, need_target) <= memory // 2:
-        held = _hold(_blocks(source, encoder, "all", need_target), rows)
+    source: Source, encoder: Encoder, survey: Survey, memory: int
+) -> tuple[Split, Split, Split, Split]:
+    """The training rows, the test rows, all rows, and those held out for calibration."""
+    schema, held, sides = encoder.schema, _held(source, encoder, survey.rows, memory, True), survey.sides
 
-    def split(name: str, size: int, index: Ints | None = None) -> Split:
-        part = "all" if only_test else name
+    def split(name: str, size: int, part: Part | None = None) -> Split:
+        index = None if held is None or part is None else np.flatnonzero(sides.of(held.rows, part))
         return Split(
             name,
             size,
-            blocks=lambda: _blocks(source, Encoder(schema, source.path), part, need_target),
+            blocks=lambda: _blocks(
+                source, Encoder(schema, source.path), True, None if part is None else sides, part or "train"
+            ),
             window=_window(schema, memory),
             held=held,
             index=index,
         )
 
-    everything = split("all", rows)
-    if only_test:
-        return split("train", 0, np.zeros(0, np.int64)), split("test", rows), everything
-    train_index = test_index = None
-    if held is not None:
-        test = is_test(held.rows, schema.seed, schema.test_fraction, schema.moved)
-        train_index, test_index = np.flatnonzero(~test), np.flatnonzero(test)
-    train_rows = schema.train_rows
-    return split("train", train_rows, train_index), split("test", rows - train_rows, test_index), everything
+    sizes = survey.sizes
+    return (
+        split("train", sizes["train"], "train"),
+        split("test", sizes["test"], "test"),
+        split("all", survey.rows),
+        split("calibration", sizes["calibration"], "calibration"),
+    )
 
 
 def _hold(blocks: Iterator[Block], rows: int) -> Block:

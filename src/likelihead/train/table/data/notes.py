@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from likelihead.train.table.data.encode import Encoder
 from likelihead.train.table.data.schema import Column, Schema
+from likelihead.train.table.data.sides import Part
 
 __all__ = ["encoding_notes", "imputed", "listed", "split_notes"]
 
@@ -36,13 +37,22 @@ def encoding_notes(encoder: Encoder) -> list[str]:
     return notes
 
 
-def split_notes(schema: Schema, test_rows: int) -> list[str]:
+def split_notes(schema: Schema, rows: int, sizes: Mapping[Part, int]) -> list[str]:
     """What is to be known about the split."""
     notes = []
-    if schema.moved:
-        rows = listed([str(row) for row in schema.moved])
+    left_out = rows - sum(sizes.values())
+    if left_out:
+        notes.append(f"{left_out} rows are left out of the training to thin the classes, as the set is meant")
+    if sizes["calibration"]:
         notes.append(
-            f"rows moved between training and test so that neither lacks a class or is empty: {rows}"
+            f"{sizes['calibration']} rows are held out of the training, to calibrate and to choose "
+            "thresholds on"
+        )
+    test_rows = sizes["test"]
+    if schema.moved:
+        moved = listed([str(row) for row in schema.moved])
+        notes.append(
+            f"rows moved between training and test so that neither lacks a class or is empty: {moved}"
         )
     if 0 < test_rows < 20:
         notes.append(f"only {test_rows} test rows: the test figures are rough")

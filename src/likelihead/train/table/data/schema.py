@@ -20,7 +20,7 @@ __all__ = ["Column", "Schema", "TargetSchema", "Task"]
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 ColumnKind = Literal["number", "boolean", "date", "category"]
-TargetForm = Literal["classes", "labels", "sets", "number"]
+TargetForm = Literal["classes", "probs", "labels", "sets", "number"]
 
 _VERSION = 1
 MISSING_CATEGORY = "(missing)"
@@ -60,12 +60,13 @@ class TargetSchema:
     """The target.
 
     Attributes:
-        form: ``classes`` (one column, exclusive), ``labels`` (0/1 columns), ``sets`` (one column of
-            ``a;b;c``) or ``number``.
+        form: ``classes`` (one column, exclusive), ``probs`` (a column of probabilities for each class),
+            ``labels`` (0/1 columns), ``sets`` (one column of ``a;b;c``) or ``number``.
         columns: the target's column or columns in the file.
         values: how a class is written: ``number``, ``boolean`` or ``text``.
         names: the classes' or the labels' names in the order of the outputs.
-        counts: how many training rows each class or label has; empty for a regression.
+        counts: how many training rows each class or label has, of ``probs`` the sum of their shares; empty
+            for a regression.
         mean, std: of the training rows, for a regression: batches hold ``(y - mean) / std``.
     """
 
@@ -73,7 +74,7 @@ class TargetSchema:
     columns: tuple[str, ...]
     values: Literal["number", "boolean", "text"]
     names: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()
+    counts: tuple[float, ...] = ()
     mean: float = 0.0
     std: float = 1.0
 
@@ -91,6 +92,7 @@ class Schema:
         moved: rows that the split's hash puts on one side and a need of the data on the other: a class
             whose rows would all be test rows has its first row trained on.
         train_rows: how many rows the training statistics are taken from.
+        calibration_fraction: the share of the rows not tested on that is held out of the training.
     """
 
     task: Task
@@ -101,6 +103,7 @@ class Schema:
     test_fraction: float = 0.2
     moved: tuple[int, ...] = ()
     train_rows: int = 0
+    calibration_fraction: float = 0.0
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -121,6 +124,11 @@ class Schema:
     def labels(self) -> tuple[str, ...]:
         """The labels of a multilabel task; empty otherwise."""
         return self.target.names if self.task == "multilabel" else ()
+
+    @property
+    def soft(self) -> bool:
+        """Whether the targets are distributions over the classes."""
+        return self.target.form == "probs"
 
     @property
     def num_outputs(self) -> int:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from likelihead.errors import DataError, OptionError
-from likelihead.train.table.data.hashing import is_test
 from likelihead.train.table.data.notes import imputed, listed
+from likelihead.train.table.data.probabilities import ProbabilityScan
 from likelihead.train.table.data.scan import ColumnScan
 from likelihead.train.table.data.schema import Column, Schema
+from likelihead.train.table.data.sides import Part, Sides
 from likelihead.train.table.data.source import Source, nearest
 from likelihead.train.table.data.target import Tally, TargetScan
 
@@ -64,21 +65,22 @@ def choose_target(source: Source, asked: str | Sequence[str] | None) -> tuple[tu
 class Survey:
     """The pass that finds out what the file holds."""
 
-    def __init__(
-        self, source: Source, target: tuple[str, ...], seed: int, fraction: float, moved: tuple[int, ...]
-    ) -> None:
-        self.source, self.seed, self.fraction, self.moved = source, seed, fraction, moved
+    def __init__(self, source: Source, target: tuple[str, ...], task: str, sides: Sides) -> None:
+        self.source, self.task, self.sides = source, task, sides
         self.columns = [ColumnScan(name) for name in source.names if name not in target]
-        self.target = TargetScan(target, source.path)
-        self.rows = self.train_rows = 0
+        soft = task == "multiclass" and len(target) > 1
+        self.target = ProbabilityScan(target, source.path) if soft else TargetScan(target, source.path)
+        self.rows = 0
+        self.sizes: dict[Part, int] = {"train": 0, "test": 0, "calibration": 0}
         for batch in source.batches():
             numbers = np.arange(self.rows + 1, self.rows + 1 + batch.num_rows, dtype=np.int64)
-            train = ~is_test(numbers, seed, fraction, moved)
+            train = sides.of(numbers, "train")
             self.target.update(batch, numbers, train)
             for column in self.columns:
                 column.update(batch.column(column.name), numbers, train)
             self.rows += batch.num_rows
-            self.train_rows += int(train.sum())
+            for part in self.sizes:
+                self.sizes[part] += int(sides.of(numbers, part).sum())
         if self.rows < 2:
             raise DataError(
                 "the file has one row only: give at least two"
@@ -87,9 +89,9 @@ class Survey:
                 path=source.path,
             )
 
-    def schema(self, task: str) -> Schema:
+    def schema(self) -> Schema:
         """The schema, and the reason for the task in ``self.reason``."""
-        chosen, target, self.reason = self.target.finish(task)
+        chosen, target, self.reason = self.target.finish(self.task)
         columns: list[Column] = []
         dropped: list[tuple[str, str]] = []
         for scan in self.columns:
@@ -108,22 +110,23 @@ class Survey:
             tuple(columns),
             target,
             tuple(dropped),
-            self.seed,
-            self.fraction,
-            self.moved,
-            self.train_rows,
+            self.sides.seed,
+            self.sides.test_fraction,
+            self.sides.moved,
+            self.sizes["train"],
+            self.sides.calibration_fraction,
         )
 
-    def rows_to_move(self, task: str) -> tuple[int, ...]:
+    def rows_to_move(self) -> tuple[int, ...]:
         """Rows whose side the hash gets wrong: no class without a training row, no side without a row."""
-        tallies = self.target.classes(task)
+        tallies = self.target.classes(self.task)
         moved = [tally.first for tally in tallies.values() if tally.train == 0]
-        train_rows = self.train_rows + len(moved)
-        if train_rows == 0:
+        from_test = self.sides.of(np.array(moved, dtype=np.int64), "test")
+        if self.sizes["train"] + len(moved) == 0:
             moved.append(1)
-        elif train_rows == self.rows and self.fraction > 0:
-            # The last row of the largest class: no class loses its only training row by it.
-            largest: Tally | None = max(tallies.values(), key=lambda tally: tally.rows, default=None)
+        elif self.sizes["test"] == int(from_test.sum()) and self.sides.test_fraction > 0:
+            # The last training row of the largest class: no class loses its only training row by it.
+            largest: Tally | None = max(tallies.values(), key=lambda tally: tally.train, default=None)
             row = self.rows if largest is None else largest.last
             moved = [other for other in moved if other != row] if row in moved else [*moved, row]
         return tuple(sorted(moved))

@@ -27,7 +27,7 @@ _Values = Literal["number", "boolean", "text"]
 
 @dataclass
 class Tally:
-    """How often a class or label occurs, and where first and last."""
+    """How often a class or label occurs, where first, and where last in the training rows."""
 
     rows: int = 0
     train: int = 0
@@ -37,7 +37,8 @@ class Tally:
     def add(self, row_numbers: Ints, train: Bools) -> None:
         """Count the rows of a batch that have it."""
         self.first = self.first or int(row_numbers[0])
-        self.last = int(row_numbers[-1])
+        if train.any():
+            self.last = int(row_numbers[train][-1])
         self.rows += len(row_numbers)
         self.train += int(train.sum())
 
@@ -284,7 +285,7 @@ class TargetScan:
             )
         if self.outside is not None:
             row, name, text = self.outside
-            raise label_error(text, self.path, row, name)
+            raise label_error(text, self.path, row, name, hint=_probability_hint(task, text))
         self._refuse_constant(self.positives)
         counts = tuple(self.positives[name].train for name in self.columns)
         target = TargetSchema("labels", self.columns, "number", self.columns, counts)
@@ -313,6 +314,11 @@ def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:
     for text, tally in tallies.items():
         merged.setdefault(canonical(text, values), Tally()).merge(tally)
     return merged
+
+
+def _probability_hint(task: str, text: str) -> str:
+    share = task == "auto" and is_number(text) and 0 < float(text) < 1
+    return "; the probabilities of classes take --task multiclass" if share else ""
 
 
 def _is_whole(name: str) -> bool:
