@@ -3,18 +3,26 @@
 from likelihead.likelihoods.base import REGISTRY, Likelihood
 from likelihead.likelihoods.bernoulli import Bernoulli
 from likelihead.likelihoods.categorical import Categorical
+from likelihead.likelihoods.focal import binary_focal_loss, focal_loss
 from likelihead.likelihoods.gaussian import Gaussian
+from likelihead.likelihoods.imbalance import ClassCounts, LabelCounts
 from likelihead.likelihoods.multilabel import MultiLabel
+from likelihead.likelihoods.sampler import BalancedSampler
 from likelihead.likelihoods.tasks import TaskGuess, for_task, infer_task
 
 __all__ = [
     "REGISTRY",
+    "BalancedSampler",
     "Bernoulli",
     "Categorical",
+    "ClassCounts",
     "Gaussian",
+    "LabelCounts",
     "Likelihood",
     "MultiLabel",
     "TaskGuess",
+    "binary_focal_loss",
+    "focal_loss",
     "for_task",
     "infer_task",
 ]
