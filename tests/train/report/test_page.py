@@ -15,6 +15,7 @@ import pytest
 from likelihead.errors import DomainError, OptionError, RunError, ShapeError
 from likelihead.train.report import (
     Bars,
+    Callout,
     Card,
     Figure,
     Grid,
@@ -62,6 +63,7 @@ def words(text: str) -> str:
     [
         Text(BAD),
         Lines([BAD]),
+        Callout(BAD, BAD, [BAD]),
         Figure("<svg viewBox='0 0 1 1'></svg>", BAD),
         Table([BAD], [[BAD]], note=BAD, label=BAD, title=BAD),
         Table([BAD, "x"], [[BAD, BAD]], keys=True),
@@ -92,12 +94,12 @@ def test_a_table_rounds_numbers_and_marks_cells() -> None:
 
 def test_bars_have_the_length_of_their_values() -> None:
     bars = Bars(["a", "b"], {"before": [0.5, float("nan")], "after": [2.0, 1.0]})
-    assert [[width for width, _ in values] for _, values in bars.rows] == [
+    assert [[width for width, _, _ in values] for _, values in bars.rows] == [
         ["25.00", "100.00"],
         ["0.00", "50.00"],
     ]
-    assert [[shown for _, shown in values] for _, values in bars.rows][1][0] == "–"
-    assert Bars(["a"], {"recall": [0.5]}, share=True).rows == [("a", [("50.00", "50.0%")])]
+    assert [[shown for _, shown, _ in values] for _, values in bars.rows][1][0] == "–"
+    assert Bars(["a"], {"recall": [0.5]}, share=True).rows == [("a", [("50.00", "50.0%", "accent")])]
 
 
 def test_pictures_are_in_the_page_with_their_size() -> None:
@@ -162,6 +164,7 @@ def test_two_sections_of_one_id() -> None:
         (lambda: Matrix([[1]], ["a", "b"]), ShapeError, "not 2 by 2"),
         (lambda: Bars(["a"], {"s": []}), ShapeError, "'s' has 0 values for 1 names"),
         (lambda: Bars(["a"], {"s": [-1.0]}), DomainError, "'s' holds -1.0"),
+        (lambda: Bars([], dict.fromkeys("abcd", ())), OptionError, "4 entries for 3 colours"),
         (lambda: Picture(b"GIF89a"), OptionError, "expected the bytes of a PNG"),
         (lambda: Figure("<img>", "x"), OptionError, "expected an <svg> element"),
         (lambda: Tokens([], full=0.0), OptionError, "full is 0.0"),

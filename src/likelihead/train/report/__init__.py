@@ -10,6 +10,7 @@ from __future__ import annotations
 from likelihead.train.report.blocks import (
     Bars,
     Block,
+    Callout,
     Figure,
     Grid,
     Images,
@@ -39,6 +40,7 @@ __all__ = [
     "Bars",
     "Bin",
     "Block",
+    "Callout",
     "Card",
     "Curves",
     "Figure",

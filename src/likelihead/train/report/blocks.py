@@ -19,6 +19,7 @@ from likelihead.train.report.text import number, percent, visible
 __all__ = [
     "Bars",
     "Block",
+    "Callout",
     "Figure",
     "Grid",
     "Images",
@@ -49,6 +50,16 @@ class Lines:
 
     lines: Sequence[str]
     kind: ClassVar[str] = "lines"
+
+
+@dataclass(frozen=True)
+class Callout:
+    """What a reader must know before the figures: a warning with its lines."""
+
+    title: str
+    text: str = ""
+    lines: Sequence[str] = ()
+    kind: ClassVar[str] = "callout"
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,7 @@ class Bars:
         maximum: the value of a full bar; None takes the largest.
         share: the values are shares of 1 and are shown as percentages.
         caption: a line below the bars.
+        colours: of the series, names of :data:`likelihead.train.report.svg.COLOURS`.
     """
 
     names: Sequence[str]
@@ -174,9 +186,14 @@ class Bars:
     maximum: float | None = None
     share: bool = False
     caption: str = ""
+    colours: Sequence[str] = ("accent", "second", "third")
     kind: ClassVar[str] = "bars"
 
     def __post_init__(self) -> None:
+        if len(self.series) > len(self.colours):
+            raise OptionError(
+                f"series has {len(self.series)} entries for {len(self.colours)} colours; give one each"
+            )
         for name, values in self.series.items():
             if len(values) != len(self.names):
                 raise ShapeError(f"series {name!r} has {len(values)} values for {len(self.names)} names")
@@ -184,18 +201,19 @@ class Bars:
                 raise DomainError(f"series {name!r} holds {min(values)}; a bar shows a value of at least 0")
 
     @property
-    def rows(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Each name with (width in percent, value as text) of its bars."""
+    def rows(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
+        """Each name with (width in percent, value as text, colour) of its bars."""
         finite = [v for values in self.series.values() for v in values if math.isfinite(v)]
         full = max(finite, default=1.0) if self.maximum is None else self.maximum
         full = 1.0 if self.share and self.maximum is None else full or 1.0
         rows = []
         for i, name in enumerate(self.names):
             bars = []
-            for values in self.series.values():
+            for values, colour in zip(self.series.values(), self.colours, strict=False):
                 value = values[i]
                 width = min(value / full, 1.0) if math.isfinite(value) else float(value == math.inf)
-                bars.append((f"{100 * width:.2f}", percent(value) if self.share else number(value)))
+                shown = percent(value) if self.share else number(value)
+                bars.append((f"{100 * width:.2f}", shown, colour))
             rows.append((name, bars))
         return rows
 
@@ -314,4 +332,6 @@ class Grid:
     kind: ClassVar[str] = "grid"
 
 
-Block: TypeAlias = "Text | Lines | Figure | Table | Matrix | Bars | Legend | Images | Tokens | Row | Grid"
+Block: TypeAlias = (
+    "Text | Lines | Callout | Figure | Table | Matrix | Bars | Legend | Images | Tokens | Row | Grid"
+)

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from likelihead.train.report.calibration import Reliability
 from likelihead.train.report.content import Curves
-from likelihead.train.report.svg import COLOURS, bare, drawing, to_svg
+from likelihead.train.report.svg import COLOURS, RUN_COLOURS, bare, drawing, to_svg
 from likelihead.train.report.text import MINUS, number, percent
 
 __all__ = [
     "SCATTER_LIMIT",
     "confusion_image",
     "learning_curves",
+    "overlaid_curves",
     "predicted_observed",
     "reliability_diagram",
     "reliability_lines",
@@ -61,9 +62,7 @@ def learning_curves(
         seen = seen[np.isfinite(seen)]
         if zero and len(seen) and seen.min() > 0:
             if seen.max() > 50 * seen.min():
-                axes.set_yscale("log")
-                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+                _log_axis(axes)
             else:
                 axes.set_ylim(0, 1.08 * seen.max())
         _epochs(axes, curves.epoch)
@@ -79,6 +78,56 @@ def learning_curves(
             f"{baseline_name}: {number(curves.baseline_nll)}."
         )
         return to_svg(figure, name, description)
+
+
+def overlaid_curves(
+    runs: Sequence[tuple[Sequence[int], Sequence[float], Sequence[float]]],
+    baselines: Sequence[float],
+    *,
+    unit: str = "row",
+) -> tuple[str, str]:
+    """The learning curves of several runs, each in its colour: test NLL and train NLL, on the same axes.
+
+    Args:
+        runs: (epoch, test NLL, train NLL) of each.
+        baselines: the test NLL of each run's baseline; NaN draws none.
+        unit: what the NLL is the mean over.
+    """
+    known = [v for _, test, train in runs for v in (*test, *train)] + [*baselines]
+    values = _finite(known)
+    values = values[np.isfinite(values)]
+    limits = _padded(values, 0.05) if len(values) else (0.0, 1.0)
+    logarithmic = bool(len(values)) and values.min() > 0 and values.max() > 20 * values.min()
+    if logarithmic:
+        limits = (float(values.min()) / 1.2, float(values.max()) * 1.2)
+    elif len(values) and values.min() > 0:
+        limits = (0.0, 1.08 * float(values.max()))
+    same = len(set(baselines)) == 1  # then they are drawn over each other, and belong to no run
+    first = min((epoch[0] for epoch, _, _ in runs if epoch), default=1)
+    last = max((epoch[-1] for epoch, _, _ in runs if epoch), default=1)
+    drawn = []
+    for which, part in ((1, "test"), (2, "training")):
+        with drawing():
+            figure, axes = bare()
+            for run, colour in zip(runs, RUN_COLOURS, strict=False):
+                style = _line_style(len(run[0]))
+                axes.plot(run[0], _finite(run[which]), color=COLOURS[colour], **style)
+            for baseline, colour in zip(baselines if which == 1 else (), RUN_COLOURS, strict=False):
+                if abs(baseline) < DRAWABLE:
+                    line = COLOURS["muted" if same else colour]
+                    axes.axhline(baseline, color=line, linestyle=(0, (4, 3)), linewidth=1.0)
+            _epochs(axes, [last])
+            axes.set_xlim(first - 0.04 * (last - first) - 0.2, last + 0.04 * (last - first) + 0.2)
+            if logarithmic:
+                _log_axis(axes)
+            axes.set_ylim(*limits)
+            axes.set_ylabel(f"{part} NLL (nats per {unit})")
+            ends = ", ".join(number(run[which][-1]) if len(run[which]) else "none" for run in runs)
+            description = (
+                f"NLL of {len(runs)} runs on the {part} set by epoch; at the end, in their order: {ends}."
+            )
+            drawn.append(to_svg(figure, f"runs-{part}", description))
+    return drawn[0], drawn[1]
 
 
 def score_curve(
@@ -145,6 +194,8 @@ def reliability_lines(
 ) -> str:
     """Several reliability curves on the same axes, each in its colour: before and after, or run by run.
 
+    The larger a dot, the more of the curve's predictions its bin holds.
+
     Args:
         curves: each with its colour, a name of :data:`COLOURS`; a :class:`Legend` says which is which.
         confidence: the name of the axis across.
@@ -156,14 +207,12 @@ def reliability_lines(
         axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
         for curve, colour in curves:
             filled = [b for b in curve.bins if b.count]
-            axes.plot(
-                [b.confidence for b in filled],
-                [b.observed for b in filled],
-                "o-",
-                color=COLOURS[colour],
-                markersize=4.5,
-                linewidth=1.5,
-            )
+            x, y = [b.confidence for b in filled], [b.observed for b in filled]
+            total = sum(b.count for b in filled)
+            # A bin of a handful of rows says little, and should not look as if it said much.
+            areas = [12 + 120 * b.count / total for b in filled]
+            axes.plot(x, y, color=COLOURS[colour], linewidth=1.4)
+            axes.scatter(x, y, areas, color=COLOURS[colour], linewidths=0, zorder=3)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         _share_axis(axes, "x")
@@ -263,6 +312,12 @@ def _epochs(axes: Axes, epoch: Any) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if len(epoch) == 1:
         axes.set_xlim(epoch[0] - 1, epoch[0] + 1)
+
+
+def _log_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
 def _share_axis(axes: Axes, which: str) -> None:

@@ -18,7 +18,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "bare", "drawing", "to_svg"]
+__all__ = ["COLOURS", "RUN_COLOURS", "bare", "drawing", "to_svg"]
 
 COLOURS = {
     "ink": "#010101",
@@ -26,7 +26,12 @@ COLOURS = {
     "line": "#010103",
     "accent": "#010104",
     "second": "#010105",
+    **{f"run-{n}": f"#01010{n + 5:x}" for n in range(1, 9)},
 }
+"""The stand-in of each colour of the page's style sheet."""
+
+RUN_COLOURS = tuple(name for name in COLOURS if name.startswith("run-"))
+"""Colours of things that are compared, each told from the others."""
 
 _STYLE: Any = {
     "svg.fonttype": "none",

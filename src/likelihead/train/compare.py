@@ -1,0 +1,68 @@
+"""Put finished runs side by side in one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from likelihead.errors import OptionError
+from likelihead.train.atomic import write_bytes
+from likelihead.train.report.comparison import comparison_page, differing_data, run_names
+from likelihead.train.report.finished import read_run
+from likelihead.train.report.page import html
+from likelihead.train.report.svg import RUN_COLOURS
+
+__all__ = ["Comparison", "compare"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared.
+
+    Attributes:
+        out: the page.
+        summary: which run has the lowest NLL, or that the data differ.
+        warnings: a line for each run whose data are not those of the first.
+    """
+
+    out: Path
+    summary: str
+    warnings: tuple[str, ...]
+
+
+def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Comparison:
+    """Write one self-contained page that shows the runs side by side.
+
+    The page holds the headline figures with the best of each marked, the learning curves on the same axes,
+    the figures of each class, the calibration, and the options that differ. No best is marked where the data
+    differ. The same runs give the same bytes.
+
+    Args:
+        folders: of two to eight finished runs of one task.
+        out: the page.
+
+    Raises:
+        OptionError: fewer than two runs or more than eight, the same run twice, or runs of different tasks.
+        RunError: a folder is no finished run, or the page cannot be written.
+    """
+    if not 2 <= len(folders) <= len(RUN_COLOURS):
+        raise OptionError(
+            f"{len(folders)} run{'s' if len(folders) != 1 else ''} given; a comparison takes two to "
+            f"{len(RUN_COLOURS)} run folders"
+        )
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise OptionError(f"{folder} is given twice; give each run once")
+        seen[folder.resolve()] = folder
+    runs = [read_run(folder) for folder in folders]
+    for run in runs[1:]:
+        if run.task != runs[0].task:
+            raise OptionError(
+                f"{runs[0].folder} is a {runs[0].task} run and {run.folder} a {run.task} run; their figures "
+                "do not mean the same, compare runs of one task"
+            )
+    page = comparison_page(runs)
+    write_bytes(out, html(page).encode("utf-8"))
+    return Comparison(out, page.summary[0], tuple(differing_data(runs, run_names(runs))))
