@@ -1,12 +1,13 @@
 """`torch.nn.functional`'s losses with torch's signatures and answers, kept accurate and watched by the guard.
 
 What they add is keyword-only: ``normalizer=`` everywhere, ``z_loss=``, ``softcap=`` and ``logit_offset=`` for
-`cross_entropy`.
+`cross_entropy`. `language_model_loss` is no drop-in: it takes `[B, T, V]` logits as they are.
 """
 
 from likelihead.functional.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
 from likelihead.functional.cross_entropy import cross_entropy
 from likelihead.functional.gaussian_nll_loss import gaussian_nll_loss
+from likelihead.functional.language_model_loss import language_model_loss
 from likelihead.functional.mse_loss import mse_loss
 from likelihead.functional.multilabel_soft_margin_loss import multilabel_soft_margin_loss
 from likelihead.functional.nll_loss import nll_loss
@@ -16,6 +17,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cross_entropy",
     "gaussian_nll_loss",
+    "language_model_loss",
     "mse_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
