@@ -27,6 +27,9 @@ class Resolved:
         class_weights: one per class (multiclass), one for the positive class (binary), one per label
             (multilabel); empty where none were asked for.
         constant: of a table, the output that makes that best constant prediction of the training targets.
+        prior_shift: of a table's classes, what the training has taken off their log prior in the network's
+            logits; empty where there are no classes or it is not known.
+        teacher: SHA-256 of the teacher's model file, of a distillation.
     """
 
     task: str
@@ -38,6 +41,13 @@ class Resolved:
     baseline_nll: float
     class_weights: tuple[float, ...] = ()
     constant: tuple[float, ...] = ()
+    prior_shift: tuple[float, ...] = ()
+    teacher: str = ""
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """All the lists of numbers as one."""
+        return (*self.class_weights, *self.constant, *self.prior_shift)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -53,7 +63,7 @@ class Resolved:
         try:
             taken: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
             resolved = cls(**taken)
-            if not all(isinstance(v, (int, float)) for v in (*resolved.class_weights, *resolved.constant)):
+            if not all(isinstance(v, (int, float)) for v in resolved.numbers):
                 raise TypeError("weights are numbers")
         except TypeError as error:
             raise RunError(

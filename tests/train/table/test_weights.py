@@ -38,6 +38,27 @@ def test_balanced_binary_is_the_ratio_of_the_counts() -> None:
     assert class_weights("balanced", schema) == (pytest.approx(no / yes),)
 
 
+def test_effective_levels_off_for_frequent_classes() -> None:
+    counts = np.array(load("digits-long-tail").class_counts)
+    weights = np.array(class_weights("effective", load("digits-long-tail").schema))
+    expected = 0.001 / (1 - 0.999**counts)
+    np.testing.assert_allclose(weights, expected / expected.sum() * 10)
+    schema = load("breast-cancer").schema
+    no, yes = schema.target.counts
+    assert class_weights("effective", schema) == (pytest.approx((1 - 0.999**no) / (1 - 0.999**yes)),)
+
+
+@pytest.mark.parametrize("option", ["balanced", "effective"])
+def test_weights_of_labels(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("x,a,b\n" + "".join(f"{i / 7},{i % 2},{int(i % 5 == 0)}\n" for i in range(60)))
+    schema = load(str(path), target=("a", "b")).schema
+    yes = np.array(schema.target.counts)
+    no = schema.train_rows - yes
+    expected = no / yes if option == "balanced" else (1 - 0.999**no) / (1 - 0.999**yes)
+    np.testing.assert_allclose(class_weights(option, schema), expected)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -81,7 +102,7 @@ def test_a_wrong_file(iris: Schema, tmp_path: Path, text: str, message: str) -> 
 
 
 def test_a_file_that_is_not_there_or_not_text(iris: Schema, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none, balanced or a file"):
+    with pytest.raises(DataError, match="none, balanced, effective or a file"):
         class_weights(str(tmp_path / "absent"), iris)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):

@@ -16,7 +16,7 @@ from likelihead.likelihoods import Likelihood
 from likelihead.train.table.data import Schema
 from likelihead.train.table.network import row_nll
 
-__all__ = ["AUC_ROWS", "Mean", "Tally", "hits"]
+__all__ = ["AUC_ROWS", "Mean", "Tally", "hits", "target_entropy"]
 
 AUC_ROWS = 10_000_000
 """Above so many rows the ROC AUC of a binary task, which needs every row's score at once, is not computed."""
@@ -50,15 +50,24 @@ class Mean:
 def hits(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:
     """What a row scores: 1 if it is predicted right, else 0; of a regression the squared error.
 
-    A multilabel row is right if every known label is.
+    A multilabel row is right if every known label is, and a row of soft targets if its most probable class is
+    predicted.
     """
     prediction = likelihood.predict(output)
+    if schema.soft:
+        target = target.argmax(1)
     if schema.task == "regression":
         return (prediction - target).square()
     right = prediction == target
     if schema.task == "multilabel":
         right = (right | target.isnan()).all(1)
     return right.double()
+
+
+def target_entropy(target: Tensor) -> Tensor:
+    """The entropy of each row of probabilities ``[N, C]``, in nats: the least NLL that any model can have."""
+    entropy: Tensor = torch.special.entr(target).sum(1)
+    return entropy
 
 
 class Tally:

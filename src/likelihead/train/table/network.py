@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, for_task
+from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.config import TrainConfig
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
@@ -21,12 +23,16 @@ EVAL_BATCH = 1024
 
 
 def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, ...]) -> Likelihood:
-    """The likelihood that is trained: with class weights and label smoothing.
+    """The likelihood that is trained: with class weights, label smoothing and the offset of logit adjustment.
 
     Logits go through the softmax cross-entropy; log-probabilities through the NLL of ready log-probabilities.
     """
     weights = torch.tensor(class_weights, dtype=DTYPE) if class_weights else None
     log_probs = config.output == "log-probs"
+    if schema.task == "multiclass" and config.logit_adjustment:
+        offset = ClassCounts.from_counts(schema.target.counts).logit_offset(config.logit_adjustment)
+        smoothing = config.label_smoothing
+        return Categorical(schema.num_outputs, weight=weights, label_smoothing=smoothing, logit_offset=offset)
     if schema.task == "multiclass":
         make = Categorical.from_log_probs if log_probs else Categorical
         return make(schema.num_outputs, weight=weights, label_smoothing=config.label_smoothing)
@@ -41,16 +47,13 @@ def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, .
 
 
 def plain(config: TrainConfig, schema: Schema, variance: float = 1.0) -> Likelihood:
-    """The likelihood that is reported: without weights and smoothing, so that all NLLs compare.
+    """The likelihood that is reported: without weights, smoothing and offset, so that all NLLs compare.
 
     Of a regression with this variance, in the training's units; the squared error does not depend on it.
     """
     if schema.task == "regression":
         return Gaussian(variance)
-    likelihood = criterion(config, schema, ())
-    if isinstance(likelihood, Categorical):
-        likelihood.label_smoothing = 0.0
-    return likelihood
+    return criterion(replace(config, label_smoothing=0.0, logit_adjustment=0.0), schema, ())
 
 
 def build_model(config: TrainConfig, schema: Schema, likelihood: Likelihood) -> MLP:

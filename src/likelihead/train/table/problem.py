@@ -13,10 +13,13 @@ from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.problem import Measured, NotFiniteError, Problem
 from likelihead.train.resolved import Resolved
+from likelihead.train.table.choices import calibration_fraction, check_together
 from likelihead.train.table.data import Dataset, load
-from likelihead.train.table.metrics import Mean, hits
+from likelihead.train.table.metrics import Mean, hits, target_entropy
 from likelihead.train.table.models import MLP
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, build_model, criterion, plain, row_nll
+from likelihead.train.table.objective import Objective, log_prior, prior_shift
+from likelihead.train.table.teacher import Teacher, teacher_of
 from likelihead.train.table.weights import class_weights
 
 if TYPE_CHECKING:
@@ -38,9 +41,11 @@ def begin(config: TrainConfig) -> TableProblem:
     """
     data = _load(config)
     config.check_for(data.task)
+    check_together(config, data.schema)
     weights = class_weights(config.class_weight, data.schema)
-    model, likelihood, resolved = _prepare(config, data, weights)
-    return TableProblem(config, resolved, data, model, likelihood)
+    teacher = teacher_of(config, data)
+    model, likelihood, resolved = _prepare(config, data, weights, teacher)
+    return TableProblem(config, resolved, data, model, likelihood, teacher)
 
 
 def again(config: TrainConfig, resolved: Resolved) -> TableProblem:
@@ -50,8 +55,10 @@ def again(config: TrainConfig, resolved: Resolved) -> TableProblem:
         DataError: the data cannot be read.
     """
     data = _load(config)
+    teacher = teacher_of(config, data, resolved.teacher)
     likelihood = criterion(config, data.schema, resolved.class_weights)
-    return TableProblem(config, resolved, data, build_model(config, data.schema, likelihood), likelihood)
+    model = build_model(config, data.schema, likelihood)
+    return TableProblem(config, resolved, data, model, likelihood, teacher)
 
 
 class TableProblem(Problem):
@@ -62,17 +69,25 @@ class TableProblem(Problem):
         data: what to train and test on.
         model: the network.
         criterion: the likelihood that is trained.
+        teacher: whose probabilities are learnt, where there is one.
     """
 
     model: MLP
     schema: Any
 
     def __init__(
-        self, config: TrainConfig, resolved: Resolved, data: Dataset, model: MLP, criterion: Likelihood
+        self,
+        config: TrainConfig,
+        resolved: Resolved,
+        data: Dataset,
+        model: MLP,
+        criterion: Likelihood,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config, self.resolved, self.data = config, resolved, data
-        self.model, self.criterion = model, criterion
-        self.schema, self.notes = data.schema, data.notes
+        self.model, self.teacher = model, teacher
+        self.objective = Objective(config, data.schema, criterion, teacher)
+        self.schema, self.notes = data.schema, [*data.notes, *(teacher.notes if teacher else ())]
         self.plain = plain(config, data.schema)
         self.score_name = {"regression": "test_rmse", "multilabel": "test_exact_match"}.get(
             data.task, "test_accuracy"
@@ -93,20 +108,21 @@ class TableProblem(Problem):
         """One for each batch of the training rows."""
         return self.data.train.num_batches(self.config.batch_size)
 
-    def batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Features and targets."""
-        config = self.config
-        return self.data.train.batches(
-            config.batch_size, epoch=epoch, seed=config.seed, dtype=DTYPE, start=start
-        )
+    def batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Features, targets and row numbers."""
+        config, train = self.config, self.data.train
+        options: dict[str, Any] = {"epoch": epoch, "seed": config.seed, "dtype": DTYPE, "start": start}
+        if config.resample == "balanced":
+            return train.balanced_batches(config.batch_size, **options)
+        return train.numbered_batches(config.batch_size, shuffle=True, **options)
 
-    def loss(self, batch: tuple[Tensor, Tensor], sums: dict[str, float]) -> Tensor:
-        """The criterion; ``sums`` hold the plain NLL, and of a regression the squared error."""
-        features, target = batch
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor], sums: dict[str, float]) -> Tensor:
+        """The objective; ``sums`` hold the plain NLL, and of a regression the squared error."""
+        features, target, rows = batch
         output: Tensor = self.model(features)
         if not bool(torch.isfinite(output).all()):
             raise NotFiniteError("the network's output is not finite")
-        loss: Tensor = self.criterion(output, target)
+        loss = self.objective(output, target, rows)
         with torch.no_grad():
             nll = row_nll(self.plain, self.data.schema, output.detach(), target)
             sums["nll"] = sums.get("nll", 0.0) + float(nll.sum())
@@ -114,6 +130,9 @@ class TableProblem(Problem):
             if self.data.task == "regression":
                 error = float((output.detach() - target).square().sum())
                 sums["squared"] = sums.get("squared", 0.0) + error
+            if self.teacher is not None:
+                divergence = float(self.teacher.kl(output.detach(), rows).sum())
+                sums["teacher_kl"] = sums.get("teacher_kl", 0.0) + divergence
         return loss
 
     def train_nll(self, sums: Mapping[str, float]) -> float:
@@ -126,9 +145,11 @@ class TableProblem(Problem):
         return sums["nll"] / count
 
     def end_epoch(self, sums: Mapping[str, float], kept: dict[str, float]) -> None:
-        """Keep the variance of a regression's residuals, in the training's units."""
+        """Keep the variance of a regression's residuals, in the training's units, and the teacher's lead."""
         if self.data.task == "regression":
             kept["variance"] = _variance(sums)
+        if self.teacher is not None:
+            kept["train_teacher_kl"] = sums["teacher_kl"] / sums["count"]
 
     def likelihood(self, kept: Mapping[str, float]) -> Likelihood:
         """The one that is reported: without weights and smoothing."""
@@ -137,16 +158,27 @@ class TableProblem(Problem):
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:
         """The mean test NLL per row, and the score: accuracy, exact match or RMSE."""
         likelihood = self.likelihood(kept)
-        nll, score = Mean(), Mean()
+        nll, score, floor, divergence = Mean(), Mean(), Mean(), Mean()
         with torch.no_grad():
-            for features, target in self.data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
+            for features, target, rows in self.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
                 output = self.model(features)
                 nll.add(row_nll(likelihood, self.data.schema, output, target))
                 score.add(hits(likelihood, self.data.schema, output, target))
+                if self.data.schema.soft:
+                    floor.add(target_entropy(target))
+                if self.teacher is not None:
+                    divergence.add(self.teacher.kl(output, rows))
                 pause()
         if self.data.task == "regression":
             return Measured(nll.value, math.sqrt(score.value) * self.data.schema.target.std)
-        return Measured(nll.value, score.value)
+        more = {}
+        if self.data.schema.soft:
+            more["test_kl"] = nll.value - floor.value
+        if self.teacher is not None:
+            if "train_teacher_kl" in kept:
+                more["train_teacher_kl"] = kept["train_teacher_kl"]
+            more["test_teacher_kl"] = divergence.value
+        return Measured(nll.value, score.value, more)
 
     def metadata(self, kept: Mapping[str, float]) -> dict[str, str]:
         """The variance, which a regression's likelihood needs."""
@@ -171,24 +203,35 @@ def _load(config: TrainConfig) -> Dataset:
         memory=config.memory,
         seed=config.seed,
         test_fraction=config.test_fraction,
+        calibration_fraction=calibration_fraction(config),
     )
 
 
 def _prepare(
-    config: TrainConfig, data: Dataset, weights: tuple[float, ...]
+    config: TrainConfig, data: Dataset, weights: tuple[float, ...], teacher: Teacher | None
 ) -> tuple[MLP, Likelihood, Resolved]:
     likelihood, unweighted = criterion(config, data.schema, weights), plain(config, data.schema)
     model = build_model(config, data.schema, likelihood)
-    _set_bias(likelihood, model, data)
     # The baseline is that of the plain likelihood, whatever weights the training has.
-    reference = build_model(config, data.schema, unweighted) if weights or config.label_smoothing else model
+    reference = build_model(config, data.schema, unweighted)
     _set_bias(unweighted, reference, data)
+    _set_bias(likelihood, model, data)
+    with torch.no_grad():
+        if config.resample != "none":
+            # Drawn equally often, the classes have a flat prior.
+            model.head.bias.zero_()
+        elif data.task == "binary" and config.logit_adjustment:
+            no, yes = log_prior(data.schema).tolist()
+            model.head.bias.sub_(config.logit_adjustment * (yes - no))
     with torch.no_grad():
         constant = reference(torch.zeros(1, data.num_features, dtype=DTYPE)).flatten()
         baseline = Mean()
         for features, target in data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
             output = constant.expand(len(features), -1).reshape(model(features).shape)
             baseline.add(row_nll(unweighted, data.schema, output, target))
+    shift = prior_shift(config, data.schema, weights)
+    if shift is not None and teacher is not None:
+        shift = None if teacher.prior_shift is None else shift + teacher.prior_shift
     parameters = sum(p.numel() for p in model.parameters())
     resolved = Resolved(
         task=data.task,
@@ -200,6 +243,8 @@ def _prepare(
         class_weights=weights,
         constant=tuple(constant.tolist()),
         baseline_nll=baseline.value,
+        prior_shift=() if shift is None else tuple(shift.tolist()),
+        teacher="" if teacher is None else teacher.digest,
     )
     return model, likelihood, resolved
 

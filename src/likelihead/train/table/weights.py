@@ -1,14 +1,15 @@
-"""Class weights: none, balanced, or from a file."""
+"""Class weights: none, balanced, by the effective number of examples, or from a file."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from likelihead.errors import DataError, OptionError
+from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.table.data import Schema
 from likelihead.train.table.data.source import nearest
 
@@ -21,14 +22,14 @@ _LOWEST, _HIGHEST = 1e-100, 1e100
 def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
     r"""The weights that ``--class-weight`` asks for.
 
-    ``balanced`` gives class k the weight :math:`N / (C n_k)`, as scikit-learn does. A binary task has one
-    weight, of
-    a yes against a no: :math:`w_1 / w_0`; a multilabel task one for each label, :math:`(N - n_l) / n_l` if
-        balanced.
+    ``balanced`` gives class k the weight :math:`N / (C n_k)`, as scikit-learn does; ``effective`` a weight
+    proportional to :math:`(1 - \beta) / (1 - \beta^{n_k})` with :math:`\beta` 0.999, which is nearly that for
+    rare classes and levels off for frequent ones. A binary task has one weight, of a yes against a no:
+    :math:`w_1 / w_0`; a multilabel task one of this kind for each label.
 
     Args:
-        option: ``none``, ``balanced``, or a file: a JSON object of weights by class, or CSV lines
-            ``class,weight``.
+        option: ``none``, ``balanced``, ``effective``, or a file: a JSON object of weights by class, or CSV
+            lines ``class,weight``.
         schema: with the classes and their counts.
 
     Returns:
@@ -38,16 +39,21 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
         DataError: the file cannot be read; a class is unknown, missing or repeated; a weight is no number,
             negative, NaN or infinite.
         OptionError: the weights cannot be used with the data.
+
+    References:
+        Cui et al. (2019), Class-Balanced Loss Based on Effective Number of Samples.
     """
     if option == "none":
         return ()
     names, counts = schema.target.names, schema.target.counts
-    if option != "balanced":
+    if option not in ("balanced", "effective"):
         weights = _read(Path(option), names, "label" if schema.task == "multilabel" else "class")
     elif schema.task == "multilabel":
-        weights = [_ratio(schema.train_rows - n, n, name) for n, name in zip(counts, names, strict=True)]
+        pairs = [(schema.train_rows - n, n) for n in counts]
+        by_label = [_by_count(option, pair, [name] * 2) for pair, name in zip(pairs, names, strict=True)]
+        weights = [yes / no for no, yes in by_label]
     else:
-        weights = [_ratio(sum(counts), len(counts) * n, name) for n, name in zip(counts, names, strict=True)]
+        weights = _by_count(option, counts, names)
     if schema.task == "binary":
         if weights[0] == 0:
             raise OptionError(
@@ -62,13 +68,16 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def _ratio(numerator: int, denominator: int, name: str) -> float:
-    if not denominator:
-        raise OptionError(
-            f"--class-weight balanced: {name!r} has no training row, so its weight would be infinite; "
-            "leave it out of the target, or give a file of weights"
-        )
-    return numerator / denominator
+def _by_count(option: str, counts: Sequence[float], names: Sequence[str]) -> list[float]:
+    for count, name in zip(counts, names, strict=True):
+        if not count:
+            raise OptionError(
+                f"--class-weight {option}: {name!r} has no training row, or no other one, so that a weight "
+                "would be infinite; leave it out of the target, or give a file of weights"
+            )
+    known = ClassCounts.from_counts(counts)
+    weights = known.balanced_weights() if option == "balanced" else known.effective_number_weights()
+    return weights.tolist()
 
 
 def _read(path: Path, names: tuple[str, ...], what: str) -> list[float]:
@@ -77,7 +86,7 @@ def _read(path: Path, names: tuple[str, ...], what: str) -> list[float]:
     except OSError as error:
         raise DataError(
             f"cannot be read as class weights ({(error.strerror or str(error)).lower()}); "
-            "--class-weight takes none, balanced or a file",
+            "--class-weight takes none, balanced, effective or a file",
             path=str(path),
         ) from error
     except UnicodeDecodeError as error:

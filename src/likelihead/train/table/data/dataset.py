@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from likelihead.errors import OptionError
+from likelihead.likelihoods.sampler import BalancedSampler
 from likelihead.train.table.data.hashing import Ints, hash_rows, key
 from likelihead.train.table.data.schema import Schema, Task
 from likelihead.train.table.data.source import Source, raw_rows
@@ -38,6 +39,7 @@ class Split:
         self.name = name
         self._size, self._blocks, self._window = size, blocks, window
         self._held, self._index = held, index
+        self._sampler: BalancedSampler | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -101,14 +103,45 @@ class Split:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The batches with the row numbers ``[B]``, int64, as the third tensor."""
         for block in self._ordered(batch_size, epoch=epoch, seed=seed, start=start, shuffle=shuffle):
-            if block.target is None:
-                raise OptionError("the file was read without its target: load it with need_target=True")
-            target = torch.from_numpy(block.target)
-            yield (
-                torch.from_numpy(block.features).to(dtype),
-                target.to(dtype) if target.is_floating_point() else target,
-                torch.from_numpy(block.rows),
+            yield self._tensors(block, dtype)
+
+    def _tensors(self, block: Block, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        if block.target is None:
+            raise OptionError("the file was read without its target: load it with need_target=True")
+        target = torch.from_numpy(block.target)
+        return (
+            torch.from_numpy(block.features).to(dtype),
+            target.to(dtype) if target.is_floating_point() else target,
+            torch.from_numpy(block.rows),
+        )
+
+    def balanced_batches(
+        self,
+        batch_size: int,
+        *,
+        epoch: int = 0,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        start: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """As many rows as there are, every class drawn equally often, in batches with their row numbers.
+
+        Raises:
+            OptionError: the rows are not held in memory, or an option is out of range.
+        """
+        held, index = self._held, self._index
+        if held is None or held.target is None or index is None:
+            raise OptionError(
+                "--resample balanced draws rows again and again, and these are streamed from the file; "
+                "give more --memory, or use --class-weight balanced"
             )
+        if self._sampler is None or self._sampler.seed != seed:
+            classes = torch.from_numpy(held.target[index]).long()
+            self._sampler = BalancedSampler(classes, seed=seed)
+        order = index[self._sampler.order(epoch).numpy()]
+        for first in range(start * _checked(batch_size), len(order), batch_size):
+            block = held.take(order[first : first + batch_size])
+            yield self._tensors(block, dtype)
 
     def feature_batches(
         self, batch_size: int, *, dtype: torch.dtype = torch.float32

@@ -1,0 +1,84 @@
+"""The loss that a table's run is trained by: its likelihood, and what the options make of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from likelihead.likelihoods import Categorical, Likelihood
+from likelihead.likelihoods.focal import binary_focal_loss, focal_loss
+from likelihead.likelihoods.imbalance import ClassCounts
+from likelihead.train.config import TrainConfig
+from likelihead.train.table.data import Schema
+from likelihead.train.table.teacher import Teacher
+
+__all__ = ["Objective", "log_prior", "prior_shift"]
+
+
+class Objective:
+    """The mean loss of a batch.
+
+    Args:
+        config, schema: of the run.
+        criterion: the likelihood that is trained, with its weights, its smoothing and its offset.
+        teacher: whose probabilities are the targets, where there is one.
+    """
+
+    def __init__(
+        self, config: TrainConfig, schema: Schema, criterion: Likelihood, teacher: Teacher | None = None
+    ) -> None:
+        self.criterion, self.teacher, self.focal = criterion, teacher, config.focal
+        self.offset: float | None = None
+        if schema.task == "binary" and config.logit_adjustment:
+            # Of two logits the softmax sees the difference alone, and a Bernoulli has it as its one logit.
+            no, yes = log_prior(schema).tolist()
+            self.offset = config.logit_adjustment * (yes - no)
+
+    def __call__(self, output: Tensor, target: Tensor, rows: Tensor) -> Tensor:
+        """The loss to be differentiated."""
+        if self.teacher is not None:
+            return self.teacher.loss(output, rows)
+        criterion = self.criterion
+        if self.offset is not None:
+            output = output + self.offset
+        if not self.focal:
+            loss: Tensor = criterion(output, target)
+            return loss
+        if isinstance(criterion, Categorical):
+            offset, weight = criterion.logit_offset, criterion.weight
+            return focal_loss(output, target, self.focal, weight=weight, logit_offset=offset)
+        losses = binary_focal_loss(output, target, self.focal, reduction="none")
+        if isinstance(criterion.pos_weight, Tensor):
+            losses = torch.where(target > 0, criterion.pos_weight * losses, losses)
+        return losses.mean()
+
+
+def log_prior(schema: Schema) -> Tensor:
+    """The logarithm of each class's share of the training rows, ``[C]``.
+
+    A class without a row counts as half of one.
+    """
+    return ClassCounts.from_counts(schema.target.counts).logit_offset(smoothing=0.5)
+
+
+def prior_shift(config: TrainConfig, schema: Schema, class_weights: tuple[float, ...]) -> Tensor | None:
+    r"""What the training has taken off the log prior in the network's logits, ``[C]``.
+
+    Logit adjustment by :math:`\tau` trains :math:`z + \tau \log \pi` to predict the training rows, so z lacks
+    that; balanced resampling and class weights w make the network learn the posterior under the prior
+    :math:`\pi_k w_k`, so z lacks :math:`-\log w_k`, which is :math:`\log \pi_k` where they are balanced.
+    Adding the shift to the logits gives those for the training's own frequencies of the classes.
+
+    Returns:
+        None where the task has no exclusive classes, or a class of weight 0 has no place in the prior.
+    """
+    if schema.task not in ("binary", "multiclass"):
+        return None
+    prior = log_prior(schema)
+    shift = (config.logit_adjustment + (config.resample != "none")) * prior
+    if not class_weights:
+        return shift
+    weights = torch.tensor(class_weights, dtype=prior.dtype)
+    if schema.task == "binary":
+        weights = torch.cat([torch.ones_like(weights), weights])
+    return None if bool((weights == 0).any()) else shift - torch.log(weights)

@@ -1,0 +1,215 @@
+"""What the training minimises, option by option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from likelihead.errors import OptionError
+from likelihead.train import TrainConfig
+from likelihead.train.table.choices import check_together
+from likelihead.train.table.data import Schema, TargetSchema, load
+from likelihead.train.table.network import criterion, plain
+from likelihead.train.table.objective import Objective, log_prior, prior_shift
+from likelihead.train.table.problem import begin
+from likelihead.train.table.weights import class_weights
+
+ROWS = torch.arange(1, 7)
+COUNTS = (60, 30, 10)
+
+
+def classes(task: str = "multiclass", counts: tuple[float, ...] = COUNTS, form: str = "classes") -> Schema:
+    names = tuple("abcdefgh"[: len(counts)])
+    target = TargetSchema(form, ("y",), "text", names, counts)  # type: ignore[arg-type]
+    return Schema(task, (), target, train_rows=int(sum(counts)))  # type: ignore[arg-type]
+
+
+def objective(schema: Schema, **options: Any) -> tuple[TrainConfig, Objective, tuple[float, ...]]:
+    config = TrainConfig(data="iris", **options)
+    weights = class_weights(config.class_weight, schema)
+    return config, Objective(config, schema, criterion(config, schema, weights)), weights
+
+
+def nll(logits: Tensor, target: Tensor) -> Tensor:
+    return -torch.log_softmax(logits, 1)[torch.arange(len(target)), target]
+
+
+@pytest.fixture
+def logits() -> Tensor:
+    return torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+TARGET = torch.tensor([0, 1, 2, 0, 0, 1])
+
+
+def test_logit_adjustment_adds_the_log_prior(logits: Tensor) -> None:
+    _, loss, _ = objective(classes(), logit_adjustment=1.5)
+    offset = 1.5 * torch.log(torch.tensor(COUNTS, dtype=torch.float64) / 100)
+    torch.testing.assert_close(loss(logits, TARGET, ROWS), nll(logits + offset, TARGET).mean())
+
+
+def test_logit_adjustment_of_two_classes_is_that_of_one_logit() -> None:
+    two = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    target = torch.tensor([0, 1, 1, 0, 0, 1])
+    _, of_two, _ = objective(classes(counts=(90, 10)), logit_adjustment=0.7)
+    _, of_one, _ = objective(classes("binary", (90, 10)), logit_adjustment=0.7)
+    torch.testing.assert_close(
+        of_two(two, target, ROWS), of_one(two[:, 1] - two[:, 0], target.double(), ROWS)
+    )
+
+
+@pytest.mark.parametrize("weight", ["none", "balanced"])
+def test_focal(logits: Tensor, weight: str) -> None:
+    _, loss, weights = objective(classes(), focal=2.0, class_weight=weight)
+    of_row = nll(logits, TARGET)
+    w = torch.tensor(weights or (1.0, 1.0, 1.0), dtype=torch.float64)[TARGET]
+    expected = (w * (1 - torch.exp(-of_row)) ** 2 * of_row).sum() / w.sum()
+    torch.testing.assert_close(loss(logits, TARGET, ROWS), expected)
+
+
+def test_focal_of_a_yes_and_a_no() -> None:
+    z = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+    y = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+    _, loss, (weight,) = objective(classes("binary", (90, 10)), focal=1.5, class_weight="balanced")
+    p = torch.where(y == 1, torch.sigmoid(z), torch.sigmoid(-z))
+    expected = (torch.where(y == 1, weight, 1.0) * (1 - p) ** 1.5 * -torch.log(p)).mean()
+    torch.testing.assert_close(loss(z, y, ROWS), expected)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize(
+    ("options", "lacking"),
+    [
+        ({}, 0.0),
+        ({"logit_adjustment": 1.0}, 1.0),
+        ({"logit_adjustment": 0.4}, 0.4),
+        ({"class_weight": "balanced"}, 1.0),
+        ({"resample": "balanced"}, 1.0),
+    ],
+)
+def test_what_the_training_takes_off_the_prior(task: str, options: dict[str, Any], lacking: float) -> None:
+    counts: tuple[float, ...] = (90, 10) if task == "binary" else COUNTS
+    schema = classes(task, counts)
+    config, _, weights = objective(schema, **options)
+    shift = prior_shift(config, schema, weights)
+    assert shift is not None
+    # A constant over the classes is nothing.
+    centred = shift - shift.mean()
+    prior = log_prior(schema)
+    torch.testing.assert_close(centred, lacking * (prior - prior.mean()))
+
+
+def test_the_shift_undoes_weights_at_the_minimum() -> None:
+    """The best constant under class weights, shifted, is the log prior."""
+    schema = classes()
+    config, loss, weights = objective(schema, class_weight="balanced")
+    z = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    target = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS))
+    optimizer = torch.optim.LBFGS([z], max_iter=100, line_search_fn="strong_wolfe")
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(z.expand(100, 3), target, target)
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(step)
+    shift = prior_shift(config, schema, weights)
+    assert shift is not None
+    found = torch.softmax(z.detach() + shift, 0)
+    np.testing.assert_allclose(found.numpy(), np.array(COUNTS) / 100, atol=1e-4)
+
+
+def test_a_weight_of_zero_leaves_the_prior_unknown() -> None:
+    assert prior_shift(TrainConfig(data="iris"), classes(), (1.0, 0.0, 2.0)) is None
+    assert prior_shift(TrainConfig(data="iris"), classes("multilabel"), ()) is None
+
+
+@pytest.mark.parametrize("task", ["digits-one-vs-rest", "digits-long-tail"])
+def test_the_first_loss_of_an_adjusted_run_is_the_baseline_of_its_training_rows(task: str) -> None:
+    losses = []
+    for options in ({}, {"logit_adjustment": 1.0}):
+        problem = begin(TrainConfig(data=task, epochs=1, hidden=(4,), batch_size=100_000, **options))
+        batch = next(problem.batches(0, 0))
+        losses.append(float(problem.loss(batch, {}).detach()))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-9)
+
+
+def test_resampled_batches_hold_every_class_equally_often() -> None:
+    problem = begin(TrainConfig(data="digits-long-tail", epochs=1, hidden=(4,), resample="balanced"))
+    drawn = torch.cat([target for _, target, _ in problem.batches(0, 0)])
+    counts = torch.bincount(drawn)
+    assert int(counts.max() - counts.min()) <= 1
+    assert len(drawn) == len(problem.data.train)
+    rest = [target.tolist() for _, target, _ in problem.batches(0, 5)]
+    assert rest == [target.tolist() for _, target, _ in problem.batches(0, 0)][5:]
+    other = [target.tolist() for _, target, _ in problem.batches(1, 5)]
+    assert other != rest
+
+
+def test_a_streamed_file_is_not_resampled() -> None:
+    config = TrainConfig(data="digits-long-tail", hidden=(4,), resample="balanced", memory=1 << 20)
+    with pytest.raises(OptionError, match="streamed from the file; give more --memory"):
+        next(begin(config).batches(0, 0))
+
+
+def test_the_reported_likelihood_is_plain() -> None:
+    config = TrainConfig(data="iris", label_smoothing=0.1, logit_adjustment=1.0)
+    reported = plain(config, classes())
+    assert reported.logit_offset is None
+    assert reported.label_smoothing == 0
+
+
+SOFT = classes(form="probs")
+TOGETHER: list[tuple[Schema, dict[str, Any], str]] = [
+    (
+        classes(),
+        {"class_weight": "balanced", "resample": "balanced"},
+        "--class-weight balanced and --resample",
+    ),
+    (classes(), {"class_weight": "effective", "logit_adjustment": 1.0}, "effective and --logit-adjustment 1"),
+    (classes(), {"resample": "balanced", "logit_adjustment": 1.0}, "--resample balanced and --logit-adj"),
+    (classes(), {"output": "log-probs", "logit_adjustment": 1.0}, "--logit-adjustment acts on logits"),
+    (classes(), {"output": "log-probs", "focal": 1.0}, "--focal acts on logits"),
+    (classes(), {"output": "log-probs", "calibrate": "temperature"}, "--calibrate acts on logits"),
+    (classes(), {"output": "log-probs", "teacher": "x"}, "--teacher acts on logits"),
+    (classes(), {"temperature": 2.0}, "give --teacher RUN"),
+    (classes(), {"teacher": "x", "label_smoothing": 0.1}, "--label-smoothing does not go with --teacher"),
+    (classes(), {"teacher": "x", "class_weight": "balanced"}, "--class-weight does not go with --teacher"),
+    (classes(), {"teacher": "x", "logit_adjustment": 1.0}, "--logit-adjustment does not go with --teacher"),
+    (classes(), {"teacher": "x", "focal": 1.0}, "--focal does not go with --teacher"),
+    (SOFT, {"resample": "balanced"}, "these targets are probabilities"),
+    (SOFT, {"focal": 1.0}, "these targets are probabilities"),
+    (classes(), {"calibrate": "platt"}, "takes temperature or vector"),
+    (classes("binary", (5, 5)), {"calibrate": "vector"}, "takes temperature or platt"),
+    (classes("multilabel"), {"calibrate": "vector"}, "takes temperature or platt"),
+    (classes(counts=(5, 0, 5), form="probs"), {"logit_adjustment": 1.0}, "no training row has the class 'b'"),
+]
+
+
+@pytest.mark.parametrize(("schema", "options", "message"), TOGETHER)
+def test_options_that_contradict_each_other(schema: Schema, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        check_together(TrainConfig(data="iris", **options), schema)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weight": "weights.csv", "resample": "balanced"},
+        {"focal": 2.0, "class_weight": "balanced"},
+        {"teacher": "x", "resample": "balanced", "temperature": 3.0},
+        {"calibrate": "vector", "logit_adjustment": 1.0},
+    ],
+)
+def test_options_that_go_together(options: dict[str, Any]) -> None:
+    check_together(TrainConfig(data="iris", **options), classes())
+
+
+def test_the_long_tail_has_a_prior() -> None:
+    schema = load("digits-long-tail").schema
+    torch.testing.assert_close(torch.exp(log_prior(schema)).sum(), torch.tensor(1.0, dtype=torch.float64))
