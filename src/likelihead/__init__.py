@@ -40,6 +40,7 @@ __all__ = [
     "LikelihoodWarning",
     "MultiLabel",
     "__version__",
+    "evaluate",
     "explain",
     "for_task",
     "functional",
@@ -63,7 +64,7 @@ _HOME = {
     "infer_task": "likelihoods",
     "use_backend": "kernels.dispatch",
 }
-_MODULES = ("functional", "nn")
+_MODULES = ("evaluate", "functional", "nn")
 
 
 def __getattr__(name: str) -> Any:

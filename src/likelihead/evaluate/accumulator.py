@@ -1,0 +1,184 @@
+"""Figures of data that stream by: sums that add up, and one division at the end.
+
+Every accumulator is a few tensors that add up, so that the answer is the same whatever the batches are and
+whichever process saw them. What cannot be had from sums (a ranking needs every score) is kept row by row, and
+says so.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from likelihead.errors import OptionError
+
+__all__ = ["Accumulator", "merge_across_processes"]
+
+_A = TypeVar("_A", bound="Accumulator")
+
+
+class Accumulator(ABC):
+    """A figure, or several, that are updated batch by batch.
+
+    ``a.update(...)`` takes in a batch, ``a + b`` and ``a.merge(b)`` join what two have seen, ``a.compute()``
+    gives the figure. `state` is a dictionary of plain values whose ``totals`` and ``counts`` add up and whose
+    ``rows`` are joined end to end; `from_state` goes back.
+
+    Subclasses name what they keep: ``totals`` (float64, each with what was lost in rounding beside it, so
+    that even 10^7 small batches add up to the last digits), ``counts`` (int64, exact) and ``rows``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._totals: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}
+        self._rows: dict[str, list[Tensor]] = {}
+
+    @abstractmethod
+    def compute(self) -> Any:
+        """The figure; NaN where nothing was counted."""
+
+    # -- what subclasses do -----------------------------------------------------------------------
+
+    def _keep(
+        self,
+        *,
+        totals: Mapping[str, tuple[int, ...]] | None = None,
+        counts: Mapping[str, tuple[int, ...]] | None = None,
+        rows: tuple[str, ...] = (),
+    ) -> None:
+        for name, shape in (totals or {}).items():
+            self._totals[name] = torch.zeros(2, *shape, dtype=torch.float64)
+        for name, shape in (counts or {}).items():
+            self._counts[name] = torch.zeros(shape, dtype=torch.int64)
+        for name in rows:
+            self._rows[name] = []
+
+    def _add(self, name: str, value: Tensor | float) -> None:
+        """Add to a total."""
+        self._totals[name] = _two_sum(self._totals[name], torch.as_tensor(value).detach().double().cpu())
+
+    def _count(self, name: str, value: Tensor | int) -> None:
+        """Add to a count."""
+        self._counts[name] = self._counts[name] + torch.as_tensor(value).detach().cpu()
+
+    def _append(self, **columns: Tensor) -> None:
+        """Keep rows: columns of the same length."""
+        for name, values in columns.items():
+            self._rows[name].append(values.detach().cpu().clone())
+
+    def _total(self, name: str) -> Tensor:
+        value, lost = self._totals[name]
+        return torch.where(torch.isfinite(value), value + lost, value)
+
+    def _number(self, name: str) -> Tensor:
+        return self._counts[name]
+
+    def _column(self, name: str, dtype: torch.dtype = torch.float64) -> Tensor:
+        pieces = self._rows[name]
+        joined = torch.cat(pieces) if pieces else torch.zeros(0, dtype=dtype)
+        self._rows[name] = [joined]
+        return joined.to(dtype)
+
+    # -- merging ----------------------------------------------------------------------------------
+
+    def merge(self: _A, other: _A) -> _A:
+        """Take in all that another has seen; returns itself.
+
+        Raises:
+            OptionError: the other is of another kind, or made with other options.
+        """
+        if type(other) is not type(self):
+            raise OptionError(
+                f"a {type(self).__name__} cannot be merged with a {type(other).__name__}; both must be alike."
+            )
+        for name, mine in self._options.items():
+            if not _same(mine, other._options[name]):
+                raise OptionError(
+                    f"{name} is {mine!r} here and {other._options[name]!r} there; figures merge if they are "
+                    "made alike."
+                )
+        for name, total in other._totals.items():
+            mine = _two_sum(self._totals[name], total[0])
+            self._totals[name] = torch.stack([mine[0], mine[1] + total[1]])
+        for name, count in other._counts.items():
+            self._counts[name] = self._counts[name] + count
+        for name, pieces in other._rows.items():
+            self._rows[name] = self._rows[name] + pieces
+        return self
+
+    def __add__(self: _A, other: _A) -> _A:
+        return self.copy().merge(other)
+
+    def copy(self: _A) -> _A:
+        """One that has seen the same."""
+        return type(self).from_state(self.state())
+
+    def state(self) -> dict[str, Any]:
+        """All that was seen, as plain values: the ``options``, ``totals``, ``counts`` and ``rows``."""
+        return {
+            "options": dict(self._options),
+            "totals": {name: total.clone() for name, total in self._totals.items()},
+            "counts": {name: count.clone() for name, count in self._counts.items()},
+            "rows": {name: torch.cat(pieces) for name, pieces in self._rows.items() if pieces},
+        }
+
+    @classmethod
+    def from_state(cls: type[_A], state: Mapping[str, Any]) -> _A:
+        """The accumulator that `state` was taken of."""
+        made = cls(**state["options"])
+        made._load(state)
+        return made
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self._totals.update({name: total.clone() for name, total in state["totals"].items()})
+        self._counts.update({name: count.clone() for name, count in state["counts"].items()})
+        self._rows.update({name: [rows] for name, rows in state["rows"].items()})
+
+    def __repr__(self) -> str:
+        options = ", ".join(
+            f"{name}={value if not isinstance(value, Tensor) else list(value.shape)!r}"
+            for name, value in self._options.items()
+        )
+        return f"{type(self).__name__}({options})"
+
+
+def merge_across_processes(accumulator: _A, group: Any = None) -> _A:
+    """What all processes of a ``torch.distributed`` group have seen together, the same on each of them.
+
+    Processes may have seen different numbers of examples, or none. Every process of the group must call it.
+    Where ``torch.distributed`` is not initialised, a copy of what was given.
+
+    >>> from likelihead.evaluate import NLL
+    >>> figure = NLL()
+    >>> figure.update(torch.tensor([1.0, 3.0]))
+    >>> merge_across_processes(figure).compute()
+    2.0
+    """
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return accumulator.copy()
+    states: list[Any] = [None] * distributed.get_world_size(group)
+    distributed.all_gather_object(states, accumulator.state(), group=group)
+    parts = [type(accumulator).from_state(state) for state in states]
+    for part in parts[1:]:
+        parts[0].merge(part)
+    return parts[0]
+
+
+def _two_sum(total: Tensor, value: Tensor) -> Tensor:
+    """A sum and its rounding errors, ``[2, ...]``, with a further value (Knuth's two-sum)."""
+    old, lost = total
+    new = old + value
+    back = new - old
+    return torch.stack([new, lost + ((old - (new - back)) + (value - back))])
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return torch.equal(first, second)
+    return bool(first == second)

@@ -1,0 +1,205 @@
+"""What the calibrators share: held-out data are checked, a few numbers fitted, and both ends measured."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likelihead.errors import OptionError, TargetError
+from likelihead.evaluate.calibration_error import CalibrationError
+from likelihead.evaluate.inputs import likelihood_rows, stated
+from likelihead.likelihoods.base import Likelihood
+from likelihead.likelihoods.categorical import Categorical
+from likelihead.likelihoods.checks import check_tensor
+
+__all__ = ["CalibrationReport", "Calibrator"]
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What a calibration did on the held-out data it was fitted on.
+
+    Attributes:
+        count: how many targets (of labels: labels) it was fitted on.
+        nll_before, nll_after: mean NLL, in nats.
+        ece_before, ece_after: expected calibration error, in 10 bins of equal width.
+        at_bound: whether a temperature came to rest at an end of its range, where it means little.
+    """
+
+    count: int
+    nll_before: float
+    nll_after: float
+    ece_before: float
+    ece_after: float
+    at_bound: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"NLL {self.nll_before:.4f} -> {self.nll_after:.4f}, ECE {self.ece_before:.4f} -> "
+            f"{self.ece_after:.4f} on {self.count} held-out targets"
+        )
+
+
+class Calibrator(nn.Module, ABC):
+    """A function of the logits with a few numbers, fitted on held-out data by the likelihood's own NLL.
+
+    Calling it gives logits, for the same likelihood: ``likelihood.probs(calibrator(logits))``. Its numbers
+    are buffers in float64: saved and loaded with ``state_dict``, and no optimizer of the model touches them.
+    """
+
+    @abstractmethod
+    def forward(self, logits: Tensor) -> Tensor:
+        """The calibrated logits, in the logits' shape, in float32 at least."""
+
+    @abstractmethod
+    def _check(self, likelihood: Likelihood, target: Tensor) -> None:
+        """Refuse a likelihood or targets that this calibrator does not fit."""
+
+    @abstractmethod
+    def _fit(self, objective: Objective) -> bool:
+        """Set the numbers to the best; whether one came to rest at a bound."""
+
+    def fit(
+        self,
+        likelihood: Likelihood,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        pseudo_count: float = 1.0,
+    ) -> CalibrationReport:
+        """Fit on held-out data: rows that the model was not trained on.
+
+        The NLL is minimised in float64. Give the likelihood that predicts: class weights, smoothing or a
+        logit offset of the training would be calibrated for, too.
+
+        Args:
+            likelihood: a Categorical, a Bernoulli or a MultiLabel.
+            logits: what the model puts out for the held-out rows.
+            target: what was observed there; ignored and NaN targets are left out.
+            mask: False where a target is left out.
+            pseudo_count: how many further examples the model's own predictions count as. It keeps the fit
+                finite where the held-out rows hold no mistake to learn from; 0 is maximum likelihood.
+
+        Raises:
+            OptionError: no target counts, a negative ``pseudo_count``, a likelihood that does not fit, or no
+                finite optimum.
+            TargetError: the targets hold one class only, of which nothing can be learnt.
+            DomainError: logits that are not finite (LH801).
+        """
+        if not 0.0 <= pseudo_count < math.inf:
+            raise OptionError(f"pseudo_count is {pseudo_count}; expected a finite number, not negative.")
+        check_tensor("logits", logits)
+        check_tensor("target", target)
+        with torch.inference_mode(False):
+            # Clones, as no gradient may pass through tensors that were made in inference mode.
+            rows, truth = likelihood_rows(likelihood, logits.clone(), target.clone(), mask=mask)
+            count = int((~truth.isnan()).any(1).sum() if truth.dim() > 1 else len(truth))
+            if not count:
+                raise OptionError(
+                    "target holds nothing that counts, so that there is no held-out row to calibrate on; "
+                    "hold out some."
+                )
+            self._check(likelihood, truth)
+            objective = Objective(likelihood, rows, truth, pseudo_count / count)
+            before = _measured(likelihood, rows, truth)
+            at_bound = self._fit(objective)
+            after = _measured(likelihood, self(rows), truth)
+        return CalibrationReport(
+            int(likelihood.count(truth)) if not isinstance(likelihood, Categorical) else count,
+            before[0],
+            after[0],
+            before[1],
+            after[1],
+            at_bound,
+        )
+
+
+class Objective:
+    """The NLL of held-out rows, and a little of that of the model's own predictions, per row."""
+
+    def __init__(self, likelihood: Likelihood, rows: Tensor, truth: Tensor, own_share: float) -> None:
+        self.likelihood, self.rows, self.truth, self.own_share = likelihood, rows, truth, own_share
+        self.own = likelihood.probs(rows)
+        if not isinstance(likelihood, Categorical):
+            self.own = torch.where(truth.isnan(), torch.nan, self.own)
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """The objective for these logits in place of the rows."""
+        nll = self.likelihood.nll(logits, self.truth).sum()
+        if self.own_share:
+            nll = nll + self.own_share * self.likelihood.nll(logits, self.own).sum()
+        return nll / len(self.rows)
+
+    def residual(self, logits: Tensor) -> Tensor:
+        """The gradient of the objective with respect to the logits."""
+        gradient = self.likelihood.residual(logits, self.truth)
+        if self.own_share:
+            gradient = gradient + self.own_share * self.likelihood.residual(logits, self.own)
+        return gradient / len(self.rows)
+
+    def minimise(self, start: tuple[Tensor, ...], logits: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        """The parameters at the minimum of a convex objective.
+
+        Raises:
+            OptionError: there is none that is finite.
+        """
+        parameters = [value.detach().clone().requires_grad_() for value in start]
+        descent = torch.optim.LBFGS(
+            parameters,
+            max_iter=1000,
+            tolerance_grad=1e-9,
+            tolerance_change=1e-16,
+            history_size=20,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> Any:
+            descent.zero_grad()
+            with torch.enable_grad():
+                value = self(logits(*parameters))
+            value.backward()  # type: ignore[no-untyped-call]
+            return value.detach()
+
+        descent.step(closure)  # type: ignore[no-untyped-call]
+        # Without a mistake the slope goes to 0 only as the NLL itself does, out at infinity.
+        nothing_left = float(closure()) < 1e-7
+        steepest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
+        if nothing_left or not steepest < 1e-5:
+            raise OptionError(
+                "the held-out rows have no finite optimum: one side separates them without a mistake. Hold "
+                "out more rows, or give a positive pseudo_count."
+            )
+        return tuple(p.detach() for p in parameters)
+
+
+def _measured(likelihood: Likelihood, logits: Tensor, target: Tensor) -> tuple[float, float]:
+    """Mean NLL and ECE."""
+    error = CalibrationError()
+    error.update(*stated(likelihood, logits, target))
+    nll = likelihood.nll(logits, target).sum() / likelihood.count(target)
+    return float(nll), error.compute()
+
+
+def refuse_one_class(seen: Tensor, what: str) -> None:
+    """Refuse targets of one outcome.
+
+    Args:
+        seen: how often each outcome occurs.
+        what: "target" or "label 3 of target".
+
+    Raises:
+        TargetError: fewer than two outcomes occur.
+    """
+    if int((seen > 0).sum()) < 2:
+        only = int(seen.argmax())
+        raise TargetError(
+            f"{what} holds class {only} only; expected at least two classes in the held-out rows. Hold out "
+            "more rows, or draw them by class."
+        )
