@@ -1,4 +1,4 @@
-"""The next-token loss: the oracle's values from the definition, nothing copied, and every wrong shape named."""
+"""The next-token loss: the oracle's values from the definition, no copy, and every wrong shape named."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ WRONG = [
     ((2, V, 4), (2, 4), False, "LH301"),
     ((2, 4, V), (2, 3), True, "shifted already"),
     ((2, 4, V), (2, 3), False, "shift=True"),
-    ((2, 6, V), (2, 7), True, "all but the last"),
+    ((2, 6, V), (2, 7), True, "all but"),
     ((2, 4, V), (8,), True, "one token id for each"),
     ((V,), (), False, r"\[B, T, V\]"),
 ]

@@ -1,4 +1,4 @@
-"""The next-token loss on ``[B, T, V]`` logits as a model puts them out: no reshape, no copy, no shift by hand."""
+"""The next-token loss on ``[B, T, V]`` logits as they come: no reshape, no copy, no shift by hand."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def language_model_loss(
     .. math:: \ell = \frac{1}{N} \sum_{b,t} \operatorname{logsumexp}(z_{bt}) - z_{bt,\,y_{bt}}
 
     over the N targets that are not ignored; ``loss.exp()`` is the perplexity. The classes are along the last
-    dimension, and the logits are read where they lie: with ``shift=True`` it is the targets that move, and the
-    last position of each row is left out of the sum and of the count.
+    dimension, and the logits are read where they lie: with ``shift=True`` it is the targets that move, and
+    the last position of each row is left out of the sum and of the count.
 
     Args:
         logits: what the model puts out for each position.
@@ -86,8 +86,8 @@ def language_model_loss(
     rows, flat, turned = _rows(logits, scored)
     if inplace_backward and not logits.is_contiguous() and not turned:
         raise OptionError(
-            f"inplace_backward=True writes over the logits, but these {list(logits.shape)} logits with strides "
-            f"{list(logits.stride())} are copied first; pass logits.contiguous(), or leave it out. "
+            f"inplace_backward=True writes over the logits, but these {list(logits.shape)} logits with "
+            f"strides {list(logits.stride())} are copied first; pass logits.contiguous(), or leave it out. "
             "With shift=True no slice is needed."
         )
     try:
@@ -131,7 +131,7 @@ def _rows(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, bool]:
 
 def _check(logits: Tensor, targets: Tensor, shift: bool) -> None:
     if not is_real(logits) or not is_tensor(targets):
-        what = f"{logits.dtype}" if isinstance(logits, Tensor) else type(logits).__name__
+        what = getattr(logits, "dtype", type(logits).__name__)
         raise DTypeError(
             f"logits is {what} and targets {type(targets).__name__}; expected a floating-point tensor "
             "[B, T, V] and a tensor of token ids [B, T]."
@@ -168,7 +168,7 @@ def _unfit(logits: list[int], targets: list[int], shift: bool) -> ShapeError:
         )
     if targets == [*lead, length + 1]:
         return ShapeError(
-            f"{head}: the targets are one longer, as tokens are of which the model was given all but the last. "
-            "Pass targets[..., 1:] with shift=False."
+            f"{head}: the targets are one longer, as tokens are of which the model was given all but "
+            "the last. Pass targets[..., 1:] with shift=False."
         )
     return ShapeError(f"{head}; expected targets {logits[:-1]}: one token id for each position.")
