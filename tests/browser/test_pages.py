@@ -137,7 +137,7 @@ def test_every_block(driver: Any, tmp_path: Path) -> None:
         ),
         Section(
             "Text",
-            [Tokens([*tokens, ("y" * 400, 4.0)], title="os.py", caption="The darker, the less expected.")],
+            [Tokens([*tokens, ("y" * 400, 4.0)], title="os.py", caption="The stronger, the less expected.")],
         ),
         Section(
             "Table",

@@ -154,6 +154,30 @@ def test_binary_runs(runs: Path, tmp_path: Path) -> None:
     assert "No run has" in run("compare", runs / "binary", tmp_path / "copy", "--out", tmp_path / "c").stdout
 
 
+def test_runs_without_classes_calibration_and_with_another_unit(runs: Path, tmp_path: Path) -> None:
+    folders = []
+    for name, perplexity in (("short", 3.5), ("long", 2.5)):
+        folder = tmp_path / name
+        shutil.copytree(runs / name, folder)
+        report = json.loads((folder / "report.json").read_text())
+        report |= {"task": "language", "unit": "token", "per_class": [], "calibration": None}
+        report["figures"] = {"nll": None, "perplexity": perplexity, "tokens": 1200}
+        (folder / "report.json").write_text(json.dumps(report))
+        folders.append(folder)
+    log = (folders[0] / "metrics.jsonl").read_text().splitlines()
+    last = {**json.loads(log[-1]), "test_nll": None}
+    (folders[0] / "metrics.jsonl").write_text("\n".join([*log[:-1], json.dumps(last)]) + "\n")
+    out = tmp_path / "c.html"
+    run("compare", *folders, "--out", out)
+    text = words(out)
+    assert "nats per token" in text
+    assert "Classes" not in text
+    assert "Calibration" not in text
+    assert "tokens 1,200 1,200" in text
+    assert best(out, "perplexity") == ["2.500"]
+    assert best(out, "NLL") == []
+
+
 def test_other_tasks(runs: Path, tmp_path: Path) -> None:
     line = refused(runs / "short", runs / "binary", "--out", tmp_path / "c")
     assert "short is a multiclass run" in line

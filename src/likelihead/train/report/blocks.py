@@ -283,7 +283,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Tokens:
-    """A text whose tokens are coloured by their NLL: the darker, the less the model expected them.
+    """A text whose tokens are coloured by their NLL: the stronger, the less the model expected them.
 
     Attributes:
         tokens: (text, NLL in nats) in reading order; NaN leaves a token without a colour.
