@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from likelihead.evaluate import CalibrationError
+from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.problem import Measured, NotFiniteError, Problem
 from likelihead.train.resolved import Resolved
+from likelihead.train.table.calibration import Fitted, check_held_out, fit
 from likelihead.train.table.choices import calibration_fraction, check_together
 from likelihead.train.table.data import Dataset, load
 from likelihead.train.table.metrics import Mean, hits, target_entropy
@@ -42,6 +45,7 @@ def begin(config: TrainConfig) -> TableProblem:
     data = _load(config)
     config.check_for(data.task)
     check_together(config, data.schema)
+    check_held_out(config, data)
     weights = class_weights(config.class_weight, data.schema)
     teacher = teacher_of(config, data)
     model, likelihood, resolved = _prepare(config, data, weights, teacher)
@@ -89,6 +93,7 @@ class TableProblem(Problem):
         self.objective = Objective(config, data.schema, criterion, teacher)
         self.schema, self.notes = data.schema, [*data.notes, *(teacher.notes if teacher else ())]
         self.plain = plain(config, data.schema)
+        self.fitted: Fitted | None = None
         self.score_name = {"regression": "test_rmse", "multilabel": "test_exact_match"}.get(
             data.task, "test_accuracy"
         )
@@ -158,20 +163,30 @@ class TableProblem(Problem):
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:
         """The mean test NLL per row, and the score: accuracy, exact match or RMSE."""
         likelihood = self.likelihood(kept)
-        nll, score, floor, divergence = Mean(), Mean(), Mean(), Mean()
+        nll, score, floor, divergence, before = Mean(), Mean(), Mean(), Mean(), Mean()
+        said, said_before = CalibrationError(), CalibrationError()
         with torch.no_grad():
             for features, target, rows in self.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
-                output = self.model(features)
+                raw = self.model(features)
+                output = self.calibrated(raw)
                 nll.add(row_nll(likelihood, self.data.schema, output, target))
+                if output is not raw:
+                    before.add(row_nll(likelihood, self.data.schema, raw, target))
+                    said.update(*stated(likelihood, output, target))
+                    said_before.update(*stated(likelihood, raw, target))
                 score.add(hits(likelihood, self.data.schema, output, target))
                 if self.data.schema.soft:
                     floor.add(target_entropy(target))
                 if self.teacher is not None:
-                    divergence.add(self.teacher.kl(output, rows))
+                    divergence.add(self.teacher.kl(raw, rows))
                 pause()
         if self.data.task == "regression":
             return Measured(nll.value, math.sqrt(score.value) * self.data.schema.target.std)
         more = {}
+        if before.count:
+            more["test_nll_uncalibrated"] = before.value
+            more["test_ece"] = said.compute()
+            more["test_ece_uncalibrated"] = said_before.compute()
         if self.data.schema.soft:
             more["test_kl"] = nll.value - floor.value
         if self.teacher is not None:
@@ -181,8 +196,17 @@ class TableProblem(Problem):
         return Measured(nll.value, score.value, more)
 
     def metadata(self, kept: Mapping[str, float]) -> dict[str, str]:
-        """The variance, which a regression's likelihood needs."""
-        return {"variance": repr(kept.get("variance", 1.0))}
+        """The variance, which a regression's likelihood needs, and what the held-out rows have taught."""
+        fitted = {} if self.fitted is None else self.fitted.metadata()
+        return {"variance": repr(kept.get("variance", 1.0)), **fitted}
+
+    def complete(self, kept: dict[str, float]) -> None:
+        """Fit the calibration; a function of the weights, so that a run killed here does the same again."""
+        self.fitted = fit(self.config, self.data, self.plain, self.model)
+
+    def calibrated(self, output: Tensor) -> Tensor:
+        """The network's output as it is predicted with: calibrated, once the training is done."""
+        return output if self.fitted is None else self.fitted.output(output)
 
     def write_report(self, trainer: Trainer) -> None:
         """The report of a table's run."""

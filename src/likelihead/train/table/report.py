@@ -84,7 +84,7 @@ def _test_set(problem: TableProblem, trainer: Trainer) -> TestSet:
     taken = 0
     with torch.no_grad():
         for features, target, rows in data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
-            output = problem.model(features)
+            output = problem.calibrated(problem.model(features))
             nll = row_nll(likelihood, data.schema, output, target)
             if data.task == "regression":
                 prediction, target = (data.schema.restore(v) for v in (likelihood.predict(output), target))

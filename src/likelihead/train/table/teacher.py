@@ -87,6 +87,8 @@ def teacher_of(config: TrainConfig, data: Dataset, digest: str = "") -> Teacher 
     """
     if not config.teacher:
         return None
+    # Both need the objective, which takes a teacher.
+    from likelihead.train.table.calibration import shift_of
     from likelihead.train.table.trained import load_run
 
     folder, names = Path(config.teacher), data.schema.target.names
@@ -122,7 +124,7 @@ def teacher_of(config: TrainConfig, data: Dataset, digest: str = "") -> Teacher 
     with _one_thread():
         for features, rows in rows_of.all.feature_batches(EVAL_BATCH, dtype=DTYPE):
             logits[rows - 1] = trained.output(features, rows, rows_of.path)
-    shift = torch.tensor(resolved.prior_shift, dtype=DTYPE) if resolved.prior_shift else None
+    shift = shift_of(theirs, trained.schema, resolved)
     return Teacher(logits, config.temperature, found, shift, tuple(_notes(config, theirs)))
 
 

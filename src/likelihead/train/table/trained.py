@@ -15,6 +15,7 @@ from likelihead.train.config import TrainConfig
 from likelihead.train.resolved import Resolved
 from likelihead.train.run import MODEL
 from likelihead.train.stored import finished
+from likelihead.train.table.calibration import Fitted
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
 from likelihead.train.table.network import build_model, plain
@@ -31,6 +32,7 @@ class Trained:
         model: the network, in evaluation mode.
         likelihood: the plain one, for the network's outputs.
         baseline: the likelihood of the constant prediction.
+        fitted: what the rows held out of the training have taught; None where none were.
     """
 
     config: TrainConfig
@@ -39,15 +41,18 @@ class Trained:
     model: MLP
     likelihood: Likelihood
     baseline: Likelihood
+    fitted: Fitted | None = None
 
     def output(self, features: Tensor, rows: Tensor, path: str) -> Tensor:
-        """The network's output.
+        """The network's output, calibrated where the run was.
 
         Raises:
             DataError: it is not finite; the message names the row.
         """
         with torch.no_grad():
             output: Tensor = self.model(features)
+            if self.fitted is not None:
+                output = self.fitted.output(output)
         finite = torch.isfinite(output).reshape(len(output), -1).all(1)
         if not bool(finite.all()):
             raise DataError(
@@ -76,7 +81,8 @@ def load_run(folder: Path) -> Trained:
         with torch.random.fork_rng(devices=[]):
             model = build_model(config, schema, likelihood)
         model.load_state_dict(run.tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
+        fitted = Fitted.from_metadata(metadata, schema)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{folder / MODEL} does not fit {folder}/config.toml ({reason}); the files are of different "
@@ -84,4 +90,4 @@ def load_run(folder: Path) -> Trained:
             "or config.toml was edited: restore them"
         ) from error
     model.eval()
-    return Trained(config, resolved, schema, model, likelihood, plain(config, schema))
+    return Trained(config, resolved, schema, model, likelihood, plain(config, schema), fitted)
