@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,22 @@ _DEFINITION = (
 )
 
 
-def write_report(run_dir: Path, content: ReportContent) -> None:
+def write_report(run_dir: Path, content: ReportContent, *, more: Sequence[Section] = ()) -> None:
     """Write ``report.html`` and ``report.json`` into ``run_dir``, each whole or not at all.
 
     The same content gives the same bytes. The HTML asks nothing of any network.
+
+    Args:
+        run_dir: the run's folder.
+        content: what the report says.
+        more: sections that follow the table's own, such as a gallery.
 
     Raises:
         RunError: the folder is absent or cannot be written.
     """
     scores = measure(content)
-    write_page(run_dir, table_page(content, scores), _figures(content, scores))
+    page = table_page(content, scores)
+    write_page(run_dir, replace(page, sections=[*page.sections, *more]), _figures(content, scores))
 
 
 def table_page(content: ReportContent, scores: Scores) -> Page:
