@@ -1,0 +1,256 @@
+"""What each threshold decides, the area under the curves, and the best threshold on held-out data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from likelihead.errors import DomainError, OptionError, TargetError
+from likelihead.evaluate.inputs import check_probs, label_values
+
+__all__ = [
+    "ThresholdCurve",
+    "TunedThresholds",
+    "average_precision",
+    "roc_auc",
+    "threshold_curve",
+    "tune_thresholds",
+]
+
+Metric = Literal["f1", "balanced_accuracy", "accuracy"]
+
+
+@dataclass(frozen=True)
+class ThresholdCurve:
+    """How many yeses and noes each threshold gets right; a prediction is a yes strictly above it.
+
+    Every way to split the probabilities is there once, from the lowest threshold to the highest.
+
+    Attributes:
+        thresholds: ``[K]``, rising, in the dtype of the probabilities. They lie in the middle between two
+            probabilities that occur.
+        tp, fp, fn, tn: ``[K]``, true and false yeses, false and true noes.
+    """
+
+    thresholds: Tensor
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+    tn: Tensor
+
+    @property
+    def precision(self) -> Tensor:
+        """The share of the yeses that are right; NaN where nothing is called a yes."""
+        return self.tp.double() / (self.tp + self.fp)
+
+    @property
+    def recall(self) -> Tensor:
+        """The share of the true yeses that are found; NaN without any."""
+        return self.tp.double() / (self.tp + self.fn)
+
+    @property
+    def false_positive_rate(self) -> Tensor:
+        """The share of the true noes that are called a yes; NaN without any."""
+        return self.fp.double() / (self.fp + self.tn)
+
+    @property
+    def f1(self) -> Tensor:
+        """The harmonic mean of precision and recall; NaN without a yes, true or predicted."""
+        return 2 * self.tp.double() / (2 * self.tp + self.fp + self.fn)
+
+    @property
+    def accuracy(self) -> Tensor:
+        """The share of right predictions."""
+        return (self.tp + self.tn).double() / (self.tp + self.fp + self.fn + self.tn)
+
+    @property
+    def balanced_accuracy(self) -> Tensor:
+        """The mean of the recalls of yes and of no."""
+        return (self.recall + 1 - self.false_positive_rate) / 2
+
+
+@dataclass(frozen=True)
+class TunedThresholds:
+    """The best thresholds on held-out data.
+
+    Attributes:
+        thresholds: 0-d, or ``[L]``: for ``likelihood.predict(logits, threshold=...)``.
+        value: the metric there, in the same shape; NaN where the fallback stands.
+        value_at_half: the metric at a threshold of 0.5.
+    """
+
+    thresholds: Tensor
+    value: Tensor
+    value_at_half: Tensor
+
+
+def threshold_curve(probs: Tensor, target: Tensor, *, mask: Tensor | None = None) -> ThresholdCurve:
+    """What every threshold would decide on these probabilities of a yes.
+
+    Args:
+        probs: probabilities of a yes, any shape.
+        target: 0 and 1, in the same shape; NaN is left out.
+        mask: False where a prediction is left out.
+
+    Raises:
+        DomainError: a probability outside [0, 1].
+        TargetError: a label that is neither 0 nor 1.
+
+    >>> curve = threshold_curve(torch.tensor([0.2, 0.6, 0.9]), torch.tensor([0, 1, 1]))
+    >>> curve.thresholds
+    tensor([0.1000, 0.4000, 0.7500, 0.9500])
+    >>> curve.f1
+    tensor([0.8000, 1.0000, 0.6667, 0.0000], dtype=torch.float64)
+    """
+    values, truth = _hard(probs, target, mask)
+    values = values.to(probs.dtype)  # as they were: a threshold must lie between them in their own dtype
+    check_probs("probs", values)
+    unique, yes, no = _by_score(values, truth)
+    start, end = unique.new_zeros(1), unique.new_ones(1)
+    below, above = torch.cat([start, unique]), torch.cat([unique, end])
+    thresholds = below + (above - below) / 2
+    # Between two neighbours there is none: the lower one does, as a yes is strictly above.
+    thresholds = torch.where((thresholds >= above) | (thresholds < below), below, thresholds)
+    tp = yes.sum() - torch.cat([yes.new_zeros(1), yes.cumsum(0)])
+    fp = no.sum() - torch.cat([no.new_zeros(1), no.cumsum(0)])
+    # No threshold is below a probability of 0: it is never a yes.
+    first = 1 if len(unique) and float(unique[0]) == 0 else 0
+    tp, fp, thresholds = tp[first:], fp[first:], thresholds[first:]
+    return ThresholdCurve(thresholds, tp, fp, yes.sum() - tp, no.sum() - fp)
+
+
+def roc_auc(scores: Tensor, target: Tensor, *, mask: Tensor | None = None) -> float:
+    r"""Area under the ROC curve: how often a yes scores above a no; equal scores count half.
+
+    NaN unless there are both.
+
+    >>> roc_auc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
+    0.75
+    """
+    _, yes, no = _by_score(*_hard(scores, target, mask))
+    pairs = int(yes.sum()) * int(no.sum())
+    if not pairs:
+        return math.nan
+    below = no.cumsum(0) - no
+    return int((yes * (2 * below + no)).sum()) / (2 * pairs)
+
+
+def average_precision(scores: Tensor, target: Tensor, *, mask: Tensor | None = None) -> float:
+    r"""Average precision, :math:`\sum_k (R_k - R_{k-1}) P_k` over falling scores; NaN without a yes.
+
+    >>> round(average_precision(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])), 4)
+    0.8333
+    """
+    _, yes, no = _by_score(*_hard(scores, target, mask))
+    yes, no = yes.flip(0), no.flip(0)
+    if not int(yes.sum()):
+        return math.nan
+    found, called = yes.cumsum(0), (yes + no).cumsum(0)
+    return float((yes.double() * found / called).sum() / yes.sum())
+
+
+def tune_thresholds(
+    probs: Tensor,
+    target: Tensor,
+    *,
+    metric: Metric = "f1",
+    mask: Tensor | None = None,
+    fallback: float | None = None,
+) -> TunedThresholds:
+    """The thresholds that are best on held-out data, one for each label.
+
+    Of thresholds that are equally good, the one nearest to 0.5 is taken. On few rows the best one is much a
+    matter of chance: give all rows that were held out.
+
+    Args:
+        probs: probabilities of a yes: ``[N]`` for one threshold, ``[N, L]`` or ``[N, L, d1, ...]`` for L.
+        target: 0 and 1, in the same shape; NaN is left out.
+        metric: what is to be largest: ``"f1"``, ``"balanced_accuracy"`` or ``"accuracy"``.
+        mask: False where a label is left out.
+        fallback: the threshold of a label of which only one outcome was held out; None refuses it.
+
+    Raises:
+        TargetError: a label is neither 0 nor 1, or has one outcome only.
+        OptionError: an unknown metric.
+
+    >>> tuned = tune_thresholds(torch.tensor([0.1, 0.3, 0.35, 0.4]), torch.tensor([0, 0, 1, 1]))
+    >>> tuned.thresholds, tuned.value, tuned.value_at_half
+    (tensor(0.3250), tensor(1., dtype=torch.float64), tensor(0., dtype=torch.float64))
+    """
+    if metric not in ("f1", "balanced_accuracy", "accuracy"):
+        raise OptionError(f"metric is {metric!r}; expected 'f1', 'balanced_accuracy' or 'accuracy'.")
+    if fallback is not None and not 0.0 <= fallback <= 1.0:
+        raise OptionError(f"fallback is {fallback}; expected a probability in [0, 1], or None.")
+    if probs.dim() < 2:
+        found = [_best(probs, target, mask, metric, fallback, "target")]
+        return TunedThresholds(*(torch.stack(column).squeeze(0) for column in zip(*found, strict=True)))
+    found = [
+        _best(
+            probs[:, label],
+            target[:, label],
+            None if mask is None else mask[:, label],
+            metric,
+            fallback,
+            f"label {label} of target",
+        )
+        for label in range(probs.shape[1])
+    ]
+    return TunedThresholds(*(torch.stack(column) for column in zip(*found, strict=True)))
+
+
+def _best(
+    probs: Tensor, target: Tensor, mask: Tensor | None, metric: Metric, fallback: float | None, what: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    curve = threshold_curve(probs, target, mask=mask)
+    at_half: Tensor = getattr(_at(0.5, *_hard(probs, target, mask)), metric)
+    yes, no = int(curve.tp[-1] + curve.fn[-1]), int(curve.fp[-1] + curve.tn[-1])
+    if not (yes and no):
+        if fallback is None:
+            raise TargetError(
+                f"{what} is {'always yes' if yes else 'never yes' if no else 'never known'} in the held-out "
+                "rows; expected both outcomes. Hold out more rows, or give fallback=, a threshold for such "
+                "labels."
+            )
+        nan = torch.tensor(math.nan, dtype=torch.float64)
+        return torch.as_tensor(fallback, dtype=probs.dtype), nan, at_half
+    values = torch.nan_to_num(getattr(curve, metric), nan=-1.0)
+    best = (values == values.max()).nonzero().flatten()
+    nearest = best[(curve.thresholds[best].double() - 0.5).abs().argmin()]
+    return curve.thresholds[nearest], values[nearest], at_half
+
+
+def _at(threshold: float, values: Tensor, truth: Tensor) -> ThresholdCurve:
+    """What one threshold decides, 0-d."""
+    said, yes = values > threshold, truth > 0
+    return ThresholdCurve(
+        torch.tensor(threshold),
+        (said & yes).sum(),
+        (said & ~yes).sum(),
+        (~said & yes).sum(),
+        (~said & ~yes).sum(),
+    )
+
+
+def _hard(scores: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Scores and labels that are 0 or 1, flat, in float64."""
+    values, truth = label_values(scores, target, mask=mask, name="scores")
+    if bool(values.isnan().any()):
+        raise DomainError("scores hold NaN where the target counts.", code="LH801")
+    soft = (truth != 0) & (truth != 1)
+    if bool(soft.any()):
+        raise TargetError(
+            f"target holds {float(truth[soft][0])}; expected 0 or 1, as thresholds sort yeses from noes. "
+            "Round probabilities first: target > 0.5."
+        )
+    return values, truth
+
+
+def _by_score(values: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The different scores, rising, and how many yeses and noes have each."""
+    unique, which = torch.unique(values, sorted=True, return_inverse=True)
+    yes = torch.bincount(which[truth > 0], minlength=len(unique))
+    return unique, yes, torch.bincount(which, minlength=len(unique)) - yes
