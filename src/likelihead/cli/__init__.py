@@ -27,6 +27,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "train": CommandEntry("likelihead.cli.train:command", "Train a network on a data file or a bundled set."),
     "predict": CommandEntry("likelihead.cli.predict:command", "Predict with a trained run."),
     "evaluate": CommandEntry("likelihead.cli.evaluate:command", "Score a trained run on a data file."),
+    "sample": CommandEntry("likelihead.cli.sample:command", "Write text with a trained language model."),
     "compare": CommandEntry("likelihead.cli.compare:command", "Show finished runs side by side in one page."),
     "info": CommandEntry("likelihead.cli.info:command", "Versions, kernel backends, threads, guard level."),
     "bench": CommandEntry("likelihead.cli.bench:command", "Time the losses beside torch's on this machine."),

@@ -78,7 +78,7 @@ class TrainConfig:
         object.__setattr__(self, "kind", kind)
         for option in OPTIONS:
             if given[option.name] is None:
-                object.__setattr__(self, option.name, option.default_for(kind))
+                object.__setattr__(self, option.name, option.default_for(kind, given["network"] or ""))
 
     def check(self) -> TrainConfig:
         """Verify each option by itself.

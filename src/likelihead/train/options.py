@@ -41,6 +41,7 @@ IMAGE_SETS = ("digit-scenes",)
 ACTIVATION_NAMES = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
 
 _TABLE, _LANGUAGE, _IMAGES = "table", "language", "images"
+_TRANSFORMER = "transformer"
 _CLASSES = ("binary", "multiclass", "multilabel")
 
 
@@ -67,7 +68,7 @@ class Option:
             widths or a size in bytes.
         metavar, help: as the command line shows them.
         default: what it is where nothing else is said, or where it does not apply.
-        defaults: what it is for a kind of data, where that differs.
+        defaults: what it is for a kind of data, where that differs, or for a network.
         tasks: those that it means something for.
         kinds: the kinds of data that it means something for.
         allowed: the values, of a text that is one of a few.
@@ -98,13 +99,13 @@ class Option:
         """The help with the defaults behind it."""
         shown = self.default_text or _shown(self.default)
         parts = [shown] if shown else []
-        words = {_LANGUAGE: "text", _IMAGES: "images"}
+        words = {_LANGUAGE: "text", _IMAGES: "images", _TRANSFORMER: "a transformer"}
         parts += [f"{words[kind]} {_shown(value)}" for kind, value in self.defaults.items()]
         return f"{self.help} [{'; '.join(parts)}]" if parts else self.help
 
-    def default_for(self, kind: str) -> Any:
-        """What it is for a kind of data where it is not given."""
-        return self.defaults.get(kind, self.default)
+    def default_for(self, kind: str, network: str = "") -> Any:
+        """What it is for a kind of data, and a network where it has one, where it is not given."""
+        return self.defaults.get(network, self.defaults.get(kind, self.default))
 
     def check(self, value: Any) -> None:
         """Verify that a value is in range.
@@ -195,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
         "Widths of the hidden layers, repeated or 64,32; none for a linear model. Of a U-Net: channels of "
         "each level.",
         (32,),
-        {_LANGUAGE: (512,), _IMAGES: (16, 32, 64)},
+        {_LANGUAGE: (512,), _TRANSFORMER: (128,) * 4, _IMAGES: (16, 32, 64)},
         ok=lambda widths: all(width >= 1 for width in widths),
         expected="widths of at least 1 (or 'none' for a linear model)",
     ),
@@ -213,7 +214,7 @@ OPTIONS: tuple[Option, ...] = (
         "network",
         "text",
         "NAME",
-        "Of text: gru or transformer.",
+        "What reads a text: gru or transformer.",
         "",
         {_LANGUAGE: "gru"},
         ok=lambda name: name in ("", "gru", "transformer"),
@@ -224,9 +225,9 @@ OPTIONS: tuple[Option, ...] = (
         "epochs",
         "count",
         "N",
-        "Passes over the training data.",
+        "Passes over the training data; of a text, at most 500 steps each.",
         100,
-        {_LANGUAGE: 1, _IMAGES: 10},
+        {_LANGUAGE: 4, _IMAGES: 10},
         **_AT_LEAST_1,
     ),
     Option(
@@ -363,7 +364,15 @@ OPTIONS: tuple[Option, ...] = (
         tasks=("multiclass",),
         kinds=(_TABLE,),
     ),
-    Option("context", "count", "N", "Tokens that a step looks back at.", 128, **_AT_LEAST_1, **_TEXT),
+    Option(
+        "context",
+        "count",
+        "N",
+        "Tokens in a row of a step, which the gradient goes back through.",
+        128,
+        **_AT_LEAST_1,
+        **_TEXT,
+    ),
     Option("tokenizer", "text", "FILE", "bytes, or a Hugging Face tokenizer.json.", "bytes", **_TEXT),
     Option(
         "packing",
