@@ -14,7 +14,12 @@ __all__ = ["command"]
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data")
 @click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
-def command(run: Path, data: str, as_json: bool) -> None:
+@click.option(
+    "--prior",
+    metavar="P",
+    help="The classes' frequencies in DATA: a=0.1,b=0.9, or a JSON or CSV file.",
+)
+def command(run: Path, data: str, as_json: bool, prior: str | None) -> None:
     """Score the trained RUN folder on DATA, which has the training data's columns and target.
 
     All rows of DATA are scored. NLLs are in nats per row; the baseline always predicts the training data's
@@ -22,7 +27,7 @@ def command(run: Path, data: str, as_json: bool) -> None:
     """
     from likelihead.train.evaluate import evaluate
 
-    figures = evaluate(run, data)
+    figures = evaluate(run, data, prior=prior)
     if as_json:
         import json
 

@@ -21,7 +21,10 @@ __all__ = ["command"]
 )
 @click.option("--probs", "--proba", is_flag=True, help="Also the probability of each class or label.")
 @click.option(
-    "--threshold", type=float, metavar="P", help="The probability above which a yes is predicted. [0.5]"
+    "--threshold",
+    type=float,
+    metavar="P",
+    help="The probability above which a yes is predicted. [the tuned one, or 0.5]",
 )
 @click.option(
     "--cost",
@@ -29,8 +32,19 @@ __all__ = ["command"]
     metavar="FILE",
     help="A cost matrix: CSV, `true,<decision>,...` and then a line of costs per true class; or JSON.",
 )
+@click.option(
+    "--prior",
+    metavar="P",
+    help="The classes' frequencies where the predictions are for: a=0.1,b=0.9, or a JSON or CSV file.",
+)
 def command(
-    run: Path, data: str, out: Path | None, probs: bool, threshold: float | None, cost: Path | None
+    run: Path,
+    data: str,
+    out: Path | None,
+    probs: bool,
+    threshold: float | None,
+    cost: Path | None,
+    prior: str | None,
 ) -> None:
     """Predict each row of DATA with the trained RUN folder.
 
@@ -39,7 +53,9 @@ def command(
     from likelihead.train.predict import predict
 
     stream = sys.stdout.buffer if out is None else None
-    notes = predict(run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost)
+    notes = predict(
+        run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost, prior=prior
+    )
     for note in notes:
         click.echo(note, err=True)
     if out is not None:

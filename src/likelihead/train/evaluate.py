@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from likelihead.train.kinds import kind_module
+from likelihead.train.kinds import kind_module, prior_option
 from likelihead.train.stored import stored
 
 __all__ = ["evaluate"]
 
 
-def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
+def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2**30) -> dict[str, Any]:
     """The figures of a run on other data, by name; undefined ones are None.
 
     All of the data is scored, in bounded memory. The baseline is the best constant prediction of the training
@@ -20,6 +20,7 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
     Args:
         run: the run's folder.
         data: a bundled set, a file or a folder of the kind that the run was trained on, targets included.
+        prior: of a table's classes, their frequencies in the data: ``a=0.1,b=0.9`` or a file.
         memory: bytes for the rows of a table.
 
     Raises:
@@ -28,4 +29,4 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
         DataError: the data cannot be read, or has a class that training did not have.
     """
     config, _ = stored(run)
-    return kind_module(config.kind).evaluate(run, data, memory=memory)
+    return kind_module(config.kind).evaluate(run, data, memory=memory, **prior_option(prior, config.kind))

@@ -6,11 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
+from likelihead.errors import OptionError
 from likelihead.train.config import TrainConfig
 from likelihead.train.problem import Problem
 from likelihead.train.resolved import Resolved
 
-__all__ = ["Kind", "kind_module"]
+__all__ = ["Kind", "kind_module", "prior_option"]
 
 
 class Kind(Protocol):
@@ -38,6 +39,19 @@ class Kind(Protocol):
         memory: int,
     ) -> list[str]:
         """Write the predictions of a finished run; returns notes for the console."""
+
+
+def prior_option(prior: str | None, kind: str) -> dict[str, Any]:
+    """The prior of the deployment as an option of those kinds that have one: tables.
+
+    Raises:
+        OptionError: it was given, and the kind has none.
+    """
+    if prior is None:
+        return {}
+    if kind != "table":
+        raise OptionError(f"--prior is for the classes of tables; this run is of {kind} data")
+    return {"prior": prior}
 
 
 def kind_module(kind: str) -> Kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from likelihead.train.kinds import kind_module
+from likelihead.train.kinds import kind_module, prior_option
 from likelihead.train.stored import stored
 
 __all__ = ["predict"]
@@ -20,6 +20,7 @@ def predict(
     probs: bool = False,
     threshold: float | None = None,
     cost: Path | None = None,
+    prior: str | None = None,
     memory: int = 2**30,
 ) -> list[str]:
     """Predict every row or image of some data, in its order and in bounded memory.
@@ -32,6 +33,8 @@ def predict(
         probs: whether the probabilities are given as well.
         threshold: of a yes (binary, multilabel).
         cost: a file with a cost matrix.
+        prior: the frequencies of a table's classes where the predictions are for: ``a=0.1,b=0.9`` or a
+            file.
         memory: bytes for the rows of a table.
 
     Returns:
@@ -44,6 +47,7 @@ def predict(
         DataError: the data cannot be read, or do not fit the run.
     """
     config, _ = stored(run)
+    more = prior_option(prior, config.kind)
     return kind_module(config.kind).predict(
-        run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost, memory=memory
+        run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost, memory=memory, **more
     )

@@ -24,7 +24,7 @@ from likelihead.train.report.tables import (
 )
 from likelihead.train.report.text import clean, number, percent
 
-__all__ = ["table_page", "write_report"]
+__all__ = ["table_figures", "table_page", "write_report"]
 
 NUMBERED_LIMIT = 25  # classes of a confusion matrix with a figure in each cell
 STACKED = 13  # classes from which on a confusion matrix takes the whole width
@@ -58,7 +58,7 @@ def write_report(run_dir: Path, content: ReportContent, *, more: Sequence[Sectio
     """
     scores = measure(content)
     page = table_page(content, scores)
-    write_page(run_dir, replace(page, sections=[*page.sections, *more]), _figures(content, scores))
+    write_page(run_dir, replace(page, sections=[*page.sections, *more]), table_figures(content, scores))
 
 
 def table_page(content: ReportContent, scores: Scores) -> Page:
@@ -258,7 +258,7 @@ def _losses(content: ReportContent) -> Section:
     return Section("Highest loss", [table], lead, id="losses")
 
 
-def _figures(content: ReportContent, scores: Scores) -> dict[str, Any]:
+def table_figures(content: ReportContent, scores: Scores) -> dict[str, Any]:
     """What ``report.json`` holds besides what the page gives."""
     curves, test = content.curves, content.test
     confusion: dict[str, Any] | None = None

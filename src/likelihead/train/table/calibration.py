@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from likelihead.errors import DataError
-from likelihead.evaluate import Calibrator, PlattScaling, TemperatureScaling, VectorScaling
+from likelihead.evaluate import Calibrator, PlattScaling, TemperatureScaling, VectorScaling, tune_thresholds
 from likelihead.likelihoods import Bernoulli, Categorical, Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.resolved import Resolved
@@ -34,12 +34,26 @@ class Fitted:
         how: ``none``, ``temperature``, ``vector`` or ``platt``.
         calibrator: of the network's output; None without a calibration.
         at_bound: whether a temperature came to rest at an end of its range.
+        thresholds: the best of each yes: one number, or one for each label; empty where none were tuned.
+        f1: what each gives on the held-out rows, and what one half gives there.
+        labels: whether there are several labels, each with a threshold of its own.
     """
 
     rows: int
     how: str = "none"
     calibrator: Calibrator | None = None
     at_bound: bool = False
+    thresholds: tuple[float, ...] = ()
+    f1: tuple[tuple[float, float], ...] = ()
+    labels: bool = False
+
+    @property
+    def threshold(self) -> Tensor | None:
+        """The thresholds as ``likelihood.predict`` takes them: 0-d for one yes."""
+        if not self.thresholds:
+            return None
+        values = torch.tensor(self.thresholds, dtype=DTYPE)
+        return values if len(values) > 1 or self.labels else values[0]
 
     def output(self, output: Tensor) -> Tensor:
         """The network's output, calibrated."""
@@ -47,6 +61,15 @@ class Fitted:
 
     def describe(self, schema: Schema) -> str:
         """What was fitted, as a sentence."""
+        tuned = ""
+        if self.thresholds:
+            names = schema.target.names if schema.task == "multilabel" else schema.target.names[1:]
+            shown = [f"{value:.4g} for {name}" for name, value in zip(names, self.thresholds, strict=True)]
+            more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
+            tuned = f"; a yes is said above the tuned threshold: {', '.join(shown[:6])}{more}"
+        return self._calibration() + tuned
+
+    def _calibration(self) -> str:
         on = f"on {self.rows} rows held out of the training"
         if isinstance(self.calibrator, TemperatureScaling):
             bound = (
@@ -66,6 +89,9 @@ class Fitted:
             "how": self.how,
             "at_bound": self.at_bound,
             "values": {name: value.tolist() for name, value in values.items()},
+            "thresholds": list(self.thresholds),
+            "f1": [list(pair) for pair in self.f1],
+            "labels": self.labels,
         }
         return {_KEY: json.dumps(content)}
 
@@ -87,7 +113,20 @@ class Fitted:
             calibrator.load_state_dict(values)
             if not all(bool(torch.isfinite(value).all()) for value in values.values()):
                 raise ValueError("the calibration is not finite")
-        return cls(int(content["rows"]), str(content["how"]), calibrator, bool(content["at_bound"]))
+        thresholds = tuple(float(value) for value in content["thresholds"])
+        if thresholds and len(thresholds) != schema.num_outputs:
+            raise ValueError(f"{len(thresholds)} thresholds for {schema.num_outputs} outputs")
+        if not all(0 <= value <= 1 for value in thresholds):
+            raise ValueError("a threshold is no probability")
+        return cls(
+            int(content["rows"]),
+            str(content["how"]),
+            calibrator,
+            bool(content["at_bound"]),
+            thresholds,
+            tuple((float(tuned), float(half)) for tuned, half in content["f1"]),
+            bool(content["labels"]),
+        )
 
 
 def check_held_out(config: TrainConfig, data: Dataset) -> None:
@@ -154,14 +193,30 @@ def fit(
             outputs.append(output_of(features))
             targets.append(target)
     output, target = torch.cat(outputs), torch.cat(targets)
-    rows = len(data.calibration)
-    if config.calibrate == "none":
-        return Fitted(rows)
-    calibrator = _calibrator(config.calibrate, data.schema)
+    fitted = Fitted(len(data.calibration), labels=data.task == "multilabel")
+    if config.calibrate != "none":
+        fitted = _calibrated(config, data.schema, fitted, likelihood, output, target)
+    if config.tune_thresholds:
+        tuned = tune_thresholds(likelihood.probs(fitted.output(output)), target)
+        columns = (t.reshape(-1).tolist() for t in (tuned.thresholds, tuned.value, tuned.value_at_half))
+        thresholds, best, half = columns
+        fitted = replace(fitted, thresholds=tuple(thresholds), f1=tuple(zip(best, half, strict=True)))
+    return fitted
+
+
+def _calibrated(
+    config: TrainConfig,
+    schema: Schema,
+    fitted: Fitted,
+    likelihood: Likelihood,
+    output: Tensor,
+    target: Tensor,
+) -> Fitted:
+    calibrator = _calibrator(config.calibrate, schema)
     if not config.logit_adjustment:
         report = calibrator.fit(likelihood, output, target)
-        return Fitted(rows, config.calibrate, calibrator, report.at_bound)
-    shift = config.logit_adjustment * log_prior(data.schema)
+        return replace(fitted, how=config.calibrate, calibrator=calibrator, at_bound=report.at_bound)
+    shift = config.logit_adjustment * log_prior(schema)
     by = shift[1] - shift[0]
     if isinstance(likelihood, Categorical):
         shifted = Categorical(likelihood.num_classes, logit_offset=shift)
@@ -174,7 +229,7 @@ def fit(
         # One logit is the second of two whose first is 0; the temperature is the same.
         two = torch.stack([torch.zeros_like(output), output], 1)
         report = calibrator.fit(Categorical(2, logit_offset=shift), two, target.long())
-    return Fitted(rows, config.calibrate, calibrator, report.at_bound)
+    return replace(fitted, how=config.calibrate, calibrator=calibrator, at_bound=report.at_bound)
 
 
 def shift_of(config: TrainConfig, schema: Schema, resolved: Resolved) -> Tensor | None:

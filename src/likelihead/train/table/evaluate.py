@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from likelihead.train.table.data import load_for_schema
+from likelihead.train.table.deployment import for_prior
 from likelihead.train.table.metrics import Tally
 from likelihead.train.table.network import DTYPE, EVAL_BATCH
 from likelihead.train.table.trained import load_run
@@ -13,7 +14,7 @@ from likelihead.train.table.trained import load_run
 __all__ = ["evaluate"]
 
 
-def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
+def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2**30) -> dict[str, Any]:
     """The figures of a run on a data file, by name; undefined ones are None.
 
     All rows of the file are scored, in bounded memory. The baseline is the best constant prediction of the
@@ -22,6 +23,7 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
     Args:
         run: the run's folder.
         data: a bundled set or a file with the columns of the training data, the target included.
+        prior: the frequencies of the classes in the data: ``a=0.1,b=0.9``, or a file.
         memory: bytes for the rows.
 
     Raises:
@@ -30,6 +32,8 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
         DataError: the data cannot be read, or has a class that training did not have.
     """
     trained = load_run(run)
+    if prior is not None:
+        trained = for_prior(trained, prior)
     dataset = load_for_schema(data, trained.schema, need_target=True, memory=memory)
     tally = Tally(trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline)
     for features, target, rows in dataset.all.numbered_batches(EVAL_BATCH, dtype=DTYPE):
@@ -39,5 +43,5 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
         "data": dataset.path,
         "task": trained.schema.task,
         **tally.figures(),
-        "notes": list(dataset.notes),
+        "notes": [*trained.notes(), *dataset.notes],
     }

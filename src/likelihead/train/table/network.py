@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
+from likelihead.core.links import LogLink
 from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, for_task
 from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.config import TrainConfig
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
 
-__all__ = ["DTYPE", "EVAL_BATCH", "build_model", "criterion", "plain", "row_nll"]
+__all__ = ["DTYPE", "EVAL_BATCH", "build_model", "criterion", "plain", "row_nll", "through_logits"]
 
 # docs/decisions/0003-training-in-float64.md says why.
 DTYPE = torch.float64
@@ -75,6 +78,17 @@ def build_model(config: TrainConfig, schema: Schema, likelihood: Likelihood) -> 
         flat=schema.task in ("binary", "regression"),
     )
     return model.to(DTYPE)
+
+
+def through_logits(likelihood: Likelihood, output: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """A network's output of classes with its logits changed: log-probabilities become logits and back."""
+    link = likelihood.link
+    if not isinstance(link, LogLink):
+        return change(output)
+    if isinstance(likelihood, Categorical):
+        # Log-probabilities are logits that happen to sum to one.
+        return torch.log_softmax(change(output), 1)
+    return logsigmoid(change(output - link.log_complement(output)))
 
 
 def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:

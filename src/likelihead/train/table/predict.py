@@ -19,6 +19,7 @@ from likelihead.errors import OptionError
 from likelihead.train.atomic import replacing
 from likelihead.train.table.cost import read_cost
 from likelihead.train.table.data import load_for_schema
+from likelihead.train.table.deployment import for_prior
 from likelihead.train.table.network import DTYPE, EVAL_BATCH
 from likelihead.train.table.trained import Trained, load_run
 
@@ -33,7 +34,7 @@ class Predictions:
     Args:
         trained: the run.
         probs: whether the probabilities are given as well.
-        threshold: of a yes (binary, multilabel).
+        threshold: of a yes (binary, multilabel); None takes the tuned one, where the run has one.
         cost: a file with a cost matrix.
 
     Raises:
@@ -63,7 +64,10 @@ class Predictions:
                 raise OptionError(
                     f"{option} does not apply to a regression run; it predicts numbers, not classes"
                 )
-        self.trained, self.probs, self.threshold = trained, probs, threshold
+        self.trained, self.probs = trained, probs
+        self.threshold: float | Tensor | None = threshold
+        if threshold is None and cost is None:
+            self.threshold = trained.threshold
         self.cost: Tensor | None = None
         self.decisions = schema.target.names
         if cost is not None:
@@ -110,6 +114,7 @@ def predict(
     probs: bool = False,
     threshold: float | None = None,
     cost: Path | None = None,
+    prior: str | None = None,
     memory: int = 2**30,
 ) -> list[str]:
     """Predict every row of a data file, in its order and in bounded memory.
@@ -122,6 +127,7 @@ def predict(
         probs: whether the probabilities are given as well.
         threshold: of a yes (binary, multilabel).
         cost: a file with a cost matrix.
+        prior: the frequencies of the classes where the predictions are for: ``a=0.1,b=0.9``, or a file.
         memory: bytes for the rows.
 
     Returns:
@@ -138,6 +144,8 @@ def predict(
     if (out is None) == (stream is None):
         raise OptionError("give either out or stream")
     trained = load_run(run)
+    if prior is not None:
+        trained = for_prior(trained, prior)
     predictions = Predictions(trained, probs=probs, threshold=threshold, cost=cost)
     dataset = load_for_schema(data, trained.schema, need_target=False, memory=memory)
 
@@ -150,7 +158,7 @@ def predict(
     elif out is not None:
         with replacing(out) as file:
             _write(FORMATS[out.suffix.lower()](file), batches())
-    return list(dataset.notes)
+    return [*trained.notes(), *dataset.notes]
 
 
 Writer: TypeAlias = Callable[[Columns], None]

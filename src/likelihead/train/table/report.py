@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from likelihead.train.report import Curves, ReportContent, TestSet, highest_loss_rows, write_report
+from likelihead.train.config import TrainConfig
+from likelihead.train.report import (
+    Curves,
+    ReportContent,
+    Section,
+    TestSet,
+    highest_loss_rows,
+    write_page,
+)
+from likelihead.train.report.scores import measure
+from likelihead.train.report.table_run import table_figures, table_page
 from likelihead.train.run import read_metrics
+from likelihead.train.table.balance import UNEQUAL, balance_section, worlds
+from likelihead.train.table.calibration import shift_of
+from likelihead.train.table.data import Schema
+from likelihead.train.table.held_out import (
+    calibration_section,
+    soft_section,
+    teacher_section,
+    threshold_section,
+)
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, row_nll
+from likelihead.train.table.objective import log_prior
 
 if TYPE_CHECKING:
     from likelihead.train.loop import Trainer
@@ -21,8 +41,25 @@ if TYPE_CHECKING:
 __all__ = ["write"]
 
 REPORT_ROWS = 200_000
-"""Test rows beyond these stay out of the report, which needs them in memory; `likelihead evaluate` takes "
-"them all."""
+"""Test rows beyond these stay out of the report, which needs them in memory; ``likelihead evaluate`` takes
+them all."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says of the test rows that the report is about, as tensors.
+
+    Attributes:
+        rows: the rows' numbers.
+        target: as the likelihood takes it.
+        raw: the network's output.
+        output: the same, calibrated.
+    """
+
+    rows: Tensor
+    target: Tensor
+    raw: Tensor
+    output: Tensor
 
 
 def write(problem: TableProblem, trainer: Trainer) -> None:
@@ -31,14 +68,69 @@ def write(problem: TableProblem, trainer: Trainer) -> None:
     Raises:
         RunError: they cannot be written.
     """
-    write_report(trainer.folder, _content(problem, trainer))
-
-
-def _content(problem: TableProblem, trainer: Trainer) -> ReportContent:
-    data, config, resolved = problem.data, problem.config, problem.resolved
     epochs = [record for record in read_metrics(trainer.folder) if record["kind"] == "epoch"]
-    test = _test_set(problem, trainer)
-    notes = list(data.notes)
+    outputs = _outputs(problem)
+    content = _content(problem, trainer, epochs, outputs)
+    scores = measure(content)
+    page, figures = table_page(content, scores), table_figures(content, scores)
+    if problem.data.task != "regression":
+        sections, more = _more(problem, outputs, epochs)
+        # After the learning curves: they say what the other figures stand for.
+        page = replace(page, sections=[page.sections[0], *sections, *page.sections[1:]])
+        figures |= more
+    write_page(trainer.folder, page, figures)
+
+
+def _more(
+    problem: TableProblem, outputs: Outputs, epochs: list[dict[str, Any]]
+) -> tuple[list[Section], dict[str, Any]]:
+    """The sections that the run's options and its data call for, and their figures."""
+    config, schema, fitted, plain = problem.config, problem.data.schema, problem.fitted, problem.plain
+    sections: list[Section] = []
+    figures: dict[str, Any] = {}
+    if not len(outputs.rows):
+        return sections, figures
+    if schema.soft:
+        section, figures["soft"] = soft_section(plain, outputs.output, outputs.target)
+        sections.append(section)
+    elif schema.task != "multilabel" and _about_frequencies(config, schema):
+        shift = shift_of(config, schema, problem.resolved)
+        rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift)
+        sections.append(balance_section(config, schema, rows, known=shift is not None))
+        figures["balance"] = [row.figures() for row in rows]
+    if fitted is not None and fitted.calibrator is not None:
+        section, figures["calibrated"] = calibration_section(
+            plain, schema, fitted, outputs.raw, outputs.output, outputs.target
+        )
+        sections.append(section)
+    if fitted is not None and fitted.thresholds:
+        probs = plain.probs(outputs.output)
+        section, figures["thresholds"] = threshold_section(schema, fitted, probs, outputs.target)
+        sections.append(section)
+    if problem.teacher is not None:
+        section, figures["teacher"] = teacher_section(
+            plain, problem.teacher, outputs.output, outputs.target, outputs.rows, epochs
+        )
+        sections.append(section)
+    return sections, figures
+
+
+def _about_frequencies(config: TrainConfig, schema: Schema) -> bool:
+    asked = (
+        config.logit_adjustment or config.focal or config.resample != "none" or config.class_weight != "none"
+    )
+    counts = schema.target.counts
+    return bool(asked) or max(counts) >= UNEQUAL * min(counts)
+
+
+def _content(
+    problem: TableProblem, trainer: Trainer, epochs: list[dict[str, Any]], outputs: Outputs
+) -> ReportContent:
+    data, config, resolved = problem.data, problem.config, problem.resolved
+    test = _test_set(problem, trainer, outputs)
+    notes = list(problem.notes)
+    if problem.fitted is not None:
+        notes.append(problem.fitted.describe(data.schema))
     if len(data.test) > len(test):
         notes.append(
             f"the report's figures are of the first {len(test):,} of {len(data.test):,} test rows; "
@@ -77,21 +169,28 @@ def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _test_set(problem: TableProblem, trainer: Trainer) -> TestSet:
-    data = problem.data
-    likelihood = problem.likelihood(trainer.position.kept)
-    parts: list[tuple[NDArray[Any], ...]] = []
+def _outputs(problem: TableProblem) -> Outputs:
+    parts: list[tuple[Tensor, ...]] = []
     taken = 0
     with torch.no_grad():
-        for features, target, rows in data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
-            output = problem.calibrated(problem.model(features))
-            nll = row_nll(likelihood, data.schema, output, target)
-            if data.task == "regression":
-                prediction, target = (data.schema.restore(v) for v in (likelihood.predict(output), target))
-            else:
-                prediction = likelihood.probs(output)
-            parts.append(tuple(t.numpy() for t in (rows, target, prediction, nll)))
+        for features, target, rows in problem.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
+            raw = problem.model(features)
+            parts.append((rows, target, raw, problem.calibrated(raw)))
             taken += len(rows)
             if taken >= REPORT_ROWS:
                 break
-    return TestSet(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _test_set(problem: TableProblem, trainer: Trainer, outputs: Outputs) -> TestSet:
+    schema, likelihood = problem.data.schema, problem.likelihood(trainer.position.kept)
+    target, output = outputs.target, outputs.output
+    with torch.no_grad():
+        nll = row_nll(likelihood, schema, output, target)
+        if schema.task == "regression":
+            prediction, target = (schema.restore(v) for v in (likelihood.predict(output), target))
+        else:
+            prediction = likelihood.probs(output)
+        if schema.soft:
+            target = target.argmax(1)
+    return TestSet(*(t.numpy() for t in (outputs.rows, target, prediction, nll)))

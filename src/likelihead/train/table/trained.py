@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from likelihead.errors import CheckpointError, DataError
-from likelihead.likelihoods import Likelihood
+from likelihead.evaluate import adjust_prior
+from likelihead.likelihoods import Categorical, Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.resolved import Resolved
 from likelihead.train.run import MODEL
@@ -18,7 +19,7 @@ from likelihead.train.stored import finished
 from likelihead.train.table.calibration import Fitted
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
-from likelihead.train.table.network import build_model, plain
+from likelihead.train.table.network import build_model, plain, through_logits
 
 __all__ = ["Trained", "load_run"]
 
@@ -33,6 +34,8 @@ class Trained:
         likelihood: the plain one, for the network's outputs.
         baseline: the likelihood of the constant prediction.
         fitted: what the rows held out of the training have taught; None where none were.
+        priors: the frequencies of the classes that the run's probabilities stand for, and those that are
+            predicted for instead; None where they are the same.
     """
 
     config: TrainConfig
@@ -42,9 +45,10 @@ class Trained:
     likelihood: Likelihood
     baseline: Likelihood
     fitted: Fitted | None = None
+    priors: tuple[Tensor, Tensor] | None = None
 
     def output(self, features: Tensor, rows: Tensor, path: str) -> Tensor:
-        """The network's output, calibrated where the run was.
+        """The network's output, calibrated where the run was, for the prior that is asked for.
 
         Raises:
             DataError: it is not finite; the message names the row.
@@ -60,7 +64,32 @@ class Trained:
                 path=path,
                 row=int(rows[~finite][0]),
             )
-        return output
+        return output if self.priors is None else self._deployed(output, *self.priors)
+
+    def _deployed(self, output: Tensor, own: Tensor, deployed: Tensor) -> Tensor:
+        if isinstance(self.likelihood, Categorical):
+            return through_logits(self.likelihood, output, lambda z: adjust_prior(z, own, deployed))
+        yes = float(own[1]), float(deployed[1])
+        return through_logits(self.likelihood, output, lambda z: adjust_prior(z, *yes))
+
+    @property
+    def threshold(self) -> Tensor | None:
+        """The tuned thresholds of a yes; None where there are none, or they are for other frequencies."""
+        if self.fitted is None or not self.fitted.thresholds or self.priors is not None:
+            return None
+        return self.fitted.threshold
+
+    def notes(self) -> list[str]:
+        """What is to be known of its predictions."""
+        notes = [] if self.fitted is None else [self.fitted.describe(self.schema)]
+        if self.priors is not None:
+            own, deployed = ([round(float(share), 4) for share in prior] for prior in self.priors)
+            notes.append(f"predicted for the class shares {deployed}, where the run's own are {own}")
+            if self.fitted is not None and self.fitted.thresholds:
+                notes.append(
+                    "the tuned thresholds are for the training's class shares and are not used with --prior"
+                )
+        return notes
 
 
 def load_run(folder: Path) -> Trained:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from likelihead.errors import DataError, OptionError
+from likelihead.errors import OptionError
 from likelihead.likelihoods.imbalance import ClassCounts
+from likelihead.train.table.by_class import read_by_class
 from likelihead.train.table.data import Schema
-from likelihead.train.table.data.source import nearest
 
 __all__ = ["class_weights"]
-
-# Sums and ratios of weights within these are finite.
-_LOWEST, _HIGHEST = 1e-100, 1e100
 
 
 def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
@@ -47,7 +41,9 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
         return ()
     names, counts = schema.target.names, schema.target.counts
     if option not in ("balanced", "effective"):
-        weights = _read(Path(option), names, "label" if schema.task == "multilabel" else "class")
+        what = "label" if schema.task == "multilabel" else "class"
+        remedy = "--class-weight takes none, balanced, effective or a file"
+        weights = read_by_class(Path(option), names, what=what, number="weight", remedy=remedy)
     elif schema.task == "multilabel":
         pairs = [(schema.train_rows - n, n) for n in counts]
         by_label = [_by_count(option, pair, [name] * 2) for pair, name in zip(pairs, names, strict=True)]
@@ -78,68 +74,3 @@ def _by_count(option: str, counts: Sequence[float], names: Sequence[str]) -> lis
     known = ClassCounts.from_counts(counts)
     weights = known.balanced_weights() if option == "balanced" else known.effective_number_weights()
     return weights.tolist()
-
-
-def _read(path: Path, names: tuple[str, ...], what: str) -> list[float]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(
-            f"cannot be read as class weights ({(error.strerror or str(error)).lower()}); "
-            "--class-weight takes none, balanced, effective or a file",
-            path=str(path),
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError("is not UTF-8 text; give JSON or CSV lines `class,weight`", path=str(path)) from error
-    pairs = _from_json(text, path) if text.lstrip().startswith("{") else _from_csv(text, path)
-    weights: dict[str, float] = {}
-    for row, name, value in pairs:
-        if name not in names:
-            raise DataError(f"there is no {what} {name!r}; {_known(name, names)}", path=str(path), row=row)
-        if name in weights:
-            raise DataError(f"{what} {name!r} is there twice; give it once", path=str(path), row=row)
-        weights[name] = _number(value, name, path, row)
-    missing = [name for name in names if name not in weights]
-    if missing:
-        raise DataError(f"no weight for {what} {missing[0]!r}; give one for each {what}", path=str(path))
-    return [weights[name] for name in names]
-
-
-def _known(name: str, names: tuple[str, ...]) -> str:
-    return nearest(name, names).replace("the columns are", "there are")
-
-
-def _from_json(text: str, path: Path) -> Iterable[tuple[int | None, str, object]]:
-    try:
-        values = json.loads(text, object_pairs_hook=list)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"is not valid JSON ({error})", path=str(path)) from error
-    return [(None, str(name), value) for name, value in values]
-
-
-def _from_csv(text: str, path: Path) -> Iterable[tuple[int | None, str, object]]:
-    pairs: list[tuple[int | None, str, object]] = []
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text), strict=True) if line]
-    except csv.Error as error:
-        raise DataError(f"is not valid CSV ({error})", path=str(path)) from error
-    for row, line in enumerate(lines, 1):
-        if len(line) != 2:
-            raise DataError(f"expected `class,weight`, not {len(line)} cells", path=str(path), row=row)
-        if row == 1 and [cell.strip().lower() for cell in line] in (["class", "weight"], ["label", "weight"]):
-            continue
-        pairs.append((row, line[0].strip(), line[1].strip()))
-    return pairs
-
-
-def _number(value: object, name: str, path: Path, row: int | None) -> float:
-    expected = f"the weight of {name!r} is {value!r}; expected 0 or a number from {_LOWEST:g} to {_HIGHEST:g}"
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise DataError(expected, path=str(path), row=row)
-    try:
-        number = float(value)
-    except (ValueError, OverflowError) as error:
-        raise DataError(expected, path=str(path), row=row) from error
-    if number and not _LOWEST <= number <= _HIGHEST:
-        raise DataError(expected, path=str(path), row=row)
-    return number
