@@ -32,11 +32,11 @@ def drawn_starts(length: int, edge: int, count: int, draw: np.random.Generator) 
     """Where ``count`` tiles begin along a side: one drawn in each of as many stretches of the same length.
 
     The stretches reach over both ends, where tiles are moved back into the image, so that its borders are
-    seen as often as its middle.
+    seen often as well.
     """
     if length <= edge:
         return [0] * count
-    low, high = -edge / 4, length - edge + edge / 4
+    low, high = -edge / 2, length - edge / 2
     places = low + (np.arange(count) + draw.random(count)) / count * (high - low)
     return [int(start) for start in np.clip(np.round(places), 0, length - edge)]
 
