@@ -41,7 +41,7 @@ struct SoftmaxCall {
 using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
 
 // The binary ops look at so many elements at once.
-constexpr int64_t sigmoid_block = 1024;
+constexpr int64_t sigmoid_block = 512;
 
 // The binary ops are elementwise.
 struct SigmoidCall {
