@@ -389,13 +389,20 @@ def test_threads_do_not_matter_to_the_bits(shape: tuple[int, ...]) -> None:
         assert torch.equal(gradient, results[0][1])
 
 
-def test_four_callers_at_once() -> None:
+@pytest.mark.parametrize("op", ["softmax", "sigmoid"])
+def test_four_callers_at_once(op: str) -> None:
     x = torch.randn(64, 1000)
-    target = torch.randint(1000, (64,))
+    classes, labels = torch.randint(1000, (64,)), torch.rand(64, 1000).round()
+    labels[1] = 0.3
 
     def run() -> Tensor:
         y = x.clone().requires_grad_()
-        return torch.autograd.grad(_loss(y, target), y)[0]
+        loss = (
+            _loss(y, classes)
+            if op == "softmax"
+            else dispatch.sigmoid_loss(y, labels, pos_weight=torch.linspace(0.5, 2, 1000))
+        )
+        return torch.autograd.grad(loss, y)[0]
 
     expected, results = run(), []
     threads = [threading.Thread(target=lambda: results.append([run() for _ in range(5)])) for _ in range(4)]
@@ -405,6 +412,40 @@ def test_four_callers_at_once() -> None:
         thread.join()
     assert all(torch.equal(r, expected) for batch in results for r in batch)
     assert len(results) == 4
+
+
+def _bce(x: Tensor, t: Tensor, positive: Tensor, each: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and gradient of double logits, by the formula; `t` is far enough from the sigmoid for a double."""
+    zero = torch.zeros_like(x)
+    nll = each * (positive * t * torch.logaddexp(zero, -x) + (1 - t) * torch.logaddexp(zero, x))
+    return nll, each * ((1 - t) * x.sigmoid() - positive * t * (-x).sigmoid())
+
+
+@pytest.mark.parametrize("columns", [1, 3, 511, 512, 513, 1500])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_blocks_of_every_kind_side_by_side(columns: int, dtype: torch.dtype) -> None:
+    # One call with blocks of labels 0 and 1, of soft ones, with an infinite logit, and one that is cut short.
+    g = _seeded(columns)
+    shape = (3000 // columns, columns)
+    x = (torch.randn(shape, generator=g, dtype=torch.float64) * 6).to(dtype)
+    t = torch.rand(shape, generator=g, dtype=torch.float64).round()
+    t.view(-1)[1024:1600] = 0.25
+    t = t.to(dtype)
+    x.view(-1)[2100] = math.inf
+    t.view(-1)[2100] = 0
+    t.view(-1)[2101] = math.nan
+    positive = torch.rand(columns, generator=g) + 0.5
+    each = torch.rand(shape, generator=g) + 0.5
+    z = x.detach().requires_grad_()
+    nll = dispatch.sigmoid_nll(z, t, weight=each, pos_weight=positive)
+    gradient = torch.autograd.grad(nll.sum(), z)[0]
+    expected, slope = _bce(x.double(), t.double().nan_to_num(nan=0.0), positive.double(), each.double())
+    expected.view(-1)[2100], slope.view(-1)[2100] = math.inf, each.view(-1)[2100]
+    expected.view(-1)[2101] = slope.view(-1)[2101] = 0
+    close = {torch.float32: 1e-6, torch.float64: 1e-13, torch.bfloat16: 1e-6}[dtype]
+    torch.testing.assert_close(nll.double(), expected, rtol=close, atol=0)
+    close = {torch.bfloat16: 2**-8, torch.float32: 3e-6}.get(dtype, close)
+    torch.testing.assert_close(gradient.double(), slope, rtol=close, atol=close / 10)
 
 
 def test_deterministic_mode_never_raises() -> None:

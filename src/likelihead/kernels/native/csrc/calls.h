@@ -40,19 +40,21 @@ struct SoftmaxCall {
 // Runs the chunks [first, last).
 using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
 
-// How a weight lies over the elements: one number for all, one per column (the last dimension), one each.
-enum class Spread : int { one, column, each };
+// The binary ops look at so many elements at once.
+constexpr int64_t sigmoid_block = 512;
 
-// The binary ops are elementwise: `count` elements in rows of `columns`.
+// The binary ops are elementwise.
 struct SigmoidCall {
   const void* logits = nullptr;
   Float dtype = Float::f32;
-  int64_t count = 0, columns = 1, chunk = 1;
+  int64_t count = 0, chunk = 1;
   const void* target = nullptr;
   bool wide_target = false;              // wide, or of the logits' dtype
-  const void* weight = nullptr;          // wide
-  const void* pos_weight = nullptr;      // wide
-  Spread weight_spread = Spread::one, pos_weight_spread = Spread::one;
+  // Wide. Period 0: one per element. Else they repeat after so many, and another block's length of them follows
+  // the first period, so that a block of elements may begin anywhere in it.
+  const void* weight = nullptr;
+  const void* pos_weight = nullptr;
+  int64_t weight_period = 0, pos_weight_period = 0;
   const uint8_t* mask = nullptr;         // 0: the element is left out
   bool skip_nan_target = false, torch_nonfinite = false;
 
@@ -60,7 +62,7 @@ struct SigmoidCall {
   double* sums = nullptr;   // one per chunk
   void* grad = nullptr;     // like logits
   const void* up = nullptr;  // wide: one number, or one each
-  Spread up_spread = Spread::one;
+  bool up_is_each = false;
   double scale = 1;  // multiplies up
 };
 

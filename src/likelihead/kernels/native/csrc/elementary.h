@@ -108,6 +108,76 @@ LK_INLINE vd log_of_sum(vd s, vd c) {  // the method of fdlibm's log
   return s < __builtin_inf() ? y : s;
 }
 
+// What a logistic function is made of, e = exp(-|x|) at hand; the polynomials are minimax fits (Remez) whose
+// errors, relative to the function, are 2^-28.3 (exp) and 2^-27.5 (log).
+//
+// exp(x) for x <= 0 and x = NaN.
+LK_INLINE vf exp_negative(vf x) {
+  using K = Constants<float>;
+  x = vmax(splat(K::underflow), x);  // in this order: NaN stays NaN
+  const vf n = round_small(x * K::log2e);
+  const vf r = (x - n * K::ln2_high) - n * K::ln2_low;
+  vf p = splat(1.38146023e-3f);
+  p = p * r + 8.36871751e-3f;
+  p = p * r + 4.16683890e-2f;
+  p = p * r + 1.66665211e-1f;
+  p = p * r + 4.99999940e-1f;
+  p = p * r + 1.0f;
+  return scale_by_power(p * r + 1.0f, n);
+}
+LK_INLINE vd exp_negative(vd x) { return exp_of_sum<double>(x, vd{}); }
+
+// The same in double where a float comes of it: to 2^-51.
+LK_INLINE vd exp_negative_for_float(vd x) {
+  using K = Constants<double>;
+  x = vmax(splat(-708.0), x);  // of a subnormal result no float is left
+  const vd n = round_small(x * K::log2e);
+  const vd r = (x - n * K::ln2_high) - n * K::ln2_low;
+  vd p = splat(2.747680202131975e-07);
+  p = p * r + 2.763506379944497e-06;
+  p = p * r + 2.4801931798822192e-05;
+  p = p * r + 1.9841185202236012e-04;
+  p = p * r + 1.3888888516054563e-03;
+  p = p * r + 8.333333370892718e-03;
+  p = p * r + 4.166666666813748e-02;
+  p = p * r + 1.666666666661151e-01;
+  p = p * r + 4.9999999999998324e-01;
+  p = p * r + 1.0;
+  return (p * r + 1.0) * bits<vd>(bits<vi64>(n + (0x1.8p52 + 1023.0)) << 52);
+}
+
+// log(1 + e) for 0 <= e <= 1, and NaN.
+LK_INLINE vf log_one_plus(vf e) {
+  const vf square = e * e;
+  // The upper terms in two halves, which do not wait for one another; the lower ones cancel, and would round more.
+  vf odd = splat(2.02045757e-2f), even = splat(-3.31846974e-3f);
+  odd = odd * square + 1.06805556e-1f;
+  even = even * square + -5.76644354e-2f;
+  odd = odd * square + 1.96954012e-1f;
+  even = even * square + -1.53553978e-1f;
+  vf p = even * e + odd;
+  p = p * e + -2.49585882e-1f;
+  p = p * e + 3.33305120e-1f;
+  p = p * e + -4.99999315e-1f;
+  return p * square + e;
+}
+LK_INLINE vd log_one_plus(vd e) {
+  const vd one = splat(1.0), d = one + e;
+  return log_of_sum(d, e - (d - one));
+}
+
+// numerator / (1 + e) for 0 <= e <= 1, and NaN.
+LK_INLINE vf over_one_plus(vf numerator, vf e) {
+#if LK_VECTOR_BYTES == 64
+  // A step of Newton on an estimate of 14 bits. 1 - r is exact, so that the rounding of 1 + e is undone too.
+  const vf r = (vf)_mm512_rcp14_ps((__m512)(1.0f + e));
+  return numerator * (r + r * ((1.0f - r) - e * r));
+#else
+  return numerator / (1.0f + e);
+#endif
+}
+LK_INLINE vd over_one_plus(vd numerator, vd e) { return numerator / (1.0 + e); }
+
 LK_INLINE vf tanh_of(vf x) {
   vf size = x < 0.0f ? -x : x;
   vf e = exp_of_sum<float>(-2.0f * size, vf{});

@@ -20,22 +20,35 @@ struct PreparedSigmoid {
   ScalarType wide = ScalarType::Float;
 };
 
+// A period of weights, and a block of them after it.
+template <class A>
+Tensor repeated(const Tensor& weights, int64_t period, int64_t block) {
+  const int64_t size = period + block, stride = 1;
+  Tensor all = empty_strided(1, &size, &stride, weights.scalar_type());
+  A* to = static_cast<A*>(all.data_ptr());
+  std::copy_n(static_cast<const A*>(weights.data_ptr()), period, to);
+  for (int64_t i = 0; i < block; ++i) to[period + i] = to[i];
+  return all;
+}
+
 // A weight that the caller has broadcast: one number, one per column of the last dimension, or one each.
-const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, Spread& spread, const char* name) {
+const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, int64_t& period, const char* name) {
   if (!given) return nullptr;
   const Tensor& logits = p.logits;
   STD_TORCH_CHECK(given->is_cpu() && given->dim() <= logits.dim(), name, " must broadcast to the logits on the CPU");
   const int64_t dim = given->dim(), n = given->numel();
-  if (n == 1) {
-    spread = Spread::one;
-  } else if (n == p.call.columns && given->size(dim - 1) == n) {
-    spread = Spread::column;
+  const int64_t columns = logits.dim() ? logits.size(logits.dim() - 1) : 1;
+  Tensor weights = as_dtype(*given, p.wide);
+  if (n == p.call.count && dim == logits.dim()) {
+    period = 0;
   } else {
-    STD_TORCH_CHECK(n == p.call.count && dim == logits.dim(), name, " must be expanded to the logits' shape");
-    spread = Spread::each;
+    STD_TORCH_CHECK(n == 1 || (n == columns && given->size(dim - 1) == n), name, " must be expanded to the logits' shape");
+    period = n;
+    const int64_t block = std::min(p.call.count, sigmoid_block);
+    weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, block) : repeated<float>(weights, n, block);
   }
-  p.alive.push_back(as_dtype(*given, p.wide));
-  return p.alive.back().data_ptr();
+  p.alive.push_back(weights);
+  return weights.data_ptr();
 }
 
 PreparedSigmoid prepare(
@@ -50,14 +63,13 @@ PreparedSigmoid prepare(
   p.logits = dense(logits);
   call.logits = p.logits.data_ptr();
   call.count = logits.numel();
-  call.columns = logits.dim() ? std::max<int64_t>(1, logits.size(logits.dim() - 1)) : 1;
   STD_TORCH_CHECK(target.numel() == call.count, "target must have the logits' shape");
   const ScalarType given = target.scalar_type();
   call.wide_target = given != logits.scalar_type();
   p.target = call.wide_target ? as_dtype(target, p.wide) : dense(target);
   call.target = p.target.data_ptr();
-  call.weight = spread_of(p, weight, call.weight_spread, "weight");
-  call.pos_weight = spread_of(p, pos_weight, call.pos_weight_spread, "pos_weight");
+  call.weight = spread_of(p, weight, call.weight_period, "weight");
+  call.pos_weight = spread_of(p, pos_weight, call.pos_weight_period, "pos_weight");
   if (mask) {
     STD_TORCH_CHECK(mask->numel() == call.count && mask->scalar_type() == ScalarType::Bool, "mask must be bool, of the logits' shape");
     p.alive.push_back(dense(*mask));
@@ -114,7 +126,7 @@ Tensor sigmoid_nll_backward(
   if (!one_number) {
     STD_TORCH_CHECK(up.numel() == p.call.count, "an upstream gradient is one number, or one per element");
     up = dense(up);
-    p.call.up_spread = Spread::each;
+    p.call.up_is_each = true;
   }
   p.call.up = up.data_ptr();
   run(p.call);
