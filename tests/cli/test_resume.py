@@ -28,16 +28,16 @@ from pathlib import Path
 
 import torch
 
-import likelihead.train.outcome
 from likelihead.errors import LikelihoodError
 from likelihead.train import Interrupted, TrainConfig, resume, train
 from likelihead.train.table.data import load
+from likelihead.train.table.problem import TableProblem
 
 # The parent imports, the children train: torch imports its compiler with the first optimizer.
 load("iris")
 torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 # Drawing takes longer than training here; test_train.py looks at the reports.
-likelihead.train.outcome.write_report = lambda folder, content: None
+TableProblem.write_report = lambda self, trainer: None
 
 
 class Kill:
@@ -139,6 +139,17 @@ KILLS: dict[str, list[list[Any]]] = {
 }
 EXPECTED_CODES = {"stop": 43}
 
+# The write of the model, counted from the resumption before it: all that is fitted after the training is
+# fitted again.
+BEFORE_THE_MODEL: dict[str, list[Any]] = {
+    "adjusted": ["replace", 4],
+    "resampled": ["replace", 4],
+    "effective": ["replace", 4],
+    "soft": ["replace", 4],
+    "taught": ["replace", 4],
+    "tuned": ["replace", 3],
+}
+
 
 def work(scenarios: list[dict[str, Any]]) -> tuple[dict[str, list[int]], list[str]]:
     done = subprocess.run(
@@ -177,9 +188,51 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
         }
         for name, kills in {"none": [], "killed": [["step", 31], ["step", 60], ["epoch", 1]]}.items()
     ]
+    for name, options in balancing(folder).items():
+        scenarios += [
+            {"name": f"{name}-none", "options": options, "kills": [], "out": str(folder / f"{name}-none")},
+            {
+                "name": f"{name}-killed",
+                "options": options,
+                "kills": [["step", 9], ["epoch", 1], BEFORE_THE_MODEL[name]],
+                "out": str(folder / f"{name}-killed"),
+            },
+        ]
     codes, errors = work(scenarios)
     assert errors == []
     return folder, codes
+
+
+def balancing(folder: Path) -> dict[str, dict[str, Any]]:
+    """A run for each way to weigh, to draw, to calibrate and to choose the targets."""
+    soft = _soft_file(folder)
+    small = {**OPTIONS, "class_weight": "none", "epochs": 3}
+    # The run that was never stopped is the first scenario, and there when these begin.
+    return {
+        "adjusted": {**small, "logit_adjustment": 1.0, "calibrate": "temperature"},
+        "resampled": {**small, "resample": "balanced", "focal": 2.0, "calibrate": "vector"},
+        "effective": {**small, "class_weight": "effective", "focal": 1.0},
+        "soft": {**small, "data": soft, "target": ["p_0", "p_1", "p_2"], "task": "multiclass"},
+        "taught": {**small, "teacher": str(folder / "none"), "temperature": 3.0},
+        "tuned": {
+            **small,
+            "data": "breast-cancer",
+            "batch_size": 64,
+            "calibrate": "platt",
+            "tune_thresholds": True,
+        },
+    }
+
+
+def _soft_file(folder: Path) -> str:
+    draw = random.Random(1)
+    lines = ["x,z,p_0,p_1,p_2"]
+    for _ in range(120):
+        first, second = sorted((draw.randrange(101), draw.randrange(101)))
+        share = first / 100, (second - first) / 100, (100 - second) / 100
+        lines.append(f"{draw.random():.4f},{draw.random():.4f}," + ",".join(f"{p:.2f}" for p in share))
+    (folder / "soft.csv").write_text("\n".join(lines) + "\n")
+    return str(folder / "soft.csv")
 
 
 def _large_file(folder: Path) -> Path:
@@ -214,6 +267,18 @@ def test_another_optimizer_and_output(runs: tuple[Path, dict[str, list[int]]]) -
     folder, codes = runs
     assert codes["sgd-killed"] == [-signal.SIGKILL, 0]
     assert state(folder / "sgd-killed") == state(folder / "sgd-none")
+
+
+@pytest.mark.parametrize("name", list(BEFORE_THE_MODEL))
+def test_every_way_to_balance_and_to_calibrate(runs: tuple[Path, dict[str, list[int]]], name: str) -> None:
+    folder, codes = runs
+    assert codes[f"{name}-killed"][-1] == 0
+    assert codes[f"{name}-killed"].count(-signal.SIGKILL) == 3
+    whole, killed = state(folder / f"{name}-none"), state(folder / f"{name}-killed")
+    last = sorted(n for n in whole if n.endswith(".ckpt"))[-1]
+    assert killed[last] == whole[last]
+    assert killed["model.safetensors"] == whole["model.safetensors"]
+    assert killed["metrics.jsonl"] == whole["metrics.jsonl"]
 
 
 def test_a_streamed_file(runs: tuple[Path, dict[str, list[int]]]) -> None:

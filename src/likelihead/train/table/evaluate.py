@@ -35,7 +35,9 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
     if prior is not None:
         trained = for_prior(trained, prior)
     dataset = load_for_schema(data, trained.schema, need_target=True, memory=memory)
-    tally = Tally(trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline)
+    tally = Tally(
+        trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline, trained.threshold
+    )
     for features, target, rows in dataset.all.numbered_batches(EVAL_BATCH, dtype=DTYPE):
         tally.add(trained.output(features, rows, dataset.path), target)
     return {

@@ -47,8 +47,8 @@ def calibration_section(
             keys=True,
             best=best,
             label="Before and after the calibration",
-            note="On the test rows, which the calibration has not seen. The learning curves are of the network "
-            "before it; all other figures of this page are after it.",
+            note="On the test rows, which the calibration has not seen. The learning curves are of the "
+            "network before it; all other figures of this page are after it.",
         ),
         Figure(
             reliability_lines(curves, "stated probability", "share that came true", "calibration"),

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sklearn import metrics as scores
 from torch import Tensor
 
+from likelihead.evaluate import CalibrationError, SmoothECE
+from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.table.data import Schema
 from likelihead.train.table.network import row_nll
@@ -19,9 +21,10 @@ from likelihead.train.table.network import row_nll
 __all__ = ["AUC_ROWS", "Mean", "Tally", "hits", "target_entropy"]
 
 AUC_ROWS = 10_000_000
-"""Above so many rows the ROC AUC of a binary task, which needs every row's score at once, is not computed."""
+"""Above so many rows the areas of a binary task, which need every row's score at once, are not computed."""
 
-BINS = 10
+TOP = 5
+"""Among how many of the most probable classes the true one is looked for, where there are more classes."""
 
 
 class Mean:
@@ -47,13 +50,19 @@ class Mean:
         return self.total / self.count if self.count else math.nan
 
 
-def hits(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:
+def hits(
+    likelihood: Likelihood,
+    schema: Schema,
+    output: Tensor,
+    target: Tensor,
+    threshold: Tensor | None = None,
+) -> Tensor:
     """What a row scores: 1 if it is predicted right, else 0; of a regression the squared error.
 
     A multilabel row is right if every known label is, and a row of soft targets if its most probable class is
     predicted.
     """
-    prediction = likelihood.predict(output)
+    prediction = likelihood.predict(output, threshold=threshold)
     if schema.soft:
         target = target.argmax(1)
     if schema.task == "regression":
@@ -78,18 +87,26 @@ class Tally:
         schema: the run's.
         constant: the output of the baseline; the figures then say what a model without features scores.
         baseline: the likelihood of the baseline: for a regression with the training targets' variance.
+        threshold: above which a yes is predicted; None for one half.
     """
 
     def __init__(
-        self, likelihood: Likelihood, schema: Schema, constant: tuple[float, ...], baseline: Likelihood
+        self,
+        likelihood: Likelihood,
+        schema: Schema,
+        constant: tuple[float, ...],
+        baseline: Likelihood,
+        threshold: Tensor | None = None,
     ) -> None:
         self.likelihood, self.schema, self.baseline = likelihood, schema, baseline
+        self.threshold = threshold
         self.constant = torch.tensor(constant, dtype=torch.float64)
         self.nll, self.baseline_nll, self.brier = Mean(), Mean(), Mean()
         self.pairs: Counter[tuple[int, int, int]] = Counter()
         self.class_nll: dict[int, Mean] = {}
         self.exact = Mean()
-        self.bins = np.zeros((3, BINS))
+        self.ece, self.smooth_ece = CalibrationError(), SmoothECE()
+        self.top, self.floor = Mean(), Mean()
         self.scores: list[tuple[NDArray[Any], NDArray[Any]]] = []
         self.error, self.absolute, self.squared = Mean(), Mean(), Mean()
         self.target_sum, self.target_square = Mean(), Mean()
@@ -109,37 +126,43 @@ class Tally:
 
     def _add_classes(self, output: Tensor, target: Tensor, nll: Tensor) -> None:
         probs = self.likelihood.probs(output)
+        self._state(output, target)
+        shares = target
+        if self.schema.soft:
+            self.floor.add(target_entropy(target))
+            target = target.argmax(1)
         target = target.long()
-        predicted = self.likelihood.predict(output)
+        predicted = self.likelihood.predict(output, threshold=self.threshold)
         self._count(0, target, predicted)
         for index in torch.unique(target).tolist():
             self.class_nll.setdefault(index, Mean()).add(nll[target == index])
         if self.schema.task == "binary":
             self.brier.add((probs - target).square())
-            self._bin(probs, target)
             if self.nll.count <= AUC_ROWS:
                 self.scores.append((target.numpy(), probs.numpy()))
             else:
                 self.scores.clear()
             return
-        one_hot = torch.nn.functional.one_hot(target, self.schema.num_outputs)
-        self.brier.add((probs - one_hot).square().sum(1))
-        self._bin(probs.max(1).values, (predicted == target).long())
+        if not self.schema.soft:
+            shares = torch.nn.functional.one_hot(target, self.schema.num_outputs)
+        self.brier.add((probs - shares).square().sum(1))
+        if self.schema.num_outputs > TOP:
+            self.top.add((probs.topk(TOP, 1).indices == target.unsqueeze(1)).any(1).double())
 
     def _add_labels(self, output: Tensor, target: Tensor) -> None:
         probs, predicted, known = (
             self.likelihood.probs(output),
-            self.likelihood.predict(output),
+            self.likelihood.predict(output, threshold=self.threshold),
             ~target.isnan(),
         )
-        self.exact.add(hits(self.likelihood, self.schema, output, target))
+        self.exact.add(hits(self.likelihood, self.schema, output, target, self.threshold))
         label_nll = self.likelihood.nll(output, target)
         for label in range(target.shape[1]):
             rows = known[:, label]
             self._count(label, target[rows, label].long(), predicted[rows, label])
             self.class_nll.setdefault(label, Mean()).add(label_nll[rows, label])
         self.brier.add((probs - target)[known].square())
-        self._bin(probs[known], target[known])
+        self._state(output, target)
 
     def _add_numbers(self, output: Tensor, target: Tensor) -> None:
         mean, truth = (self.schema.restore(v) for v in (self.likelihood.predict(output), target))
@@ -155,12 +178,10 @@ class Tally:
         for true, said, n in zip(*pairs.tolist(), counts.tolist(), strict=True):
             self.pairs[label, true, said] += n
 
-    def _bin(self, confidence: Tensor, outcome: Tensor) -> None:
-        values = confidence.double().numpy()
-        # A value on an edge belongs to the bin below it, as in the report.
-        which = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], values)
-        for row, weights in enumerate((np.ones_like(values), values, outcome.double().numpy())):
-            self.bins[row] += np.bincount(which, weights=weights, minlength=BINS)
+    def _state(self, output: Tensor, target: Tensor) -> None:
+        said, came = stated(self.likelihood, output, target)
+        self.ece.update(said, came)
+        self.smooth_ece.update(said, came)
 
     def figures(self) -> dict[str, Any]:
         """The figures by name; None where one is undefined."""
@@ -171,12 +192,18 @@ class Tally:
         }
         if self.schema.task == "regression":
             return _finite(result | self._regression())
-        count, said, came = self.bins
-        total = count.sum()
+        if result["baseline_nll"] > 0:
+            # What the training's class frequencies leave unknown, and the share of it that the model knows.
+            result["gain_over_prior"] = result["baseline_nll"] - result["nll"]
+            result["nll_explained"] = 1 - result["nll"] / result["baseline_nll"]
         calibration = {
             "brier": self.brier.value,
-            "ece": float(np.abs(came - said).sum() / total) if total else math.nan,
+            "ece": self.ece.compute(),
+            "smooth_ece": self.smooth_ece.compute(),
         }
+        if self.schema.soft:
+            floor = self.floor.value
+            calibration |= {"target_entropy": floor, "kl": result["nll"] - floor}
         if self.schema.task == "multilabel":
             return _finite(result | self._multilabel() | calibration)
         return _finite(result | self._classes() | calibration)
@@ -195,6 +222,10 @@ class Tally:
             both = 0 < truth.sum() < len(truth)
             prob = np.concatenate([p for _, p in self.scores]) if both else truth
             figures["roc_auc"] = float(scores.roc_auc_score(truth, prob)) if both else math.nan
+            area = float(scores.average_precision_score(truth, prob)) if both else math.nan
+            figures["average_precision"] = area
+        if self.schema.num_outputs > TOP:
+            figures[f"top_{TOP}_accuracy"] = self.top.value
         figures["per_class"] = [
             _row(name, table[:, c], int(n[target == c].sum()), self.class_nll.get(c, Mean()).value)
             for c, name in enumerate(names)

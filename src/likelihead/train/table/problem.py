@@ -164,6 +164,7 @@ class TableProblem(Problem):
         """The mean test NLL per row, and the score: accuracy, exact match or RMSE."""
         likelihood = self.likelihood(kept)
         nll, score, floor, divergence, before = Mean(), Mean(), Mean(), Mean(), Mean()
+        threshold = None if self.fitted is None else self.fitted.threshold
         said, said_before = CalibrationError(), CalibrationError()
         with torch.no_grad():
             for features, target, rows in self.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
@@ -174,7 +175,7 @@ class TableProblem(Problem):
                     before.add(row_nll(likelihood, self.data.schema, raw, target))
                     said.update(*stated(likelihood, output, target))
                     said_before.update(*stated(likelihood, raw, target))
-                score.add(hits(likelihood, self.data.schema, output, target))
+                score.add(hits(likelihood, self.data.schema, output, target, threshold))
                 if self.data.schema.soft:
                     floor.add(target_entropy(target))
                 if self.teacher is not None:
