@@ -116,7 +116,11 @@ class Accumulator(ABC):
 
     def copy(self: _A) -> _A:
         """One that has seen the same."""
-        return type(self).from_state(self.state())
+        return self._revived(self.state())
+
+    def _revived(self: _A, state: Mapping[str, Any]) -> _A:
+        """One made as this one was, that has seen what the state says."""
+        return type(self).from_state(state)
 
     def state(self) -> dict[str, Any]:
         """All that was seen, as plain values: the ``options``, ``totals``, ``counts`` and ``rows``."""
@@ -164,7 +168,7 @@ def merge_across_processes(accumulator: _A, group: Any = None) -> _A:
         return accumulator.copy()
     states: list[Any] = [None] * distributed.get_world_size(group)
     distributed.all_gather_object(states, accumulator.state(), group=group)
-    parts = [type(accumulator).from_state(state) for state in states]
+    parts = [accumulator._revived(state) for state in states]
     for part in parts[1:]:
         parts[0].merge(part)
     return parts[0]

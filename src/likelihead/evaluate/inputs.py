@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.domains import UNIT_INTERVAL, ClassIndex
-from likelihead.errors import DomainError, DTypeError, OptionError, ShapeError
+from likelihead.errors import DomainError, DTypeError, OptionError, ShapeError, TargetError
 from likelihead.likelihoods.base import Likelihood
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.categorical import Categorical
@@ -19,6 +19,7 @@ from likelihead.likelihoods.checks import (
 )
 
 __all__ = [
+    "check_hard",
     "check_probs",
     "class_index_rows",
     "class_rows",
@@ -42,6 +43,20 @@ def check_probs(name: str, values: Tensor) -> None:
     violation = UNIT_INTERVAL.first_violation(values)
     if violation is not None:
         raise DomainError(f"{name} is {violation}; expected probabilities in [0, 1]: probs(logits).")
+
+
+def check_hard(target: Tensor) -> None:
+    """Refuse labels that are neither 0 nor 1.
+
+    Raises:
+        TargetError: with the first such value.
+    """
+    soft = (target != 0) & (target != 1)
+    if bool(soft.any()):
+        raise TargetError(
+            f"target holds {target[soft][0].item()}; expected 0 or 1, as this figure counts yeses and noes. "
+            "Round probabilities first: target > 0.5."
+        )
 
 
 def kept(target: Tensor, mask: Tensor | None, ignore_index: int | None = None) -> Tensor:

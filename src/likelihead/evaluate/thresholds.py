@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from likelihead.errors import DomainError, OptionError, TargetError
-from likelihead.evaluate.inputs import check_probs, label_values
+from likelihead.evaluate.inputs import check_hard, check_probs, label_values
 
 __all__ = [
+    "Metric",
     "ThresholdCurve",
     "TunedThresholds",
     "average_precision",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 Metric = Literal["f1", "balanced_accuracy", "accuracy"]
+"""What a threshold is tuned for."""
 
 
 @dataclass(frozen=True)
@@ -240,12 +242,7 @@ def _hard(scores: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, 
     values, truth = label_values(scores, target, mask=mask, name="scores")
     if bool(values.isnan().any()):
         raise DomainError("scores hold NaN where the target counts.", code="LH801")
-    soft = (truth != 0) & (truth != 1)
-    if bool(soft.any()):
-        raise TargetError(
-            f"target holds {float(truth[soft][0])}; expected 0 or 1, as thresholds sort yeses from noes. "
-            "Round probabilities first: target > 0.5."
-        )
+    check_hard(truth)
     return values, truth
 
 

@@ -1,0 +1,156 @@
+"""Several figures in one object that takes logits and targets: what the tasks share."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from likelihead.errors import OptionError
+from likelihead.evaluate.accumulator import Accumulator
+from likelihead.evaluate.brier import BrierDecomposition
+from likelihead.evaluate.calibration_error import CalibrationError
+from likelihead.evaluate.loss_split import InformationGain, constant_nll
+from likelihead.evaluate.nll import NLL
+from likelihead.evaluate.ranking import Ranking
+from likelihead.evaluate.smooth_ece import SmoothECE
+from likelihead.likelihoods.base import Likelihood
+from likelihead.likelihoods.binary import BinaryLikelihood
+
+__all__ = ["Metrics"]
+
+_F = TypeVar("_F", bound=Accumulator)
+_M = TypeVar("_M", bound="Metrics")
+
+
+class Metrics(Accumulator):
+    """Several accumulators that are updated with logits and targets, and merge as one.
+
+    Attributes:
+        figures: the accumulators by name, for what `compute` does not tell: curves, bins, intervals.
+    """
+
+    def __init__(
+        self, likelihood: Likelihood, constant: Tensor | None, num_bins: int, top_k: int, keep_scores: bool
+    ) -> None:
+        super().__init__(constant=constant, num_bins=num_bins, top_k=top_k, keep_scores=keep_scores)
+        self.likelihood, self.constant, self.keep_scores = likelihood, constant, keep_scores
+        self.figures: dict[str, Accumulator] = {"nll": NLL()}
+        if constant is not None:
+            self.figures["split"] = InformationGain()
+
+    @torch.no_grad()
+    def update(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+        """Take in a batch of logits and targets, as the likelihood takes them.
+
+        Args:
+            logits: what the model puts out.
+            target: what was observed; ignored indices and NaN labels are left out.
+            mask: labels only: False where one is left out.
+
+        Raises:
+            OptionError: a mask where the likelihood has none.
+        """
+        options: dict[str, Any] = {}
+        if mask is not None:
+            if not isinstance(self.likelihood, BinaryLikelihood):
+                raise OptionError(
+                    f"mask is for labels; of a {type(self.likelihood).__name__} leave targets out with "
+                    "ignore_index, or leave out the rows."
+                )
+            options["mask"] = mask
+        nll, count = self.likelihood.nll(logits, target, **options), self.likelihood.count(target, **options)
+        self._of("nll", NLL).update(nll, count=count)
+        if "split" in self.figures:
+            prior = constant_nll(self.likelihood, logits, target, self.constant, mask=mask)
+            self._of("split", InformationGain).update(nll, prior, count=count)
+        self._update(logits, target, mask)
+
+    @abstractmethod
+    def _update(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
+        """The figures of the task."""
+
+    @abstractmethod
+    def _compute(self) -> dict[str, Any]:
+        """The figures of the task, by name."""
+
+    def _of(self, name: str, kind: type[_F]) -> _F:
+        figure = self.figures[name]
+        if not isinstance(figure, kind):
+            raise OptionError(f"{name} is a {type(figure).__name__}; expected a {kind.__name__}.")
+        return figure
+
+    def compute(self) -> dict[str, Any]:
+        """The figures by name: numbers, and lists with one number for each class or label.
+
+        An undefined one is NaN: the recall of a class that does not occur, for one.
+        """
+        nll = self._of("nll", NLL)
+        figures: dict[str, Any] = {"count": nll.count, "nll": nll.compute()}
+        if "split" in self.figures:
+            split = self._of("split", InformationGain).compute()
+            figures |= {"prior_nll": split.prior_nll, "gain": split.gain, "gain_share": split.share}
+        return figures | self._compute()
+
+    def merge(self: _M, other: _M) -> _M:
+        super().merge(other)
+        for name, figure in other.figures.items():
+            self.figures[name].merge(figure)
+        return self
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "figures": {name: f.state() for name, f in self.figures.items()}}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` says, in place of what was seen."""
+        for name, figure in self.figures.items():
+            self.figures[name] = type(figure).from_state(state["figures"][name])
+
+    def _revived(self: _M, state: Mapping[str, Any]) -> _M:
+        made = type(self)(self.likelihood, **state["options"])
+        made.load_state(state)
+        return made
+
+    def _add_calibration(self, num_bins: int) -> None:
+        self.figures["ece"] = CalibrationError(num_bins)
+        self.figures["smooth_ece"] = SmoothECE(keep_rows=self.keep_scores)
+        if self.keep_scores:
+            self.figures["ece_mass"] = CalibrationError(num_bins, "mass")
+
+    def _update_calibration(self, confidence: Tensor, outcome: Tensor) -> None:
+        for name in ("ece", "ece_mass"):
+            if name in self.figures:
+                self._of(name, CalibrationError).update(confidence, outcome)
+        self._of("smooth_ece", SmoothECE).update(confidence, outcome)
+
+    def _calibration(self) -> dict[str, Any]:
+        names = [name for name in ("ece", "ece_mass", "smooth_ece") if name in self.figures]
+        figures: dict[str, Any] = {name: self.figures[name].compute() for name in names}
+        if self.keep_scores:
+            interval = self._of("smooth_ece", SmoothECE).interval()
+            figures["smooth_ece_interval"] = [interval.low, interval.high]
+        return figures
+
+    def _ranking(self) -> dict[str, Any]:
+        if "ranking" not in self.figures:
+            return {}
+        ranking = self._of("ranking", Ranking)
+        areas, precisions = ranking.roc_auc(), ranking.average_precision()
+        figures: dict[str, Any] = {"roc_auc": _mean(areas), "average_precision": _mean(precisions)}
+        if len(areas) > 1:
+            figures |= {"roc_auc_each": list(areas), "average_precision_each": list(precisions)}
+        return figures
+
+    def _parts(self) -> dict[str, Any]:
+        parts = self._of("brier_parts", BrierDecomposition).compute()
+        names = ("reliability", "resolution", "uncertainty", "within_bins")
+        return {f"brier_{name}": getattr(parts, name) for name in names}
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
