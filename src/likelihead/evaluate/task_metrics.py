@@ -59,22 +59,18 @@ def for_likelihood(
     >>> figures["accuracy"], round(figures["nll"], 4)
     (0.5, 0.8955)
     """
+    kinds = ((Categorical, ClassMetrics), (BinaryLikelihood, BinaryMetrics), (Gaussian, NumberMetrics))
+    metrics = next((metrics for kind, metrics in kinds if isinstance(likelihood, kind)), None)
+    if metrics is None:
+        raise OptionError(
+            f"likelihood is a {type(likelihood).__name__}; expected a Categorical, a Bernoulli, a MultiLabel "
+            "or a Gaussian. For others use the accumulators one by one."
+        )
     if train_targets is not None:
         constant: Tensor | None = likelihood.best_constant(train_targets)
     else:
         constant = None if likelihood.summary is None else likelihood.best_constant()
-    options = {"constant": constant, "num_bins": num_bins, "top_k": top_k, "keep_scores": keep_scores}
-    for kind, metrics in (
-        (Categorical, ClassMetrics),
-        (BinaryLikelihood, BinaryMetrics),
-        (Gaussian, NumberMetrics),
-    ):
-        if isinstance(likelihood, kind):
-            return metrics(likelihood, **options)
-    raise OptionError(
-        f"likelihood is a {type(likelihood).__name__}; expected a Categorical, a Bernoulli, a MultiLabel or "
-        "a Gaussian. For others use the accumulators one by one."
-    )
+    return metrics(likelihood, constant=constant, num_bins=num_bins, top_k=top_k, keep_scores=keep_scores)
 
 
 class ClassMetrics(Metrics):
