@@ -183,7 +183,9 @@ def test_a_damaged_calibration_is_one_clear_error(tmp_path: Path, damage: str) -
 
 def test_held_out_rows_of_one_class_are_refused_before_the_training(tmp_path: Path) -> None:
     path = tmp_path / "rare.csv"
-    path.write_text("x,y\n" + "".join(f"{math.sin(i)},{'yes' if i in (3, 40) else 'no'}\n" for i in range(60)))
+    path.write_text(
+        "x,y\n" + "".join(f"{math.sin(i)},{'yes' if i in (3, 40) else 'no'}\n" for i in range(60))
+    )
     # Of two yeses none is among the held-out rows of this split.
     with pytest.raises(DataError, match="held out for calibration are all of the class 'no'"):
         train(TrainConfig(data=str(path), epochs=1, calibrate="temperature"), out=tmp_path / "run")

@@ -32,7 +32,8 @@ class Fitted:
     Attributes:
         rows: how many there were.
         how: ``none``, ``temperature``, ``vector`` or ``platt``.
-        calibrator: of the network's output; None without a calibration.
+        calibrator: of the network's output; None without a calibration, or where the network made no mistake
+            on the held-out rows: they then speak for ever surer predictions, and for nothing else.
         at_bound: whether a temperature came to rest at an end of its range.
         thresholds: the best of each yes: one number, or one for each label; empty where none were tuned.
         f1: what each gives on the held-out rows, and what one half gives there.
@@ -76,6 +77,11 @@ class Fitted:
                 ", the end of its range: the model is no better than chance there" if self.at_bound else ""
             )
             return f"calibrated {on}: temperature {self.calibrator.temperature:.4g}{bound}"
+        if self.calibrator is None and self.how != "none":
+            return (
+                f"not calibrated: all {self.rows} rows held out of the training are predicted right, and of "
+                "a model without a mistake no doubt can be learnt; hold out others with another --seed, or more"
+            )
         if self.calibrator is None:
             return f"not calibrated; {self.rows} rows were held out of the training"
         each = "a slope and an offset" if self.how == "platt" else "a scale and a shift for each class"
@@ -105,7 +111,7 @@ class Fitted:
         if _KEY not in metadata:
             return None
         content = json.loads(metadata[_KEY])
-        calibrator = None if content["how"] == "none" else _calibrator(content["how"], schema)
+        calibrator = _calibrator(content["how"], schema) if content["values"] else None
         if calibrator is not None:
             values = {
                 name: torch.tensor(value, dtype=torch.float64) for name, value in content["values"].items()
@@ -212,24 +218,28 @@ def _calibrated(
     output: Tensor,
     target: Tensor,
 ) -> Fitted:
+    fitted = replace(fitted, how=config.calibrate)
+    shift = config.logit_adjustment * log_prior(schema) if config.logit_adjustment else None
+    moved = output
+    if shift is not None:
+        moved = output + (shift if schema.task == "multiclass" else shift[1] - shift[0])
+    if not schema.soft and bool((likelihood.predict(moved) == target).all()):
+        return fitted
     calibrator = _calibrator(config.calibrate, schema)
-    if not config.logit_adjustment:
+    if shift is None:
         report = calibrator.fit(likelihood, output, target)
-        return replace(fitted, how=config.calibrate, calibrator=calibrator, at_bound=report.at_bound)
-    shift = config.logit_adjustment * log_prior(schema)
-    by = shift[1] - shift[0]
-    if isinstance(likelihood, Categorical):
+    elif isinstance(likelihood, Categorical):
         shifted = Categorical(likelihood.num_classes, logit_offset=shift)
         report = calibrator.fit(shifted, output, target)
     elif isinstance(calibrator, PlattScaling):
-        report = calibrator.fit(Bernoulli(), output + by, target)
+        report = calibrator.fit(Bernoulli(), moved, target)
         # a (z + s) + b is the log-odds with the prior put back, and the run's own lacks s.
-        calibrator.shift.add_((calibrator.scale - 1) * by)
+        calibrator.shift.add_((calibrator.scale - 1) * (shift[1] - shift[0]))
     else:
         # One logit is the second of two whose first is 0; the temperature is the same.
         two = torch.stack([torch.zeros_like(output), output], 1)
         report = calibrator.fit(Categorical(2, logit_offset=shift), two, target.long())
-    return replace(fitted, how=config.calibrate, calibrator=calibrator, at_bound=report.at_bound)
+    return replace(fitted, calibrator=calibrator, at_bound=report.at_bound)
 
 
 def shift_of(config: TrainConfig, schema: Schema, resolved: Resolved) -> Tensor | None:

@@ -171,7 +171,7 @@ class TableProblem(Problem):
                 raw = self.model(features)
                 output = self.calibrated(raw)
                 nll.add(row_nll(likelihood, self.data.schema, output, target))
-                if output is not raw:
+                if self.fitted is not None and self.fitted.how != "none":
                     before.add(row_nll(likelihood, self.data.schema, raw, target))
                     said.update(*stated(likelihood, output, target))
                     said_before.update(*stated(likelihood, raw, target))

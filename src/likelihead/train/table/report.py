@@ -98,7 +98,7 @@ def _more(
         rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift)
         sections.append(balance_section(config, schema, rows, known=shift is not None))
         figures["balance"] = [row.figures() for row in rows]
-    if fitted is not None and fitted.calibrator is not None:
+    if fitted is not None and fitted.how != "none":
         section, figures["calibrated"] = calibration_section(
             plain, schema, fitted, outputs.raw, outputs.output, outputs.target
         )
