@@ -12,6 +12,7 @@ __all__ = ["EXTRAS", "Failure", "one_line"]
 
 # Which extra brings which import.
 EXTRAS: dict[str, str] = {
+    "PIL": "train",
     "jinja2": "train",
     "matplotlib": "train",
     "pyarrow": "train",

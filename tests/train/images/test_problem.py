@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from likelihead.errors import OptionError
 from likelihead.train import TrainConfig
 from likelihead.train.images.begin import begin
 from likelihead.train.images.schema import IGNORE, Coding, ImageSchema
@@ -135,6 +136,22 @@ def test_weights_by_class(tmp_path: Path) -> None:
     loss = float(learned.loss(batch, sums).detach())
     # The figures are those of the plain likelihood; the first weights say nothing but the weighted prior.
     assert learned.train_nll(sums) != pytest.approx(loss, rel=1e-3)
+
+
+def test_weights_of_labels_count_what_is_known() -> None:
+    from likelihead.train.images.classify import targets_of
+
+    learned = problem("digit-scenes", task="multilabel", class_weight="balanced")
+    y = targets_of(learned.data.train).numpy()
+    expected = (y == 0).sum(0) / (y == 1).sum(0)
+    assert learned.resolved.class_weights == pytest.approx(expected.tolist())
+
+
+def test_one_logit_is_not_smoothed(tmp_path: Path) -> None:
+    with pytest.raises(
+        OptionError, match=r"--label-smoothing 0\.1 does not apply to a segmentation into two"
+    ):
+        problem(masked_folder(tmp_path, (1,)), label_smoothing=0.1)
 
 
 def test_a_schema_goes_through_json() -> None:

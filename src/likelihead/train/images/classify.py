@@ -18,8 +18,10 @@ from likelihead.train.images.schema import ImageSchema
 from likelihead.train.images.survey import ImageData
 from likelihead.train.problem import Measured
 from likelihead.train.resolved import Resolved
+from likelihead.train.table.data.schema import Schema
 from likelihead.train.table.metrics import Mean, Tally
 from likelihead.train.table.network import row_nll
+from likelihead.train.table.weights import class_weights
 
 __all__ = ["EVAL_BATCH", "ClassifyProblem", "begin_classify", "classify_again", "image_batches", "targets_of"]
 
@@ -44,14 +46,27 @@ def begin_classify(config: TrainConfig, data: ImageData) -> ClassifyProblem:
     Raises:
         DataError, OptionError: the class weights are not right.
     """
-    model, likelihood, unweighted, resolved = resolve(config, data)
     table, targets = data.schema.as_table(), targets_of(data.train)
+    weights = _weights(config.class_weight, table, targets)
+    model, likelihood, unweighted, resolved = resolve(config, data, weights)
     likelihood.init_bias_(model.head, targets)
     constant = unweighted.best_constant(targets)
     baseline, tests = Mean(), targets_of(data.test)
     baseline.add(row_nll(unweighted, table, constant.expand(len(tests), -1), tests))
     resolved = replace(resolved, baseline_nll=baseline.value, constant=tuple(constant.tolist()))
     return ClassifyProblem(config, resolved, data, model)
+
+
+def _weights(option: str, table: Schema, targets: Tensor) -> tuple[float, ...]:
+    """The class weights; of a label by the images that it is known of."""
+    if table.task != "multilabel" or option not in ("balanced", "effective"):
+        return class_weights(option, table)
+    known = (~targets.isnan()).sum(0).tolist()
+    one_by_one = (
+        replace(table, train_rows=n, target=replace(table.target, names=(name,), counts=(yes,)))
+        for name, yes, n in zip(table.target.names, table.target.counts, known, strict=True)
+    )
+    return tuple(class_weights(option, label)[0] for label in one_by_one)
 
 
 def classify_again(config: TrainConfig, resolved: Resolved, data: ImageData) -> ClassifyProblem:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from likelihead.train.images.again import images_to_score
 from likelihead.train.images.classify import image_batches
+from likelihead.train.images.others import images_to_score
 from likelihead.train.images.tally import PixelTally
 from likelihead.train.images.tiles import pieces
 from likelihead.train.images.trained import check_finite, load_run

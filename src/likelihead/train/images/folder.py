@@ -59,7 +59,7 @@ def folder_task(root: Path, masks: str) -> str:
         return "segmentation"
     if (root / LABELS).is_file():
         return "multilabel"
-    if any(path.is_dir() and image_files(path) for path in root.iterdir()):
+    if any(path.is_dir() and path.name != "images" and image_files(path) for path in root.iterdir()):
         return "multiclass"
     raise DataError(
         "has no masks folder (segmentation), no labels.csv (multilabel) and no folders of images "

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from likelihead.errors import DataError, OptionError
 from likelihead.train.atomic import replacing, unwritable, write_bytes
-from likelihead.train.images.again import Others, images_to_predict
 from likelihead.train.images.classify import image_batches
 from likelihead.train.images.masks import mask_image
+from likelihead.train.images.others import Others, images_to_predict
 from likelihead.train.images.tiles import pieces
 from likelihead.train.images.trained import TrainedImages, check_finite, load_run
 from likelihead.train.table.cost import read_cost

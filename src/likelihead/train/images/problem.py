@@ -15,7 +15,6 @@ from likelihead.train.images.network import DTYPE, ImageNet, build_model, criter
 from likelihead.train.images.survey import ImageData
 from likelihead.train.problem import NotFiniteError, Problem
 from likelihead.train.resolved import Resolved
-from likelihead.train.table.weights import class_weights
 
 if TYPE_CHECKING:
     from likelihead.train.loop import Trainer
@@ -97,12 +96,13 @@ class ImageProblem(Problem):
         write(self, trainer)
 
 
-def resolve(config: TrainConfig, data: ImageData) -> tuple[ImageNet, Likelihood, Likelihood, Resolved]:
+def resolve(
+    config: TrainConfig, data: ImageData, weights: tuple[float, ...]
+) -> tuple[ImageNet, Likelihood, Likelihood, Resolved]:
     """The network at random weights, the likelihoods trained and reported, and what the options came to.
 
     The baseline is left at 0: the caller knows the test data.
     """
-    weights = class_weights(config.class_weight, data.schema.as_table())
     likelihood, unweighted = criterion(config, data.schema, weights), plain(config, data.schema)
     model = build_model(config, data.schema, likelihood)
     resolved = Resolved(

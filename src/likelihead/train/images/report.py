@@ -134,7 +134,9 @@ def _test_set(problem: ClassifyProblem) -> TestSet:
             target = torch.from_numpy(np.stack([side.target(index) for index in numbers]))
             nll = row_nll(problem.plain, problem.table, logits, target)
             row = np.array(numbers) + 1
-            parts.append((row, target.numpy(), problem.plain.probs(logits).numpy(), nll.numpy()))
+            probs = problem.plain.probs(logits)
+            target = target if target.dim() == 1 else target.double()
+            parts.append((row, target.numpy(), probs.double().numpy(), nll.double().numpy()))
     return TestSet(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

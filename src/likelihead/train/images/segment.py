@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from likelihead.errors import OptionError
 from likelihead.likelihoods import Categorical, Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.images.network import build_model, criterion
@@ -20,6 +21,7 @@ from likelihead.train.images.tally import PixelTally, as_target, constant_nll, p
 from likelihead.train.images.tiles import cut, drawn_starts, pieces, tiles_in
 from likelihead.train.problem import Measured
 from likelihead.train.resolved import Resolved
+from likelihead.train.table.weights import class_weights
 
 __all__ = ["SegmentationProblem", "begin_segmentation", "segmentation_again"]
 
@@ -28,9 +30,15 @@ def begin_segmentation(config: TrainConfig, data: ImageData) -> SegmentationProb
     """A new run's problem; draws the first weights from torch's global generator.
 
     Raises:
-        DataError, OptionError: the class weights are not right.
+        DataError, OptionError: the class weights are not right, or two classes are to be smoothed.
     """
-    model, likelihood, unweighted, resolved = resolve(config, data)
+    if data.schema.is_binary and config.label_smoothing:
+        raise OptionError(
+            f"--label-smoothing {config.label_smoothing:g} does not apply to a segmentation into two "
+            "classes, which has one logit; it is for more"
+        )
+    weights = class_weights(config.class_weight, data.schema.as_table())
+    model, likelihood, unweighted, resolved = resolve(config, data, weights)
     for each in (likelihood, unweighted):
         each.summary = _summary(each, data.schema.counts)
     likelihood.init_bias_(model.head)
