@@ -118,6 +118,37 @@ def test_a_cost_matrix_for_a_yes_or_a_no(folder: Path, tmp_path: Path) -> None:
         assert (row["prediction"] == names[1]) == (float(row[f"prob_{names[1]}"]) > 0.9)
 
 
+@pytest.mark.parametrize("name", ["iris", "log"])
+def test_a_prior_moves_the_probabilities(folder: Path, name: str) -> None:
+    own = rows(run("predict", folder / name, "iris", "--probs").stdout)
+    prior = "setosa=0.2,versicolor=0.8,virginica=0"
+    result = run("predict", folder / name, "iris", "--probs", "--prior", prior)
+    assert "predicted for the class shares" in result.stderr
+    moved = rows(result.stdout)
+    counts = {"setosa": 39, "versicolor": 41, "virginica": 43}
+    for before, after in zip(own, moved, strict=True):
+        assert after["prob_virginica"] == "0.0"
+        weight = {
+            c: float(before[f"prob_{c}"]) * p / counts[c] for c, p in (("setosa", 0.2), ("versicolor", 0.8))
+        }
+        expected = weight["setosa"] / sum(weight.values())
+        assert float(after["prob_setosa"]) == pytest.approx(expected, rel=1e-9)
+    assert {row["prediction"] for row in moved} == {"setosa", "versicolor"}
+
+
+def test_wrong_priors_are_one_line(folder: Path) -> None:
+    for name, prior, message in (
+        ("iris", "setosa=1", "no share for the class 'versicolor'"),
+        ("tags", "east=1", "--prior does not apply to a multilabel run"),
+        ("price", "a=1", "--prior does not apply to a regression run"),
+        ("iris", "nowhere.json", "--prior takes a=0.1,b=0.9 or a file"),
+    ):
+        for command in ("predict", "evaluate"):
+            result = run(command, folder / name, "iris", "--prior", prior, code=2)
+            assert message in result.stderr
+            assert len(result.stderr.strip().splitlines()) == 1
+
+
 def test_multilabel_columns_and_sets(folder: Path) -> None:
     found = rows(run("predict", folder / "tags", folder / "tags.csv", "--probs").stdout)
     assert list(found[0]) == ["row", "prediction_east", "prediction_north", "prob_east", "prob_north"]

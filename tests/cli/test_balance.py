@@ -1,0 +1,86 @@
+"""``likelihead train`` with the options for rare classes, calibration and soft targets: what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from likelihead.cli import main
+from likelihead.train.table.problem import TableProblem
+
+QUICK = ("--epochs", "1", "--hidden", "4")
+
+
+def run(*argv: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["train", *map(str, argv)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training here."""
+    monkeypatch.setattr(TableProblem, "write_report", lambda self, trainer: None)
+
+
+def test_the_console_has_nll_and_ece_before_and_after(tmp_path: Path) -> None:
+    said = run("digits-long-tail", *QUICK, "--calibrate", "temperature", "--out", tmp_path / "run").output
+    assert "to calibrate" in said
+    assert "rows are left out of the training to thin the classes" in said
+    assert "rows are held out of the training" in said
+    for figure in ("test nll uncalibrated", "test ece ", "test ece uncalibrated"):
+        assert figure in said.splitlines()[-2]
+
+
+def test_the_log_has_the_distance_from_the_teacher(tmp_path: Path) -> None:
+    run("iris", *QUICK, "--out", tmp_path / "teacher")
+    said = run(
+        "iris", *QUICK, "--teacher", tmp_path / "teacher", "--temperature", 2, "--out", tmp_path / "run"
+    )
+    assert "the targets are the probabilities of" in said.output
+    assert "test teacher kl" in said.output
+    assert "train_teacher_kl" in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+SOFT = "x,a,b\n" + "".join(f"{i / 7},{i % 3 / 2},{1 - i % 3 / 2}\n" for i in range(40))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["iris", "--class-weight", "balanced", "--resample", "balanced"], "would favour the rare ones"),
+        (["iris", "--tune-thresholds"], "--tune-thresholds does not apply to a multiclass task"),
+        (["iris", "--calibrate", "platt"], "takes temperature or vector"),
+        (["iris", "--calibrate", "isotonic"], "expected one of none, temperature, vector, platt"),
+        (["iris", "--focal", "-1"], "focal is -1.0; expected 0 or a positive number"),
+        (["iris", "--logit-adjustment", "nan"], "expected 0 or a positive number"),
+        (["iris", "--teacher", "nowhere"], "nowhere"),
+        (["iris", "--temperature", "2"], "give --teacher RUN"),
+        (["breast-cancer", "--teacher", "x"], "--teacher"),
+        (["SOFT", "--target", "a", "--target", "b"], "take --task multiclass"),
+        (["SOFT", "--target", "a,b", "--task", "multiclass", "--resample", "balanced"], "targets are prob"),
+        (
+            ["BAD", "--target", "a,b", "--task", "multiclass"],
+            "row 2, column 'a, b': the probabilities sum to 1.5",
+        ),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path: Path, argv: list[str], message: str) -> None:
+    files = {"SOFT": SOFT, "BAD": "x,a,b\n1,0.5,0.5\n3,0.5,1\n2,1,0\n"}
+    for name, text in files.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    words = [str(tmp_path / f"{word}.csv") if word in files else word for word in argv]
+    result = run(*words, *QUICK, "--out", tmp_path / "run", code=2)
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_soft_targets_on_the_console(tmp_path: Path) -> None:
+    (tmp_path / "soft.csv").write_text(SOFT)
+    argv = (tmp_path / "soft.csv", "--target", "a", "--target", "b", "--task", "multiclass", *QUICK)
+    said = run(*argv, "--out", tmp_path / "run").output
+    assert "the targets are probabilities" in said
+    assert "test kl" in said
