@@ -62,11 +62,20 @@ def hostile(folder: Path) -> TrainConfig:
     return TrainConfig(data=data, task="multiclass", epochs=2)
 
 
+def language(folder: Path) -> TrainConfig:
+    for i, name in enumerate(HOSTILE[1:]):
+        (folder / f"{name}.txt").write_text(" ".join(HOSTILE) * (5 + i) + "\n\t" + "y" * 300, "utf-8")
+    return TrainConfig(
+        data=str(folder), task="language", hidden=(8,), context=16, epochs=2, test_fraction=0.4
+    )
+
+
 # The report of each task: a line here opens it in the browser. The folder is for a run's data.
 REPORTS: dict[str, Callable[[Path], TrainConfig]] = {
     "binary": lambda folder: TrainConfig(data="breast-cancer", epochs=3),
     "multiclass": lambda folder: TrainConfig(data="digits", epochs=3),
     "multiclass-hostile-names": hostile,
+    "language": language,
     "multilabel": multilabel,
     "regression": regression,
 }

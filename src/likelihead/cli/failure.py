@@ -18,6 +18,7 @@ EXTRAS: dict[str, str] = {
     "pyarrow": "train",
     "safetensors": "train",
     "sklearn": "train",
+    "tokenizers": "train",
     "tomli": "train",
     "libcst": "lint",
 }

@@ -14,7 +14,8 @@ from likelihead.train.language.plots import bits_curve, position_curve
 from likelihead.train.language.sample import draw
 from likelihead.train.language.scoring import Scores
 from likelihead.train.language.tokens import Tokenizer, characters
-from likelihead.train.report import Block, Card, Figure, Page, Section, Table, Text, write_page
+from likelihead.train.options import BY_NAME
+from likelihead.train.report import Block, Card, Figure, Page, Section, Table, Tokens, write_page
 from likelihead.train.report.blocks import Cell
 from likelihead.train.report.text import clean, number, percent, visible
 from likelihead.train.run import read_metrics
@@ -85,7 +86,7 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
             _highest(worst, scores, tokenizer, documents),
             Section(
                 "A sample",
-                [Text(visible(text).replace("\n", " "))],
+                [Tokens([(text, math.nan)])],
                 f"What the model writes by itself, at a temperature of {SAMPLE_TEMPERATURE:g}; an arrow is "
                 "the end of a line.",
                 id="sample",
@@ -96,7 +97,7 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
         ],
         data=[problem.corpus.describe()],
         notes=list(problem.notes),
-        config={**problem.config.to_dict(), "resolved": resolved.to_dict()},
+        config={**_applying(problem.config.to_dict()), "resolved": resolved.to_dict()},
         versions={
             "likelihead": version("likelihead"),
             "torch": torch.__version__,
@@ -127,6 +128,15 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
         "sample": text,
     }
     return page, figures
+
+
+def _applying(options: dict[str, Any]) -> dict[str, Any]:
+    """The options without those of other tasks."""
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in BY_NAME or BY_NAME[name].applies("language", "language")
+    }
 
 
 def _summary(scores: Scores, baseline_bits: float) -> list[str]:
@@ -162,7 +172,9 @@ def _curves(problem: LanguageProblem, trainer: Trainer) -> dict[str, Any]:
 
 
 def _position(seen: list[tuple[int, int, int, float]]) -> Section:
-    rows: list[list[Cell]] = [[f"{low:,} to {high:,}", count, nll] for low, high, count, nll in seen]
+    rows: list[list[Cell]] = [
+        [f"{low:,} to {high:,}" if high > low else f"{low:,}", count, nll] for low, high, count, nll in seen
+    ]
     return Section(
         "Loss by what was read before",
         [
