@@ -112,7 +112,7 @@ def feed(figure: Any, columns: tuple[str, ...], rows: Tensor) -> Any:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 10**6), size=st.integers(1, N))
 def test_the_batches_do_not_matter(name: str, seed: int, size: int) -> None:
     make, columns = CASES[name]

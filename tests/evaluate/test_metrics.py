@@ -133,7 +133,15 @@ def test_a_vocabulary_has_no_matrix() -> None:
     assert "macro_f1" not in got
 
 
+def test_ready_log_probabilities_may_be_above_zero_by_a_rounding() -> None:
+    figures = for_likelihood(Categorical.from_log_probs(2))
+    figures.update(torch.tensor([[1e-7, -30.0]]), torch.tensor([0]))
+    assert figures.compute()["accuracy"] == 1
+
+
 def test_refusals() -> None:
+    with pytest.raises(OptionError, match="load_state"):
+        type(for_likelihood(Bernoulli())).from_state(for_likelihood(Bernoulli()).state())
     with pytest.raises(OptionError, match="mask is for labels"):
         for_likelihood(Categorical(3)).update(torch.zeros(1, 3), torch.tensor([0]), mask=torch.tensor([True]))
     with pytest.raises(OptionError, match="expected a Categorical, a Bernoulli"):

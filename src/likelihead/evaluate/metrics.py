@@ -105,6 +105,18 @@ class Metrics(Accumulator):
     def state(self) -> dict[str, Any]:
         return {**super().state(), "figures": {name: f.state() for name, f in self.figures.items()}}
 
+    @classmethod
+    def from_state(cls: type[_M], state: Mapping[str, Any]) -> _M:
+        """Not without the likelihood, which is no part of the state: use `load_state`.
+
+        Raises:
+            OptionError: always.
+        """
+        raise OptionError(
+            "a state of Metrics does not hold the likelihood; use for_likelihood(likelihood, ...) and its "
+            "load_state(state)."
+        )
+
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` says, in place of what was seen."""
         for name, figure in self.figures.items():

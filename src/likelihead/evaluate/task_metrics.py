@@ -12,7 +12,7 @@ from likelihead.errors import OptionError
 from likelihead.evaluate.accuracy import Accuracy, ExactMatch, TopKAccuracy
 from likelihead.evaluate.brier import Brier, BrierDecomposition
 from likelihead.evaluate.confusion import ConfusionMatrix, LabelConfusion, Rates
-from likelihead.evaluate.inputs import class_rows, kept, stated
+from likelihead.evaluate.inputs import class_rows, kept
 from likelihead.evaluate.metrics import Metrics
 from likelihead.evaluate.nll import NLL
 from likelihead.evaluate.ranking import Ranking
@@ -100,11 +100,14 @@ class ClassMetrics(Metrics):
     def _update(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
         likelihood = self.likelihood
         rows, truth = class_rows("logits", logits, target, ignore_index=likelihood.ignore_index)
-        probs, said = likelihood.probs(rows), likelihood.predict(rows)
+        # Ready log-probabilities may be above 0 by a rounding.
+        probs, said = likelihood.probs(rows).clamp_max(1.0), likelihood.predict(rows)
         soft = truth.is_floating_point()
         hard = truth.argmax(1) if soft else truth
         self._of("accuracy", Accuracy).update(said, hard)
-        self._update_calibration(*stated(likelihood, rows, truth))
+        index = said.unsqueeze(1)
+        outcome = truth.gather(1, index).squeeze(1) if soft else said == truth
+        self._update_calibration(probs.gather(1, index).squeeze(1), outcome)
         if "top_k" in self.figures:
             self._of("top_k", TopKAccuracy).update(rows, hard)
         if soft:
@@ -165,7 +168,7 @@ class BinaryMetrics(Metrics):
         where = kept(target, mask)
         # What is left out may be anything; it must not reach a figure as NaN.
         logits = torch.where(where, logits, torch.zeros_like(logits))
-        probs, said = self.likelihood.probs(logits), self.likelihood.predict(logits)
+        probs, said = self.likelihood.probs(logits).clamp_max(1.0), self.likelihood.predict(logits)
         # The more probable outcome is what a soft label comes to.
         hard = (torch.where(where, target, 0) > 0.5).long() if target.is_floating_point() else target.long()
         self._of("accuracy", Accuracy).update(said, hard, mask=where)
