@@ -60,7 +60,7 @@ def test_a_tokenizer_with_byte_fallback(tmp_path: Path) -> None:
     from tokenizers import Tokenizer as Library
     from tokenizers import decoders, models, normalizers
 
-    names = ["<unk>", *(f"<0x{i:02X}>" for i in range(256)), "▁", "▁the", "t", "h", "e", "c", "a"]
+    names = ["<unk>", *(f"<0x{i:02X}>" for i in range(256)), "▁", "▁the", "t", "h", "e", "c", "a", "<0xZZ>"]
     vocab = {name: i for i, name in enumerate(names)}
     library = Library(models.BPE(vocab, [], byte_fallback=True, unk_token="<unk>"))
     library.normalizer = normalizers.Replace(" ", "▁")
@@ -69,6 +69,7 @@ def test_a_tokenizer_with_byte_fallback(tmp_path: Path) -> None:
     )
     tokenizer = open_tokenizer(saved(tmp_path / "t.json", library))
     assert tokenizer.bytes_of[vocab["▁the"]] == b" the"
+    assert tokenizer.bytes_of[vocab["<0xZZ>"]] == b"<0xZZ>"  # looks like a byte, and is none
     assert restored(tokenizer, TEXT.encode()) == TEXT.encode()
 
 

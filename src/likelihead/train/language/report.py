@@ -54,7 +54,7 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
         task="language",
         line=f"language · {problem.config.network} · {resolved.parameters:,} parameters · "
         f"{scores.tokens:,} held-out tokens",
-        summary=_summary(scores, baseline),
+        summary=_summary(scores, resolved.baseline_nll, baseline),
         cards=[
             Card("Bits per byte", number(bits), f"{number(baseline)} by frequencies alone"),
             Card("Perplexity", number(scores.perplexity), "of the held-out tokens"),
@@ -139,18 +139,27 @@ def _applying(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _summary(scores: Scores, baseline_bits: float) -> list[str]:
-    bits = number(scores.bits_per_byte)
-    share = 1 - scores.bits_per_byte / baseline_bits if baseline_bits else math.nan
-    better = (
-        f"The tokens' frequencies alone take {number(baseline_bits)}, of which it saves {percent(share)}."
-        if share > 0
-        else f"The tokens' frequencies alone take {number(baseline_bits)}: the model is of no use yet."
-    )
+def _summary(scores: Scores, baseline_nll: float, baseline_bits: float) -> list[str]:
+    unsure = f"It is as unsure of the next token as of a fair choice among {number(scores.perplexity)}."
+    if not scores.mean < baseline_nll:
+        return [
+            f"The model takes {number(scores.mean)} nats for a token of text that it has not seen.",
+            f"The tokens' frequencies alone take {number(baseline_nll)}: the model is of no use yet.",
+            unsure,
+        ]
+    if math.isnan(scores.bits_per_byte):  # no token stands for bytes
+        first, less = f"{number(scores.mean)} nats for a token", 1 - scores.mean / baseline_nll
+        alone = number(baseline_nll)
+    else:
+        first, less = (
+            f"{number(scores.bits_per_byte)} bits for a byte",
+            1 - scores.bits_per_byte / baseline_bits,
+        )
+        alone = number(baseline_bits)
     return [
-        f"The model takes {bits} bits for a byte of text that it has not seen.",
-        better,
-        f"It is as unsure of the next token as of a fair choice among {number(scores.perplexity)}.",
+        f"The model takes {first} of text that it has not seen.",
+        f"The tokens' frequencies alone take {alone}, of which it saves {percent(less)}.",
+        unsure,
     ]
 
 

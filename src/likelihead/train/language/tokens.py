@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from likelihead.errors import DataError
 __all__ = ["ByteTokenizer", "FileTokenizer", "Ids", "Tokenizer", "characters", "open_tokenizer"]
 
 Ids = NDArray[np.integer[Any]]
+
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+"""A token that stands for a byte, where a vocabulary falls back on bytes."""
 
 
 class Tokenizer(ABC):
@@ -166,7 +170,7 @@ def _bytes_of(library: Any, settings: dict[str, Any], names: dict[str, int]) -> 
             parts[i] = str(added[i]).encode()
         elif level and all(letter in letters for letter in name):
             parts[i] = bytes(letters[letter] for letter in name)
-        elif len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
+        elif _BYTE.fullmatch(name):
             parts[i] = bytes([int(name[3:5], 16)])
         else:
             both = library.decode([i] if anchor is None else [anchor, i])
