@@ -255,7 +255,7 @@ OPTIONS: tuple[Option, ...] = (
         "X",
         "Learning rate.",
         0.01,
-        {_LANGUAGE: 0.002, _IMAGES: 0.004},
+        {_LANGUAGE: 0.002, _IMAGES: 0.003},
         ok=_positive,
         expected="a positive number",
     ),

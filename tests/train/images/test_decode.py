@@ -35,6 +35,14 @@ def test_sixteen_bits_are_kept(tmp_path: Path, suffix: str) -> None:
     assert unit(np.array([0, 255], dtype=np.uint8)).tolist() == [0.0, 1.0]
 
 
+def test_opacity_is_left_out(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putdata([0, 1])
+    image.save(tmp_path / "i.png", transparency=bytes([0, 128]))
+    assert read_image(tmp_path / "i.png").tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
 def test_a_scale_keeps_the_mean_and_the_dtype() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     small = scaled(image, (10, 15))

@@ -97,7 +97,14 @@ def opened(path: Path) -> Iterator[Image.Image]:
         ) from error
     if pages != 1:
         raise DataError(f"holds {pages} pages; save each as a file of its own", path=str(path))
+    # Opacity is left out, of which Pillow would warn.
+    upright.info.pop("transparency", None)
     yield upright
+
+
+def _is_deep(image: Image.Image) -> bool:
+    # Pillow before 11 opens PNGs of 16 bits as mode I.
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
 
 
 def is_grey(image: Image.Image, path: Path) -> bool:
@@ -106,7 +113,7 @@ def is_grey(image: Image.Image, path: Path) -> bool:
     Raises:
         DataError: its pixels are of a kind that has no known range.
     """
-    if image.mode in _GREY:
+    if image.mode in _GREY or _is_deep(image):
         return True
     if image.mode in _COLOUR:
         return False
@@ -129,7 +136,7 @@ def read_image(path: Path, channels: int | None = None) -> NDArray[Any]:
     with opened(path) as image:
         grey = is_grey(image, path)
         wanted = channels or (1 if grey else 3)
-        if image.mode.startswith("I;16"):
+        if _is_deep(image):
             deep = np.asarray(image).astype(np.uint16)
             return np.repeat(deep[..., None], wanted, axis=2)
         converted = image.convert("L" if wanted == 1 else "RGB")

@@ -161,7 +161,9 @@ def _summary(figures: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _cards(figures: dict[str, Any], headline: dict[str, Any]) -> list[Card]:
-    nll = Card("NLL", number(figures["nll"]), f"nats per pixel; baseline {number(figures['baseline_nll'])}")
+    nll = Card(
+        "NLL", number(figures["nll"], 3), f"nats per pixel; baseline {number(figures['baseline_nll'])}"
+    )
     return [
         Card("Mean IoU", number(figures["mean_iou"], 3), "mean over classes"),
         Card("Mean Dice", number(figures["mean_dice"], 3), "mean over classes"),
@@ -242,9 +244,18 @@ def _ground(problem: SegmentationProblem, index: int) -> NDArray[np.float32]:
     return image[..., 0] if image.shape[2] == 1 else image
 
 
+def _chosen(problem: SegmentationProblem) -> list[int]:
+    """Some test images, evenly spread; an image of one class gives way to one of several further on."""
+    test = problem.data.test
+    spread = np.unique(np.linspace(0, len(test) - 1, min(4 * _GALLERY, len(test))).astype(int)).tolist()
+    several = [index for index in spread if len(set(np.unique(test.mask(index))) - {IGNORE}) > 1]
+    others = [index for index in spread if index not in several]
+    return sorted((several + others)[:_GALLERY])
+
+
 def _gallery(problem: SegmentationProblem) -> Section:
     test, names = problem.data.test, problem.data.schema.names
-    chosen = np.unique(np.linspace(0, len(test) - 1, min(_GALLERY, len(test))).astype(int)).tolist()
+    chosen = _chosen(problem)
     items = []
     for index in chosen:
         height, width = test.size(index)
@@ -258,8 +269,8 @@ def _gallery(problem: SegmentationProblem) -> Section:
         ]
     legend = Legend(list(zip(names, class_colours(len(names)), strict=True)))
     lead = (
-        f"{len(chosen)} of the {len(test)} test images, evenly spread: the image, its mask (pixels that are "
-        "not labelled are clear) and the prediction."
+        f"{len(chosen)} of the {len(test)} test images, preferably of several classes: the image, its mask "
+        "(pixels that are not labelled are clear) and the prediction."
     )
     return Section("Images, masks and predictions", [legend, Images(items, per_line=3)], lead, id="gallery")
 
