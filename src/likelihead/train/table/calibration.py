@@ -80,7 +80,7 @@ class Fitted:
         if self.calibrator is None and self.how != "none":
             return (
                 f"not calibrated: all {self.rows} rows held out of the training are predicted right, and of "
-                "a model without a mistake no doubt can be learnt; hold out others with another --seed, or more"
+                "a model without a mistake no doubt can be learnt; hold out more, or others with --seed"
             )
         if self.calibrator is None:
             return f"not calibrated; {self.rows} rows were held out of the training"
