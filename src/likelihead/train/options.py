@@ -227,7 +227,7 @@ OPTIONS: tuple[Option, ...] = (
         "N",
         "Passes over the training data; of a text, at most 500 steps each.",
         100,
-        {_LANGUAGE: 4, _IMAGES: 10},
+        {_LANGUAGE: 3, _IMAGES: 10},
         **_AT_LEAST_1,
     ),
     Option(
