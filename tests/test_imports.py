@@ -46,3 +46,39 @@ def test_the_check_can_fail() -> None:
 def test_a_failing_import_is_not_taken_for_a_light_one() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         loaded_after("import likelihead.no_such_module", OPTIONAL)
+
+
+FIRST_LOSS = """
+import sys, torch
+before = set(sys.modules)
+{statement}
+new = set(sys.modules) - before
+print(*sorted(name for name in new if name.partition(".")[0] != "likelihead"))
+"""
+CLASSES = "torch.randn(3, 2, requires_grad=True), torch.tensor([0, 1, 1])"
+LABELS = "torch.randn(3, requires_grad=True), torch.rand(3)"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"import likelihead.functional\nlikelihead.functional.cross_entropy({CLASSES}).backward()",
+        f"from likelihead import nn\nnn.BCEWithLogitsLoss()({LABELS}).backward()",
+        f"import likelihead\nlikelihead.Categorical(2)({CLASSES}).backward()",
+        f"import likelihead\nlikelihead.Bernoulli(reduction='none')({LABELS}).sum().backward()",
+        f"import likelihead\nlikelihead.functional.cross_entropy({CLASSES}, label_smoothing=0.1).backward()",
+    ],
+)
+def test_the_first_loss_loads_nothing_but_the_library(statement: str) -> None:
+    """A cold start costs what it loads: torch has loaded all else that a loss needs."""
+    program = FIRST_LOSS.format(statement=statement)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    names = done.stdout.split()
+    # The standard library is free of surprises; of torch, nothing that a compiler or an exporter needs.
+    assert {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names} == set()
+
+
+def test_what_the_first_loss_loads_is_noticed() -> None:
+    program = FIRST_LOSS.format(statement="import likelihead.functional, torch._dynamo")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "torch._dynamo" in done.stdout.split()

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 from torch.nn import _reduction
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_variadic
 
 from likelihead.errors import OptionError
 from likelihead.guard.check import LossName, explain_shape
 
 __all__ = [
     "broadcasts_to",
+    "in_dtype",
     "is_class_index",
     "is_real",
     "is_tensor",
@@ -43,10 +44,11 @@ def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-        if has_torch_function(tensors):
-            result: Tensor = handle_torch_function(wrapper, tensors, *args, **kwargs)
-            return result
+        if has_torch_function_variadic(*args, *kwargs.values()):
+            tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            if has_torch_function(tensors):
+                result: Tensor = handle_torch_function(wrapper, tensors, *args, **kwargs)
+                return result
         return function(*args, **kwargs)
 
     return wrapper
@@ -74,6 +76,11 @@ def is_class_index(tensor: Tensor) -> bool:
     return tensor.dtype in _INDEX_DTYPES
 
 
+def in_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """``tensor.to(dtype)``, at no cost where that is its dtype."""
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)
+
+
 def result_dtype(tensor: Tensor, *, one_op: bool = True) -> torch.dtype:
     """The dtype of torch's result: the tensor's, or float32 where autocast runs the loss in float32.
 
@@ -82,6 +89,8 @@ def result_dtype(tensor: Tensor, *, one_op: bool = True) -> torch.dtype:
         one_op: whether torch's loss is a single operation, which autocast knows by name. The arithmetic that
             the others are made of runs in float32 on an accelerator, but in the dtype it finds on the CPU.
     """
+    if tensor.dtype is torch.float32:  # whatever autocast does
+        return torch.float32
     device = tensor.device.type
     casts = device in _AUTOCAST and (one_op or device != "cpu") and torch.is_autocast_enabled(device)
     return torch.float32 if casts and tensor.dtype != torch.float64 else tensor.dtype
@@ -90,7 +99,7 @@ def result_dtype(tensor: Tensor, *, one_op: bool = True) -> torch.dtype:
 def promoted(dtype: torch.dtype, *others: Tensor | None) -> torch.dtype:
     """The widest of ``dtype`` and the dtypes of the tensors that are given, by torch's promotion."""
     for other in others:
-        if other is not None:
+        if other is not None and other.dtype is not dtype:
             dtype = torch.promote_types(dtype, other.dtype)
     return dtype
 

@@ -14,11 +14,13 @@ __all__ = ["blame_target", "fits_classes"]
 
 def fits_classes(input: Tensor, target: Tensor, weight: Any) -> bool:
     """Whether index targets and class weights have the shapes that go with the input's."""
-    if input.dim() == 1:
-        num_classes, expected = input.shape[0], input.shape[:0]
+    shape, given = input.shape, target.shape
+    if len(shape) == 1:
+        num_classes, fits = shape[0], len(given) == 0
     else:
-        num_classes, expected = input.shape[1], input.shape[:1] + input.shape[2:]
-    if target.shape != expected or (num_classes == 0 and target.numel() > 0):
+        num_classes = shape[1]
+        fits = len(given) == len(shape) - 1 and given[0] == shape[0] and given[1:] == shape[2:]
+    if not fits or (num_classes == 0 and target.numel() > 0):
         return False
     if target.device != input.device:
         return False

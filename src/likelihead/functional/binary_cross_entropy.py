@@ -10,6 +10,7 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import (
     broadcasts_to,
+    in_dtype,
     is_real,
     is_tensor,
     legacy_reduction,
@@ -19,6 +20,7 @@ from likelihead.functional._call import (
     torchs_answer,
     wants_gradient,
 )
+from likelihead.functional._tiny import tiny_bce_with_logits
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import compute_dtype
@@ -70,6 +72,10 @@ def binary_cross_entropy_with_logits(
     tensor([6.9315e-01, 9.3576e-14])
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
+    if weight is pos_weight is normalizer is None:
+        tiny = tiny_bce_with_logits(input, target, reduction)
+        if tiny is not None:
+            return tiny
     served = (
         is_real(input)
         and is_tensor(target)
@@ -95,17 +101,18 @@ def binary_cross_entropy_with_logits(
     check_reduction(reduction, normalizer)
     check_call("bce_with_logits", input, target, default_action="warn", weight=weight, pos_weight=pos_weight)
     dtype = result_dtype(target)  # torch forms the sum in place, in 1 - target
-    input = input.to(promoted(input.dtype, target, weight, pos_weight))
+    input = in_dtype(input, promoted(input.dtype, target, weight, pos_weight))
     if reduction == "none":
-        return dispatch.sigmoid_nll(
+        nll = dispatch.sigmoid_nll(
             input,
             target,
             weight=weight,
             pos_weight=pos_weight,
             skip_nan_target=False,
             torch_nonfinite=True,
-        ).to(dtype)
-    return dispatch.sigmoid_loss(
+        )
+        return in_dtype(nll, dtype)
+    loss = dispatch.sigmoid_loss(
         input,
         target,
         weight=weight,
@@ -114,7 +121,8 @@ def binary_cross_entropy_with_logits(
         torch_nonfinite=True,
         reduction=reduction,
         normalizer=normalizer,
-    ).to(dtype)
+    )
+    return in_dtype(loss, dtype)
 
 
 @overridable

@@ -11,6 +11,7 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError
 from likelihead.functional._call import (
+    in_dtype,
     is_class_index,
     is_real,
     is_tensor,
@@ -21,6 +22,7 @@ from likelihead.functional._call import (
     torchs_answer,
 )
 from likelihead.functional._class_index import blame_target, fits_classes
+from likelihead.functional._tiny import tiny_cross_entropy
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
@@ -87,6 +89,10 @@ def cross_entropy(
         :doc:`/mathematics`.
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
+    if weight is normalizer is logit_offset is None and softcap is None and z_loss == label_smoothing == 0:
+        tiny = None if inplace_backward else tiny_cross_entropy(input, target, ignore_index, reduction)
+        if tiny is not None:
+            return tiny
     if not _is_served(input, target, weight, ignore_index, reduction, label_smoothing):
         return torchs_answer(
             torchs_cross_entropy,
@@ -111,22 +117,22 @@ def cross_entropy(
         "cross_entropy", input, target, default_action="warn", weight=weight, ignore_index=ignore_index
     )
 
-    given, dtype = input, result_dtype(input)
+    given, dtype, dims = input, result_dtype(input), input.dim()
     if target.is_floating_point():
         # Whichever argument is the widest sets the precision, as in torch.
         dtype = promoted(dtype, target, weight)
         input = input.to(promoted(input.dtype, target, weight))
     if inplace_backward:
         _check_in_place(input, given, reduction)
-    single = input.dim() == 1
+    single = dims == 1
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
     num_classes = input.shape[1]
     if num_classes == 0:
         nll = input.sum(1)  # no row, or torch has refused; keeps the graph
         if reduction != "none":
-            return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)
-        return (nll.squeeze(0) if single else nll).to(dtype)
+            return in_dtype(reduce_values(nll, reduction, normalizer=normalizer), dtype)
+        return in_dtype(nll.squeeze(0) if single else nll, dtype)
     options: dict[str, Any] = {
         "weight": weight,
         "label_smoothing": label_smoothing,
@@ -139,7 +145,7 @@ def cross_entropy(
     try:
         if reduction == "none":
             nll, _ = dispatch.softmax_nll(input, target, **options)
-            return (nll.squeeze(0) if single else nll).to(dtype)
+            return in_dtype(nll.squeeze(0) if single else nll, dtype)
         loss = dispatch.softmax_loss(
             input,
             target,
@@ -148,7 +154,7 @@ def cross_entropy(
             inplace_backward=inplace_backward,
             **options,
         )
-        return loss.to(dtype)
+        return in_dtype(loss, dtype)
     except (IndexError, RuntimeError) as error:
         blame_target(error, target, num_classes, ignore_index)
         raise
@@ -180,7 +186,7 @@ def _is_served(
         return False
     if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
         return False
-    if target.shape == input.shape:
+    if target.dim() == input.dim() and target.shape == input.shape:
         if not target.is_floating_point() or ignore_index >= 0 or _num_classes(input) == 0:
             return False
         return weight is None or (is_real(weight) and tuple(weight.shape) == (_num_classes(input),))

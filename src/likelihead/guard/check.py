@@ -15,7 +15,7 @@ from likelihead.guard.provenance import check_provenance
 from likelihead.guard.report import Finding, LossName, report
 from likelihead.guard.values import check_values
 
-__all__ = ["Finding", "LossName", "check_call", "explain_shape"]
+__all__ = ["Finding", "LossName", "check_call", "explain_shape", "nothing_to_check"]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -58,9 +58,12 @@ def check_call(
     Raises:
         LikelihoodError: the hazard found, where the action is to raise; TargetError (LH203) at *full* always.
     """
-    if torch.compiler.is_compiling() or switch.current().level == "off" or not _is_ordinary(input, target):
+    if torch.compiler.is_compiling():
         return
-    full = switch.current().level == "full"
+    level = switch.current().level
+    if level == "off" or not _is_ordinary(input, target):
+        return
+    full = level == "full"
     finding = check_provenance(loss, input, full=full)
     if finding is not None:
         report(finding, default_action)
@@ -74,6 +77,17 @@ def check_call(
         found = _read(loss, input, target, num_classes, ignore_index, mask, nan_target_is_missing, known)
         for finding in found:
             report(finding, default_action)
+
+
+def nothing_to_check(loss: LossName, input: Tensor) -> bool:
+    """Whether `check_call` would find nothing by the origin of the input, and look no further.
+
+    For plain tensors whose sizes and dtypes the caller has looked at.
+    """
+    level = switch.current().level
+    if level == "cheap":
+        return input.grad_fn is None or check_provenance(loss, input, full=False) is None
+    return level == "off"
 
 
 def explain_shape(

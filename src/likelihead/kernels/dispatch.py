@@ -20,6 +20,9 @@ from likelihead.kernels.native.sigmoid_nll import sigmoid_loss as _native_sigmoi
 from likelihead.kernels.native.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
 from likelihead.kernels.native.softmax_nll import softmax_loss as _native_softmax_loss
 from likelihead.kernels.native.softmax_nll import softmax_nll as _native_softmax_nll
+from likelihead.kernels.native.tiny import MOST_ELEMENTS
+from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
+from likelihead.kernels.native.tiny import softmax_tiny as _native_softmax_tiny
 from likelihead.kernels.ops import SigmoidLoss, SigmoidNLL, SoftmaxLoss, SoftmaxNLL
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
@@ -27,6 +30,7 @@ from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
 
 __all__ = [
+    "MOST_ELEMENTS",
     "BackendStatus",
     "Choice",
     "backends",
@@ -35,6 +39,7 @@ __all__ = [
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
+    "tiny",
     "use_backend",
 ]
 
@@ -66,7 +71,7 @@ _NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def _native_refuses(logits: Tensor) -> str | None:
-    if logits.device.type != "cpu":
+    if not logits.is_cpu:
         return f"it runs on the CPU, and the logits are on {logits.device.type}"
     if logits.dtype not in _NATIVE_DTYPES:
         return f"it does not take {logits.dtype}"
@@ -84,6 +89,8 @@ _BACKENDS: tuple[Backend, ...] = (
             "softmax_loss": _native_softmax_loss,
             "sigmoid_nll": _native_sigmoid_nll,
             "sigmoid_loss": _native_sigmoid_loss,
+            "softmax_tiny": _native_softmax_tiny,
+            "sigmoid_tiny": _native_sigmoid_tiny,
         },
         absent=_native_absent,
         refuses=_native_refuses,
@@ -196,6 +203,27 @@ def _by_name(name: str) -> Backend:
     raise OptionError(f"backend is {name!r}; expected 'auto' or one of {known}.")
 
 
+def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
+    """The op of the backend that `_choose` names, without its words: they take longer than a tiny loss."""
+    if _selected == AUTO:
+        for backend in _BACKENDS:
+            if op in backend.ops and backend.refuses(logits) is None and backend.absent() is None:
+                return backend.ops[op]
+    return _choose(op, logits)[0].ops[op]
+
+
+def tiny(op: str) -> Callable[..., Tensor | None] | None:
+    """``softmax_tiny`` or ``sigmoid_tiny`` of the backend in force for the CPU; None where it has none.
+
+    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, and of
+    fitting sizes, with 1 to `MOST_ELEMENTS` logits. Where the op answers None, the general op is to serve.
+    """
+    for backend in _BACKENDS:
+        if _selected in (AUTO, backend.name) and backend.absent() is None:
+            return backend.ops.get(op)
+    return None
+
+
 def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
     if _selected != AUTO:
         backend = _by_name(_selected)
@@ -235,7 +263,7 @@ def softmax_nll(
     torch_nonfinite: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
-    op = cast(SoftmaxNLL, _choose("softmax_nll", logits)[0].ops["softmax_nll"])
+    op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
     return op(
         logits,
         target,
@@ -265,7 +293,7 @@ def softmax_loss(
     inplace_backward: bool = False,
 ) -> Tensor:
     """The reduced categorical NLL on the backend in force; see `likelihead.kernels.ops.SoftmaxLoss`."""
-    op = cast(SoftmaxLoss, _choose("softmax_loss", logits)[0].ops["softmax_loss"])
+    op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
         target,
@@ -293,7 +321,7 @@ def sigmoid_nll(
     torch_nonfinite: bool = False,
 ) -> Tensor:
     """Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidNLL`."""
-    op = cast(SigmoidNLL, _choose("sigmoid_nll", logits)[0].ops["sigmoid_nll"])
+    op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
     return op(
         logits,
         target,
@@ -318,7 +346,7 @@ def sigmoid_loss(
     normalizer: Normalizer | None = None,
 ) -> Tensor:
     """The reduced Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidLoss`."""
-    op = cast(SigmoidLoss, _choose("sigmoid_loss", logits)[0].ops["sigmoid_loss"])
+    op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
     return op(
         logits,
         target,

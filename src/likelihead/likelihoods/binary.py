@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli as BernoulliDistribution
@@ -12,10 +14,17 @@ from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.errors import DTypeError
 from likelihead.guard.check import check_call
 from likelihead.guard.switch import current
-from likelihead.kernels.dispatch import sigmoid_nll
+from likelihead.kernels.dispatch import sigmoid_loss, sigmoid_nll
 from likelihead.kernels.ops import sigmoid_count, sigmoid_valid
 from likelihead.likelihoods.base import Likelihood
-from likelihead.likelihoods.checks import can_read, check_in_domain, check_same_shape, check_tensor
+from likelihead.likelihoods.checks import (
+    can_read,
+    check_in_domain,
+    check_same_shape,
+    check_tensor,
+    is_settled,
+    reduces_at_once,
+)
 from likelihead.likelihoods.decisions import check_cost, check_threshold, least_cost, refuse_both
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 
@@ -181,10 +190,8 @@ class BinaryLikelihood(Likelihood):
             MisuseError: the input is no logits: it came out of a sigmoid (LH106) or a softmax (LH107).
         """
         self._check(logits, target, mask)
-        weight = None if self.weight is None else self._along(self.weight, logits)
-        pos_weight = None if self.pos_weight is None else self._along(self.pos_weight, logits)
         if not self.takes_log_probs:
-            return sigmoid_nll(logits, target, weight=weight, pos_weight=pos_weight, mask=mask)
+            return sigmoid_nll(logits, target, mask=mask, **self._options(logits))
         # An outcome with no share of the target contributes nothing, however improbable it is.
         of_yes, of_no = self._shares(logits, target, mask)
         log_p = at_least_float32(logits)
@@ -229,7 +236,28 @@ class BinaryLikelihood(Likelihood):
             mask: False where a label is left out.
             normalizer: a number or 0-d tensor that replaces `count` under ``reduction="mean"``.
         """
+        # A subclass with another nll or count has another mean.
+        ours = type(self).nll is BinaryLikelihood.nll and type(self).count is BinaryLikelihood.count
+        ours = ours and not self.takes_log_probs
+        if ours and reduces_at_once(logits, target, self.reduction, normalizer):
+            self._check(logits, target, mask)
+            loss = sigmoid_loss(
+                logits,
+                target,
+                mask=mask,
+                reduction=self.reduction,
+                normalizer=normalizer,
+                **self._options(logits),
+            )
+            if is_settled(loss, self.reduction):
+                return loss
         return self._reduce(self.nll(logits, target, mask=mask), self.count(target, mask=mask), normalizer)
+
+    def _options(self, logits: Tensor) -> dict[str, Any]:
+        return {
+            "weight": None if self.weight is None else self._along(self.weight, logits),
+            "pos_weight": None if self.pos_weight is None else self._along(self.pos_weight, logits),
+        }
 
     def residual(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
         r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.

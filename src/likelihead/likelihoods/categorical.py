@@ -12,13 +12,20 @@ from torch.nn.functional import pad
 
 from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
-from likelihead.core.reduction import Reduction
+from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
-from likelihead.kernels.dispatch import softmax_nll
+from likelihead.kernels.dispatch import softmax_loss, softmax_nll
 from likelihead.kernels.ops import along_classes, check_softmax_options, compute_dtype, shared, softmax_count
 from likelihead.likelihoods.base import Likelihood, Targets, batches_of, register
-from likelihead.likelihoods.checks import as_vector, check_class_logits, check_class_target, check_in_domain
+from likelihead.likelihoods.checks import (
+    as_vector,
+    check_class_logits,
+    check_class_target,
+    check_in_domain,
+    is_settled,
+    reduces_at_once,
+)
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
@@ -283,16 +290,31 @@ class Categorical(Likelihood):
         target = self._check(logits, target)
         if self.takes_log_probs:
             return self._nll_of_log_probs(at_least_float32(logits), target)
-        return softmax_nll(
-            logits,
-            target,
-            weight=self.weight,
-            label_smoothing=self.label_smoothing,
-            ignore_index=self.ignore_index,
-            z_loss=self.z_loss,
-            softcap=self.softcap,
-            logit_offset=self.logit_offset,
-        )[0]
+        return softmax_nll(logits, target, **self._options())[0]
+
+    def forward(self, logits: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
+        """`nll`, reduced; see `Likelihood.forward`."""
+        # A subclass with another nll or count has another mean.
+        ours = type(self).nll is Categorical.nll and type(self).count is Categorical.count
+        ours = ours and not self.takes_log_probs
+        if ours and reduces_at_once(logits, target, self.reduction, normalizer):
+            target = self._check(logits, target)
+            loss = softmax_loss(
+                logits, target, reduction=self.reduction, normalizer=normalizer, **self._options()
+            )
+            if is_settled(loss, self.reduction):
+                return loss
+        return super().forward(logits, target, normalizer=normalizer)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "weight": self.weight,
+            "label_smoothing": self.label_smoothing,
+            "ignore_index": self.ignore_index,
+            "z_loss": self.z_loss,
+            "softcap": self.softcap,
+            "logit_offset": self.logit_offset,
+        }
 
     def _nll_of_log_probs(self, log_probs: Tensor, target: Tensor) -> Tensor:
         if not target.is_floating_point() and not self.label_smoothing:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.domains import Domain
+from likelihead.core.reduction import Normalizer
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "check_in_domain",
     "check_same_shape",
     "check_tensor",
+    "is_settled",
+    "reduces_at_once",
 ]
 
 _NO_CLASS_INDEX = (torch.bool, torch.complex32, torch.complex64, torch.complex128)
@@ -38,6 +41,23 @@ def can_read(values: Tensor) -> bool:
         and torch._C._get_tracing_state() is None
         and torch._C._len_torch_dispatch_stack() == 0
     )
+
+
+def reduces_at_once(logits: object, target: object, reduction: str, normalizer: Normalizer | None) -> bool:
+    """Whether the kernel may reduce the loss itself, and so make its gradient in the forward pass.
+
+    Its mean over nothing is NaN, and ours 0: the value must be one that can be read (`is_settled`).
+    """
+    if isinstance(normalizer, Tensor) or (normalizer is not None and (reduction != "mean" or not normalizer)):
+        return False
+    if reduction == "none" or not (isinstance(logits, Tensor) and isinstance(target, Tensor)):
+        return False
+    return can_read(logits) and can_read(target)
+
+
+def is_settled(loss: Tensor, reduction: str) -> bool:
+    """Whether a kernel's reduced loss is ours as well: no mean over a count of 0, whose 0 / 0 is 0 for us."""
+    return reduction == "sum" or math.isfinite(loss.detach())
 
 
 def as_vector(

@@ -19,6 +19,8 @@ def register() -> None:
     torch.library.register_fake("likelihead::softmax_nll")(_softmax_nll_fake)
     torch.library.register_fake("likelihead::softmax_nll_backward")(_softmax_nll_backward_fake)
     torch.library.register_fake("likelihead::softmax_loss")(_softmax_loss_fake)
+    for name in ("softmax_tiny", "sigmoid_tiny"):
+        torch.library.register_fake(f"likelihead::{name}")(_softmax_loss_fake)
     torch.library.register_fake("likelihead::softmax_loss_")(_softmax_loss_in_place_fake)
     torch.library.register_autograd(
         "likelihead::softmax_nll", _softmax_nll_derivative, setup_context=_save_softmax_nll

@@ -31,7 +31,7 @@ def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
         grad: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
     except IndexError:
         return None
-    return grad if torch.ops.likelihead.scale_.default(grad, upstream, ctx.in_place) else None
+    return grad if torch.ops.likelihead.scale_.default._op(grad, upstream, ctx.in_place) else None
 
 
 def index_error(

@@ -137,14 +137,14 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         grad = first_gradient(ctx, upstream)
-        return (_gradient_anew(ctx, upstream) if grad is None else grad, None, None)
+        return (gradient_anew(ctx, upstream) if grad is None else grad, None, None)
 
 
 # See softmax_nll.
 _apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 
-def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     logits, target, weight, pos_weight, mask = ctx.saved_tensors
     *_, skip_nan_target, torch_nonfinite, mean, divisor = ctx.options
     options = {"mask": mask, "skip_nan_target": skip_nan_target}

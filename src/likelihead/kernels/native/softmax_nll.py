@@ -163,14 +163,14 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         grad = first_gradient(ctx, upstream)
-        return (_gradient_anew(ctx, upstream) if grad is None else grad, None, None, None)
+        return (gradient_anew(ctx, upstream) if grad is None else grad, None, None, None)
 
 
 # What `Function.apply` ends in, without what it does for functorch, which never comes here: 3 microseconds.
 _apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 
-def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     if ctx.in_place:
         # autograd would not notice: it takes the version of what it saves after the forward pass has ended
         raise RuntimeError(

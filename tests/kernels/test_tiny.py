@@ -1,0 +1,286 @@
+"""The short way of tiny losses: the general way's numbers, bit for bit, and its rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from likelihead.errors import LikelihoodError
+from likelihead.functional import binary_cross_entropy_with_logits, cross_entropy
+from likelihead.guard.switch import guard
+from likelihead.kernels import dispatch
+from likelihead.kernels.dispatch import backends, use_backend
+
+NATIVE = {b.name: b for b in backends()}["native"]
+pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}")
+
+Loss = Callable[..., Tensor]
+CROSS_ENTROPY = (
+    cross_entropy,
+    lambda dtype: torch.randn(6, 4, dtype=dtype),
+    lambda dtype: torch.arange(6) % 4,
+)
+BINARY = (
+    binary_cross_entropy_with_logits,
+    lambda dtype: torch.randn(6, 1, dtype=dtype),
+    lambda dtype: torch.rand(6, 1, dtype=dtype).round(),
+)
+LOSSES = pytest.mark.parametrize(("loss", "logits", "labels"), [CROSS_ENTROPY, BINARY], ids=["ce", "bce"])
+WIDE = [torch.float32, torch.float64]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The calls that went the short way."""
+    taken: list[str] = []
+    ask = dispatch.tiny
+
+    def watched(op: str) -> Callable[..., Tensor | None] | None:
+        found = ask(op)
+        if found is None:
+            return None
+
+        def call(*arguments: Any) -> Tensor | None:
+            result = found(*arguments)
+            if result is not None:
+                taken.append(op)
+            return result
+
+        return call
+
+    monkeypatch.setattr(dispatch, "tiny", watched)
+    return taken
+
+
+def _the_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "tiny", lambda op: None)
+
+
+def _value_and_gradient(loss: Loss, logits: Tensor, target: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    leaf = logits.clone().requires_grad_()
+    value = loss(leaf, target, **options)
+    (value * 0.75).backward()
+    assert leaf.grad is not None
+    return value.detach(), leaf.grad
+
+
+@LOSSES
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("rows", [1, 3, 17, 500])
+@pytest.mark.parametrize("columns", [1, 2, 10, 31])
+def test_the_bits_of_the_general_way(
+    loss: Loss, logits: Any, labels: Any, dtype: torch.dtype, reduction: str, rows: int, columns: int,
+    short: list[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    x = torch.randn(rows, columns, dtype=dtype) * 20
+    if loss is cross_entropy:
+        x = torch.cat([x, x.flip(0)], 1)
+        target = torch.randint(x.shape[1], (rows,))
+        target[rows // 2 + 1 :: 3] = -100
+    else:
+        target = torch.rand(x.shape, dtype=dtype)
+    x[0, 0] = 1e4
+    taken = _value_and_gradient(loss, x, target, reduction=reduction)
+    with torch.no_grad():
+        assert torch.equal(loss(x, target, reduction=reduction), taken[0])
+    assert len(short) == 2
+    _the_general_way(monkeypatch)
+    for ours, expected in zip(taken, _value_and_gradient(loss, x, target, reduction=reduction), strict=True):
+        assert torch.equal(ours, expected)
+
+
+@LOSSES
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan])
+def test_what_is_not_finite_is_as_in_the_general_way(
+    loss: Loss, logits: Any, labels: Any, odd: float, short: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, target = logits(torch.float32), labels(torch.float32)
+    x[2, 0] = odd
+    taken = _value_and_gradient(loss, x, target)
+    assert short
+    _the_general_way(monkeypatch)
+    for ours, expected in zip(taken, _value_and_gradient(loss, x, target), strict=True):
+        assert torch.equal(ours.nan_to_num(7e7), expected.nan_to_num(7e7))
+
+
+def test_all_ignored_is_torchs_nan(short: list[str]) -> None:
+    x = torch.randn(3, 4, requires_grad=True)
+    loss = cross_entropy(x, torch.full((3,), -100))
+    loss.backward()
+    assert short == ["softmax_tiny"]
+    assert loss.isnan()
+
+
+@LOSSES
+def test_second_derivatives_and_second_backwards(
+    loss: Loss, logits: Any, labels: Any, short: list[str]
+) -> None:
+    x, target = logits(torch.float64).requires_grad_(), labels(torch.float64)
+    assert torch.autograd.gradgradcheck(lambda x: loss(x, target), x)
+    value = loss(x, target)
+    (first,) = torch.autograd.grad(value, x, retain_graph=True)
+    kept = first.clone()
+    (second,) = torch.autograd.grad(value, x, retain_graph=True)
+    assert first.data_ptr() != second.data_ptr()
+    assert torch.allclose(second, kept, rtol=1e-14, atol=0)
+    value.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        value.backward()
+    assert short
+
+
+@LOSSES
+def test_the_gradient_is_given_away_not_copied(
+    loss: Loss, logits: Any, labels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likelihead.kernels.native import tiny
+
+    made: list[int] = []
+    for name in ("_softmax", "_sigmoid"):
+        op = getattr(tiny, name)
+
+        def watched(*arguments: Any, op: Any = op) -> Any:
+            outcome = op(*arguments)
+            made.append(outcome[1].data_ptr())
+            return outcome
+
+        monkeypatch.setattr(tiny, name, watched)
+    x = logits(torch.float32).requires_grad_()
+    loss(x, labels(torch.float32)).backward()
+    assert x.grad is not None
+    assert [x.grad.data_ptr()] == made
+
+
+@LOSSES
+def test_transforms_and_other_derivatives_go_the_general_way(
+    loss: Loss, logits: Any, labels: Any, short: list[str]
+) -> None:
+    x, target = logits(torch.float64), labels(torch.float64)
+    expected = torch.autograd.functional.jacobian(lambda x: loss(x, target), x)
+    short.clear()
+    assert torch.allclose(torch.func.grad(loss)(x, target), expected)
+    _, tangent = torch.func.jvp(lambda x: loss(x, target), (x,), (torch.ones_like(x),))
+    assert torch.allclose(tangent, expected.sum())
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+        assert torch.autograd.forward_ad.unpack_dual(loss(dual, target)).tangent is not None
+    assert short == []
+
+
+def test_a_target_that_is_differentiated_goes_the_general_way(short: list[str]) -> None:
+    x, target = torch.randn(4, requires_grad=True), torch.rand(4, requires_grad=True)
+    binary_cross_entropy_with_logits(x, target).backward()
+    assert target.grad is not None
+    assert torch.allclose(target.grad, -x.detach() / 4)
+    assert short == []
+
+
+def _transposed(x: Tensor) -> Tensor:
+    return x.t().contiguous().t()
+
+
+class Subclass(torch.Tensor):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda x, y: (x, y), {"reduction": "none"}),
+        (lambda x, y: (x, y), {"label_smoothing": 0.1}),
+        (lambda x, y: (x, y), {"weight": torch.ones(4)}),
+        (lambda x, y: (x, y), {"normalizer": 3}),
+        (lambda x, y: (x, y), {"z_loss": 1e-3}),
+        (lambda x, y: (x, y), {"softcap": 30.0}),
+        (lambda x, y: (x, y), {"logit_offset": torch.zeros(4)}),
+        (lambda x, y: (x, y), {"inplace_backward": True}),
+        (lambda x, y: (x, y), {"ignore_index": 1}),
+        (lambda x, y: (x, y.int()), {}),
+        (lambda x, y: (x, torch.softmax(x, 1)), {}),
+        (lambda x, y: (x.half(), y), {}),
+        (lambda x, y: (_transposed(x), y), {}),
+        (lambda x, y: (x[0], y[0]), {}),
+        (lambda x, y: (x.expand(2, 6, 4).permute(0, 2, 1), y.expand(2, 6)), {}),
+        (lambda x, y: (x.as_subclass(Subclass), y), {}),
+        (lambda x, y: (x.repeat(2000, 1), y.repeat(2000)), {}),
+    ],
+)
+def test_other_calls_go_the_general_way(change: Any, options: dict[str, Any], short: list[str]) -> None:
+    x, target = change(torch.randn(6, 4), torch.arange(6) % 4)
+    assert cross_entropy(x, target, **options).isfinite().all()
+    assert short == []
+
+
+def test_the_guard_still_looks(short: list[str]) -> None:
+    x, target = torch.randn(6, 4, requires_grad=True), torch.arange(6) % 4
+    with guard(action="raise"):
+        with pytest.raises(LikelihoodError, match="LH101"):
+            cross_entropy(x.softmax(1), target)
+        with pytest.raises(LikelihoodError, match="LH106"):
+            binary_cross_entropy_with_logits(x.sigmoid(), torch.rand(6, 4))
+        cross_entropy(x * 2, target)
+    assert short == ["softmax_tiny"]
+    with guard("full"):
+        cross_entropy(x, target)
+    assert short == ["softmax_tiny"]
+    with guard("off"):
+        cross_entropy(x.softmax(1), target)
+    assert len(short) == 2
+
+
+def test_the_backend_that_is_asked_for_serves(short: list[str]) -> None:
+    x, target = torch.randn(6, 4), torch.arange(6) % 4
+    with use_backend("reference"):
+        cross_entropy(x, target)
+        assert short == []
+    with use_backend("native"):
+        cross_entropy(x, target)
+    assert short == ["softmax_tiny"]
+
+
+@pytest.mark.parametrize("outside", [4, -1, 2**40])
+def test_an_index_out_of_range(outside: int) -> None:
+    target = torch.tensor([0, outside, 2])
+    with pytest.raises(IndexError, match=rf"target\[1\] is {outside}"):
+        cross_entropy(torch.randn(3, 4, requires_grad=True), target)
+
+
+def test_the_ops_take_nothing_else() -> None:
+    ops = torch.ops.likelihead
+    x, y, t = torch.randn(6, 4), torch.arange(6) % 4, torch.rand(6, 4)
+    wrong: list[tuple[Tensor, Tensor]] = [
+        (x.half(), y), (x, y.int()), (_transposed(x), y), (x, y[:5]), (x[0], y[0]), (x[:0], y[:0]),
+        (torch.zeros(40000, 1), torch.zeros(40000, dtype=torch.long)), (x, torch.arange(12)[::2]),
+    ]  # fmt: skip
+    for logits, target in wrong:
+        with pytest.raises(RuntimeError, match="softmax_tiny takes"):
+            ops.softmax_tiny(logits, target, -100, True, True)
+    for logits, target in [
+        (x.half(), t.half()),
+        (x, t.double()),
+        (_transposed(x), t),
+        (x, t[:5]),
+        (x[:0], t[:0]),
+    ]:
+        with pytest.raises(RuntimeError, match="sigmoid_tiny takes"):
+            ops.sigmoid_tiny(logits, target, True, True)
+
+
+@pytest.mark.parametrize("with_grad", [True, False])
+def test_the_ops_keep_torchs_rules(with_grad: bool) -> None:
+    x, y, t = torch.randn(6, 4), torch.arange(6) % 4, torch.rand(6, 4)
+    torch.library.opcheck(torch.ops.likelihead.softmax_tiny.default, (x, y, -100, True, with_grad))
+    torch.library.opcheck(torch.ops.likelihead.sigmoid_tiny.default, (x, t, False, with_grad))
+
+
+@LOSSES
+def test_it_compiles(loss: Loss, logits: Any, labels: Any) -> None:
+    x, target = logits(torch.float32).requires_grad_(), labels(torch.float32)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    assert torch.allclose(compiled(x, target), loss(x, target))
