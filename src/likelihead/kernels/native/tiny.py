@@ -1,7 +1,7 @@
 """Reduced losses of tiny tensors, without options: what they cost is the way to the kernel, not the kernel.
 
 Same kernels, same numbers and the same derivatives as `softmax_nll` and `sigmoid_nll`; an op with few
-arguments, and nothing decided that the caller has decided already (docs/decisions/0013-tiny-losses.md).
+arguments, and nothing decided that the caller has decided already (docs/decisions/0016-tiny-losses.md).
 """
 
 from __future__ import annotations
