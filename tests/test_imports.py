@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-OPTIONAL = {"triton", "sklearn", "pyarrow", "matplotlib", "jinja2", "safetensors", "libcst"}
+OPTIONAL = set("triton sklearn pyarrow matplotlib jinja2 safetensors libcst PIL tokenizers".split())
 
 
 def loaded_after(statement: str, candidates: set[str]) -> set[str]:

@@ -115,6 +115,18 @@ class TrainConfig:
         values = dataclasses.asdict(self)
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items() if v is not None}
 
+    def applying(self, task: str) -> dict[str, Any]:
+        """:meth:`to_dict` without the options that mean nothing for the task: what a report shows.
+
+        >>> "context" in TrainConfig(data="iris").applying("multiclass")
+        False
+        """
+        return {
+            name: value
+            for name, value in self.to_dict().items()
+            if name not in BY_NAME or BY_NAME[name].applies(self.kind, task)
+        }
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, origin: Path) -> TrainConfig:
         """The inverse of :meth:`to_dict`.

@@ -67,7 +67,7 @@ def _curves(problem: ImageProblem, epochs: list[dict[str, Any]]) -> Curves:
 
 def _common(problem: ImageProblem, trainer: Trainer) -> dict[str, Any]:
     return {
-        "config": {**problem.config.to_dict(), "resolved": problem.resolved.to_dict()},
+        "config": {**problem.config.applying(problem.resolved.task), "resolved": problem.resolved.to_dict()},
         "data": [problem.describe()],
         "notes": list(problem.notes),
         "versions": {

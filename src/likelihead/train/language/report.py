@@ -14,7 +14,6 @@ from likelihead.train.language.plots import bits_curve, position_curve
 from likelihead.train.language.sample import draw
 from likelihead.train.language.scoring import Scores
 from likelihead.train.language.tokens import Tokenizer, characters
-from likelihead.train.options import BY_NAME
 from likelihead.train.report import Block, Card, Figure, Page, Section, Table, Tokens, write_page
 from likelihead.train.report.blocks import Cell
 from likelihead.train.report.text import clean, number, percent, visible
@@ -97,7 +96,7 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
         ],
         data=[problem.corpus.describe()],
         notes=list(problem.notes),
-        config={**_applying(problem.config.to_dict()), "resolved": resolved.to_dict()},
+        config={**problem.config.applying("language"), "resolved": resolved.to_dict()},
         versions={
             "likelihead": version("likelihead"),
             "torch": torch.__version__,
@@ -128,15 +127,6 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
         "sample": text,
     }
     return page, figures
-
-
-def _applying(options: dict[str, Any]) -> dict[str, Any]:
-    """The options without those of other tasks."""
-    return {
-        name: value
-        for name, value in options.items()
-        if name not in BY_NAME or BY_NAME[name].applies("language", "language")
-    }
 
 
 def _summary(scores: Scores, baseline_nll: float, baseline_bits: float) -> list[str]:

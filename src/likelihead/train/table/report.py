@@ -149,7 +149,7 @@ def _content(
             None if data.task == "regression" else [_number(record[problem.score_name]) for record in epochs],
         ),
         test=test,
-        config={**config.to_dict(), "resolved": resolved.to_dict()},
+        config={**config.applying(data.task), "resolved": resolved.to_dict()},
         data=[data.describe()],
         notes=notes,
         headline={"parameters": resolved.parameters, "steps": trainer.position.step},
