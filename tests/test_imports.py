@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-OPTIONAL = set("triton sklearn pyarrow matplotlib jinja2 safetensors libcst PIL tokenizers".split())
+PLOTS_AND_FILES = {"sklearn", "pyarrow", "matplotlib", "jinja2", "safetensors", "PIL", "tokenizers"}
+OPTIONAL = {"triton", "libcst", *PLOTS_AND_FILES}
 
 
 def loaded_after(statement: str, candidates: set[str]) -> set[str]:
