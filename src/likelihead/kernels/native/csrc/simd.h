@@ -187,14 +187,41 @@ LK_INLINE A sum_lanes(Vec<A> v) {
     for (int i = 0; i < width; ++i) part[i] += part[i + width];
   return part[0];
 }
+// By halves: the lanes are of one size.
+LK_INLINE double sum_in_double(vd v) {
+#if LK_VECTOR_BYTES == 64
+  return _mm512_reduce_add_pd((__m512d)v);
+#else
+  return sum_lanes<double>(v);
+#endif
+}
+LK_INLINE double sum_in_double(vf v) {
+#if LK_VECTOR_BYTES == 64
+  const __m256 low = _mm512_castps512_ps256((__m512)v), high = _mm512_extractf32x8_ps((__m512)v, 1);
+  return _mm512_reduce_add_pd(_mm512_add_pd(_mm512_cvtps_pd(low), _mm512_cvtps_pd(high)));
+#else
+  float part[Lanes<float>::n];
+  double wide[Lanes<float>::n];
+  store_as(part, v);
+  for (int i = 0; i < Lanes<float>::n; ++i) wide[i] = double(part[i]);
+  for (int width = Lanes<float>::n / 2; width; width /= 2)
+    for (int i = 0; i < width; ++i) wide[i] += wide[i + width];
+  return wide[0];
+#endif
+}
 // Among NaNs it may be either; a row with a NaN comes out NaN by its sum.
 template <class A>
 LK_INLINE A max_lanes(Vec<A> v) {
+#if LK_VECTOR_BYTES == 64
+  if constexpr (sizeof(A) == 4) return _mm512_reduce_max_ps((__m512)v);
+  else return _mm512_reduce_max_pd((__m512d)v);
+#else
   A part[Lanes<A>::n];
   store_as(part, v);
   for (int width = Lanes<A>::n / 2; width; width /= 2)
     for (int i = 0; i < width; ++i) part[i] = part[i] > part[i + width] ? part[i] : part[i + width];
   return part[0];
+#endif
 }
 
 // Storage types. Wide<T> is what arithmetic on T is done in.
@@ -332,32 +359,6 @@ LK_INLINE IVec<A> lane_numbers() {
   typename Lanes<A>::Int part[Lanes<A>::n];
   for (int i = 0; i < Lanes<A>::n; ++i) part[i] = i;
   return load_as<IVec<A>>(part);
-}
-
-
-// One step of a transposition: exchanges the lanes of a that have the bit `step` with those of b that lack it.
-template <int step, class V, size_t... lane>
-LK_INLINE void exchange(V& a, V& b, std::index_sequence<lane...>) {
-  constexpr int n = sizeof...(lane);
-  const V low = __builtin_shufflevector(a, b, (int(lane) & step ? n + int(lane) - step : int(lane))...);
-  const V high = __builtin_shufflevector(a, b, (int(lane) & step ? n + int(lane) : int(lane) + step)...);
-  a = low;
-  b = high;
-}
-template <class A, int step>
-LK_INLINE void transpose_steps(Vec<A>* rows) {
-  constexpr int n = Lanes<A>::n;
-  if constexpr (step < n) {
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i)
-      if (!(i & step)) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<n>());
-    transpose_steps<A, step * 2>(rows);
-  }
-}
-// As many rows as a vector has lanes, turned into columns.
-template <class A>
-LK_INLINE void transpose(Vec<A>* rows) {
-  transpose_steps<A, 1>(rows);
 }
 
 }  // namespace
