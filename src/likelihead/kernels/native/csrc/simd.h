@@ -17,6 +17,8 @@
 #define LK_INLINE static inline __attribute__((always_inline))
 #define LK_INLINE_MEMBER inline __attribute__((always_inline))
 #define LK_LAMBDA_INLINE __attribute__((always_inline))
+// For the long parts of a kernel: in one function they would crowd each other out of the registers.
+#define LK_APART __attribute__((noinline))
 
 namespace {
 

@@ -24,6 +24,7 @@ struct ColumnKernel {
   using Int = typename Lanes<A>::Int;
   static constexpr int n = Lanes<A>::n;
   static constexpr int block = 16;  // classes between two closings of the sums
+  static constexpr int strip = 4;   // vectors computed side by side
 
   const SoftmaxCall& call;
   const Tiles<T> tiles;
@@ -46,7 +47,7 @@ struct ColumnKernel {
   static size_t workspace_bytes(const SoftmaxCall& c) {
     const Tiles<T> t(c);
     const int64_t plane = c.classes * t.pitch;
-    return sizeof(A) * (2 * (plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile) + 2 * c.classes * n + 2 * t.tile);
+    return sizeof(A) * (2 * (plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile) + strip * c.classes * n + 2 * t.tile);
   }
 
   ColumnKernel(const SoftmaxCall& c, A* workspace)
@@ -68,13 +69,13 @@ struct ColumnKernel {
       s.z = take(classes * pitch);
       s.probs = mode == Mode::soft ? take(classes * pitch) : nullptr;
     }
-    exps = take(2 * classes * n);
+    exps = take(strip * classes * n);
     nll = take(tiles.tile);
     lse = take(tiles.tile);
   }
 
   // Looks at the tile that begins with example i, all but its logits.
-  void open(Slot& s, int64_t i) const {
+  LK_APART void open(Slot& s, int64_t i) const {
     s.tile = tiles.at(i);
     const int count = s.tile.count;
     const int kept = mode == Mode::soft ? count : read_classes(s.index, i, count);
@@ -125,22 +126,58 @@ struct ColumnKernel {
       if (out) tiles.zero(out, count);
       return 0;
     }
-    // One vector's gradient follows the next one's exponentials: its logarithm and quotients take long, and are
-    // ready by then.
-    Found found = look(s, 0);
-    for (int p = 0; p < full; p += n) {
-      const Shares shares = settle(s, p, found);
-      bring<Q>(next, p / n, full / n);
-      if (p + n < full) found = look(s, p + n);
-      if (out) differentiate(s, p, shares, out + (call.inner > 1 ? p : p * classes), count - p < n ? count - p : n);
+    for (int p = 0; p < full;) {
+      const int64_t at = call.inner > 1 ? p : p * classes;
+      if (count - p >= strip * n) {
+        strip_of<Q, strip>(s, next, p, out ? out + at : nullptr, strip * n);
+        p += strip * n;
+      } else {
+        strip_of<Q, 1>(s, next, p, out ? out + at : nullptr, count - p < n ? count - p : n);
+        p += n;
+      }
     }
     if (call.nll) std::memcpy(static_cast<A*>(call.nll) + i, nll, sizeof(A) * count);
     if (call.lse) std::memcpy(static_cast<A*>(call.lse) + i, lse, sizeof(A) * count);
     return call.sums ? sum_of(nll, count) : 0.0;
   }
 
-  // The exponentials of the vector at p, until those of the one after the next.
-  LK_INLINE_MEMBER A* exps_of(int p) const { return exps + (p & n) * classes; }
+  // The exponentials of the vector at p of a tile, as long as its strip is computed.
+  LK_INLINE_MEMBER A* exps_of(int p) const { return exps + p % (strip * n) * classes; }
+
+  // Some vectors side by side, one step after the other: within a step nothing waits, for each vector's chain of
+  // instructions is free of the others'.
+  template <class Q, int vectors>
+  LK_APART void strip_of(const Slot& s, const Slot& next, int p, T* out, int count) const {
+    const int parts = (s.tile.count + n - 1) / n;
+    V top[vectors];
+    largest<vectors>(s.z + p, top);
+    Found found[vectors];
+    for (int k = 0; k < vectors; ++k) {
+      bring<Q>(next, p / n + k, parts);
+      found[k] = look(s, p + k * n, top[k]);
+    }
+    Shares shares[vectors];
+    for (int k = 0; k < vectors; ++k) shares[k] = settle(s, p + k * n, found[k]);
+    if (out) differentiate<vectors>(s, p, shares, out, count);
+  }
+
+  // The largest logits; where there is a cap, leaves the capped ones in the tile.
+  template <int vectors>
+  LK_INLINE_MEMBER void largest(A* z, V* top) const {
+    const int64_t classes = this->classes, pitch = this->pitch;
+    for (int k = 0; k < vectors; ++k) top[k] = splat(-A(__builtin_inf()));
+    for (int64_t c = 0; c < classes; ++c)
+#pragma GCC unroll 4
+      for (int k = 0; k < vectors; ++k) {
+        A* const at = z + c * pitch + k * n;
+        V v = load(at);
+        if (bent && call.softcap > 0) {
+          v = cap * tanh_of(v * cap_inverse);
+          store(at, v);
+        }
+        top[k] = vmax(top[k], shifted(v, c));
+      }
+  }
 
   int read_classes(Int* index, int64_t i, int count) const {
     using likelihead::Target;
@@ -213,23 +250,13 @@ struct ColumnKernel {
     V top, unit, rest, e_t, z_t, weighted_gap, coefficients;
   };
 
-  // The examples of lanes [p, p + n) of a tile. Leaves their exponentials in `exps`, and the capped logits in the tile.
-  LK_INLINE_MEMBER Found look(const Slot& s, int p) const {
+  // The examples of lanes [p, p + n) of a tile. Leaves their exponentials in the workspace.
+  LK_APART Found look(const Slot& s, int p, V top) const {
     const I index = load_as<I>(s.index + p);
-    A* z = s.z + p;
-    V top = splat(-A(__builtin_inf()));
-    for (int64_t c = 0; c < classes; ++c) {
-      V v = load(z + c * pitch);
-      if (bent) {
-        if (call.softcap > 0) {
-          v = cap * tanh_of(v * cap_inverse);
-          store(z + c * pitch, v);
-        }
-        v = shifted(v, c);
-      }
-      top = vmax(top, v);
-    }
-
+    // Copies: to the compiler a store may change whatever `this` points to.
+    const A* const z = s.z + p;
+    A* const to = exps_of(p);
+    const int64_t classes = this->classes, pitch = this->pitch;
     const ExpBelow<A> exp_below(top);
     const V unit = exp_below(top);
     I number{};
@@ -240,7 +267,7 @@ struct ColumnKernel {
       for (; c < stop; ++c) {
         const V v = shifted(load(z + c * pitch), c);
         const V e = exp_below(v);
-        store(exps_of(p) + c * n, e);
+        store(to + c * n, e);
         if (mode == Mode::soft) {
           const V share = coefficient(s, c, p);
           gap.add(times(share, top - v));
@@ -315,20 +342,26 @@ struct ColumnKernel {
     return {(own + shared) / total, at_target, up, ignored, live};
   }
 
-  LK_INLINE_MEMBER void differentiate(const Slot& s, int p, const Shares& shares, T* to, int count) const {
-    const I index = load_as<I>(s.index + p);
-    const V subtract = shares.up * spread;
-    const bool all_live = all(shares.live);
-    tiles.write(to, s.tile.i + p, count, [&](int64_t c) LK_LAMBDA_INLINE {
-      V g = load(exps_of(p) + c * n) * shares.factor;
-      if (mode == Mode::smooth) g -= weight ? subtract * weight[c] : subtract;
-      if (mode == Mode::soft) g -= shares.up * coefficient(s, c, p);
-      if (mode != Mode::soft) g = index == isplat<A>(Int(c)) ? shares.at_target : g;
+  template <int vectors>
+  LK_INLINE_MEMBER void differentiate(const Slot& s, int p, const Shares* shares, T* out, int count) const {
+    const A *const from = exps_of(p), *const z = s.z + p;
+    const int64_t classes = this->classes, pitch = this->pitch;
+    I index[vectors];
+    bool all_live = true;
+    for (int k = 0; k < vectors; ++k) {
+      index[k] = load_as<I>(s.index + p + k * n);
+      all_live = all_live && all(shares[k].live);
+    }
+    tiles.template write<vectors>(out, s.tile.i + p, count, [&](int64_t c, int k) LK_LAMBDA_INLINE {
+      V g = load(from + (k * classes + c) * n) * shares[k].factor;
+      if (mode == Mode::smooth) g -= weight ? shares[k].up * spread * weight[c] : shares[k].up * spread;
+      if (mode == Mode::soft) g -= shares[k].up * coefficient(s, c, p + k * n);
+      if (mode != Mode::soft) g = index[k] == isplat<A>(Int(c)) ? shares[k].at_target : g;
       if (bent && call.softcap > 0) {
-        const V t = load(s.z + c * pitch + p) * cap_inverse;
+        const V t = load(z + c * pitch + k * n) * cap_inverse;
         g *= A(1) - t * t;
       }
-      return all_live ? g : (shares.live ? g : shares.ignored);
+      return all_live ? g : (shares[k].live ? g : shares[k].ignored);
     });
   }
 
@@ -340,7 +373,7 @@ struct ColumnKernel {
   }
 
   // The sum of the exponentials but for one that is the largest, in units of it.
-  V sum_without_top(int p, V unit) const {
+  LK_APART V sum_without_top(int p, V unit) const {
     Sum<A> below;
     V tops = -unit;
     for (int64_t c = 0; c < classes;) {

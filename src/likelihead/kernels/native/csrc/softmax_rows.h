@@ -158,6 +158,7 @@ struct RowKernel {
         [&](int64_t c, int count) LK_LAMBDA_INLINE {
           // The next row comes from memory while this one is computed.
           __builtin_prefetch(row.x + classes + c, 0, 2);
+          if (mode == Mode::soft) __builtin_prefetch(q + classes + c, 0, 2);
           const V z = logits_at(row, c, count, top);
           V e = exp_below(z);
           V below = tops - z;
