@@ -345,6 +345,18 @@ template <>
 inline __attribute__((always_inline)) void store_some(double* p, vd v, int count) {
   _mm512_mask_storeu_pd(p, first_8(count), (__m512d)v);
 }
+template <>
+inline __attribute__((always_inline)) void store_some(bf16* p, vf v, int count) {
+  bf16 part[16];
+  store(part, v);
+  _mm256_mask_storeu_epi16(p, first_16(count), load_as<__m256i>(part));
+}
+template <>
+inline __attribute__((always_inline)) void store_some(f16* p, vf v, int count) {
+  f16 part[16];
+  store(part, v);
+  _mm256_mask_storeu_epi16(p, first_16(count), load_as<__m256i>(part));
+}
 #endif
 LK_INLINE float load_one(const float* p) { return *p; }
 LK_INLINE double load_one(const double* p) { return *p; }

@@ -1,4 +1,5 @@
-// softmax_nll for rows: the classes of an example lie side by side, and there are many (more than 64 or so).
+// softmax_nll for rows: the classes of an example lie side by side, and there are many (`few_classes` in
+// softmax_columns.h says how many).
 //
 // Per element: 1 exponential. Bytes from and to memory, float32: the logits are read once (4; the second look
 // finds them in the cache), the gradient is written once (4, and 4 more that the processor reads in order to
@@ -55,8 +56,7 @@ struct RowKernel {
   static bool streams(const SoftmaxCall& c) {
     constexpr size_t vector = n * sizeof(T);
     const size_t apart = reinterpret_cast<size_t>(c.grad) - reinterpret_cast<size_t>(c.logits);
-    return vector == 64 && apart != 0 && apart % vector == 0 &&
-           size_t(c.examples) * size_t(c.classes) * sizeof(T) >= larger_than_caches;
+    return c.past_caches && vector == 64 && apart % vector == 0;
   }
 
   RowKernel(const SoftmaxCall& c, A* workspace)

@@ -38,12 +38,11 @@ struct Tiles {
     return int(all < 4 * n ? all : 4 * n);
   }
 
-  // Whether the gradient bypasses the caches: see `larger_than_caches`. Whole lines only.
+  // Only whole lines can bypass the caches.
   static bool streams(const SoftmaxCall& c) {
     constexpr size_t vector = n * sizeof(T);
-    return vector == 64 && c.inner > 1 && c.inner % n == 0 && c.grad != c.logits &&
-           reinterpret_cast<size_t>(c.grad) % vector == 0 &&
-           size_t(c.examples) * size_t(c.classes) * sizeof(T) >= larger_than_caches;
+    return c.past_caches && vector == 64 && c.inner > 1 && c.inner % n == 0 &&
+           reinterpret_cast<size_t>(c.grad) % vector == 0;
   }
 
   // The tile that begins with example i, which a chunk's or a slice's end may cut short.

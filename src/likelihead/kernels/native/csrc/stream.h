@@ -1,13 +1,9 @@
-// Stores that bypass the caches.
+// Stores that bypass the caches; memory.h says when.
 #pragma once
 
 #include "simd.h"
 
 namespace {
-
-// An output of this many bytes is no longer in any cache when it is read next. Writing it past the caches spares
-// the read of each line before it is written: a third of a copy's traffic, and measured a third of its time.
-constexpr size_t larger_than_caches = size_t(16) << 20;
 
 // For addresses aligned to the vector.
 template <class T, class V>
