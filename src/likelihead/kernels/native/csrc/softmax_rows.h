@@ -224,15 +224,17 @@ struct RowKernel {
     for (int64_t c = 0; c < classes; ++c) store_one(row.out + c, A(__builtin_nan("")));
   }
   bool has_softmax(const Row& row) const {
-    // A cap makes infinity finite.
     const V most = splat(A(__builtin_inf()));
     IVec<A> fine = isplat<A>(-1), possible{};
     each(
         row,
         [&](int64_t c, int count) LK_LAMBDA_INLINE {
-          const V z = get(row.x + c, count, -A(__builtin_inf()));
-          fine &= call.softcap > 0 ? z == z : z < most;
-          possible |= call.softcap > 0 ? isplat<A>(-1) : z > -most;
+          V z = get(row.x + c, count, A(0));
+          if (call.softcap > 0) z = z == z ? V{} : z;  // a cap makes infinity finite
+          if (offset) z += get(offset + c, count, A(0));
+          if (count < n) z = lane_numbers<A>() < isplat<A>(count) ? z : -most;
+          fine &= z < most;
+          possible |= z > -most;
         },
         [] {});
     bool all_fine = true, any_possible = false;
