@@ -31,6 +31,7 @@ struct SoftmaxCall {
   int64_t examples = 0, chunk = 1;  // outer * inner; how many of them make a chunk
   double* sums = nullptr;   // one per chunk: the sum of nll over it, so that threads do not matter to the total
   void* grad = nullptr;     // like logits; may be the logits themselves
+  bool past_caches = false;  // the gradient is large, and written past the caches if it can be
   const void* up_nll = nullptr;  // [outer * inner] wide, at up_nll_stride (0: one number for all); null: ones
   const void* up_lse = nullptr;
   int64_t up_nll_stride = 0, up_lse_stride = 0;

@@ -55,19 +55,6 @@ LK_INLINE Vec<A> exp_of_sum(Vec<A> x, Vec<A> error) {
   return scale_by_power((r * r) * exp_tail(r) + r + A(1), n);
 }
 
-// exp(x - top) for top >= x. The rounding error of the subtraction, which at a difference of 60 is already 32
-// units of the result (float), is recovered by Knuth's two-sum. 16-bit logits have no digits that need it.
-template <class A, bool compensate>
-LK_INLINE Vec<A> exp_below(Vec<A> x, Vec<A> top) {
-  Vec<A> d = x - top, error{};
-  if (compensate) {
-    Vec<A> back = d - x;
-    error = (x - (d - back)) - (top + back);
-    error = d > Constants<A>::underflow ? error : Vec<A>{};  // an infinite difference has a NaN for it
-  }
-  return exp_of_sum<A>(d, error);
-}
-
 // log(s + c) for s >= 1 and c far below the last place of s; infinity and NaN as the logarithm has them.
 LK_INLINE vf log_of_sum(vf s, vf c) {
   vi32 b = bits<vi32>(s);
@@ -212,6 +199,8 @@ struct Sum {
   }
   // An infinite sum has a NaN for its error.
   LK_INLINE_MEMBER Vec<A> value() const { return low == low ? high + low : high; }
+  // Of all lanes, in double.
+  LK_INLINE_MEMBER double total() const { return sum_in_double(high) + sum_in_double(low == low ? low : Vec<A>{}); }
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Huge pages for large outputs.
+// Large outputs: huge pages, and whether to write them past the caches.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace likelihead {
@@ -23,6 +24,25 @@ inline void advise_huge_pages(void* start, size_t bytes) {
 #else
   (void)start;
   (void)bytes;
+#endif
+}
+
+// Whether an output, not touched yet, is better written past the caches: it is so large that no cache holds it until
+// it is read next, and the read of each line before it is written is then a third of a copy's traffic, and measured
+// a third of its time. But not where its pages are yet to come from the operating system, which zeroes them in the
+// caches: measured, 8 % slower. glibc keeps what is freed below 32 MiB, and gives back what is larger.
+inline bool bypasses_caches(void* start, size_t bytes) {
+#if defined(__linux__)
+  constexpr size_t larger_than_caches = size_t(16) << 20;
+  if (bytes < larger_than_caches) return false;
+  const uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE));
+  const uintptr_t middle = (reinterpret_cast<uintptr_t>(start) + bytes / 2) / page * page;
+  unsigned char there = 0;
+  return mincore(reinterpret_cast<void*>(middle), 1, &there) == 0 && (there & 1);
+#else
+  (void)start;
+  (void)bytes;
+  return false;
 #endif
 }
 

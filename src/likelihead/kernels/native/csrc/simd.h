@@ -17,6 +17,8 @@
 #define LK_INLINE static inline __attribute__((always_inline))
 #define LK_INLINE_MEMBER inline __attribute__((always_inline))
 #define LK_LAMBDA_INLINE __attribute__((always_inline))
+// For the long parts of a kernel: in one function they would crowd each other out of the registers.
+#define LK_APART __attribute__((noinline))
 
 namespace {
 
@@ -187,14 +189,41 @@ LK_INLINE A sum_lanes(Vec<A> v) {
     for (int i = 0; i < width; ++i) part[i] += part[i + width];
   return part[0];
 }
+// By halves: the lanes are of one size.
+LK_INLINE double sum_in_double(vd v) {
+#if LK_VECTOR_BYTES == 64
+  return _mm512_reduce_add_pd((__m512d)v);
+#else
+  return sum_lanes<double>(v);
+#endif
+}
+LK_INLINE double sum_in_double(vf v) {
+#if LK_VECTOR_BYTES == 64
+  const __m256 low = _mm512_castps512_ps256((__m512)v), high = _mm512_extractf32x8_ps((__m512)v, 1);
+  return _mm512_reduce_add_pd(_mm512_add_pd(_mm512_cvtps_pd(low), _mm512_cvtps_pd(high)));
+#else
+  float part[Lanes<float>::n];
+  double wide[Lanes<float>::n];
+  store_as(part, v);
+  for (int i = 0; i < Lanes<float>::n; ++i) wide[i] = double(part[i]);
+  for (int width = Lanes<float>::n / 2; width; width /= 2)
+    for (int i = 0; i < width; ++i) wide[i] += wide[i + width];
+  return wide[0];
+#endif
+}
 // Among NaNs it may be either; a row with a NaN comes out NaN by its sum.
 template <class A>
 LK_INLINE A max_lanes(Vec<A> v) {
+#if LK_VECTOR_BYTES == 64
+  if constexpr (sizeof(A) == 4) return _mm512_reduce_max_ps((__m512)v);
+  else return _mm512_reduce_max_pd((__m512d)v);
+#else
   A part[Lanes<A>::n];
   store_as(part, v);
   for (int width = Lanes<A>::n / 2; width; width /= 2)
     for (int i = 0; i < width; ++i) part[i] = part[i] > part[i + width] ? part[i] : part[i + width];
   return part[0];
+#endif
 }
 
 // Storage types. Wide<T> is what arithmetic on T is done in.
@@ -316,6 +345,18 @@ template <>
 inline __attribute__((always_inline)) void store_some(double* p, vd v, int count) {
   _mm512_mask_storeu_pd(p, first_8(count), (__m512d)v);
 }
+template <>
+inline __attribute__((always_inline)) void store_some(bf16* p, vf v, int count) {
+  bf16 part[16];
+  store(part, v);
+  _mm256_mask_storeu_epi16(p, first_16(count), load_as<__m256i>(part));
+}
+template <>
+inline __attribute__((always_inline)) void store_some(f16* p, vf v, int count) {
+  f16 part[16];
+  store(part, v);
+  _mm256_mask_storeu_epi16(p, first_16(count), load_as<__m256i>(part));
+}
 #endif
 LK_INLINE float load_one(const float* p) { return *p; }
 LK_INLINE double load_one(const double* p) { return *p; }
@@ -332,32 +373,6 @@ LK_INLINE IVec<A> lane_numbers() {
   typename Lanes<A>::Int part[Lanes<A>::n];
   for (int i = 0; i < Lanes<A>::n; ++i) part[i] = i;
   return load_as<IVec<A>>(part);
-}
-
-
-// One step of a transposition: exchanges the lanes of a that have the bit `step` with those of b that lack it.
-template <int step, class V, size_t... lane>
-LK_INLINE void exchange(V& a, V& b, std::index_sequence<lane...>) {
-  constexpr int n = sizeof...(lane);
-  const V low = __builtin_shufflevector(a, b, (int(lane) & step ? n + int(lane) - step : int(lane))...);
-  const V high = __builtin_shufflevector(a, b, (int(lane) & step ? n + int(lane) : int(lane) + step)...);
-  a = low;
-  b = high;
-}
-template <class A, int step>
-LK_INLINE void transpose_steps(Vec<A>* rows) {
-  constexpr int n = Lanes<A>::n;
-  if constexpr (step < n) {
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i)
-      if (!(i & step)) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<n>());
-    transpose_steps<A, step * 2>(rows);
-  }
-}
-// As many rows as a vector has lanes, turned into columns.
-template <class A>
-LK_INLINE void transpose(Vec<A>* rows) {
-  transpose_steps<A, 1>(rows);
 }
 
 }  // namespace

@@ -190,10 +190,14 @@ void run(const SoftmaxCall& call) {
   for_chunks(chunks, call.chunk * call.classes, [&](int64_t first, int64_t last) { kernel(call, first, last); });
 }
 
-void* fresh(const Tensor& t) {
-  void* p = t.data_ptr();
-  advise_huge_pages(p, size_t(t.numel()) * t.element_size());
-  return p;
+// A new gradient for the call to write.
+Tensor new_gradient(Prepared& p) {
+  Tensor grad = empty_as(p.logits);
+  const size_t bytes = size_t(grad.numel()) * grad.element_size();
+  p.call.grad = grad.data_ptr();
+  p.call.past_caches = bypasses_caches(p.call.grad, bytes);
+  advise_huge_pages(p.call.grad, bytes);
+  return grad;
 }
 
 std::tuple<Tensor, Tensor> softmax_nll(
@@ -218,8 +222,7 @@ Tensor softmax_nll_backward(
     bool torch_nonfinite) {
   Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
                        torch_nonfinite, false);
-  Tensor grad = empty_as(p.logits);
-  p.call.grad = fresh(grad);
+  Tensor grad = new_gradient(p);
   p.call.scale = !grad_nll ? 0.0 : mean ? scale / p.count : scale;
   std::vector<Tensor> alive;
   auto upstream = [&](const std::optional<Tensor>& given, int64_t& stride) {
@@ -268,13 +271,7 @@ std::tuple<Tensor, Tensor> softmax_loss(
     std::optional<double> normalizer, bool with_grad) {
   Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
                        torch_nonfinite, false);
-  Tensor grad;
-  if (with_grad) {
-    grad = empty_as(p.logits);
-    p.call.grad = fresh(grad);
-  } else {
-    grad = empty_nothing(logits.scalar_type());
-  }
+  Tensor grad = with_grad ? new_gradient(p) : empty_nothing(logits.scalar_type());
   Tensor loss = reduced(p, mean, normalizer);
   return {loss, grad};
 }

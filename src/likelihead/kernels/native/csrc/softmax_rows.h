@@ -1,4 +1,5 @@
-// softmax_nll for rows: the classes of an example lie side by side, and there are many (more than 64 or so).
+// softmax_nll for rows: the classes of an example lie side by side, and there are many (`few_classes` in
+// softmax_columns.h says how many).
 //
 // Per element: 1 exponential. Bytes from and to memory, float32: the logits are read once (4; the second look
 // finds them in the cache), the gradient is written once (4, and 4 more that the processor reads in order to
@@ -7,8 +8,9 @@
 // 4, half a copy.
 #pragma once
 
-#include "elementary.h"
+#include "exp_below.h"
 #include "calls.h"
+#include "stream.h"
 #include "targets.h"
 #include "workspace.h"
 
@@ -25,28 +27,53 @@ struct RowKernel {
   using V = Vec<A>;
   static constexpr int n = Lanes<A>::n;
   static constexpr int block = 8;  // vectors between two closings of the sums
-  static constexpr bool compensate = sizeof(T) >= 4;
 
   const SoftmaxCall& call;
   const int64_t classes;
   const A *weight, *offset;
   const A cap, cap_inverse, smoothing, smooth_share;
-  A *exps, *bent_logits;  // workspaces of one row
+  A *const exps_space, *const bent_space;  // workspaces of one row
   const bool capped_and_offset;  // then the workspace holds the capped logits, without the offset
+  const bool streaming;          // the gradient bypasses the caches
+
+  // A row begins anywhere. Its first classes, up to where an aligned vector begins, are a part of a vector, and the
+  // workspaces are laid out so that their vectors are aligned where the row's are.
+  struct Row {
+    const T* x;
+    T* out;
+    int64_t index;  // of the target, or -1
+    int head;       // classes before the first aligned vector
+    A *exps, *bent_logits;
+  };
+  Row row_at(int64_t r, int64_t index) const {
+    constexpr size_t vector = n * sizeof(T);
+    const T* x = static_cast<const T*>(call.logits) + r * classes;
+    const int64_t past = int64_t(reinterpret_cast<size_t>(x) % vector / sizeof(T));
+    const int64_t head = (n - past) % n;
+    T* out = call.grad ? static_cast<T*>(call.grad) + r * classes : nullptr;
+    return {x, out, index, int(head < classes ? head : classes), exps_space + past, bent_space + past};
+  }
+  static bool streams(const SoftmaxCall& c) {
+    constexpr size_t vector = n * sizeof(T);
+    const size_t apart = reinterpret_cast<size_t>(c.grad) - reinterpret_cast<size_t>(c.logits);
+    return c.past_caches && vector == 64 && apart % vector == 0;
+  }
 
   RowKernel(const SoftmaxCall& c, A* workspace)
       : call(c), classes(c.classes), weight(static_cast<const A*>(c.weight)),
         offset(static_cast<const A*>(c.logit_offset)), cap(A(c.softcap)),
         cap_inverse(c.softcap > 0 ? A(1) / A(c.softcap) : A(0)), smoothing(A(c.label_smoothing)),
-        smooth_share(A(c.label_smoothing / double(c.classes))), exps(workspace),
-        bent_logits(workspace + padded(c.classes)), capped_and_offset(c.softcap > 0 && c.logit_offset) {}
+        smooth_share(A(c.label_smoothing / double(c.classes))), exps_space(workspace),
+        bent_space(workspace + padded(c.classes)), capped_and_offset(c.softcap > 0 && c.logit_offset),
+        streaming(streams(c)) {}
 
-  static int64_t padded(int64_t classes) { return (classes + n - 1) / n * n; }
+  static int64_t padded(int64_t classes) { return (classes + n - 1) / n * n + 2 * n; }
 
   // Calls f(first class, number of lanes) for each vector of the row, and close() after each block of them.
   template <class F, class G>
-  LK_INLINE_MEMBER void each(F f, G close) const {
-    int64_t c = 0;
+  LK_INLINE_MEMBER void each(const Row& row, const F& f, const G& close) const {
+    int64_t c = row.head;
+    if (c) f(int64_t(0), int(c));
     for (; c + block * n <= classes; c += block * n) {
       for (int k = 0; k < block; ++k) f(c + k * n, n);
       close();
@@ -61,40 +88,48 @@ struct RowKernel {
     return count == n ? load(p) : load_some(p, count, fill);
   }
 
-  LK_INLINE_MEMBER V logits_at(const T* x, int64_t c, int count, A fill) const {
-    if (!bent) return get(x + c, count, fill);
-    V z = load(bent_logits + c);  // padded by `bend`
+  // The first class of the vector that holds the target, or -1.
+  static int64_t target_vector(const Row& row) {
+    return row.index < row.head ? (row.index < 0 ? -1 : 0) : row.head + (row.index - row.head) / n * n;
+  }
+
+  LK_INLINE_MEMBER V logits_at(const Row& row, int64_t c, int count, A fill) const {
+    if (!bent) return get(row.x + c, count, fill);
+    V z = load(row.bent_logits + c);  // padded by `bend`
     if (capped_and_offset) z += get(offset + c, count, A(0));
     return z;
   }
 
   // Leaves the capped logits (or, without a cap, the offset ones) in the workspace, and finds the largest.
-  A bend(const T* x) const {
+  A bend(const Row& row) const {
     V top = splat(-A(__builtin_inf()));
     each(
+        row,
         [&](int64_t c, int count) {
-          V z = get(x + c, count, -A(__builtin_inf()));
+          V z = get(row.x + c, count, -A(__builtin_inf()));
           if (call.softcap > 0) z = cap * tanh_of(z * cap_inverse);
           V shifted = offset ? z + get(offset + c, count, A(0)) : z;
           if (count < n) {
             for (int i = count; i < n; ++i) z[i] = shifted[i] = -A(__builtin_inf());
           }
-          store(bent_logits + c, call.softcap > 0 ? z : shifted);
+          store(row.bent_logits + c, call.softcap > 0 ? z : shifted);
           top = vmax(top, shifted);
         },
         [] {});
     return max_lanes<A>(top);
   }
 
-  A largest(const T* x) const {
-    if (bent) return bend(x);
+  A largest(const Row& row) const {
+    if (bent) return bend(row);
     const A lowest = -A(__builtin_inf());
+    const T* x = row.x;
     V top[4] = {splat(lowest), splat(lowest), splat(lowest), splat(lowest)};
-    int64_t c = 0;
+    int64_t c = row.head;
+    if (c) top[0] = load_some(x, int(c), lowest);
     for (; c + 4 * n <= classes; c += 4 * n)
-      for (int k = 0; k < 4; ++k) top[k] = vmax(top[k], load(x + c + k * n));
-    for (; c + n <= classes; c += n) top[0] = vmax(top[0], load(x + c));
-    if (c < classes) top[0] = vmax(top[0], load_some(x + c, int(classes - c), lowest));
+      for (int k = 0; k < 4; ++k) top[k] = vmax(top[k], V(load(x + c + k * n)));
+    for (; c + n <= classes; c += n) top[0] = vmax(top[0], V(load(x + c)));
+    if (c < classes) top[1] = vmax(top[1], V(load_some(x + c, int(classes - c), lowest)));
     return max_lanes<A>(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
   }
 
@@ -105,70 +140,49 @@ struct RowKernel {
     return (share == V{}) & (below == splat(A(__builtin_inf()))) ? V{} : product;
   }
 
-  // What one look at the row finds. `rest` leaves out the target's exponential.
+  // What one look at the row finds. `rest` leaves out the target's exponential; `unit` is the largest one.
   struct Found {
-    double rest, weighted_gap, coefficients;
+    double rest, weighted_gap, coefficients, unit;
   };
 
-  // Writes exp(z - top) to the workspace. `q` are the row's probabilities, `index` its class (or -1).
+  // Writes the exponentials to the workspace. `q` are the row's probabilities.
   template <class Q>
-  Found exponentials(const T* x, const Q* q, int64_t index, A top) const {
+  Found exponentials(const Row& row, const Q* q, A top) const {
     Sum<A> rest, gap, coefficients;
     const V tops = splat(top);
+    const ExpBelow<A> exp_below(tops);
     const IVec<A> numbers = lane_numbers<A>();
-    auto visit = [&](int64_t c, int count, bool has_target) LK_LAMBDA_INLINE {
-      // The next row comes from memory while this one is computed.
-      __builtin_prefetch(x + classes + c, 0, 2);
-      V z = logits_at(x, c, count, top);
-      V e = exp_below<A, compensate>(z, tops);
-      V below = tops - z;
-      if (count < n) {
-        IVec<A> inside = numbers < isplat<A>(count);
-        e = inside ? e : V{};
-        below = inside ? below : V{};
-      }
-      store(exps + c, e);
-      if (has_target) e = numbers == isplat<A>(typename Lanes<A>::Int(index - c)) ? V{} : e;
-      rest.add(e);
-      if (mode == Mode::smooth) gap.add(weight ? times(get(weight + c, count, A(0)), below) : below);
-      if (mode == Mode::soft) {
-        V share = coefficient(q, c, count);
-        gap.add(times(share, below));
-        coefficients.add(share);
-      }
-    };
-    auto close = [&]() LK_LAMBDA_INLINE {
-      rest.close_block();
-      if (mode != Mode::plain) gap.close_block();
-      if (mode == Mode::soft) coefficients.close_block();
-    };
-    // The target's vector is the only one that looks for it.
-    const int64_t before = index < 0 ? classes : index / (block * n) * (block * n);
-    int64_t c = 0;
-    for (; c + block * n <= classes; c += block * n) {
-      if (c == before) {
-        for (int k = 0; k < block; ++k) visit(c + k * n, n, true);
-      } else {
-        for (int k = 0; k < block; ++k) visit(c + k * n, n, false);
-      }
-      close();
-    }
-    for (; c + n <= classes; c += n) visit(c, n, index >= 0);
-    if (c < classes) visit(c, int(classes - c), index >= 0);
-    close();
-    return {total(rest), total(gap), total(coefficients)};
-  }
-
-  static double total(const Sum<A>& s) {
-    // By halves, in double: the lanes are of one size, and the errors of the sums are kept.
-    A high[n], low[n];
-    store(high, s.high);
-    store(low, s.low);
-    double part[n];
-    for (int i = 0; i < n; ++i) part[i] = double(high[i]) + (low[i] == low[i] ? double(low[i]) : 0.0);
-    for (int width = n / 2; width; width /= 2)
-      for (int i = 0; i < width; ++i) part[i] += part[i + width];
-    return part[0];
+    const int64_t with_target = target_vector(row);
+    each(
+        row,
+        [&](int64_t c, int count) LK_LAMBDA_INLINE {
+          // The next row comes from memory while this one is computed.
+          __builtin_prefetch(row.x + classes + c, 0, 2);
+          if (mode == Mode::soft) __builtin_prefetch(q + classes + c, 0, 2);
+          const V z = logits_at(row, c, count, top);
+          V e = exp_below(z);
+          V below = tops - z;
+          if (count < n) {
+            const IVec<A> inside = numbers < isplat<A>(count);
+            e = inside ? e : V{};
+            below = inside ? below : V{};
+          }
+          store(row.exps + c, e);
+          if (c == with_target) e = numbers == isplat<A>(typename Lanes<A>::Int(row.index - c)) ? V{} : e;
+          rest.add(e);
+          if (mode == Mode::smooth) gap.add(weight ? times(get(weight + c, count, A(0)), below) : below);
+          if (mode == Mode::soft) {
+            const V share = coefficient(q, c, count);
+            gap.add(times(share, below));
+            coefficients.add(share);
+          }
+        },
+        [&]() LK_LAMBDA_INLINE {
+          rest.close_block();
+          if (mode != Mode::plain) gap.close_block();
+          if (mode == Mode::soft) coefficients.close_block();
+        });
+    return {rest.total(), gap.total(), coefficients.total(), double(exp_below(tops)[0])};
   }
 
   template <class Q>
@@ -180,38 +194,47 @@ struct RowKernel {
     return share;
   }
 
-  // The sum of the exponentials but for one that is 1: what log1p wants when nearly all of it is the largest.
-  double sum_without_top() const {
-    Sum<A> below;
-    int64_t tops = 0;
+  // The sum of the exponentials but for one that is the largest, in units of it: what log1p wants when nearly all of
+  // the sum is the largest.
+  double sum_without_top(const Row& row, A unit) const {
+    Sum<A> below, tops;
+    const V largest = splat(unit);
     each(
-        [&](int64_t c, int count) {
-          V e = load(exps + c);
-          for (int i = 0; i < count; ++i) tops += e[i] == A(1);
-          below.add(e < A(1) ? e : V{});
+        row,
+        [&](int64_t c, int count) LK_LAMBDA_INLINE {
+          V e = load(row.exps + c);
+          if (count < n) e = lane_numbers<A>() < isplat<A>(count) ? e : V{};
+          below.add(e < largest ? e : V{});
+          tops.add(e < largest ? V{} : e);  // the largest, or NaN
         },
-        [&] { below.close_block(); });
-    return total(below) + double(tops - 1);
+        [&] {
+          below.close_block();
+          tops.close_block();
+        });
+    return (below.total() + (tops.total() - double(unit))) / double(unit);
   }
 
   // An ignored row: zeros, or, where torch's answer is asked for, NaN if the row has no softmax. That the row is
   // read at all is the price of the second; there is no exponential.
-  void ignore(const T* x, T* out) const {
-    if (!call.torch_nonfinite || has_softmax(x)) {
-      std::memset(static_cast<void*>(out), 0, sizeof(T) * classes);
+  void ignore(const Row& row) const {
+    if (!call.torch_nonfinite || has_softmax(row)) {
+      std::memset(static_cast<void*>(row.out), 0, sizeof(T) * classes);
       return;
     }
-    for (int64_t c = 0; c < classes; ++c) store_one(out + c, A(__builtin_nan("")));
+    for (int64_t c = 0; c < classes; ++c) store_one(row.out + c, A(__builtin_nan("")));
   }
-  bool has_softmax(const T* x) const {
-    // A cap makes infinity finite.
+  bool has_softmax(const Row& row) const {
     const V most = splat(A(__builtin_inf()));
     IVec<A> fine = isplat<A>(-1), possible{};
     each(
+        row,
         [&](int64_t c, int count) LK_LAMBDA_INLINE {
-          const V z = get(x + c, count, -A(__builtin_inf()));
-          fine &= call.softcap > 0 ? z == z : z < most;
-          possible |= call.softcap > 0 ? isplat<A>(-1) : z > -most;
+          V z = get(row.x + c, count, A(0));
+          if (call.softcap > 0) z = z == z ? V{} : z;  // a cap makes infinity finite
+          if (offset) z += get(offset + c, count, A(0));
+          if (count < n) z = lane_numbers<A>() < isplat<A>(count) ? z : -most;
+          fine &= z < most;
+          possible |= z > -most;
         },
         [] {});
     bool all_fine = true, any_possible = false;
@@ -223,14 +246,21 @@ struct RowKernel {
   }
 
   template <class Q>
-  void gradient(T* out, const Q* q, A factor, A subtract, A upstream) const {
+  void gradient(const Row& row, const Q* q, A factor, A subtract, A upstream, A at_target) const {
+    const int64_t with_target = target_vector(row);
     each(
+        row,
         [&](int64_t c, int count) LK_LAMBDA_INLINE {
-          V g = load(exps + c) * factor;
+          V g = load(row.exps + c) * factor;
           if (mode == Mode::smooth) g -= weight ? subtract * get(weight + c, count, A(0)) : splat(subtract);
           if (mode == Mode::soft) g -= upstream * coefficient(q, c, count);
-          if (bent && call.softcap > 0) g *= slope(load(bent_logits + c));
-          count == n ? store(out + c, g) : store_some(out + c, g, count);
+          if (mode != Mode::soft && c == with_target)
+            g = lane_numbers<A>() == isplat<A>(typename Lanes<A>::Int(row.index - c)) ? splat(at_target) : g;
+          if (bent && call.softcap > 0) g *= slope(load(row.bent_logits + c));
+          T* to = row.out + c;
+          if (count < n) store_some(to, g, count);
+          else if (streaming) stream(to, g);
+          else store(to, g);
         },
         [] {});
   }
@@ -242,29 +272,30 @@ struct RowKernel {
 
   template <class Q>
   double row(int64_t r) const {
-    const T* x = static_cast<const T*>(call.logits) + r * classes;
-    T* out = call.grad ? static_cast<T*>(call.grad) + r * classes : nullptr;
     const Q* q = mode == Mode::soft ? static_cast<const Q*>(call.target) + r * classes : nullptr;
-    int64_t index = mode == Mode::soft ? -1 : class_at(call, r);
-    const bool kept = mode == Mode::soft || index != call.ignore_index;
-    if (!kept) index = -1;
+    const int64_t given = mode == Mode::soft ? -1 : class_at(call, r);
+    const bool kept = mode == Mode::soft || given != call.ignore_index;
+    const int64_t index = kept ? given : -1;
+    const Row row = row_at(r, index);
     if (!kept && !call.lse && !call.up_lse) {
       if (call.nll) static_cast<A*>(call.nll)[r] = 0;
-      if (out) ignore(x, out);
+      if (row.out) ignore(row);
       return 0;
     }
-    const A top = largest(x);
-    const A bent_t = index >= 0 && bent ? bent_logits[index] : A(0);
-    const A z_t = index < 0 ? A(0) : !bent ? load_one(x + index) : capped_and_offset ? bent_t + offset[index] : bent_t;
-    const Found found = exponentials(x, q, index, top);
+    const A top = largest(row);
+    const A bent_t = index >= 0 && bent ? row.bent_logits[index] : A(0);
+    const A z_t = index < 0            ? A(0)
+                  : !bent              ? load_one(row.x + index)
+                  : capped_and_offset ? bent_t + offset[index]
+                                       : bent_t;
+    const Found found = exponentials(row, q, top);
 
-    const double e_t = index < 0 ? 0.0 : double(exps[index]);
+    const double e_t = index < 0 ? 0.0 : double(row.exps[index]);
     const double total = found.rest + e_t;
     const bool is_top = index >= 0 && z_t == top;
-    double above = is_top ? __builtin_log1p(found.rest / e_t) :  // e_t is 1, or NaN for an infinite logit
-                               __builtin_log(total);
-    if (!is_top && total < 1.5 && (mode == Mode::soft || call.lse || call.z_loss > 0 || !kept))
-      above = __builtin_log1p(sum_without_top());
+    double above = is_top ? __builtin_log1p(found.rest / e_t) : __builtin_log(total / found.unit);
+    if (!is_top && total < 1.5 * found.unit && (mode == Mode::soft || call.lse || call.z_loss > 0 || !kept))
+      above = __builtin_log1p(sum_without_top(row, A(found.unit)));
     const double lse = double(top) + above;
 
     // nll = certain * (lse - z_t) + every class's share + z_loss * lse^2
@@ -285,9 +316,9 @@ struct RowKernel {
     }
     if (call.nll) static_cast<A*>(call.nll)[r] = A(nll);
     if (call.lse) static_cast<A*>(call.lse)[r] = A(lse);
-    if (!out) return nll;
+    if (!row.out) return nll;
     if (!kept && !call.torch_nonfinite) {
-      ignore(x, out);
+      ignore(row);
       return nll;
     }
 
@@ -295,13 +326,9 @@ struct RowKernel {
     const double up_lse = upstream(call.up_lse, call.up_lse_stride, r, 0.0);
     const double shared = up * (spread * call.weight_sum + found.coefficients + 2 * call.z_loss * lse) + up_lse;
     const double factor = (up * certain + shared) / total;
-    gradient(out, q, A(factor), A(up * spread), A(up));
-    if (index >= 0) {
-      const double own = up * certain;  // an infinite one has no meaningful gradient: NaN, as in torch
-      double g = (own - own) - own * (found.rest / total) + shared * (e_t / total) - up * spread * w_t;
-      if (bent && call.softcap > 0) g *= double(slope(bent_t));
-      store_one(out + index, A(g));
-    }
+    const double own = up * certain;  // an infinite one has no meaningful gradient: NaN, as in torch
+    const double at_target = (own - own) - own * (found.rest / total) + shared * (e_t / total) - up * spread * w_t;
+    gradient(row, q, A(factor), A(up * spread), A(up), A(at_target));
     return nll;
   }
 
@@ -325,6 +352,7 @@ void run_rows(const SoftmaxCall& call, int64_t first, int64_t last) {
       total += wide ? kernel.template row<A>(r) : kernel.template row<T>(r);
     if (call.sums) call.sums[chunk] = total;
   }
+  end_of_stream();
 }
 
 }  // namespace
