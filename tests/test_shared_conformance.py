@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from likelihead.kernels.dispatch import backends
 
 TOOLS = Path(__file__).resolve().parents[2] / "shared" / "conformance"
 FUNCTIONS = {
@@ -33,23 +36,42 @@ WRONG = {
 pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason="the shared tools are not beside this checkout")
 
 
+HERE = Path(__file__).resolve().parent
+NATIVE = {b.name: b for b in backends()}["native"]
+# Where the functions and the modules come from: as they are, and with the native backend forced.
+SOURCES = pytest.mark.parametrize(
+    ("functions", "modules"),
+    [
+        ("likelihead.functional", "likelihead.nn"),
+        pytest.param(
+            "native_forced",
+            "native_forced",
+            marks=pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}"),
+        ),
+    ],
+)
+
+
 def _run(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
         [sys.executable, str(TOOLS / tool), *arguments],
         capture_output=True,
         text=True,
         timeout=900,
         check=False,
+        env={**os.environ, "PYTHONPATH": path},
     )
 
 
-def test_functions_and_modules_fail_nothing() -> None:
+@SOURCES
+def test_functions_and_modules_fail_nothing(functions: str, modules: str) -> None:
     classes = [
         argument
         for name in FUNCTIONS.values()
-        for argument in ("--override", f"torch.nn.{name}=likelihead.nn:{name}")
+        for argument in ("--override", f"torch.nn.{name}={modules}:{name}")
     ]
-    done = _run("run.py", "--package", "likelihead.functional", *classes)
+    done = _run("run.py", "--package", functions, *classes)
     passed, failed = map(int, re.findall(r"(\d+) passed, (\d+) failed", done.stdout)[-1])
     assert failed == 0, done.stdout
     assert passed > 3000
@@ -63,12 +85,13 @@ def test_each_wrong_function_still_fails(wrong: str) -> None:
     assert int(found[-1][1]) > 0
 
 
-def test_accuracy_is_within_the_bounds() -> None:
+@SOURCES
+def test_accuracy_is_within_the_bounds(functions: str, modules: str) -> None:
     names = ("cross_entropy", "binary_cross_entropy_with_logits")
     overrides = [
         argument
         for name in names
-        for argument in ("--override", f"torch.nn.functional.{name}=likelihead.functional:{name}")
+        for argument in ("--override", f"torch.nn.functional.{name}={functions}:{name}")
     ]
     done = _run("accuracy.py", *overrides)
     assert done.returncode == 0, done.stderr

@@ -472,3 +472,15 @@ def test_instruction_sets_are_named() -> None:
     from likelihead.kernels.native._library import instruction_set
 
     assert instruction_set() in ("baseline", "avx2", "avx512")
+
+
+def test_meta_tensors_have_shapes() -> None:
+    x = torch.randn(3, 4, device="meta", requires_grad=True)
+    target = torch.zeros(3, dtype=torch.long, device="meta")
+    for loss in (dispatch.softmax_loss(x, target), dispatch.sigmoid_loss(x, x.detach())):
+        (grad,) = torch.autograd.grad(loss, x)
+        assert loss.is_meta
+        assert loss.shape == ()
+        assert grad.shape == x.shape
+    with pytest.raises(OptionError, match="meta"):
+        dispatch.softmax_loss(x, target, inplace_backward=True)

@@ -71,7 +71,7 @@ _NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def _native_refuses(logits: Tensor) -> str | None:
-    if not logits.is_cpu:
+    if not (logits.is_cpu or logits.is_meta):
         return f"it runs on the CPU, and the logits are on {logits.device.type}"
     if logits.dtype not in _NATIVE_DTYPES:
         return f"it does not take {logits.dtype}"

@@ -64,6 +64,7 @@ def sigmoid_loss(
     """See `likelihead.kernels.ops.SigmoidLoss`."""
     fused = (
         type(logits) in PLAIN
+        and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
         and not needs_reference(target, weight, pos_weight)

@@ -85,6 +85,7 @@ def softmax_loss(
     """See `likelihead.kernels.ops.SoftmaxLoss`."""
     fused = (
         type(logits) in PLAIN
+        and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
         and not needs_reference(target, weight, logit_offset)
@@ -129,8 +130,8 @@ def softmax_loss(
 
 _NOT_IN_PLACE = (
     "inplace_backward=True writes the gradient over the logits while the loss is computed, which cannot be "
-    "done here: under torch.compile, in a transform of torch.func, with a tensor as normalizer, or "
-    "where a target, weight or offset is differentiated; leave it out."
+    "done here: under torch.compile, in a transform of torch.func, on meta tensors, with a tensor as "
+    "normalizer, or where a target, weight or offset is differentiated; leave it out."
 )
 
 
