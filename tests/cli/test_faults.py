@@ -46,7 +46,7 @@ OPTIONS: list[tuple[str, str]] = [
     ("train iris --label-smoothing 1", "label_smoothing is 1.0"),
     ("train {tmp}/number.csv --label-smoothing 0.1", "does not apply to a regression task"),
     ("train breast-cancer --label-smoothing 0.1", "does not apply to a binary task"),
-    ("train iris --class-weight heavy", "none, balanced or a file"),
+    ("train iris --class-weight heavy", "none, balanced, effective or a file"),
     ("train iris --class-weight {tmp}/weights.csv", "no weight for class 'virginica'"),
     ("train {tmp}/number.csv --class-weight balanced", "does not apply to a regression task"),
     ("train iris --seed -1", "seed is -1"),

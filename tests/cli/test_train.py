@@ -184,4 +184,4 @@ def test_help_tells_the_defaults_and_the_exit_codes() -> None:
     for option in OPTIONS:
         assert option.flag in shown
         assert option.full_help in shown
-    assert "[32; text 512; images 16,32,64" in shown
+    assert "[32; text 512; a transformer 128,128,128,128; images 16,32,64]" in shown
