@@ -47,7 +47,8 @@ struct ColumnKernel {
   static size_t workspace_bytes(const SoftmaxCall& c) {
     const Tiles<T> t(c);
     const int64_t plane = c.classes * t.pitch;
-    return sizeof(A) * (2 * (plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile) + strip * c.classes * n + 2 * t.tile);
+    const int64_t slot = plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile;
+    return sizeof(A) * (2 * slot + strip * c.classes * n + 2 * t.tile);
   }
 
   ColumnKernel(const SoftmaxCall& c, A* workspace)
