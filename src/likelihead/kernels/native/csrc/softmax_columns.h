@@ -47,7 +47,8 @@ struct ColumnKernel {
   static size_t workspace_bytes(const SoftmaxCall& c) {
     const Tiles<T> t(c);
     const int64_t plane = c.classes * t.pitch;
-    return sizeof(A) * (2 * (plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile) + strip * c.classes * n + 2 * t.tile);
+    const int64_t slot = plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile;
+    return sizeof(A) * (2 * slot + strip * c.classes * n + 2 * t.tile);
   }
 
   ColumnKernel(const SoftmaxCall& c, A* workspace)
@@ -120,7 +121,8 @@ struct ColumnKernel {
     const int count = s.tile.count, full = (count + n - 1) / n * n;
     T* out = call.grad ? static_cast<T*>(call.grad) + s.tile.start : nullptr;
     // A cap or an offset may make finite what is not, or the other way round.
-    if (s.skip && (!s.wanted || (!bent && tiles.all_finite(s.z, full)))) {
+    const bool changed = bent && (call.softcap > 0 || offset);
+    if (s.skip && (!s.wanted || (!changed && tiles.all_finite(s.z, full)))) {
       if (call.nll) std::memset(static_cast<A*>(call.nll) + i, 0, sizeof(A) * count);
       bring<Q>(next, 0, 1);
       if (out) tiles.zero(out, count);
@@ -410,13 +412,17 @@ void run_columns(const SoftmaxCall& call, int64_t first, int64_t last) {
 template <class T>
 constexpr int64_t few_classes = sizeof(T) == 8 ? 56 : sizeof(T) == 4 ? 79 : 160;
 
+// Code of its own for logits that are taken as they are, where speed counts; it costs a third of the compiler's time.
+template <class T>
+constexpr bool plain_apart = LK_VECTOR_BYTES > 16 && sizeof(T) < 8;
+
 template <class T, Mode mode>
 void run(const SoftmaxCall& call, int64_t first, int64_t last) {
-  const bool bent = call.softcap > 0 || call.logit_offset;
+  const bool bent = !plain_apart<T> || call.softcap > 0 || call.logit_offset;
   if (call.inner > 1 || call.classes <= few_classes<T>)
-    bent ? run_columns<T, mode, true>(call, first, last) : run_columns<T, mode, false>(call, first, last);
+    bent ? run_columns<T, mode, true>(call, first, last) : run_columns<T, mode, !plain_apart<T>>(call, first, last);
   else
-    bent ? run_rows<T, mode, true>(call, first, last) : run_rows<T, mode, false>(call, first, last);
+    bent ? run_rows<T, mode, true>(call, first, last) : run_rows<T, mode, !plain_apart<T>>(call, first, last);
 }
 
 template <class T>
