@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likelihead.cli import main
+from likelihead.train import TrainConfig
+from likelihead.train.images.survey import split
 
 SMALL = ("--hidden", "8,12", "--epochs", 8, "--batch-size", 4, "--lr", 0.02)
 
@@ -355,6 +358,57 @@ def test_labels_that_no_training_image_has(tmp_path: Path) -> None:
     (tmp_path / "d" / "labels.csv").write_text("\n".join(rows))
     line = refused("train", tmp_path / "d", *SMALL, "--out", tmp_path / "run")
     assert "label 'blue' has no yes among the 5 training images" in line
+
+
+def labelled(root: Path, red: str) -> Path:
+    """Eight pictures; the cells of ``labels.csv``, of one label, are the characters of ``red``."""
+    for index in range(8):
+        save(root / f"{index}.png", np.full((8, 8), 30 * index, dtype=np.uint8))
+    lines = [f"{index}.png,{cell.strip()}" for index, cell in enumerate(red)]
+    (root / "labels.csv").write_text("\n".join(["image,red", *lines]))
+    return root
+
+
+def test_labels_of_which_none_is_known(tmp_path: Path) -> None:
+    out, options = tmp_path / "run", (*SMALL, "--epochs", 1, "--image-size", 8)
+    data = labelled(tmp_path / "d", "01010101")
+    run("train", data, *options, "--out", out)
+    line = refused("evaluate", out, labelled(tmp_path / "none", " " * 8))
+    assert "knows no label of any image; there is nothing to score" in line
+    _, held = split(TrainConfig(data=str(data)), np.zeros(8, dtype=np.int64))
+    labelled(data, "".join(" " if index in held else str(index // 2 % 2) for index in range(8)))
+    message = refused("train", data, *options, "--out", tmp_path / "again")
+    assert "no label of the 2 test images is known" in message
+
+
+def test_labels_that_changed_since(tmp_path: Path) -> None:
+    out, data = tmp_path / "run", labelled(tmp_path / "d", "01100110")
+    run("train", data, *SMALL, "--epochs", 1, "--image-size", 8, "--out", out)
+    labelled(data, "10011001")  # as many of each
+    assert "changed since the run began" in refused("train", "--resume", "--out", out)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("task", ["segmentation", "multiclass", "multilabel"])
+def test_a_run_that_diverges(masked: Path, tmp_path: Path, task: str) -> None:
+    data = masked
+    if task == "multiclass":
+        for name, index in itertools.product("ab", range(4)):
+            save(tmp_path / "d" / name / f"{index}.png", shapes(index, 3)[0])
+        data = tmp_path / "d"
+    elif task == "multilabel":
+        data = labelled(tmp_path / "d", "01100110")
+    ignore = ("--ignore-colour", 9) if task == "segmentation" else ()
+    argv = ("train", data, "--hidden", "8,12", "--epochs", 1, "--batch-size", 64, "--lr", 1e30, *ignore)
+    result = run(*argv, "--out", tmp_path / "run", code=2)
+    assert "likelihead: the network's output on the test images is not finite" in result.stderr
+    assert "lower --lr, such as 1e+29" in result.stderr
+
+
+def test_masks_of_which_no_pixel_is_labelled(trained: Path, masked: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(masked, tmp_path / "d")
+    all_ignored(data)
+    assert "no pixel of any mask is labelled" in refused("evaluate", trained, data)
 
 
 @pytest.mark.parametrize(

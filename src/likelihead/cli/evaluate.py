@@ -1,4 +1,4 @@
-"""``likelihead evaluate``: the figures of a trained run on a data file."""
+"""``likelihead evaluate``: the figures of a trained run on other data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["command"]
     help="The classes' frequencies in DATA: a=0.1,b=0.9, or a JSON or CSV file.",
 )
 def command(run: Path, data: str, as_json: bool, prior: str | None) -> None:
-    """Score the trained RUN folder on DATA, which has the training data's columns and target.
+    """Score the trained RUN folder on DATA, of the kind that it was trained on, with its targets.
 
-    All rows of DATA are scored. NLLs are in nats per row; the baseline always predicts the training data's
-    class frequencies (for a regression: its mean and variance).
+    All of DATA is scored. NLLs are in nats per row, image, labelled pixel or token; the baseline always
+    predicts the training data's class frequencies (for a regression: its mean and variance).
     """
     from likelihead.train.evaluate import evaluate
 

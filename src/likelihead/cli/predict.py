@@ -17,7 +17,7 @@ __all__ = ["command"]
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A .csv, .jsonl or .parquet file. [CSV on standard output]",
+    help="A .csv, .jsonl or .parquet file, or the folder for masks. [CSV on standard output]",
 )
 @click.option("--probs", "--proba", is_flag=True, help="Also the probability of each class or label.")
 @click.option(
@@ -46,9 +46,10 @@ def command(
     cost: Path | None,
     prior: str | None,
 ) -> None:
-    """Predict each row of DATA with the trained RUN folder.
+    """Predict each row or image of DATA with the trained RUN folder.
 
-    DATA needs the columns that the run was trained on; a target column is not needed.
+    DATA needs the columns that the run was trained on; a target column is not needed. A segmentation writes
+    a mask for each image into the folder --out.
     """
     from likelihead.train.predict import predict
 

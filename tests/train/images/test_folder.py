@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,21 @@ def test_labels_that_are_not_right(tmp_path: Path, text: str, message: str) -> N
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(DataError, match=re.escape(message)):
         labels_file(tmp_path)
+
+
+def test_images_and_masks_are_no_classes(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.png")
+    image(tmp_path / "masks" / "a.png")
+    with pytest.raises(DataError, match="images and masks, which are no classes; use --task segmentation"):
+        class_folders(tmp_path)
+    image(tmp_path / "others" / "a.png")
+    assert class_folders(tmp_path).names == ("images", "masks", "others")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("name", [b"caf\xe9/a.png", b"cafe/\xe9.png"])
+def test_names_that_are_no_unicode(tmp_path: Path, name: bytes) -> None:
+    image(tmp_path / "tea" / "a.png")
+    image(tmp_path / os.fsdecode(name))
+    with pytest.raises(DataError, match=r"udce9.*is not valid Unicode.*rename it"):
+        class_folders(tmp_path)

@@ -124,3 +124,8 @@ def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes | None, word
     with pytest.raises(DataError, match=words) as error:
         open_tokenizer(str(path))
     assert str(path) in str(error.value)
+
+
+def test_a_tokenizer_without_a_name() -> None:
+    with pytest.raises(DataError, match=r"has no name; --tokenizer takes bytes or a Hugging Face"):
+        open_tokenizer("")

@@ -122,6 +122,6 @@ class ClassifyProblem(ImageProblem):
         with torch.no_grad():
             for images, numbers in image_batches(self.data.test, self.data.schema):
                 target = np.stack([self.data.test.target(index) for index in numbers])
-                tally.add(self.model(images), torch.from_numpy(target))
+                tally.add(self.scored(self.model(images)), torch.from_numpy(target))
                 pause()
         return tally

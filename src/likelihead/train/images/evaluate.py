@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from likelihead.errors import DataError
 from likelihead.train.images.classify import image_batches
 from likelihead.train.images.others import images_to_score
 from likelihead.train.images.tally import PixelTally
@@ -45,6 +46,8 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
             classes = np.stack([piece.of(side.mask(index)) for index in piece.indices])
             pixels.add(piece.logits, torch.from_numpy(classes))
         figures = {"images": len(side), **pixels.figures(trained.resolved.constant)}
+        if not figures["pixels"]:
+            raise DataError("no pixel of any mask is labelled; there is nothing to score", path=data)
     else:
         constant = trained.resolved.constant
         tally = Tally(trained.likelihood, schema.as_table(), constant, trained.likelihood)

@@ -63,7 +63,7 @@ def folder_task(root: Path, masks: str) -> str:
         return "multiclass"
     raise DataError(
         "has no masks folder (segmentation), no labels.csv (multilabel) and no folders of images "
-        "(multiclass); arrange it as one of these, or name the masks with --masks",
+        "(multiclass); arrange it as one of these, or name the masks with --masks (of text: --task language)",
         path=str(root),
     )
 
@@ -72,7 +72,7 @@ def image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
     """The image files of a folder, by name.
 
     Raises:
-        DataError: the folder cannot be read.
+        DataError: the folder cannot be read, or a file's name is no Unicode.
     """
     try:
         found = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()]
@@ -80,7 +80,17 @@ def image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
         raise DataError(
             f"cannot be read: {(error.strerror or str(error)).lower()}", path=str(folder)
         ) from error
-    return sorted(path for path in found if not path.name.startswith("."))
+    return sorted(_unicode(path) for path in found if not path.name.startswith("."))
+
+
+def _unicode(path: Path) -> Path:
+    # A name that is no UTF-8 on the disk comes with surrogates, which no report and no CSV can hold.
+    if path.name.encode("utf-8", "replace").decode("utf-8") != path.name:
+        raise DataError(
+            f"the name {path.name!r} is not valid Unicode, and a run's files are UTF-8; rename it",
+            path=str(path.parent),
+        )
+    return path
 
 
 def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path]:
@@ -157,10 +167,16 @@ def class_folders(root: Path, *, least: int = 2) -> Listing:
             f"{what}; a multiclass task takes a folder of images for each of at least two classes",
             path=str(root),
         )
+    if {folder.name for folder in folders} == {"images", "masks"}:
+        raise DataError(
+            "holds images and masks, which are no classes; use --task segmentation, or name the folders "
+            "after classes",
+            path=str(root),
+        )
     images: list[Path] = []
     classes: list[int] = []
     for index, folder in enumerate(folders):
-        files = image_files(folder)
+        files = image_files(_unicode(folder))
         if not files:
             raise DataError(
                 f"holds no image ({', '.join(IMAGE_SUFFIXES)}); add some, or remove it", path=str(folder)
@@ -238,7 +254,7 @@ def only_images(root: Path) -> Listing:
         DataError: there is none.
     """
     if root.is_file():
-        return Listing((root,))
+        return Listing((_unicode(root),))
     if not root.is_dir():
         raise DataError("is not there; give an image, a folder of images, or digit-scenes", path=str(root))
     files = image_files(images_folder(root))

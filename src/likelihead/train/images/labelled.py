@@ -41,6 +41,11 @@ def load_labelled(config: TrainConfig, task: str, listing: Listing) -> ImageData
                 "--seed, or leave it out",
                 path=config.data,
             )
+    if task == "multilabel" and bool(np.isnan(targets[test]).all()):
+        raise DataError(
+            f"no label of the {len(test)} test images is known; give more images, or another --seed",
+            path=config.data,
+        )
     statistics = survey.statistics(train)
     edges = (config.image_size, config.image_size)
     schema = make_schema(
@@ -51,7 +56,7 @@ def load_labelled(config: TrainConfig, task: str, listing: Listing) -> ImageData
         statistics,
         edges,
         (len(train), len(test)),
-        digest=digest_of(files),
+        digest=digest_of(files, targets.tobytes()),
     )
     names = [os.path.relpath(path, config.data) for path in files]
     pictures = Scaled(names, lambda index: read_image(files[index], statistics[0]), targets, edges)

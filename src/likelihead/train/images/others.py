@@ -61,6 +61,8 @@ def images_to_score(trained: TrainedImages, data: str) -> Others:
     if missing:
         raise DataError(f"labels.csv has no label {missing[0]!r}, which the run was trained on", path=data)
     targets[:, columns] = np.array(listing.labels, dtype=np.float32)
+    if bool(np.isnan(targets).all()):
+        raise DataError("labels.csv knows no label of any image; there is nothing to score", path=data)
     return _scaled(trained, listing, targets, data)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from likelihead.errors import DomainError
 from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.images.network import DTYPE, ImageNet, build_model, criterion, plain
@@ -83,6 +84,19 @@ class ImageProblem(Problem):
         logits: Tensor = self.model(images)
         if not bool(torch.isfinite(logits).all()):
             raise NotFiniteError("the network's output is not finite")
+        return logits
+
+    def scored(self, logits: Tensor) -> Tensor:
+        """The logits of test images.
+
+        Raises:
+            DomainError: one of them is not finite, so that there is nothing to report.
+        """
+        if not bool(torch.isfinite(logits).all()):
+            raise DomainError(
+                "the network's output on the test images is not finite: the training has diverged; start "
+                f"again with a lower --lr, such as {self.config.lr / 10:g}"
+            )
         return logits
 
     def train_nll(self, sums: Mapping[str, float]) -> float:

@@ -48,7 +48,7 @@ class ImageSchema:
         edges: height and width of what the network is trained on: tiles, or scaled images.
         train_images, test_images: how many.
         seed, test_fraction: of the split.
-        digest: SHA-256 over the files' names and sizes; empty for a bundled set.
+        digest: SHA-256 over the files' names and content, and their labels; empty for a bundled set.
         coding: of the masks; None for a bundled set, and where there are none.
     """
 

@@ -137,6 +137,6 @@ class SegmentationProblem(ImageProblem):
         self.model.eval()
         for piece in pieces(self.model, test, range(len(test)), schema.edges, schema.mean, schema.std):
             classes = np.stack([piece.of(test.mask(index)) for index in piece.indices])
-            tally.add(piece.logits, torch.from_numpy(classes))
+            tally.add(self.scored(piece.logits), torch.from_numpy(classes))
             pause()
         return tally

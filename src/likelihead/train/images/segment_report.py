@@ -148,7 +148,7 @@ def _summary(figures: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     nll, baseline = figures["nll"], figures["baseline_nll"]
     pair = f"{number(nll)} nats per pixel against {number(baseline)}"
     first = f"The model does no better than the {_BASELINE}: {pair} (LH704)."
-    if nll < baseline:
+    if nll is not None and nll < baseline:
         first = f"The model explains {percent(1 - nll / baseline)} of the {_BASELINE}'s NLL: {pair}."
     scored = [row for row in rows if row["iou"] is not None]
     worst = min(scored, key=lambda row: float(row["iou"]))

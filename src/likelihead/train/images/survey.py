@@ -152,6 +152,19 @@ def split(config: TrainConfig, classes: NDArray[np.int64]) -> tuple[list[int], l
     return [i for i in range(len(classes)) if i not in chosen], sorted(chosen)
 
 
-def digest_of(files: Sequence[Path]) -> str:
-    listed = "\n".join(f"{path.name} {path.stat().st_size}" for path in files)
-    return hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()
+def digest_of(files: Sequence[Path], targets: bytes = b"") -> str:
+    """SHA-256 over the files' names and content, and over targets that are in no file of theirs.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    digest = hashlib.sha256(targets)
+    for path in files:
+        try:
+            content = hashlib.sha256(path.read_bytes()).digest()
+        except OSError as error:
+            raise DataError(
+                f"cannot be read: {(error.strerror or str(error)).lower()}", path=str(path)
+            ) from error
+        digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + content)
+    return digest.hexdigest()

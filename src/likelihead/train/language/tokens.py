@@ -133,6 +133,8 @@ def open_tokenizer(option: str) -> Tokenizer:
     """
     if option == "bytes":
         return ByteTokenizer()
+    if not option:
+        raise DataError("the tokenizer has no name; --tokenizer takes bytes or a Hugging Face tokenizer.json")
     try:
         content = Path(option).read_text(encoding="utf-8")
     except OSError as error:
