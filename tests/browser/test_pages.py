@@ -70,6 +70,13 @@ def language(folder: Path) -> TrainConfig:
     )
 
 
+def scenes(task: str) -> Callable[[Path], TrainConfig]:
+    """A few steps on ``digit-scenes``, tested on 50 of them."""
+    return lambda folder: TrainConfig(
+        data="digit-scenes", task=task, hidden=(4, 8), epochs=2, steps=4, test_fraction=0.01
+    )
+
+
 # The report of each task: a line here opens it in the browser. The folder is for a run's data.
 REPORTS: dict[str, Callable[[Path], TrainConfig]] = {
     "binary": lambda folder: TrainConfig(data="breast-cancer", epochs=3),
@@ -78,6 +85,8 @@ REPORTS: dict[str, Callable[[Path], TrainConfig]] = {
     "language": language,
     "multilabel": multilabel,
     "regression": regression,
+    "segmentation": scenes("segmentation"),
+    "multilabel-images": scenes("multilabel"),
 }
 
 
