@@ -146,6 +146,61 @@ def test_no_mistake_leaves_the_fit_finite() -> None:
     assert extreme.fit(Categorical(4), logits, target, pseudo_count=0).at_bound
 
 
+def test_held_out_rows_without_a_mistake_do_not_make_the_model_sure_of_everything() -> None:
+    """Logits close together and all right: the temperature was 0.09 for four rows, 0.02 for sixty."""
+    for rows, lead, least in ((4, 0.2, 0.65), (30, 1.0, 0.28), (60, 0.1, 0.05)):
+        target = torch.arange(rows) % 2
+        logits = torch.where(torch.arange(2) == target.unsqueeze(1), lead, 0.0).double()
+        scaling, platt, vector = TemperatureScaling(), PlattScaling(), VectorScaling(2)
+        scaling.fit(Categorical(2), logits, target)
+        assert least < scaling.temperature < 1
+        platt.fit(Bernoulli(), logits[:, 1] - logits[:, 0], target)
+        assert platt.scale.item() < 1 / least
+        vector.fit(Categorical(2), logits, target)
+        assert float(vector.scale.max()) < 1 / least
+
+
+def test_one_mistake_by_a_hair_does_not_either() -> None:
+    logits = torch.tensor([[1.0, 0.0]] * 20 + [[0.0, 1.0]] * 20 + [[0.0, 0.01]]).double()
+    target = torch.tensor([0] * 20 + [1] * 20 + [0])
+    likely, held = TemperatureScaling(), TemperatureScaling()
+    likely.fit(Categorical(2), logits, target, pseudo_count=0)
+    held.fit(Categorical(2), logits, target)
+    assert likely.temperature < 0.12
+    assert held.temperature > 0.25
+
+
+@pytest.mark.parametrize("pseudo_count", [0.0, 0.5, 1.0, 4.0])
+def test_with_pseudo_count_it_is_the_optimum_scipy_finds(pseudo_count: float) -> None:
+    logits, target = classes(40, 3)
+    z, y = logits.numpy(), target.numpy()
+    own = torch.softmax(logits, 1).numpy()
+
+    def objective(scale: np.ndarray, shift: np.ndarray) -> float:
+        log_p = torch.log_softmax(torch.from_numpy(z * scale + shift), 1).numpy()
+        held = np.sum(np.sqrt(1 + (scale - 1) ** 2) - 1)
+        said = -log_p[np.arange(len(y)), y].sum() - pseudo_count * (own * log_p).sum(1).mean()
+        return float(said + pseudo_count * held)
+
+    start = np.concatenate([np.ones(3), np.zeros(3)])
+    best = minimize(lambda p: objective(p[:3], p[3:]), start, method="BFGS", options={"gtol": 1e-9})
+    vector = VectorScaling(3)
+    vector.fit(Categorical(3), logits, target, pseudo_count=pseudo_count)
+    np.testing.assert_allclose(vector.scale.numpy(), best.x[:3], rtol=1e-4)
+    one = minimize(lambda b: objective(b[:1], np.zeros(3)), [1.0], method="BFGS", options={"gtol": 1e-10})
+    scaling = TemperatureScaling()
+    scaling.fit(Categorical(3), logits, target, pseudo_count=pseudo_count)
+    assert scaling.temperature == pytest.approx(1 / one.x[0], rel=1e-5)
+
+
+def test_thousands_of_rows_may_make_it_surer() -> None:
+    target = torch.arange(4000) % 2
+    logits = torch.where(torch.arange(2) == target.unsqueeze(1), 0.05, 0.0).double()
+    scaling = TemperatureScaling()
+    scaling.fit(Categorical(2), logits, target)
+    assert scaling.temperature < 0.02
+
+
 def test_a_model_worse_than_chance_ends_at_the_bound() -> None:
     logits, _ = classes(60)
     report = (scaling := TemperatureScaling()).fit(Categorical(4), logits, logits.argmin(1))

@@ -84,8 +84,10 @@ class Calibrator(nn.Module, ABC):
             logits: what the model puts out for the held-out rows.
             target: what was observed there; ignored and NaN targets are left out.
             mask: False where a target is left out.
-            pseudo_count: how many further examples the model's own predictions count as. It keeps the fit
-                finite where the held-out rows hold no mistake to learn from; 0 is maximum likelihood.
+            pseudo_count: how many further examples the model's own predictions count as, and how many nats a
+                scale may gain for each unit that it is above 1. It keeps a few held-out rows, predicted
+                right by a hair or all of them right, from making the model sure of everything; of
+                thousands of rows it is not felt. 0 is maximum likelihood.
 
         Raises:
             OptionError: no target counts, a negative ``pseudo_count``, a likelihood that does not fit, or no
@@ -107,7 +109,7 @@ class Calibrator(nn.Module, ABC):
                     "hold out some."
                 )
             self._check(likelihood, truth)
-            objective = Objective(likelihood, rows, truth, pseudo_count / count)
+            objective = Objective(likelihood, rows, truth, pseudo_count, count)
             before = _measured(likelihood, rows, truth)
             at_bound = self._fit(objective)
             after = _measured(likelihood, self(rows), truth)
@@ -122,10 +124,19 @@ class Calibrator(nn.Module, ABC):
 
 
 class Objective:
-    """The NLL of held-out rows, and a little of that of the model's own predictions, per row."""
+    """The NLL of held-out rows, and a little that speaks for the model as it is, per row.
 
-    def __init__(self, likelihood: Likelihood, rows: Tensor, truth: Tensor, own_share: float) -> None:
-        self.likelihood, self.rows, self.truth, self.own_share = likelihood, rows, truth, own_share
+    Args:
+        likelihood, rows, truth: what is scored.
+        pseudo_count: how many examples the model's own predictions count as, and the weight of `hold`.
+        count: how many rows have a target.
+    """
+
+    def __init__(
+        self, likelihood: Likelihood, rows: Tensor, truth: Tensor, pseudo_count: float, count: int
+    ) -> None:
+        self.likelihood, self.rows, self.truth = likelihood, rows, truth
+        self.pseudo_count, self.own_share = pseudo_count, pseudo_count / count
         self.own = likelihood.probs(rows)
         if not isinstance(likelihood, Categorical):
             self.own = torch.where(truth.isnan(), torch.nan, self.own)
@@ -144,8 +155,30 @@ class Objective:
             gradient = gradient + self.own_share * self.likelihood.residual(logits, self.own)
         return gradient / len(self.rows)
 
-    def minimise(self, start: tuple[Tensor, ...], logits: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+    def hold(self, scale: Tensor) -> Tensor:
+        r"""What scales other than 1 cost, per row: :math:`\sqrt{1 + (a - 1)^2} - 1` each, convex.
+
+        The model's own predictions alone do not hold a scale where the logits are close together: they hardly
+        differ then from those of the double. This does, whatever the logits are.
+        """
+        return self.pseudo_count * (torch.sqrt(1 + (scale - 1).square()) - 1).sum() / len(self.rows)
+
+    def hold_slope(self, scale: float) -> float:
+        """The derivative of `hold` by one scale, for the sum over the rows."""
+        return self.pseudo_count * (scale - 1) / math.hypot(1.0, scale - 1)
+
+    def minimise(
+        self,
+        start: tuple[Tensor, ...],
+        logits: Callable[..., Tensor],
+        scale: Callable[..., Tensor],
+    ) -> tuple[Tensor, ...]:
         """The parameters at the minimum of a convex objective.
+
+        Args:
+            start: where to begin.
+            logits: the logits that the parameters make.
+            scale: the scales among the parameters.
 
         Raises:
             OptionError: there is none that is finite.
@@ -163,7 +196,7 @@ class Objective:
         def closure() -> Any:
             descent.zero_grad()
             with torch.enable_grad():
-                value = self(logits(*parameters))
+                value = self(logits(*parameters)) + self.hold(scale(*parameters))
             value.backward()  # type: ignore[no-untyped-call]
             return value.detach()
 

@@ -44,7 +44,9 @@ class _LinearScaling(Calibrator):
         centre, spread = rows.mean(dim=dims), rows.std(dim=dims, correction=0)
         spread = torch.where(spread > 1e-12 * (1 + centre.abs()), spread, torch.ones_like(spread))
         unit = (rows - centre) / spread
-        scale, shift = objective.minimise((spread, centre), lambda scale, shift: unit * scale + shift)
+        scale, shift = objective.minimise(
+            (spread, centre), lambda scale, shift: unit * scale + shift, lambda scale, _: scale / spread
+        )
         scale = scale / spread
         # Replaced, not overwritten: buffers that were made in inference mode cannot be.
         self.shift = self._settled(shift - scale * centre).to(self.scale.device)

@@ -77,7 +77,9 @@ class TemperatureScaling(Calibrator):
 
         def slope(log_beta: float) -> float:
             """Of the objective, by the inverse temperature: rises with it."""
-            return float((objective.residual(rows * math.exp(log_beta)) * rows).sum())
+            beta = math.exp(log_beta)
+            of_rows = float((objective.residual(rows * beta) * rows).sum())
+            return of_rows + objective.hold_slope(beta) / len(rows)
 
         low, high = -_BOUND, _BOUND
         at_low, at_high = slope(low), slope(high)
