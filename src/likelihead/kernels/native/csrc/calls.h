@@ -65,6 +65,7 @@ struct SigmoidCall {
   const void* up = nullptr;  // wide: one number, or one each
   bool up_is_each = false;
   double scale = 1;  // multiplies up
+  bool past_caches = false;  // the gradient is large, and written past the caches if it can be
 };
 
 using SigmoidKernel = void (*)(const SigmoidCall&, int64_t first, int64_t last);

@@ -27,14 +27,14 @@ inline void advise_huge_pages(void* start, size_t bytes) {
 #endif
 }
 
-// Whether an output, not touched yet, is better written past the caches: it is so large that no cache holds it until
-// it is read next, and the read of each line before it is written is then a third of a copy's traffic, and measured
+// Whether an output, not touched yet, is better written past the caches: what the pass touches, inputs included, is
+// so large that no cache holds the output until it is read next, and the read of each line before it is written is then a third of a copy's traffic, and measured
 // a third of its time. But not where its pages are yet to come from the operating system, which zeroes them in the
 // caches: measured, 8 % slower. glibc keeps what is freed below 32 MiB, and gives back what is larger.
-inline bool bypasses_caches(void* start, size_t bytes) {
+inline bool bypasses_caches(void* start, size_t bytes, size_t touched) {
 #if defined(__linux__)
-  constexpr size_t larger_than_caches = size_t(16) << 20;
-  if (bytes < larger_than_caches) return false;
+  constexpr size_t larger_than_caches = size_t(32) << 20;
+  if (touched < larger_than_caches) return false;
   const uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE));
   const uintptr_t middle = (reinterpret_cast<uintptr_t>(start) + bytes / 2) / page * page;
   unsigned char there = 0;
@@ -42,6 +42,7 @@ inline bool bypasses_caches(void* start, size_t bytes) {
 #else
   (void)start;
   (void)bytes;
+  (void)touched;
   return false;
 #endif
 }

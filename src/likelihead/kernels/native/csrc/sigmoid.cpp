@@ -95,6 +95,12 @@ void* fresh(const Tensor& t) {
   return p;
 }
 
+void set_gradient(PreparedSigmoid& p, const Tensor& grad) {
+  p.call.grad = fresh(grad);
+  const size_t bytes = size_t(grad.numel()) * grad.element_size();
+  p.call.past_caches = bypasses_caches(p.call.grad, bytes, 3 * bytes);  // logits, target, gradient
+}
+
 std::vector<int64_t> shape_of(const Tensor& t) {
   std::vector<int64_t> shape;
   for (int64_t d = 0; d < t.dim(); ++d) shape.push_back(t.size(d));
@@ -118,7 +124,7 @@ Tensor sigmoid_nll_backward(
     bool skip_nan_target, bool torch_nonfinite) {
   PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
   Tensor grad = empty_as(p.logits);
-  p.call.grad = fresh(grad);
+  set_gradient(p, grad);
   p.call.scale = scale;
   Tensor up = grad_nll.scalar_type() == p.wide ? grad_nll : torch::stable::to(grad_nll, p.wide);
   bool one_number = true;
@@ -174,7 +180,7 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
   Tensor grad;
   if (with_grad) {
     grad = empty_as(p.logits);
-    p.call.grad = fresh(grad);
+    set_gradient(p, grad);
   } else {
     grad = empty_nothing(logits.scalar_type());
   }

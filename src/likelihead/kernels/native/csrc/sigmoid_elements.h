@@ -13,6 +13,7 @@
 
 #include "calls.h"
 #include "elementary.h"
+#include "stream.h"
 
 namespace {
 
@@ -173,6 +174,7 @@ struct ElementKernel {
         wide_target(c.wide_target ? static_cast<const A*>(c.target) : nullptr),
         nll_out(static_cast<A*>(c.nll)),
         grad_out(static_cast<T*>(c.grad)),
+        streaming(c.past_caches && sizeof(V) == 64 && reinterpret_cast<uintptr_t>(c.grad) % sizeof(V) == 0),
         up_each(c.up_is_each ? static_cast<const A*>(c.up) : nullptr),
         scale(splat(c.up && !up_each ? *static_cast<const A*>(c.up) * A(c.scale) : A(c.scale))) {}
 
@@ -181,6 +183,7 @@ struct ElementKernel {
   const A* wide_target;
   A* nll_out;
   T* grad_out;
+  const bool streaming;  // the gradient bypasses the caches; blocks begin at whole lines of it
   const A* up_each;
   V scale;
 
@@ -265,7 +268,9 @@ struct ElementKernel {
     if (want != Want::nll) {
       V g = r.slope * (up_each ? get(up_each + i, count, A(1)) * scale : scale);
       if (block == Block::odd) g = valid ? g : zero;
-      count == n ? store(grad_out + i, g) : store_some(grad_out + i, g, count);
+      if (count < n) store_some(grad_out + i, g, count);
+      else if (streaming) stream(grad_out + i, g);
+      else store(grad_out + i, g);
     }
     if (want != Want::slope && nll_out) {
       count == n ? store(nll_out + i, r.nll) : store_some(nll_out + i, r.nll, count);
@@ -323,6 +328,7 @@ void run_elements(const SigmoidCall& call, int64_t first, int64_t last) {
       kernel.template run<Want::slope>(begin, end);
     }
   }
+  end_of_stream();
 }
 
 inline void sigmoid(const SigmoidCall& call, int64_t first, int64_t last) {

@@ -195,7 +195,7 @@ Tensor new_gradient(Prepared& p) {
   Tensor grad = empty_as(p.logits);
   const size_t bytes = size_t(grad.numel()) * grad.element_size();
   p.call.grad = grad.data_ptr();
-  p.call.past_caches = bypasses_caches(p.call.grad, bytes);
+  p.call.past_caches = bypasses_caches(p.call.grad, bytes, 2 * bytes);
   advise_huge_pages(p.call.grad, bytes);
   return grad;
 }
