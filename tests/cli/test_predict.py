@@ -141,7 +141,7 @@ def test_wrong_priors_are_one_line(folder: Path) -> None:
         ("iris", "setosa=1", "no share for the class 'versicolor'"),
         ("tags", "east=1", "--prior does not apply to a multilabel run"),
         ("price", "a=1", "--prior does not apply to a regression run"),
-        ("iris", "nowhere.json", "--prior takes a=0.1,b=0.9 or a file"),
+        ("iris", "nowhere.json", "--prior takes a=0.1,b=0.9, a file or estimate"),
     ):
         for command in ("predict", "evaluate"):
             result = run(command, folder / name, "iris", "--prior", prior, code=2)

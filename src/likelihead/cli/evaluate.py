@@ -17,7 +17,7 @@ __all__ = ["command"]
 @click.option(
     "--prior",
     metavar="P",
-    help="The classes' frequencies in DATA: a=0.1,b=0.9, or a JSON or CSV file.",
+    help="The classes' frequencies in DATA: a=0.1,b=0.9, a JSON or CSV file, or estimate.",
 )
 def command(run: Path, data: str, as_json: bool, prior: str | None) -> None:
     """Score the trained RUN folder on DATA, of the kind that it was trained on, with its targets.

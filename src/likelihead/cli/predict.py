@@ -35,7 +35,8 @@ __all__ = ["command"]
 @click.option(
     "--prior",
     metavar="P",
-    help="The classes' frequencies where the predictions are for: a=0.1,b=0.9, or a JSON or CSV file.",
+    help="The classes' frequencies where the predictions are for: a=0.1,b=0.9, a JSON or CSV file, or "
+    "estimate.",
 )
 def command(
     run: Path,

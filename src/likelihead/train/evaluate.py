@@ -20,7 +20,8 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
     Args:
         run: the run's folder.
         data: a bundled set, a file or a folder of the kind that the run was trained on, targets included.
-        prior: of a table's classes, their frequencies in the data: ``a=0.1,b=0.9`` or a file.
+        prior: of a table's classes, their frequencies in the data: ``a=0.1,b=0.9``, a file, or
+            ``estimate``.
         memory: bytes for the rows of a table.
 
     Raises:

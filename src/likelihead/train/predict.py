@@ -33,8 +33,8 @@ def predict(
         probs: whether the probabilities are given as well.
         threshold: of a yes (binary, multilabel).
         cost: a file with a cost matrix.
-        prior: the frequencies of a table's classes where the predictions are for: ``a=0.1,b=0.9`` or a
-            file.
+        prior: the frequencies of a table's classes where the predictions are for: ``a=0.1,b=0.9``, a
+            file, or ``estimate``.
         memory: bytes for the rows of a table.
 
     Returns:

@@ -18,6 +18,7 @@ from likelihead.train import TrainConfig, train
 from likelihead.train.evaluate import evaluate
 from likelihead.train.predict import predict
 from likelihead.train.table.balance import TAUS, worlds
+from likelihead.train.table.data import load_for_schema
 from likelihead.train.table.deployment import for_prior
 from likelihead.train.table.trained import load_run
 
@@ -171,10 +172,36 @@ def test_a_prior_of_the_deployment(runs: dict[str, Path], tmp_path: Path) -> Non
     assert figures["nll"] != evaluate(run, "digits-one-vs-rest")["nll"]
 
 
+def test_an_estimated_prior_is_the_fixed_point_of_its_own_predictions(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """At the most likely prior the mean of the probabilities is that prior; for one logit and for classes."""
+    notes, found = columns(runs["yes"], tmp_path / "yes.jsonl", prior="estimate")
+    assert any("as estimated from these rows" in note for note in notes)
+    trained = load_run(runs["yes"])
+    data = load_for_schema("digits-one-vs-rest", trained.schema, need_target=False)
+    moved = for_prior(trained, "estimate", lambda: data)
+    assert moved.priors is not None
+    estimated = moved.priors[1]
+    assert found["prob_eight"].mean() == pytest.approx(float(estimated[1]), abs=1e-6)
+    assert float(estimated.sum()) == pytest.approx(1, abs=1e-12)
+    assert float((estimated - moved.priors[0]).abs().max()) > 1e-3
+    classes = load_run(runs["adjusted"])
+    digits = load_for_schema("digits", classes.schema, need_target=False)
+    shifted = for_prior(classes, "estimate", lambda: digits)
+    assert shifted.priors is not None
+    features, rows = next(iter(digits.all.feature_batches(10_000, dtype=torch.float64)))
+    mean = Categorical(10).probs(shifted.output(features, rows, "")).mean(0)
+    torch.testing.assert_close(mean, shifted.priors[1], rtol=0, atol=1e-6)
+    with pytest.raises(OptionError, match="more than half of the memory"):
+        for_prior(classes, "estimate", lambda: digits, memory=1000)
+    assert "nll" in evaluate(runs["yes"], "digits-one-vs-rest", prior="estimate")
+
+
 def test_an_adjusted_run_is_moved_from_equal_classes(runs: dict[str, Path]) -> None:
     trained = load_run(runs["adjusted"])
     equal = ",".join(f"{digit}=0.1" for digit in range(10))
-    same = for_prior(trained, equal)
+    same = for_prior(trained, equal, lambda: load_for_schema("digits", trained.schema, need_target=False))
     features = torch.randn(4, trained.schema.num_features, dtype=torch.float64)
     rows = torch.arange(1, 5)
     probs = [Categorical(10).probs(run.output(features, rows, "")) for run in (trained, same)]
@@ -189,14 +216,16 @@ BAD_PRIORS = [
     ("eight=half,any other=0.5", OptionError, "'half'; expected a number"),
     ("eight=1.5,any other=-0.5", OptionError, r"expected a number in \[0, 1\]"),
     ("eight=nan,any other=0.5", OptionError, r"expected a number in \[0, 1\]"),
-    ("absent.csv", DataError, "--prior takes a=0.1,b=0.9 or a file"),
+    ("absent.csv", DataError, "--prior takes a=0.1,b=0.9, a file or estimate"),
 ]
 
 
 @pytest.mark.parametrize(("prior", "error", "message"), BAD_PRIORS)
-def test_bad_priors(runs: dict[str, Path], prior: str, error: type[Exception], message: str) -> None:
+def test_bad_priors(
+    runs: dict[str, Path], tmp_path: Path, prior: str, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
-        for_prior(load_run(runs["yes"]), prior)
+        predict(runs["yes"], "digits-one-vs-rest", out=tmp_path / "out.csv", prior=prior)
 
 
 def test_a_prior_of_numbers_and_of_nothing(tmp_path: Path) -> None:

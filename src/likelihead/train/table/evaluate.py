@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
     Args:
         run: the run's folder.
         data: a bundled set or a file with the columns of the training data, the target included.
-        prior: the frequencies of the classes in the data: ``a=0.1,b=0.9``, or a file.
+        prior: the frequencies of the classes in the data: ``a=0.1,b=0.9``, a file, or
+            ``estimate``.
         memory: bytes for the rows.
 
     Raises:
@@ -32,9 +34,10 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
         DataError: the data cannot be read, or has a class that training did not have.
     """
     trained = load_run(run)
+    rows_of = cache(partial(load_for_schema, data, trained.schema, need_target=True, memory=memory))
     if prior is not None:
-        trained = for_prior(trained, prior)
-    dataset = load_for_schema(data, trained.schema, need_target=True, memory=memory)
+        trained = for_prior(trained, prior, rows_of, memory)
+    dataset = rows_of()
     tally = Tally(
         trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline, trained.threshold
     )

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -127,7 +128,8 @@ def predict(
         probs: whether the probabilities are given as well.
         threshold: of a yes (binary, multilabel).
         cost: a file with a cost matrix.
-        prior: the frequencies of the classes where the predictions are for: ``a=0.1,b=0.9``, or a file.
+        prior: the frequencies of the classes where the predictions are for: ``a=0.1,b=0.9``, a file, or
+            ``estimate``.
         memory: bytes for the rows.
 
     Returns:
@@ -144,10 +146,11 @@ def predict(
     if (out is None) == (stream is None):
         raise OptionError("give either out or stream")
     trained = load_run(run)
+    rows_of = cache(partial(load_for_schema, data, trained.schema, need_target=False, memory=memory))
     if prior is not None:
-        trained = for_prior(trained, prior)
+        trained = for_prior(trained, prior, rows_of, memory)
     predictions = Predictions(trained, probs=probs, threshold=threshold, cost=cost)
-    dataset = load_for_schema(data, trained.schema, need_target=False, memory=memory)
+    dataset = rows_of()
 
     def batches() -> Iterator[Columns]:
         for features, rows in dataset.all.feature_batches(EVAL_BATCH, dtype=DTYPE):

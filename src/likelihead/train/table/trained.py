@@ -36,6 +36,7 @@ class Trained:
         fitted: what the rows held out of the training have taught; None where none were.
         priors: the frequencies of the classes that the run's probabilities stand for, and those that are
             predicted for instead; None where they are the same.
+        prior_estimated: whether the latter were estimated from the rows.
     """
 
     config: TrainConfig
@@ -46,6 +47,7 @@ class Trained:
     baseline: Likelihood
     fitted: Fitted | None = None
     priors: tuple[Tensor, Tensor] | None = None
+    prior_estimated: bool = False
 
     def output(self, features: Tensor, rows: Tensor, path: str) -> Tensor:
         """The network's output, calibrated where the run was, for the prior that is asked for.
@@ -84,7 +86,10 @@ class Trained:
         notes = [] if self.fitted is None else [self.fitted.describe(self.schema)]
         if self.priors is not None:
             own, deployed = ([round(float(share), 4) for share in prior] for prior in self.priors)
-            notes.append(f"predicted for the class shares {deployed}, where the run's own are {own}")
+            estimated = ", as estimated from these rows" if self.prior_estimated else ""
+            notes.append(
+                f"predicted for the class shares {deployed}{estimated}, where the run's own are {own}"
+            )
             if self.fitted is not None and self.fitted.thresholds:
                 notes.append(
                     "the tuned thresholds are for the training's class shares and are not used with --prior"
