@@ -219,3 +219,12 @@ def test_no_run_unfinished_and_damaged(runs: Path, tmp_path: Path) -> None:
 def test_a_page_that_cannot_be_written(runs: Path, tmp_path: Path) -> None:
     assert "cannot write" in refused(runs / "short", runs / "long", "--out", tmp_path / "absent" / "c.html")
     assert "that is a folder" in refused(runs / "short", runs / "long", "--out", tmp_path)
+
+
+def test_a_page_never_takes_the_place_of_a_runs_file(runs: Path, tmp_path: Path) -> None:
+    folders = (runs / "short", runs / "seeded")
+    before = {path: path.read_bytes() for f in folders for path in f.iterdir() if path.is_file()}
+    two = (runs / "short", runs / "long")
+    for folder, name in (("short", "config.toml"), ("short", "report.html"), ("seeded", "model.safetensors")):
+        assert "is a file of a run" in refused(*two, "--out", runs / folder / name)
+    assert all(path.read_bytes() == content for path, content in before.items())

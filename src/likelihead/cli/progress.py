@@ -75,12 +75,11 @@ class TrainingProgress:
         if self.console.is_terminal or record["epoch"] % max(1, trainer.config.epochs // 10):
             return
         name = trainer.problem.score_name
-        score = record[name]
-        shown = "undefined" if score is None else f"{score:.4f}"
         self._say(
             f"epoch {record['epoch']}/{trainer.config.epochs}: train NLL "
-            f"{record['train_nll']:.4f}{self._test}, "
-            f"baseline {trainer.problem.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} {shown}",
+            f"{shown(record['train_nll'])}{self._test}, "
+            f"baseline {trainer.problem.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} "
+            f"{shown(record[name])}",
         )
 
     def _say(self, line: str) -> None:

@@ -43,7 +43,8 @@ def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Compar
         out: the page.
 
     Raises:
-        OptionError: fewer than two runs or more than eight, the same run twice, or runs of different tasks.
+        OptionError: fewer than two runs or more than eight, the same run twice, runs of different tasks, or a
+            page that would take the place of a run's file.
         RunError: a folder is no finished run, or the page cannot be written.
     """
     if not 2 <= len(folders) <= len(RUN_COLOURS):
@@ -56,6 +57,7 @@ def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Compar
         if folder.resolve() in seen:
             raise OptionError(f"{folder} is given twice; give each run once")
         seen[folder.resolve()] = folder
+    _check_out(out)
     runs = [read_run(folder) for folder in folders]
     for run in runs[1:]:
         if run.task != runs[0].task:
@@ -66,3 +68,9 @@ def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Compar
     page = comparison_page(runs)
     write_bytes(out, html(page).encode("utf-8"))
     return Comparison(out, page.summary[0], tuple(differing_data(runs, run_names(runs))))
+
+
+def _check_out(out: Path) -> None:
+    """Refuse to write over what a run is made of."""
+    if out.is_file() and (out.resolve().parent / "config.toml").is_file():
+        raise OptionError(f"--out {out} is a file of a run; give a name that is free")

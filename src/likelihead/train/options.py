@@ -162,6 +162,10 @@ def _not_negative(value: float) -> bool:
     return math.isfinite(value) and value >= 0
 
 
+def _to_100(value: float) -> bool:
+    return 0 <= value <= 100
+
+
 _AT_LEAST_1: dict[str, Any] = {"ok": lambda value: value >= 1, "expected": "at least 1"}
 _WEIGHABLE: dict[str, Any] = {"tasks": (*_CLASSES, "segmentation"), "kinds": (_TABLE, _IMAGES)}
 _ONE_OF_MANY: dict[str, Any] = {"tasks": ("binary", "multiclass"), "kinds": (_TABLE,)}
@@ -302,8 +306,8 @@ OPTIONS: tuple[Option, ...] = (
         "TAU",
         "Add TAU times the log prior to the logits in training: learns for a balanced world.",
         0.0,
-        ok=_not_negative,
-        expected="0 or a positive number",
+        ok=_to_100,
+        expected="a number from 0 to 100",
         **_ONE_OF_MANY,
     ),
     Option(
@@ -321,8 +325,8 @@ OPTIONS: tuple[Option, ...] = (
         "GAMMA",
         "Focal loss: less weight for what is known well.",
         0.0,
-        ok=_not_negative,
-        expected="0 or a positive number",
+        ok=_to_100,
+        expected="a number from 0 to 100",
         **_ONE_OF_MANY,
     ),
     Option(
@@ -359,8 +363,8 @@ OPTIONS: tuple[Option, ...] = (
         "T",
         "Of the teacher's and the student's softmax.",
         1.0,
-        ok=_positive,
-        expected="a positive number",
+        ok=lambda value: 0.001 <= value <= 1000,
+        expected="a number from 0.001 to 1000",
         tasks=("multiclass",),
         kinds=(_TABLE,),
     ),
