@@ -25,8 +25,8 @@ class Accumulator(ABC):
     """A figure, or several, that are updated batch by batch.
 
     ``a.update(...)`` takes in a batch, ``a + b`` and ``a.merge(b)`` join what two have seen, ``a.compute()``
-    gives the figure. `state` is a dictionary of plain values whose ``totals`` and ``counts`` add up and whose
-    ``rows`` are joined end to end; `from_state` goes back.
+    gives the figure. `state` is a dictionary of numbers and tensors, for ``torch.save``, whose ``totals`` and
+    ``counts`` add up and whose ``rows`` are joined end to end; `from_state` goes back.
 
     Subclasses name what they keep: ``totals`` (float64, each with what was lost in rounding beside it, so
     that even 10^7 small batches add up to the last digits), ``counts`` (int64, exact) and ``rows``.
