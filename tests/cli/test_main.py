@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -124,3 +125,22 @@ def test_a_wrong_word_is_one_line_that_points_to_the_help(arguments: list[str], 
     (line,) = done.stderr.splitlines()
     assert said in line
     assert "--help`" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "stream"),
+    [(["explain", "LH101"], 0, "stdout"), (["explain", "LH999"], 2, "stderr"), (["explian"], 2, "stderr")],
+)
+def test_the_program_ends_with_its_exit_code_whatever_the_interpreters_end_does(
+    arguments: list[str], code: int, stream: str
+) -> None:
+    program = "import atexit, os, sys; atexit.register(os.abort); from likelihead.cli import {}; {}()"
+    outcomes = [
+        subprocess.run(
+            [sys.executable, "-c", program.format(name, name), *arguments], capture_output=True, text=True
+        )
+        for name in ("run", "main")
+    ]
+    assert outcomes[0].returncode == code
+    assert getattr(outcomes[0], stream) == getattr(outcomes[1], stream) != ""
+    assert outcomes[1].returncode < 0  # the planted abort is one

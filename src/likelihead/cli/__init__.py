@@ -6,14 +6,17 @@ function that does the work.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
 from likelihead.cli.failure import Failure, one_line
 
-__all__ = ["COMMANDS", "CommandEntry", "main"]
+__all__ = ["COMMANDS", "CommandEntry", "main", "run"]
 
 
 class CommandEntry(NamedTuple):
@@ -98,3 +101,24 @@ def _suggestion(name: str) -> str:
 @click.version_option(package_name="likelihead", message="%(prog)s %(version)s")
 def main() -> None:
     """The output end of a neural network, done right: train, predict, evaluate, and explain mistakes."""
+
+
+def run() -> NoReturn:
+    """The program ``likelihead``: :data:`main`, and the end of the process with its exit code.
+
+    The interpreter's own end is left out. Libraries with threads of their own are taken apart there, and on a
+    busy machine one of them was seen to abort, so that a refusal that had been told ended with 134 instead of
+    2. Nothing is lost: what a command writes is on the disk before it returns, and the streams are flushed.
+    """
+    code = 1
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    for stream in (sys.stdout, sys.stderr):
+        # A reader that has gone wants no more; click has ended the command for that already.
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(code)
