@@ -18,17 +18,21 @@ test: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-# A second build of the kernels, under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. The
-# interpreter is not built with them, hence the preload; it leaks on purpose, hence no leak check.
+# A second build of the kernels, under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own, tested
+# with each instruction set (what a processor does not have falls back). The interpreter is not built with them, hence
+# the preload; it leaks on purpose, hence no leak check.
 SANITIZED := build/sanitize
 sanitize: $(STAMP)
 	LIKELIHEAD_SANITIZE=address,undefined $(BIN)/python setup.py build_ext \
 	  --build-lib $(SANITIZED) --build-temp build/sanitize-objects
 	cp $(SANITIZED)/likelihead/kernels/native/_kernels.abi3.so $(SANITIZED)/kernels.so
-	LIKELIHEAD_NATIVE_LIBRARY=$(abspath $(SANITIZED)/kernels.so) OMP_NUM_THREADS=2 \
-	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
-	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	  $(BIN)/python -m pytest tests/kernels -p no:cacheprovider -m "not large"
+	for isa in avx512 avx2 baseline; do \
+	  LIKELIHEAD_NATIVE_LIBRARY=$(abspath $(SANITIZED)/kernels.so) LIKELIHEAD_ISA=$$isa \
+	  LIKELIHEAD_HYPOTHESIS=sanitize OMP_NUM_THREADS=2 \
+	  LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(BIN)/python -m pytest tests/kernels -p no:cacheprovider -m "not large" || exit 1; \
+	done
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going --fresh-env -b html docs docs/_build/html

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
 
 settings.register_profile("likelihead", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("likelihead")
+# `make sanitize`, where an example takes many times as long.
+settings.register_profile("sanitize", parent=settings.get_profile("likelihead"), max_examples=30)
+settings.load_profile(os.environ.get("LIKELIHEAD_HYPOTHESIS", "likelihead"))
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent:
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 # Relative to the reference in float64, on the same inputs: value, and gradient relative to its largest.
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 4e-15, torch.bfloat16: 8e-3, torch.float16: 1e-3}
-THOUSAND = settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings().max_examples  # 100; fewer under `make sanitize`
+THOUSAND = settings(max_examples=10 * EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +152,7 @@ def test_what_is_not_finite_is_as_in_the_reference(
     st.sampled_from([None, 3.5]),
     st.sampled_from([1.0, -0.3]),
 )
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3 * EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_reduced_softmax_agrees(
     case: tuple[Tensor, Tensor, dict[str, object]], reduction: str, normalizer: float | None, upstream: float
 ) -> None:

@@ -45,7 +45,7 @@ inline Tensor empty_strided(int64_t dim, const int64_t* sizes, const int64_t* st
     default: code = aoti_torch_dtype_float16(); break;
   }
   AtenTensorHandle handle = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
+  TORCH_ERROR_CODE_CHECK(
       aoti_torch_empty_strided(dim, sizes, strides, code, aoti_torch_device_type_cpu(), 0, &handle));
   return Tensor(handle);
 }
