@@ -8,6 +8,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+# Forces a backend when it is imported: for other processes.
+collect_ignore = ["native_forced.py"]
+
 settings.register_profile("likelihead", deadline=None, derandomize=True, print_blob=True)
 # `make sanitize`, where an example takes many times as long.
 settings.register_profile("sanitize", parent=settings.get_profile("likelihead"), max_examples=30)
