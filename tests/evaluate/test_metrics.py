@@ -43,11 +43,13 @@ def test_classes() -> None:
     assert parts + got["brier_within_bins"] == pytest.approx(got["brier"], rel=1e-9)
     prior = np.bincount(train) / len(train)
     assert got["prior_nll"] == pytest.approx(-np.log(prior)[y].mean(), rel=1e-9)
-    assert got["gain"] == pytest.approx(got["prior_nll"] - got["nll"])
+    assert got["gain"] == pytest.approx(got["prior_nll"] - got["nll"], rel=1e-9, abs=1e-12)
     low, high = got["smooth_ece_interval"]
     assert low <= got["smooth_ece"] <= high
     assert "kl" not in got
-    assert got["recall_each"] == pytest.approx(metrics.recall_score(y, said, average=None).tolist())
+    assert got["recall_each"] == pytest.approx(
+        metrics.recall_score(y, said, average=None).tolist(), rel=1e-9, abs=1e-12
+    )
 
 
 def test_maps_are_rows() -> None:
@@ -68,7 +70,9 @@ def test_soft_targets() -> None:
     assert got["kl"] == pytest.approx(kl, rel=1e-9)
     assert got["nll"] == pytest.approx(-(shares * p.log()).sum(1).mean().item(), rel=1e-9)
     assert got["brier"] == pytest.approx((p - shares).square().sum(1).mean().item(), rel=1e-9)
-    assert got["accuracy"] == pytest.approx((logits.argmax(1) == shares.argmax(1)).double().mean().item())
+    assert got["accuracy"] == pytest.approx(
+        (logits.argmax(1) == shares.argmax(1)).double().mean().item(), rel=1e-9, abs=1e-12
+    )
     perfect = for_likelihood(Categorical(3))
     perfect.update(shares.log(), shares)
     assert perfect.compute()["kl"] == pytest.approx(0, abs=1e-12)
@@ -86,17 +90,21 @@ def test_labels() -> None:
     y, p = target[known].numpy(), torch.sigmoid(logits)[known].numpy()
     assert got["nll"] == pytest.approx(metrics.log_loss(y, p), rel=1e-9)
     assert got["brier"] == pytest.approx(metrics.brier_score_loss(y, p), rel=1e-9)
-    assert got["accuracy"] == pytest.approx(metrics.accuracy_score(y, p > 0.5))
-    assert got["micro_f1"] == pytest.approx(metrics.f1_score(y, p > 0.5))
+    assert got["accuracy"] == pytest.approx(metrics.accuracy_score(y, p > 0.5), rel=1e-9, abs=1e-12)
+    assert got["micro_f1"] == pytest.approx(metrics.f1_score(y, p > 0.5), rel=1e-9, abs=1e-12)
     columns = [
         (target[known[:, k], k].numpy(), torch.sigmoid(logits)[known[:, k], k].numpy()) for k in range(3)
     ]
     f1 = [metrics.f1_score(a, b > 0.5) for a, b in columns]
-    assert got["f1_each"] == pytest.approx(f1)
-    assert got["macro_f1"] == pytest.approx(np.mean(f1))
-    assert got["roc_auc"] == pytest.approx(np.mean([metrics.roc_auc_score(*column) for column in columns]))
+    assert got["f1_each"] == pytest.approx(f1, rel=1e-9, abs=1e-12)
+    assert got["macro_f1"] == pytest.approx(np.mean(f1), rel=1e-9, abs=1e-12)
+    assert got["roc_auc"] == pytest.approx(
+        np.mean([metrics.roc_auc_score(*column) for column in columns]), rel=1e-9, abs=1e-12
+    )
     right = ((logits > 0) == (target > 0)) | ~known
-    assert got["exact_match"] == pytest.approx(right.all(1)[known.any(1)].double().mean().item())
+    assert got["exact_match"] == pytest.approx(
+        right.all(1)[known.any(1)].double().mean().item(), rel=1e-9, abs=1e-12
+    )
 
 
 def test_yes_or_no_of_any_integer_dtype() -> None:
@@ -107,8 +115,10 @@ def test_yes_or_no_of_any_integer_dtype() -> None:
     got = figures.compute()
     y, p = target.flatten().numpy(), torch.sigmoid(logits).flatten().numpy()
     assert got["nll"] == pytest.approx(metrics.log_loss(y, p), rel=1e-9)
-    assert got["recall"] == pytest.approx(metrics.recall_score(y, p > 0.5))
-    assert got["average_precision"] == pytest.approx(metrics.average_precision_score(y, p))
+    assert got["recall"] == pytest.approx(metrics.recall_score(y, p > 0.5), rel=1e-9, abs=1e-12)
+    assert got["average_precision"] == pytest.approx(
+        metrics.average_precision_score(y, p), rel=1e-9, abs=1e-12
+    )
     assert got["prior_nll"] == pytest.approx(metrics.log_loss(y, np.full(40, y.mean())), rel=1e-9)
     assert "roc_auc_each" not in got
 
@@ -118,8 +128,8 @@ def test_numbers() -> None:
     figures = for_likelihood(Gaussian(), train_targets=target)
     figures.update(target + 0.5, target)
     got = figures.compute()
-    assert got["rmse"] == pytest.approx(0.5)
-    assert got["r2"] == pytest.approx(metrics.r2_score(target, target + 0.5))
+    assert got["rmse"] == pytest.approx(0.5, rel=1e-9, abs=1e-12)
+    assert got["r2"] == pytest.approx(metrics.r2_score(target, target + 0.5), rel=1e-9, abs=1e-12)
     assert got["gain"] > 0
 
 

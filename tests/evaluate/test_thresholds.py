@@ -51,9 +51,11 @@ def test_the_curve_is_what_predictions_do(rows: list[tuple[float, bool]]) -> Non
             [int(curve.tn[k]), int(curve.fp[k])],
             [int(curve.fn[k]), int(curve.tp[k])],
         ]
-        assert curve.accuracy[k].item() == pytest.approx(metrics.accuracy_score(truth, said))
+        assert curve.accuracy[k].item() == pytest.approx(
+            metrics.accuracy_score(truth, said), rel=1e-9, abs=1e-12
+        )
         got = math.nan if not (truth.any() or said.any()) else metrics.f1_score(truth, said)
-        assert curve.f1[k].item() == pytest.approx(got, nan_ok=True)
+        assert curve.f1[k].item() == pytest.approx(got, nan_ok=True, rel=1e-9, abs=1e-12)
 
 
 def test_a_threshold_between_neighbours_still_splits_them() -> None:
@@ -75,9 +77,9 @@ def test_no_other_threshold_is_better(metric: str) -> None:
         known = ~target[:, label].isnan()
         p, y = probs[known, label], target[known, label]
         reached = score(y, p > tuned.thresholds[label])
-        assert reached == pytest.approx(tuned.value[label].item())
+        assert reached == pytest.approx(tuned.value[label].item(), rel=1e-9, abs=1e-12)
         assert reached >= max(score(y, p > t) for t in torch.linspace(0, 1, 61)) - 1e-12
-        assert tuned.value_at_half[label].item() == pytest.approx(score(y, p > 0.5))
+        assert tuned.value_at_half[label].item() == pytest.approx(score(y, p > 0.5), rel=1e-9, abs=1e-12)
     predicted = MultiLabel(3).predict(torch.logit(probs.double()), threshold=tuned.thresholds.double())
     assert_close(predicted, (probs > tuned.thresholds).long())
 
@@ -89,8 +91,9 @@ def test_one_threshold_fits_predict() -> None:
 
 
 def test_of_equal_ones_the_nearest_to_a_half() -> None:
-    tuned = tune_thresholds(torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0, 0, 1]), metric="accuracy")
-    assert tuned.thresholds.item() == pytest.approx(0.65)
+    probs = torch.tensor([0.2, 0.4, 0.9], dtype=torch.float64)  # float32 has no 0.4
+    tuned = tune_thresholds(probs, torch.tensor([0, 0, 1]), metric="accuracy")
+    assert tuned.thresholds.item() == pytest.approx(0.65, rel=1e-9, abs=1e-12)
     assert tuned.value.item() == tuned.value_at_half.item() == 1
 
 
