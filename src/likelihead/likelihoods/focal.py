@@ -76,6 +76,9 @@ def focal_loss(
             )
     # Set, not passed: the constructor reads the values, and would wait for a GPU at each call.
     plain.logit_offset = logit_offset
+    if not gamma and reduction != "none":
+        plain.weight, plain.reduction = weight, reduction
+        return plain.forward(logits, target, normalizer=normalizer)
     loss = plain.nll(logits, target)
     if gamma:
         # At -log p > 100 the factor 1 - p is 1 in float64, too; the bounds keep 0 * inf out of the gradient.
@@ -134,6 +137,9 @@ def binary_focal_loss(
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise OptionError(f"alpha is {alpha}; expected the share of a yes in [0, 1], or None.")
     likelihood = Bernoulli()
+    if not gamma and alpha is None and reduction != "none":
+        likelihood.reduction = reduction
+        return likelihood.forward(logits, target, mask=mask, normalizer=normalizer)
     loss = likelihood.nll(logits, target, mask=mask)
     if gamma or alpha is not None:
         y = target.to(loss.dtype)
