@@ -47,7 +47,17 @@ def test_logits_far_from_zero(shape: tuple[int, ...], base: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("shape", [(4, 21, 256, 256), (3, 10, 128 * 1171), (4200, 1001), (450_000, 10)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (4, 21, 256, 256),
+        (3, 10, 128 * 1171),
+        (1, 150, 192, 192),
+        (2, 1000, 64, 70),
+        (4200, 1001),
+        (450_000, 10),
+    ],
+)
 def test_large_gradients_have_the_same_bits_new_and_in_place(
     dtype: torch.dtype, shape: tuple[int, ...]
 ) -> None:

@@ -179,7 +179,9 @@ Prepared prepare(
       STD_TORCH_CHECK(false, "class index out of range: ", class_at(call, outside), " at ", outside);
   }
   call.chunk = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, call.classes));
-  if (call.chunk > 512) call.chunk = call.chunk / 512 * 512;
+  // Of pixels whole lines: what begins within one cannot bypass the caches.
+  const int64_t whole = call.chunk > 512 ? 512 : call.inner > 1 ? 64 : 1;
+  call.chunk = std::max(whole, call.chunk / whole * whole);
   return p;
 }
 

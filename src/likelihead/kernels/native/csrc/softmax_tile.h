@@ -41,7 +41,7 @@ struct Tiles {
   // Only whole lines can bypass the caches.
   static bool streams(const SoftmaxCall& c) {
     constexpr size_t vector = n * sizeof(T);
-    return c.past_caches && vector == 64 && c.inner > 1 && c.inner % n == 0 &&
+    return c.past_caches && vector == 64 && c.inner > 1 && c.inner % n == 0 && c.chunk % n == 0 &&
            reinterpret_cast<size_t>(c.grad) % vector == 0;
   }
 
