@@ -406,11 +406,10 @@ void run_columns(const SoftmaxCall& call, int64_t first, int64_t last) {
   end_of_stream();
 }
 
-// Rows of as many classes or fewer lie across vectors. Measured with AVX-512: the two ways cross over between 80
-// classes (where rows fill their vectors) and 88 for float32, between 48 and 64 for float64, and beyond 160 for
-// bfloat16, which was not followed further.
+// Rows of as many classes or fewer lie across vectors. Measured with AVX-512: the two ways cross over between 79
+// classes and 80 (where rows fill their vectors) for float32, at 48 for float64, and between 200 and 256 for bfloat16.
 template <class T>
-constexpr int64_t few_classes = sizeof(T) == 8 ? 56 : sizeof(T) == 4 ? 79 : 160;
+constexpr int64_t few_classes = sizeof(T) == 8 ? 47 : sizeof(T) == 4 ? 79 : 223;
 
 // Code of its own for logits that are taken as they are, where speed counts; it costs a third of the compiler's time.
 template <class T>
