@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,75 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from killed import exit_codes, job, state, work
 from likelihead.cli import main
 from likelihead.train import TrainConfig, checkpoint, train
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's")
-
-WORKER = '''
-import json, os, signal, sys
-from pathlib import Path
-
-import torch
-
-import likelihead.train.language.problem
-from likelihead.train import Interrupted, TrainConfig, resume, train
-
-# The parent imports, the children train: torch imports its compiler with the first optimizer.
-torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-# Drawing takes longer than training here; test_sample.py looks at the reports.
-likelihead.train.language.problem.LanguageProblem.write_report = lambda self, trainer: None
-
-
-class Kill:
-    """Ends the process at a step or an epoch."""
-
-    def __init__(self, kind, left):
-        self.kind, self.left = kind, left
-
-    def now(self):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def begin(self, trainer):
-        pass
-
-    def step(self, trainer):
-        if self.kind == "step":
-            self.now()
-
-    def epoch(self, trainer, record):
-        if self.kind == "epoch":
-            self.now()
-
-    def stop(self):
-        if self.kind == "stop":
-            self.left -= 1
-            return signal.SIGTERM if self.left == 0 else None
-
-
-def child(options, out, kill):
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    code = 99
-    try:
-        if out.exists():
-            resume(out, observer=kill, stop=kill.stop)
-        else:
-            train(TrainConfig(**options), out=out, observer=kill, stop=kill.stop)
-        code = 0
-    except Interrupted:
-        code = 43
-    finally:
-        os._exit(code)
-
-
-for job in json.loads(sys.stdin.read()):
-    codes = [child(job["options"], Path(job["out"]), Kill(*kill)) for kill in [*job["kills"], ["", 0]]]
-    print(json.dumps([job["name"], codes]), flush=True)
-'''
 
 # Two documents of 500 bytes are trained on, in four streams of 251 tokens, nine a step: 28 steps a pass.
 BASE: dict[str, Any] = {"task": "language", "hidden": [8], "batch_size": 4, "context": 9, "epochs": 3}
@@ -111,25 +43,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     jobs = []
     for kind, more in KINDS.items():
         options = {**BASE, "data": str(root / "texts"), "test_fraction": 0.34, "checkpoint_every": 13, **more}
-        for name, kills in {"none": [], **KILLS}.items():
-            out = str(root / f"{kind}-{name}")
-            jobs.append({"name": f"{kind}-{name}", "options": options, "kills": kills, "out": out})
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return root, dict(json.loads(line) for line in done.stdout.splitlines())
-
-
-def state(run: Path) -> dict[str, bytes]:
-    """The last checkpoint, the model and the log, as the files hold them."""
-    files = [checkpoint.paths(run / "checkpoints")[-1], run / "model.safetensors", run / "metrics.jsonl"]
-    return {path.name: path.read_bytes() for path in files}
+        jobs += [job(f"{kind}-{name}", options, kills, root) for name, kills in {"none": [], **KILLS}.items()]
+    codes, errors = work(jobs, "likelihead.train.language.problem:LanguageProblem")
+    assert errors == []
+    return root, codes
 
 
 @pytest.mark.parametrize("name", list(KILLS))
@@ -138,8 +55,7 @@ def test_a_resumed_run_is_bit_identical(
     runs: tuple[Path, dict[str, list[int]]], kind: str, name: str
 ) -> None:
     root, codes = runs
-    expected = [43 if how == "stop" else -signal.SIGKILL for how, _ in KILLS[name]]
-    assert codes[f"{kind}-{name}"] == [*expected, 0]
+    assert codes[f"{kind}-{name}"] == exit_codes(KILLS[name])
     assert state(root / f"{kind}-{name}") == state(root / f"{kind}-none")
 
 

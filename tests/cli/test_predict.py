@@ -134,6 +134,7 @@ def test_a_prior_moves_the_probabilities(folder: Path, name: str) -> None:
         expected = weight["setosa"] / sum(weight.values())
         assert float(after["prob_setosa"]) == pytest.approx(expected, rel=1e-9)
     assert {row["prediction"] for row in moved} == {"setosa", "versicolor"}
+    assert "the NLL is infinite" in run("evaluate", folder / name, "iris", "--prior", prior).stderr
 
 
 def test_wrong_priors_are_one_line(folder: Path) -> None:

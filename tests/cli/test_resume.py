@@ -1,13 +1,8 @@
-"""Kill a run anywhere, resume it, and compare every byte with the run that was never stopped.
-
-A subprocess imports torch once and forks a child for each attempt; the child ends itself with SIGKILL where
-the scenario says, inside the step, the log or the checkpoint's write.
-"""
+"""Kill a run anywhere, resume it, and compare every byte with the run that was never stopped."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -18,99 +13,10 @@ from typing import Any
 
 import pytest
 
+from killed import exit_codes, job, state, work
 from likelihead.train import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's")
-
-WORKER = '''
-import json, os, resource, signal, sys
-from pathlib import Path
-
-import torch
-
-from likelihead.errors import LikelihoodError
-from likelihead.train import Interrupted, TrainConfig, resume, train
-from likelihead.train.table.data import load
-from likelihead.train.table.problem import TableProblem
-
-# The parent imports, the children train: torch imports its compiler with the first optimizer.
-load("iris")
-torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-# Drawing takes longer than training here; test_train.py looks at the reports.
-TableProblem.write_report = lambda self, trainer: None
-
-
-class Kill:
-    """Ends the process at the n-th call of a function of os, or at a step."""
-
-    def __init__(self, at):
-        self.kind, self.left = at
-
-    def now(self, *_):
-        self.left -= 1
-        if self.left == 0:
-            if self.kind == "limit":
-                size = resource.getrlimit(resource.RLIMIT_FSIZE)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (600, size[1]))
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def hook(self):
-        if self.kind in ("fsync", "replace"):
-            original = getattr(os, self.kind)
-            setattr(os, self.kind, lambda *a: (self.now(), original(*a))[1])
-
-    def begin(self, trainer):
-        pass
-
-    def step(self, trainer):
-        if self.kind in ("step", "limit"):
-            self.now()
-
-    def epoch(self, trainer, record):
-        if self.kind == "epoch":
-            self.now()
-
-
-def attempt(options, out, at):
-    kill = Kill(at) if at else None
-    if kill:
-        kill.hook()
-    stop = lambda: None
-    if kill and kill.kind == "stop":
-        def stop():
-            kill.left -= 1
-            return signal.SIGTERM if kill.left == 0 else None
-    if out.exists():
-        resume(out, observer=kill, stop=stop)
-    else:
-        train(TrainConfig(**options), out=out, observer=kill, stop=stop)
-
-
-def child(options, out, at):
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    code = 99
-    try:
-        attempt(options, out, at)
-        code = 0
-    except Interrupted:
-        code = 43
-    except LikelihoodError as error:
-        print("ERROR", " ".join(str(error).split()), flush=True)
-        code = 2
-    finally:
-        os._exit(code)
-
-
-job = json.loads(sys.stdin.read())
-for scenario in job:
-    out = Path(scenario["out"])
-    codes = [child(scenario["options"], out, at) for at in scenario["kills"]]
-    codes.append(child(scenario["options"], out, None))
-    print("CODES", json.dumps([scenario["name"], codes]), flush=True)
-'''
 
 OPTIONS: dict[str, Any] = {
     "data": "iris",
@@ -137,7 +43,7 @@ KILLS: dict[str, list[list[Any]]] = {
     "stopped-by-a-signal": [["stop", 17], ["stop", 9]],
     "stopped-in-an-evaluation": [["stop", 9]],
 }
-EXPECTED_CODES = {"stop": 43}
+STREAMED_KILLS = [["step", 31], ["step", 60], ["epoch", 1]]
 
 # The write of the model, counted from the resumption before it: all that is fitted after the training is
 # fitted again.
@@ -151,54 +57,24 @@ BEFORE_THE_MODEL: dict[str, list[Any]] = {
 }
 
 
-def work(scenarios: list[dict[str, Any]]) -> tuple[dict[str, list[int]], list[str]]:
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input=json.dumps(scenarios),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    codes = dict(json.loads(line[6:]) for line in lines if line.startswith("CODES "))
-    return codes, [line[6:] for line in lines if line.startswith("ERROR ")]
+PROBLEM = "likelihead.train.table.problem:TableProblem"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[int]]]:
     folder = tmp_path_factory.mktemp("runs")
-    scenarios = [
-        {"name": name, "options": OPTIONS, "kills": kills, "out": str(folder / name)}
-        for name, kills in KILLS.items()
-    ]
+    jobs = [job(name, OPTIONS, kills, folder) for name, kills in KILLS.items()]
     sgd = {**OPTIONS, "optimizer": "sgd", "output": "log-probs"}
-    scenarios += [
-        {"name": "sgd-none", "options": sgd, "kills": [], "out": str(folder / "sgd-none")},
-        {"name": "sgd-killed", "options": sgd, "kills": [["step", 70]], "out": str(folder / "sgd-killed")},
-    ]
+    jobs += [job("sgd-none", sgd, [], folder), job("sgd-killed", sgd, [["step", 70]], folder)]
     streamed = {**OPTIONS, "data": str(_large_file(folder)), "memory": 2**20, "epochs": 2, "batch_size": 64}
-    scenarios += [
-        {
-            "name": f"streamed-{name}",
-            "options": streamed,
-            "kills": kills,
-            "out": str(folder / f"streamed-{name}"),
-        }
-        for name, kills in {"none": [], "killed": [["step", 31], ["step", 60], ["epoch", 1]]}.items()
+    jobs += [
+        job("streamed-none", streamed, [], folder),
+        job("streamed-killed", streamed, STREAMED_KILLS, folder),
     ]
     for name, options in balancing(folder).items():
-        scenarios += [
-            {"name": f"{name}-none", "options": options, "kills": [], "out": str(folder / f"{name}-none")},
-            {
-                "name": f"{name}-killed",
-                "options": options,
-                "kills": [["step", 9], ["epoch", 1], BEFORE_THE_MODEL[name]],
-                "out": str(folder / f"{name}-killed"),
-            },
-        ]
-    codes, errors = work(scenarios)
+        kills = [["step", 9], ["epoch", 1], BEFORE_THE_MODEL[name]]
+        jobs += [job(f"{name}-none", options, [], folder), job(f"{name}-killed", options, kills, folder)]
+    codes, errors = work(jobs, PROBLEM)
     assert errors == []
     return folder, codes
 
@@ -245,22 +121,11 @@ def _large_file(folder: Path) -> Path:
     return path
 
 
-def state(run: Path) -> dict[str, bytes]:
-    """Weights, optimizer state, position and log, as the files hold them."""
-    files = [*checkpoint.paths(run / "checkpoints"), run / "model.safetensors", run / "metrics.jsonl"]
-    return {path.name: path.read_bytes() for path in files}
-
-
 @pytest.mark.parametrize("name", [name for name in KILLS if name != "none"])
 def test_a_resumed_run_is_bit_identical(runs: tuple[Path, dict[str, list[int]]], name: str) -> None:
     folder, codes = runs
-    expected = [EXPECTED_CODES.get(kind, -signal.SIGKILL) for kind, _ in KILLS[name]]
-    assert codes[name] == [*expected, 0]
-    whole, killed = state(folder / "none"), state(folder / name)
-    last = sorted(n for n in whole if n.endswith(".ckpt"))[-1]
-    assert killed[last] == whole[last]
-    assert killed["model.safetensors"] == whole["model.safetensors"]
-    assert killed["metrics.jsonl"] == whole["metrics.jsonl"]
+    assert codes[name] == exit_codes(KILLS[name])
+    assert state(folder / name) == state(folder / "none")
 
 
 def test_another_optimizer_and_output(runs: tuple[Path, dict[str, list[int]]]) -> None:
@@ -274,16 +139,12 @@ def test_every_way_to_balance_and_to_calibrate(runs: tuple[Path, dict[str, list[
     folder, codes = runs
     assert codes[f"{name}-killed"][-1] == 0
     assert codes[f"{name}-killed"].count(-signal.SIGKILL) == 3
-    whole, killed = state(folder / f"{name}-none"), state(folder / f"{name}-killed")
-    last = sorted(n for n in whole if n.endswith(".ckpt"))[-1]
-    assert killed[last] == whole[last]
-    assert killed["model.safetensors"] == whole["model.safetensors"]
-    assert killed["metrics.jsonl"] == whole["metrics.jsonl"]
+    assert state(folder / f"{name}-killed") == state(folder / f"{name}-none")
 
 
 def test_a_streamed_file(runs: tuple[Path, dict[str, list[int]]]) -> None:
     folder, codes = runs
-    assert codes["streamed-killed"] == [-signal.SIGKILL, -signal.SIGKILL, -signal.SIGKILL, 0]
+    assert codes["streamed-killed"] == exit_codes(STREAMED_KILLS)
     assert state(folder / "streamed-killed") == state(folder / "streamed-none")
 
 
@@ -308,14 +169,8 @@ def test_the_log_has_every_epoch_once(runs: tuple[Path, dict[str, list[int]]]) -
 
 def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(tmp_path: Path) -> None:
     """The kernel's limit on a file's size stands in for a full disk: the write fails half-way."""
-    names = ("whole", "limited")
-    kills: list[list[list[Any]]] = [[], [["limit", 20]]]
-    codes, errors = work(
-        [
-            {"name": name, "options": OPTIONS, "kills": kill, "out": str(tmp_path / name)}
-            for name, kill in zip(names, kills, strict=True)
-        ]
-    )
+    jobs = [job("whole", OPTIONS, [], tmp_path), job("limited", OPTIONS, [["limit", 20]], tmp_path)]
+    codes, errors = work(jobs, PROBLEM)
     assert codes["limited"] == [2, 0]
     assert len(errors) == 1
     assert "cannot write" in errors[0]

@@ -162,7 +162,7 @@ def test_a_run_resumes_from_another_folder(tmp_path: Path, monkeypatch: pytest.M
     run("train", data.name, "--epochs", 1, "--out", "run")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    run("train", "--resume", "--out", "../run")
+    assert "../run:" in run("train", "--resume", "--out", "../run").stdout
 
 
 def test_the_level_of_the_guard_is_the_one_in_force(tmp_path: Path) -> None:

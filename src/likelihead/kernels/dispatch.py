@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -23,11 +23,21 @@ from likelihead.kernels.native.softmax_nll import softmax_nll as _native_softmax
 from likelihead.kernels.native.tiny import MOST_ELEMENTS
 from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
 from likelihead.kernels.native.tiny import softmax_tiny as _native_softmax_tiny
-from likelihead.kernels.ops import SigmoidLoss, SigmoidNLL, SoftmaxLoss, SoftmaxNLL
+from likelihead.kernels.ops import (
+    SigmoidLoss,
+    SigmoidNLL,
+    SigmoidOptions,
+    SoftmaxLoss,
+    SoftmaxNLL,
+    SoftmaxOptions,
+)
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
 from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "MOST_ELEMENTS",
@@ -250,111 +260,47 @@ def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
     return backend.refuses(logits)
 
 
-def softmax_nll(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    logit_offset: Tensor | None = None,
-    torch_nonfinite: bool = False,
-) -> tuple[Tensor, Tensor]:
+def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:
     """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
     op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
-    return op(
-        logits,
-        target,
-        weight=weight,
-        label_smoothing=label_smoothing,
-        ignore_index=ignore_index,
-        z_loss=z_loss,
-        softcap=softcap,
-        logit_offset=logit_offset,
-        torch_nonfinite=torch_nonfinite,
-    )
+    return op(logits, target, **options)
 
 
 def softmax_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    logit_offset: Tensor | None = None,
-    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     inplace_backward: bool = False,
+    **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """The reduced categorical NLL on the backend in force; see `likelihead.kernels.ops.SoftmaxLoss`."""
     op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
         target,
-        weight=weight,
-        label_smoothing=label_smoothing,
-        ignore_index=ignore_index,
-        z_loss=z_loss,
-        softcap=softcap,
-        logit_offset=logit_offset,
-        torch_nonfinite=torch_nonfinite,
         reduction=reduction,
         normalizer=normalizer,
         inplace_backward=inplace_backward,
+        **options,
     )
 
 
-def sigmoid_nll(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    weight: Tensor | None = None,
-    pos_weight: Tensor | None = None,
-    mask: Tensor | None = None,
-    skip_nan_target: bool = True,
-    torch_nonfinite: bool = False,
-) -> Tensor:
+def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:
     """Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidNLL`."""
     op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
-    return op(
-        logits,
-        target,
-        weight=weight,
-        pos_weight=pos_weight,
-        mask=mask,
-        skip_nan_target=skip_nan_target,
-        torch_nonfinite=torch_nonfinite,
-    )
+    return op(logits, target, **options)
 
 
 def sigmoid_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None = None,
-    pos_weight: Tensor | None = None,
-    mask: Tensor | None = None,
-    skip_nan_target: bool = True,
-    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
+    **options: Unpack[SigmoidOptions],
 ) -> Tensor:
     """The reduced Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidLoss`."""
     op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
-    return op(
-        logits,
-        target,
-        weight=weight,
-        pos_weight=pos_weight,
-        mask=mask,
-        skip_nan_target=skip_nan_target,
-        torch_nonfinite=torch_nonfinite,
-        reduction=reduction,
-        normalizer=normalizer,
-    )
+    return op(logits, target, reduction=reduction, normalizer=normalizer, **options)

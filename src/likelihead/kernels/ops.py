@@ -8,7 +8,7 @@ by the callers (`likelihead.functional`, `likelihead.likelihoods`).
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -17,11 +17,16 @@ from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError, ShapeError
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = [
     "SigmoidLoss",
     "SigmoidNLL",
+    "SigmoidOptions",
     "SoftmaxLoss",
     "SoftmaxNLL",
+    "SoftmaxOptions",
     "along_classes",
     "check_softmax_options",
     "compute_dtype",
@@ -32,6 +37,28 @@ __all__ = [
     "sigmoid_valid",
     "softmax_count",
 ]
+
+
+class SoftmaxOptions(TypedDict, total=False):
+    """The options of `SoftmaxNLL`, which says what they mean, with their defaults behind them."""
+
+    weight: Tensor | None  # None
+    label_smoothing: float  # 0.0
+    ignore_index: int  # -100
+    z_loss: float  # 0.0
+    softcap: float | None  # None
+    logit_offset: Tensor | None  # None
+    torch_nonfinite: bool  # False
+
+
+class SigmoidOptions(TypedDict, total=False):
+    """The options of `SigmoidNLL`, which says what they mean, with their defaults behind them."""
+
+    weight: Tensor | None  # None
+    pos_weight: Tensor | None  # None
+    mask: Tensor | None  # None
+    skip_nan_target: bool  # True
+    torch_nonfinite: bool  # False
 
 
 class SoftmaxNLL(Protocol):
@@ -60,17 +87,7 @@ class SoftmaxNLL(Protocol):
     """
 
     def __call__(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = -100,
-        z_loss: float = 0.0,
-        softcap: float | None = None,
-        logit_offset: Tensor | None = None,
-        torch_nonfinite: bool = False,
+        self, logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]
     ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -88,16 +105,10 @@ class SoftmaxLoss(Protocol):
         logits: Tensor,
         target: Tensor,
         *,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = -100,
-        z_loss: float = 0.0,
-        softcap: float | None = None,
-        logit_offset: Tensor | None = None,
-        torch_nonfinite: bool = False,
         reduction: str = "mean",
         normalizer: Normalizer | None = None,
         inplace_backward: bool = False,
+        **options: Unpack[SoftmaxOptions],
     ) -> Tensor: ...
 
 
@@ -117,17 +128,7 @@ class SigmoidNLL(Protocol):
         - returns: that shape, float32, or float64 for float64 logits, in nats.
     """
 
-    def __call__(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        weight: Tensor | None = None,
-        pos_weight: Tensor | None = None,
-        mask: Tensor | None = None,
-        skip_nan_target: bool = True,
-        torch_nonfinite: bool = False,
-    ) -> Tensor: ...
+    def __call__(self, logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor: ...
 
 
 class SigmoidLoss(Protocol):
@@ -141,13 +142,9 @@ class SigmoidLoss(Protocol):
         logits: Tensor,
         target: Tensor,
         *,
-        weight: Tensor | None = None,
-        pos_weight: Tensor | None = None,
-        mask: Tensor | None = None,
-        skip_nan_target: bool = True,
-        torch_nonfinite: bool = False,
         reduction: str = "mean",
         normalizer: Normalizer | None = None,
+        **options: Unpack[SigmoidOptions],
     ) -> Tensor: ...
 
 
@@ -213,14 +210,14 @@ def reduce_softmax_nll(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None,
-    ignore_index: int,
     reduction: str,
     normalizer: Normalizer | None,
+    **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
-    """The sum or the mean of per-example values, from whatever backend they came."""
+    """The sum or the mean of per-example values, from whatever backend they came, for its options."""
     count = None
     if reduction == "mean" and normalizer is None:
+        weight, ignore_index = options.get("weight"), options.get("ignore_index", -100)
         wide = None if weight is None else weight.to(nll.dtype)
         count = softmax_count(target, logits.shape[1], weight=wide, ignore_index=ignore_index)
     return reduce_values(nll, reduction, count=count, normalizer=normalizer)
@@ -249,13 +246,13 @@ def reduce_sigmoid_nll(
     nll: Tensor,
     target: Tensor,
     *,
-    mask: Tensor | None,
-    skip_nan_target: bool,
     reduction: str,
     normalizer: Normalizer | None,
+    **options: Unpack[SigmoidOptions],
 ) -> Tensor:
-    """The sum or the mean of elementwise values, from whatever backend they came."""
+    """The sum or the mean of elementwise values, from whatever backend they came, for its options."""
     count = None
     if reduction == "mean" and normalizer is None:
-        count = sigmoid_count(target, mask=mask, skip_nan_target=skip_nan_target)
+        skip_nan_target = options.get("skip_nan_target", True)
+        count = sigmoid_count(target, mask=options.get("mask"), skip_nan_target=skip_nan_target)
     return reduce_values(nll, reduction, count=count, normalizer=normalizer)

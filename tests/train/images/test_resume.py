@@ -1,14 +1,9 @@
-"""Kill a run on images, resume it, and compare every byte with the run that was never stopped.
-
-A subprocess imports torch once and forks a child for each attempt, as in ``tests/cli/test_resume.py``.
-"""
+"""Kill a run on images, resume it, and compare every byte with the run that was never stopped."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,86 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from likelihead.train import checkpoint
+from killed import exit_codes, job, state, work
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's")
-
-WORKER = """
-import json, os, signal, sys
-from pathlib import Path
-
-import torch
-
-import likelihead.train.images
-from likelihead.train import Interrupted, TrainConfig, resume, train
-
-torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-# Drawing takes longer than training here; tests/cli/test_images.py looks at the reports.
-likelihead.train.images.ImageProblem.write_report = lambda self, trainer: None
-
-
-class Kill:
-    def __init__(self, at):
-        self.kind, self.left = at
-
-    def now(self):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def begin(self, trainer):
-        pass
-
-    def step(self, trainer):
-        if self.kind == "step":
-            self.now()
-
-    def epoch(self, trainer, record):
-        if self.kind == "epoch":
-            self.now()
-
-
-def attempt(options, out, at):
-    kill = Kill(at) if at else None
-    stop = lambda: None
-    if kill and kill.kind == "stop":
-        def stop():
-            kill.left -= 1
-            return signal.SIGTERM if kill.left == 0 else None
-    if out.exists():
-        resume(out, observer=kill, stop=stop)
-    else:
-        train(TrainConfig(**options), out=out, observer=kill, stop=stop)
-
-
-def child(options, out, at):
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    code = 99
-    try:
-        attempt(options, out, at)
-        code = 0
-    except Interrupted:
-        code = 43
-    except BaseException as error:
-        print(type(error).__name__, error, file=sys.stderr, flush=True)
-    finally:
-        os._exit(code)
-
-
-for scenario in json.loads(sys.stdin.read()):
-    out = Path(scenario["out"])
-    codes = [child(scenario["options"], out, at) for at in (*scenario["kills"], None)]
-    print(json.dumps([scenario["name"], codes]), flush=True)
-"""
 
 KILLS: dict[str, list[list[Any]]] = {
     "none": [],
     "steps": [["step", 1], ["step", 6], ["epoch", 1]],
     "in-an-evaluation": [["stop", 9], ["step", 5]],
 }
-STOPPED = {"stop": 43}
 
 
 def folders(root: Path) -> dict[str, Path]:
@@ -129,33 +53,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
         "binary": {**common, "data": str(data["binary"]), "tile": 16},
         "labels": {**common, "data": str(data["labels"]), "image_size": 12, "batch_size": 1},
     }
-    scenarios = [
-        {
-            "name": f"{name}-{kill}",
-            "options": options[name],
-            "kills": kills,
-            "out": str(folder / f"{name}-{kill}"),
-        }
+    jobs = [
+        job(f"{name}-{kill}", options[name], kills, folder)
         for name in options
         for kill, kills in KILLS.items()
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input=json.dumps(scenarios),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return folder, dict(json.loads(line) for line in done.stdout.splitlines())
-
-
-def state(run: Path) -> dict[str, bytes]:
-    """Weights, optimizer state, position and log, as the files hold them."""
-    files = [*checkpoint.paths(run / "checkpoints"), run / "model.safetensors", run / "metrics.jsonl"]
-    return {path.name: path.read_bytes() for path in files}
+    codes, errors = work(jobs, "likelihead.train.images:ImageProblem")
+    assert errors == []
+    return folder, codes
 
 
 @pytest.mark.parametrize("kill", [name for name in KILLS if name != "none"])
@@ -164,8 +69,7 @@ def test_a_resumed_run_is_bit_identical(
     runs: tuple[Path, dict[str, list[int]]], name: str, kill: str
 ) -> None:
     folder, codes = runs
-    expected = [STOPPED.get(kind, -signal.SIGKILL) for kind, _ in KILLS[kill]]
-    assert codes[f"{name}-{kill}"] == [*expected, 0]
+    assert codes[f"{name}-{kill}"] == exit_codes(KILLS[kill])
     assert state(folder / f"{name}-{kill}") == state(folder / f"{name}-none")
 
 

@@ -182,10 +182,10 @@ def test_one_epoch(task: str, make: Any, make_curves: Any, page: Any) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_no_epoch_and_values_that_are_not_finite(task: str, make: Any, make_curves: Any, page: Any) -> None:
-    page(make(task, curves=make_curves(1.0, 0.5, epochs=0)))
+    assert "curves" in page(make(task, curves=make_curves(1.0, 0.5, epochs=0))).ids  # the baseline
     inf = float("inf")
     broken = make_curves(1.0, 0.5, epochs=3, train_nll=[inf, float("nan"), 1e300], baseline_nll=inf)
-    page(make(task, curves=broken))
+    assert "curves" in page(make(task, curves=broken)).ids
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -202,7 +202,8 @@ def test_predictions_that_are_not_finite_are_counted_and_left_out(task: str, mak
     built = page(replace(content, test=replace(content.test, predictions=predictions, nll=nll)))
     assert f"4 of {len(nll)} test rows have predictions that are not finite" in built.text
     predictions[:] = np.nan
-    page(replace(content, test=replace(content.test, predictions=predictions, nll=nll)))
+    built = page(replace(content, test=replace(content.test, predictions=predictions, nll=nll)))
+    assert f"{len(nll)} of {len(nll)} test rows have predictions that are not finite" in built.text
 
 
 def test_findings_carry_code_remedy_and_count(make: Any, page: Any) -> None:
@@ -239,7 +240,7 @@ def test_many_labels_many_columns_and_many_targets(make: Any, page: Any) -> None
 def test_constant_targets_and_predictions(value: float, make: Any, page: Any) -> None:
     content = make("regression", n=8)
     test = replace(content.test, targets=np.full(8, value), predictions=np.full(8, value))
-    page(replace(content, test=test))
+    assert "R² –" in page(replace(content, test=test)).text
 
 
 def test_predictions_too_large_to_square(make: Any, page: Any) -> None:

@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.kernels.native.calls import PLAIN, first_gradient, needs_reference
-from likelihead.kernels.ops import compute_dtype, reduce_sigmoid_nll, sigmoid_count
+from likelihead.kernels.ops import SigmoidOptions, compute_dtype, reduce_sigmoid_nll, sigmoid_count
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["sigmoid_loss", "sigmoid_nll"]
 
 
-def sigmoid_nll(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    weight: Tensor | None = None,
-    pos_weight: Tensor | None = None,
-    mask: Tensor | None = None,
-    skip_nan_target: bool = True,
-    torch_nonfinite: bool = False,
-) -> Tensor:
+def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidNLL`."""
-    if needs_reference(target, weight, pos_weight):
-        return reference(
-            logits,
-            target,
-            weight=weight,
-            pos_weight=pos_weight,
-            mask=mask,
-            skip_nan_target=skip_nan_target,
-            torch_nonfinite=torch_nonfinite,
-        )
+    if needs_reference(target, options.get("weight"), options.get("pos_weight")):
+        return reference(logits, target, **options)
     result: Tensor = torch.ops.likelihead.sigmoid_nll(
-        _widened(logits, target),
-        target,
-        _spread(weight, logits),
-        _spread(pos_weight, logits),
-        mask,
-        skip_nan_target,
-        torch_nonfinite,
+        _widened(logits, target), target, *_in_order(logits, **options)
     )
     return result.to(compute_dtype(logits.dtype))
 
@@ -53,13 +33,9 @@ def sigmoid_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None = None,
-    pos_weight: Tensor | None = None,
-    mask: Tensor | None = None,
-    skip_nan_target: bool = True,
-    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
+    **options: Unpack[SigmoidOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidLoss`."""
     fused = (
@@ -67,42 +43,31 @@ def sigmoid_loss(
         and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
-        and not needs_reference(target, weight, pos_weight)
+        and not needs_reference(target, options.get("weight"), options.get("pos_weight"))
     )
     if not fused:
-        nll = sigmoid_nll(
-            logits,
-            target,
-            weight=weight,
-            pos_weight=pos_weight,
-            mask=mask,
-            skip_nan_target=skip_nan_target,
-            torch_nonfinite=torch_nonfinite,
-        )
-        return reduce_sigmoid_nll(
-            nll,
-            target,
-            mask=mask,
-            skip_nan_target=skip_nan_target,
-            reduction=reduction,
-            normalizer=normalizer,
-        )
+        nll = sigmoid_nll(logits, target, **options)
+        return reduce_sigmoid_nll(nll, target, reduction=reduction, normalizer=normalizer, **options)
     x = _widened(logits, target)
     divisor = None if normalizer is None else float(normalizer)
-    options = (
-        None if weight is None else _spread(weight, logits),
-        None if pos_weight is None else _spread(pos_weight, logits),
-        mask,
-        skip_nan_target,
-        torch_nonfinite,
-        reduction == "mean",
-        divisor,
-    )
+    given = (*_in_order(logits, **options), reduction == "mean", divisor)
     if x.requires_grad and torch.is_grad_enabled():
-        loss: Tensor = _apply_loss(x, target, options)
+        loss: Tensor = _apply_loss(x, target, given)
     else:
-        loss = torch.ops.likelihead.sigmoid_loss.default(x, target, *options, False)[0]
+        loss = torch.ops.likelihead.sigmoid_loss.default(x, target, *given, False)[0]
     return loss if x is logits else loss.to(compute_dtype(logits.dtype))
+
+
+def _in_order(
+    logits: Tensor,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+    torch_nonfinite: bool = False,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, bool, bool]:
+    """The options as the C++ ops take them."""
+    return _spread(weight, logits), _spread(pos_weight, logits), mask, skip_nan_target, torch_nonfinite
 
 
 def _widened(logits: Tensor, target: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ the logits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,49 +21,31 @@ from torch import Tensor
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import OptionError
 from likelihead.kernels.native.calls import PLAIN, first_gradient, index_error, needs_reference
-from likelihead.kernels.ops import reduce_softmax_nll
+from likelihead.kernels.ops import SoftmaxOptions, reduce_softmax_nll
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["softmax_loss", "softmax_nll"]
 
 
-def softmax_nll(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    logit_offset: Tensor | None = None,
-    torch_nonfinite: bool = False,
-) -> tuple[Tensor, Tensor]:
+def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:
     """See `likelihead.kernels.ops.SoftmaxNLL`.
 
     Raises:
         IndexError: a class index out of range; nothing has been written.
     """
-    if needs_reference(target, weight, logit_offset):
-        return reference(
-            logits,
-            target,
-            weight=weight,
-            label_smoothing=label_smoothing,
-            ignore_index=ignore_index,
-            z_loss=z_loss,
-            softcap=softcap,
-            logit_offset=logit_offset,
-            torch_nonfinite=torch_nonfinite,
-        )
-    options = (weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite)
+    if needs_reference(target, options.get("weight"), options.get("logit_offset")):
+        return reference(logits, target, **options)
+    given = _in_order(**options)
     if torch.compiler.is_compiling():
-        nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *options)
+        nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *given)
         return nll, lse
     try:
-        nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *options)
+        nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *given)
     except RuntimeError as error:
-        raise index_error(error, target, logits.shape[1], ignore_index) or error from None
+        raise index_error(error, target, logits.shape[1], given[2]) or error from None
     return nll, lse
 
 
@@ -71,16 +53,10 @@ def softmax_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    logit_offset: Tensor | None = None,
-    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     inplace_backward: bool = False,
+    **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.SoftmaxLoss`."""
     fused = (
@@ -88,44 +64,37 @@ def softmax_loss(
         and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
-        and not needs_reference(target, weight, logit_offset)
+        and not needs_reference(target, options.get("weight"), options.get("logit_offset"))
     )
     if not fused:
         if inplace_backward:
             raise OptionError(_NOT_IN_PLACE)
-        nll, _ = softmax_nll(
-            logits,
-            target,
-            weight=weight,
-            label_smoothing=label_smoothing,
-            ignore_index=ignore_index,
-            z_loss=z_loss,
-            softcap=softcap,
-            logit_offset=logit_offset,
-            torch_nonfinite=torch_nonfinite,
-        )
-        return reduce_softmax_nll(
-            nll,
-            logits,
-            target,
-            weight=weight,
-            ignore_index=ignore_index,
-            reduction=reduction,
-            normalizer=normalizer,
-        )
-    mean = reduction == "mean"
+        nll, _ = softmax_nll(logits, target, **options)
+        return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
     divisor = None if normalizer is None else float(normalizer)
-    numbers = (label_smoothing, ignore_index, z_loss, softcap or 0.0)
-    options = (weight, *numbers, logit_offset, torch_nonfinite, mean, divisor)
+    given = (*_in_order(**options), reduction == "mean", divisor)
     loss: Tensor
     try:
         if logits.requires_grad and torch.is_grad_enabled():
-            loss = _apply_loss(logits, target, inplace_backward, options)
+            loss = _apply_loss(logits, target, inplace_backward, given)
         else:
-            loss = torch.ops.likelihead.softmax_loss.default(logits, target, *options, False)[0]
+            loss = torch.ops.likelihead.softmax_loss.default(logits, target, *given, False)[0]
     except RuntimeError as error:
-        raise index_error(error, target, logits.shape[1], ignore_index) or error from None
+        raise index_error(error, target, logits.shape[1], given[2]) or error from None
     return loss
+
+
+def _in_order(
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+    torch_nonfinite: bool = False,
+) -> tuple[Tensor | None, float, int, float, float, Tensor | None, bool]:
+    """The options as the C++ ops take them; a softcap of 0 is none."""
+    return weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite
 
 
 _NOT_IN_PLACE = (
@@ -215,10 +184,10 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             nll,
             logits,
             target,
-            weight=weight,
-            ignore_index=ignore_index,
             reduction="mean" if mean else "sum",
             normalizer=divisor,
+            weight=weight,
+            ignore_index=ignore_index,
         )
         grads: tuple[Tensor, ...] = torch.autograd.grad(loss, logits, upstream, create_graph=True)
     return grads[0]

@@ -9,13 +9,18 @@ float64, where autograd does. float64 has nothing wider, so there the residual i
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from likelihead.core.reduction import Normalizer
-from likelihead.kernels.ops import compute_dtype, reduce_sigmoid_nll, sigmoid_valid
+from likelihead.kernels.ops import SigmoidOptions, compute_dtype, reduce_sigmoid_nll, sigmoid_valid
 from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["sigmoid_loss", "sigmoid_nll"]
 
@@ -62,32 +67,13 @@ def sigmoid_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None = None,
-    pos_weight: Tensor | None = None,
-    mask: Tensor | None = None,
-    skip_nan_target: bool = True,
-    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
+    **options: Unpack[SigmoidOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidLoss`."""
-    nll = sigmoid_nll(
-        logits,
-        target,
-        weight=weight,
-        pos_weight=pos_weight,
-        mask=mask,
-        skip_nan_target=skip_nan_target,
-        torch_nonfinite=torch_nonfinite,
-    )
-    return reduce_sigmoid_nll(
-        nll,
-        target,
-        mask=mask,
-        skip_nan_target=skip_nan_target,
-        reduction=reduction,
-        normalizer=normalizer,
-    )
+    nll = sigmoid_nll(logits, target, **options)
+    return reduce_sigmoid_nll(nll, target, reduction=reduction, normalizer=normalizer, **options)
 
 
 def _torchs_form(x: Tensor, t: Tensor, pos_weight: Tensor | None) -> Tensor:

@@ -12,12 +12,23 @@ without a cancellation, so no gradient is written by hand and every order of der
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import OptionError
-from likelihead.kernels.ops import along_classes, compute_dtype, reduce_softmax_nll, shared
+from likelihead.kernels.ops import (
+    SoftmaxOptions,
+    along_classes,
+    compute_dtype,
+    reduce_softmax_nll,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["softmax_loss", "softmax_nll"]
 
@@ -86,16 +97,10 @@ def softmax_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    logit_offset: Tensor | None = None,
-    torch_nonfinite: bool = False,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     inplace_backward: bool = False,
+    **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.SoftmaxLoss`."""
     if inplace_backward:
@@ -103,26 +108,8 @@ def softmax_loss(
             "inplace_backward=True needs the native backend, and the reference backend serves this call "
             "(`likelihead.explain` says why); leave it out."
         )
-    nll, _ = softmax_nll(
-        logits,
-        target,
-        weight=weight,
-        label_smoothing=label_smoothing,
-        ignore_index=ignore_index,
-        z_loss=z_loss,
-        softcap=softcap,
-        logit_offset=logit_offset,
-        torch_nonfinite=torch_nonfinite,
-    )
-    return reduce_softmax_nll(
-        nll,
-        logits,
-        target,
-        weight=weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        normalizer=normalizer,
-    )
+    nll, _ = softmax_nll(logits, target, **options)
+    return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
 
 
 def _plus_z_loss(nll: Tensor, lse: Tensor, z_loss: float) -> Tensor:

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from likelihead.evaluate import ConfusionMatrix
 from likelihead.likelihoods import Likelihood
 from likelihead.train.images.schema import IGNORE, ImageSchema
+from likelihead.train.table.metrics import defined
 
 __all__ = ["PixelTally", "as_target", "constant_nll", "pixel_nll"]
 
@@ -49,9 +51,8 @@ class PixelTally:
 
     def __init__(self, likelihood: Likelihood, schema: ImageSchema) -> None:
         self.likelihood, self.schema = likelihood, schema
-        classes = len(schema.names)
-        self.pairs = np.zeros((classes, classes), dtype=np.int64)
-        self.nll = np.zeros(classes)
+        self.confusion = ConfusionMatrix(len(schema.names), ignore_index=IGNORE)
+        self.nll = np.zeros(len(schema.names))
         self.ignored = 0
 
     def add(self, logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,34 +61,35 @@ class PixelTally:
         predicted = predicted.squeeze(1) if self.schema.is_binary else predicted
         nll = pixel_nll(self.likelihood, self.schema, logits, classes)
         known = classes != IGNORE
-        true, said = classes[known], predicted[known]
-        width = len(self.pairs)
-        self.pairs += torch.bincount(true * width + said, minlength=width**2).reshape(width, width).numpy()
-        self.nll += torch.bincount(true, weights=nll[known].double(), minlength=width).numpy()
+        self.confusion.update(predicted, classes)
+        self.nll += torch.bincount(
+            classes[known], weights=nll[known].double(), minlength=len(self.nll)
+        ).numpy()
         self.ignored += int((~known).sum())
         return predicted, nll
 
     @property
+    def pairs(self) -> NDArray[np.int64]:
+        """How often each class, by row, is taken for which, by column."""
+        pairs: NDArray[np.int64] = self.confusion.compute().numpy()
+        return pairs
+
+    @property
     def support(self) -> NDArray[np.int64]:
         """Labelled pixels of each class."""
-        support: NDArray[np.int64] = self.pairs.sum(1)
+        support: NDArray[np.int64] = self.confusion.rates().support.numpy()
         return support
 
     @property
     def mean_nll(self) -> float:
         """Nats per labelled pixel; NaN of none."""
-        return float(self.nll.sum() / self.pairs.sum()) if self.pairs.any() else math.nan
-
-    @property
-    def iou(self) -> NDArray[np.float64]:
-        r"""Intersection over union, :math:`TP / (TP + FP + FN)`, by class; NaN of one that is nowhere."""
-        right = self.pairs.diagonal()
-        return _ratio(right, self.pairs.sum(0) + self.pairs.sum(1) - right)
+        count = self.support.sum()
+        return float(self.nll.sum() / count) if count else math.nan
 
     @property
     def mean_iou(self) -> float:
         """Over the classes that occur or are predicted."""
-        return _mean_defined(self.iou)
+        return self.confusion.rates().macro("iou")
 
     def figures(self, constant: tuple[float, ...]) -> dict[str, Any]:
         """The figures by name; None where one is undefined.
@@ -95,49 +97,32 @@ class PixelTally:
         Args:
             constant: the logits of the baseline.
         """
-        support, said, right = self.support, self.pairs.sum(0), self.pairs.diagonal()
-        dice = _ratio(2 * right, support + said)
-        recall, precision, nll = _ratio(right, support), _ratio(right, said), _ratio(self.nll, support)
+        rates, support = self.confusion.rates(), self.support
         total = int(support.sum())
         costs = constant_nll(self.likelihood, self.schema, constant)
-        return finite(
+        columns = zip(
+            self.schema.names,
+            support.tolist(),
+            rates.iou.tolist(),
+            rates.dice.tolist(),
+            rates.precision.tolist(),
+            rates.recall.tolist(),
+            (
+                lost / n if n else math.nan
+                for lost, n in zip(self.nll.tolist(), support.tolist(), strict=True)
+            ),
+            strict=True,
+        )
+        keys = ("name", "support", "iou", "dice", "precision", "recall", "nll")
+        return defined(
             {
                 "pixels": total,
                 "pixels_not_labelled": self.ignored,
                 "nll": self.mean_nll,
                 "baseline_nll": float(support @ costs) / total if total else math.nan,
                 "mean_iou": self.mean_iou,
-                "mean_dice": _mean_defined(dice),
-                "pixel_accuracy": float(right.sum() / total) if total else math.nan,
-                "per_class": [
-                    finite(
-                        {
-                            "name": name,
-                            "support": int(support[c]),
-                            "iou": float(self.iou[c]),
-                            "dice": float(dice[c]),
-                            "precision": float(precision[c]),
-                            "recall": float(recall[c]),
-                            "nll": float(nll[c]),
-                        }
-                    )
-                    for c, name in enumerate(self.schema.names)
-                ],
+                "mean_dice": rates.macro("dice"),
+                "pixel_accuracy": self.confusion.accuracy(),
+                "per_class": [defined(dict(zip(keys, row, strict=True))) for row in columns],
             }
         )
-
-
-def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
-    ratio = np.full(len(below), math.nan)
-    np.divide(above, below, out=ratio, where=below > 0)
-    return ratio
-
-
-def _mean_defined(values: NDArray[np.float64]) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else math.nan
-
-
-def finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """The same, with None for what is undefined."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}

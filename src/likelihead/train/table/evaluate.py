@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,15 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
     )
     for features, target, rows in dataset.all.numbered_batches(EVAL_BATCH, dtype=DTYPE):
         tally.add(trained.output(features, rows, dataset.path), target)
+    notes = [*trained.notes(), *dataset.notes]
+    if math.isinf(tally.gain.compute().model_nll):
+        notes.append(
+            "the NLL is infinite, shown as undefined: a class that occurs was given the probability 0"
+        )
     return {
         "run": str(run),
         "data": dataset.path,
         "task": trained.schema.task,
         **tally.figures(),
-        "notes": [*trained.notes(), *dataset.notes],
+        "notes": notes,
     }

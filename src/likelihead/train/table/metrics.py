@@ -1,24 +1,33 @@
-"""Figures of a model on rows that stream by: sums and counts, and scikit-learn's metrics made from them."""
+"""Figures of rows that stream by: the accumulators of `likelihead.evaluate`, by the names of the data."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn import metrics as scores
 from torch import Tensor
 
-from likelihead.evaluate import CalibrationError, SmoothECE
+from likelihead.evaluate import (
+    NLL,
+    Brier,
+    CalibrationError,
+    ConfusionMatrix,
+    ExactMatch,
+    InformationGain,
+    LabelConfusion,
+    Ranking,
+    Rates,
+    Regression,
+    SmoothECE,
+    TopKAccuracy,
+)
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.table.data import Schema
 from likelihead.train.table.network import row_nll
 
-__all__ = ["AUC_ROWS", "Mean", "Tally", "hits", "target_entropy"]
+__all__ = ["AUC_ROWS", "Mean", "Tally", "defined", "hits", "target_entropy"]
 
 AUC_ROWS = 10_000_000
 """Above so many rows the areas of a binary task, which need every row's score at once, are not computed."""
@@ -79,6 +88,11 @@ def target_entropy(target: Tensor) -> Tensor:
     return entropy
 
 
+def defined(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same figures, with None for what is undefined."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
+
+
 class Tally:
     """All figures of ``likelihead evaluate``.
 
@@ -101,192 +115,132 @@ class Tally:
         self.likelihood, self.schema, self.baseline = likelihood, schema, baseline
         self.threshold = threshold
         self.constant = torch.tensor(constant, dtype=torch.float64)
-        self.nll, self.baseline_nll, self.brier = Mean(), Mean(), Mean()
-        self.pairs: Counter[tuple[int, int, int]] = Counter()
-        self.class_nll: dict[int, Mean] = {}
-        self.exact = Mean()
-        self.ece, self.smooth_ece = CalibrationError(), SmoothECE()
-        self.top, self.floor = Mean(), Mean()
-        self.scores: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        self.error, self.absolute, self.squared = Mean(), Mean(), Mean()
-        self.target_sum, self.target_square = Mean(), Mean()
+        self.rows, self.gain, self.floor = 0, InformationGain(), NLL()
+        names = schema.target.names
+        self.class_nll = [NLL() for _ in names]
+        self.brier, self.ece, self.smooth_ece = Brier(), CalibrationError(), SmoothECE()
+        self.exact, self.top, self.ranking = ExactMatch(), TopKAccuracy(TOP), Ranking()
+        if schema.task == "multilabel":
+            self.labels = LabelConfusion(len(names))
+        elif schema.task != "regression":
+            self.classes = ConfusionMatrix(len(names))
+        # Around the training mean, so that the variance keeps its digits.
+        self.numbers, self.error = Regression(center=schema.target.mean), Mean()
 
     def add(self, output: Tensor, target: Tensor) -> None:
         """Take in a batch of the network's outputs and its targets."""
         nll = row_nll(self.likelihood, self.schema, output, target)
-        self.nll.add(nll)
-        constant = self.constant.to(output.dtype).expand(len(target), -1)
-        self.baseline_nll.add(row_nll(self.baseline, self.schema, constant.reshape(output.shape), target))
+        constant = self.constant.to(output.dtype).expand(len(target), -1).reshape(output.shape)
+        self.rows += len(nll)
+        self.gain.update(nll, row_nll(self.baseline, self.schema, constant, target))
         if self.schema.task == "regression":
-            self._add_numbers(output, target)
-        elif self.schema.task == "multilabel":
-            self._add_labels(output, target)
-        else:
-            self._add_classes(output, target, nll)
-
-    def _add_classes(self, output: Tensor, target: Tensor, nll: Tensor) -> None:
-        probs = self.likelihood.probs(output)
-        self._state(output, target)
-        shares = target
-        if self.schema.soft:
-            self.floor.add(target_entropy(target))
-            target = target.argmax(1)
-        target = target.long()
-        predicted = self.likelihood.predict(output, threshold=self.threshold)
-        self._count(0, target, predicted)
-        for index in torch.unique(target).tolist():
-            self.class_nll.setdefault(index, Mean()).add(nll[target == index])
-        if self.schema.task == "binary":
-            self.brier.add((probs - target).square())
-            if self.nll.count <= AUC_ROWS:
-                self.scores.append((target.numpy(), probs.numpy()))
-            else:
-                self.scores.clear()
+            mean, truth = (self.schema.restore(v) for v in (self.likelihood.predict(output), target))
+            self.numbers.update(mean, truth)
+            self.error.add(mean - truth)
             return
-        if not self.schema.soft:
-            shares = torch.nn.functional.one_hot(target, self.schema.num_outputs)
-        self.brier.add((probs - shares).square().sum(1))
-        if self.schema.num_outputs > TOP:
-            self.top.add((probs.topk(TOP, 1).indices == target.unsqueeze(1)).any(1).double())
-
-    def _add_labels(self, output: Tensor, target: Tensor) -> None:
-        probs, predicted, known = (
-            self.likelihood.probs(output),
-            self.likelihood.predict(output, threshold=self.threshold),
-            ~target.isnan(),
-        )
-        self.exact.add(hits(self.likelihood, self.schema, output, target, self.threshold))
-        label_nll = self.likelihood.nll(output, target)
-        for label in range(target.shape[1]):
-            rows = known[:, label]
-            self._count(label, target[rows, label].long(), predicted[rows, label])
-            self.class_nll.setdefault(label, Mean()).add(label_nll[rows, label])
-        self.brier.add((probs - target)[known].square())
-        self._state(output, target)
-
-    def _add_numbers(self, output: Tensor, target: Tensor) -> None:
-        mean, truth = (self.schema.restore(v) for v in (self.likelihood.predict(output), target))
-        self.error.add(mean - truth)
-        self.absolute.add((mean - truth).abs())
-        self.squared.add((mean - truth).square())
-        # Around the training mean, so that the difference of squares below does not cancel.
-        self.target_sum.add(truth - self.schema.target.mean)
-        self.target_square.add((truth - self.schema.target.mean).square())
-
-    def _count(self, label: int, target: Tensor, predicted: Tensor) -> None:
-        pairs, counts = torch.unique(torch.stack([target, predicted]), dim=1, return_counts=True)
-        for true, said, n in zip(*pairs.tolist(), counts.tolist(), strict=True):
-            self.pairs[label, true, said] += n
-
-    def _state(self, output: Tensor, target: Tensor) -> None:
         said, came = stated(self.likelihood, output, target)
         self.ece.update(said, came)
         self.smooth_ece.update(said, came)
+        # Ready log-probabilities may be above 0 by a rounding.
+        probs = self.likelihood.probs(output).clamp_max(1.0)
+        predicted = self.likelihood.predict(output, threshold=self.threshold)
+        if self.schema.task == "multilabel":
+            self._add_labels(output, target, probs, predicted)
+        else:
+            self._add_classes(target, probs, predicted, nll)
+
+    def _add_classes(self, target: Tensor, probs: Tensor, predicted: Tensor, nll: Tensor) -> None:
+        if self.schema.soft:
+            self.floor.update(target_entropy(target))
+            self.brier.update_soft(probs, target)
+            target = target.argmax(1)
+        else:
+            target = target.long()
+            self.brier.update(probs, target)
+        self.classes.update(predicted, target)
+        for index in torch.unique(target).tolist():
+            self.class_nll[index].update(nll[target == index])
+        if self.schema.task == "binary":
+            # Every score is kept, and dropped where there are too many.
+            if self.rows <= AUC_ROWS:
+                self.ranking.update(probs, target)
+            else:
+                self.ranking = Ranking()
+        elif self.schema.num_outputs > TOP:
+            self.top.update(probs, target)
+
+    def _add_labels(self, output: Tensor, target: Tensor, probs: Tensor, predicted: Tensor) -> None:
+        self.brier.update(probs, target)
+        self.labels.update(predicted, target)
+        self.exact.update(predicted, target)
+        nll, known = self.likelihood.nll(output, target), ~target.isnan()
+        for label, figure in enumerate(self.class_nll):
+            figure.update(nll[known[:, label], label])
 
     def figures(self) -> dict[str, Any]:
         """The figures by name; None where one is undefined."""
+        split = self.gain.compute()
         result: dict[str, Any] = {
-            "rows": self.nll.count,
-            "nll": self.nll.value,
-            "baseline_nll": self.baseline_nll.value,
+            "rows": self.rows,
+            "nll": split.model_nll,
+            "baseline_nll": split.prior_nll,
         }
         if self.schema.task == "regression":
-            return _finite(result | self._regression())
-        if result["baseline_nll"] > 0:
+            numbers = self.numbers
+            return defined(
+                result
+                | {"r2": numbers.r2, "rmse": numbers.rmse, "mae": numbers.mae, "bias": self.error.value}
+            )
+        if split.prior_nll > 0:
             # What the training's class frequencies leave unknown, and the share of it that the model knows.
-            result["gain_over_prior"] = result["baseline_nll"] - result["nll"]
-            result["nll_explained"] = 1 - result["nll"] / result["baseline_nll"]
+            result |= {"gain_over_prior": split.gain, "nll_explained": split.share}
         calibration = {
-            "brier": self.brier.value,
+            "brier": self.brier.compute(),
             "ece": self.ece.compute(),
             "smooth_ece": self.smooth_ece.compute(),
         }
         if self.schema.soft:
-            floor = self.floor.value
-            calibration |= {"target_entropy": floor, "kl": result["nll"] - floor}
-        if self.schema.task == "multilabel":
-            return _finite(result | self._multilabel() | calibration)
-        return _finite(result | self._classes() | calibration)
+            floor = self.floor.compute()
+            calibration |= {"target_entropy": floor, "kl": split.model_nll - floor}
+        own = self._of_labels() if self.schema.task == "multilabel" else self._of_classes()
+        return defined(result | own | calibration)
 
-    def _classes(self) -> dict[str, Any]:
-        names = self.schema.target.names
-        target, predicted, n = self._pairs(0)
-        table = _table(target, predicted, n, np.arange(len(names)))
+    def _of_classes(self) -> dict[str, Any]:
+        rates = self.classes.rates()
         figures: dict[str, Any] = {
-            "accuracy": float(scores.accuracy_score(target, predicted, sample_weight=n)),
-            "balanced_accuracy": _mean_defined(table[1]),
-            "macro_f1": _mean_defined(table[2]),
+            "accuracy": self.classes.accuracy(),
+            "balanced_accuracy": rates.macro("recall"),
+            "macro_f1": rates.macro("f1"),
         }
         if self.schema.task == "binary":
-            truth = np.concatenate([t for t, _ in self.scores]) if self.scores else np.zeros(0)
-            both = 0 < truth.sum() < len(truth)
-            prob = np.concatenate([p for _, p in self.scores]) if both else truth
-            figures["roc_auc"] = float(scores.roc_auc_score(truth, prob)) if both else math.nan
-            area = float(scores.average_precision_score(truth, prob)) if both else math.nan
-            figures["average_precision"] = area
+            figures["roc_auc"] = self.ranking.roc_auc()[0]
+            # With one of the outcomes alone there is nothing to rank.
+            one_sided = math.isnan(figures["roc_auc"])
+            figures["average_precision"] = math.nan if one_sided else self.ranking.average_precision()[0]
         if self.schema.num_outputs > TOP:
-            figures[f"top_{TOP}_accuracy"] = self.top.value
-        figures["per_class"] = [
-            _row(name, table[:, c], int(n[target == c].sum()), self.class_nll.get(c, Mean()).value)
-            for c, name in enumerate(names)
-        ]
-        return figures
+            figures[f"top_{TOP}_accuracy"] = self.top.compute()
+        return figures | {"per_class": self._each(rates)}
 
-    def _multilabel(self) -> dict[str, Any]:
-        rows = []
-        for label, name in enumerate(self.schema.target.names):
-            target, predicted, n = self._pairs(label)
-            table = _table(target, predicted, n, np.array([1]))
-            rows.append(_row(name, table[:, 0], int(n[target == 1].sum()), self.class_nll[label].value))
-        target, predicted, n = self._pairs(None)
-        micro = _table(target, predicted, n, np.array([1]))
+    def _of_labels(self) -> dict[str, Any]:
+        rates = self.labels.rates()
+        right, all_labels = (rates.tp + rates.tn).sum(), self.labels.compute().sum()
         return {
-            "exact_match": self.exact.value,
-            "label_accuracy": float(scores.accuracy_score(target, predicted, sample_weight=n)),
-            "micro_f1": float(micro[2, 0]),
-            "macro_f1": _mean_defined(np.array([math.nan if r["f1"] is None else r["f1"] for r in rows])),
-            "per_label": rows,
+            "exact_match": self.exact.compute(),
+            "label_accuracy": float(right.double() / all_labels),
+            "micro_f1": rates.micro("f1"),
+            "macro_f1": rates.macro("f1"),
+            "per_label": self._each(rates),
         }
 
-    def _regression(self) -> dict[str, Any]:
-        count = self.squared.count
-        spread = self.target_square.total - (self.target_sum.total**2 / count if count else 0.0)
-        return {
-            "r2": 1 - self.squared.total / spread if spread > 0 else math.nan,
-            "rmse": math.sqrt(self.squared.value),
-            "mae": self.absolute.value,
-            "bias": self.error.value,
-        }
-
-    def _pairs(self, label: int | None) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Each pair of (true, predicted) once, and how often it came: scikit-learn's ``sample_weight``."""
-        chosen = [(t, p, n) for (at, t, p), n in sorted(self.pairs.items()) if label is None or at == label]
-        target, predicted, n = np.array(chosen, dtype=np.int64).reshape(-1, 3).T
-        return target, predicted, n
-
-
-def _table(
-    target: NDArray[Any], predicted: NDArray[Any], n: NDArray[Any], labels: NDArray[Any]
-) -> NDArray[np.float64]:
-    if not len(n):
-        return np.full((3, len(labels)), math.nan)
-    figures = scores.precision_recall_fscore_support(
-        target, predicted, sample_weight=n, labels=labels, zero_division=np.nan
-    )
-    return np.array(figures[:3], dtype=np.float64)
-
-
-def _mean_defined(values: NDArray[Any]) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else math.nan
-
-
-def _row(name: str, figures: NDArray[Any], support: int, nll: float) -> dict[str, Any]:
-    precision, recall, f1 = (float(value) for value in figures)
-    return _finite(
-        {"name": name, "support": support, "precision": precision, "recall": recall, "f1": f1, "nll": nll}
-    )
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
+    def _each(self, rates: Rates) -> list[dict[str, Any]]:
+        rows = zip(
+            self.schema.target.names,
+            rates.support.tolist(),
+            rates.precision.tolist(),
+            rates.recall.tolist(),
+            rates.f1.tolist(),
+            (figure.compute() for figure in self.class_nll),
+            strict=True,
+        )
+        keys = ("name", "support", "precision", "recall", "f1", "nll")
+        return [defined(dict(zip(keys, row, strict=True))) for row in rows]

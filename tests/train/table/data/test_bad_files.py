@@ -70,6 +70,12 @@ def test_csv(write: Write, content: bytes, words: str, row: int | None, column: 
         assert (error.row, error.column) == (row, column)
 
 
+def test_running_text_is_sent_to_the_language_models(write: Write) -> None:
+    text = write(b"Once upon a time\nthere was a model.\n", "story.txt")
+    refused(text, "no column is left for features beside the target (Once upon a time)")
+    refused(text, "; of running text: --task language")
+
+
 def test_a_fault_beyond_the_first_block_names_its_row(write: Write) -> None:
     body = b"1,2,p\n3,1,q\n" * 150_000
     assert refused(write(b"a,b,y\n" + body + b"1\n"), "1 cell").row == 300_001

@@ -54,9 +54,10 @@ def choose_target(source: Source, asked: str | Sequence[str] | None) -> tuple[tu
         why = "by its name" if by_name else "the last column; choose another with --target"
         note = [f"target: {chosen[0]} ({why})"]
     if len(source.names) == len(chosen):
+        text = "; of running text: --task language" if source.path.lower().endswith(".txt") else ""
         raise DataError(
             f"no column is left for features beside the target ({listed(chosen)}): "
-            "add columns (separated by comma, semicolon or tab in CSV), or check --target",
+            f"add columns (separated by comma, semicolon or tab in CSV), or check --target{text}",
             path=source.path,
         )
     return chosen, note
