@@ -51,6 +51,9 @@ def test_temperature_is_the_one_scipy_finds() -> None:
     assert report.ece_after < report.ece_before / 2
     assert report.count == 400
     assert not report.at_bound
+    assert report.parameters == 1
+    assert report.gain == pytest.approx(400 * (report.nll_before - report.nll_after))
+    assert not report.by_chance
     assert torch.equal(scaling(logits).argmax(1), logits.argmax(1))
 
 

@@ -29,6 +29,7 @@ class CalibrationReport:
         count: how many targets (of labels: labels) it was fitted on.
         nll_before, nll_after: mean NLL, in nats.
         ece_before, ece_after: expected calibration error, in 10 bins of equal width.
+        parameters: how many free numbers were fitted.
         at_bound: whether a temperature came to rest at an end of its range, where it means little.
     """
 
@@ -37,7 +38,22 @@ class CalibrationReport:
     nll_after: float
     ece_before: float
     ece_after: float
+    parameters: int
     at_bound: bool = False
+
+    @property
+    def gain(self) -> float:
+        """What the fit gained on its own rows, in nats in all."""
+        return self.count * (self.nll_before - self.nll_after)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether the gain is at most a nat for each free number: no evidence that other rows gain as well.
+
+        That is Akaike's criterion. Numbers that are fitted to noise gain half a nat each on the rows that
+        they are fitted on, in the mean, and lose as much on others.
+        """
+        return self.gain <= self.parameters
 
     def __str__(self) -> str:
         return (
@@ -52,6 +68,11 @@ class Calibrator(nn.Module, ABC):
     Calling it gives logits, for the same likelihood: ``likelihood.probs(calibrator(logits))``. Its numbers
     are buffers in float64: saved and loaded with ``state_dict``, and no optimizer of the model touches them.
     """
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """How many free numbers it has."""
 
     @abstractmethod
     def forward(self, logits: Tensor) -> Tensor:
@@ -119,6 +140,7 @@ class Calibrator(nn.Module, ABC):
             after[0],
             before[1],
             after[1],
+            self.num_parameters,
             at_bound,
         )
 

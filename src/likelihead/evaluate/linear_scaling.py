@@ -88,6 +88,10 @@ class VectorScaling(_LinearScaling):
             raise OptionError(f"num_classes is {num_classes}; expected at least 2.")
         super().__init__((num_classes,))
 
+    @property
+    def num_parameters(self) -> int:
+        return 2 * len(self.scale) - 1
+
     def _check(self, likelihood: Likelihood, target: Tensor) -> None:
         if not isinstance(likelihood, Categorical) or likelihood.num_classes != len(self.scale):
             raise OptionError(
@@ -126,6 +130,10 @@ class PlattScaling(_LinearScaling):
         if num_labels is not None and num_labels < 1:
             raise OptionError(f"num_labels is {num_labels}; expected at least 1, or None.")
         super().__init__(() if num_labels is None else (num_labels,))
+
+    @property
+    def num_parameters(self) -> int:
+        return 2 * self.scale.numel()
 
     def _check(self, likelihood: Likelihood, target: Tensor) -> None:
         labels = len(self.scale) if self.scale.dim() else None

@@ -61,6 +61,10 @@ class TemperatureScaling(Calibrator):
         """T: above 1 the model was too sure of itself."""
         return math.exp(float(self.log_temperature))
 
+    @property
+    def num_parameters(self) -> int:
+        return 1
+
     def forward(self, logits: Tensor) -> Tensor:
         z = at_least_float32(logits)
         return z * torch.exp(-self.log_temperature).to(z)

@@ -32,8 +32,9 @@ class Fitted:
     Attributes:
         rows: how many there were.
         how: ``none``, ``temperature``, ``vector`` or ``platt``.
-        calibrator: of the network's output; None without a calibration, or where the network made no mistake
-            on the held-out rows: they then speak for ever surer predictions, and for nothing else.
+        calibrator: of the network's output; None without a calibration, or where it gained no more on the
+            held-out rows than chance gives.
+        gain: what it gained, or would have, on the held-out rows, in nats in all.
         at_bound: whether a temperature came to rest at an end of its range.
         thresholds: the best of each yes: one number, or one for each label; empty where none were tuned.
         f1: what each gives on the held-out rows, and what one half gives there.
@@ -43,6 +44,7 @@ class Fitted:
     rows: int
     how: str = "none"
     calibrator: Calibrator | None = None
+    gain: float = 0.0
     at_bound: bool = False
     thresholds: tuple[float, ...] = ()
     f1: tuple[tuple[float, float], ...] = ()
@@ -78,9 +80,10 @@ class Fitted:
             )
             return f"calibrated {on}: temperature {self.calibrator.temperature:.4g}{bound}"
         if self.calibrator is None and self.how != "none":
+            what = "a temperature" if self.how == "temperature" else f"{self.how} scaling"
             return (
-                f"not calibrated: all {self.rows} rows held out of the training are predicted right, and of "
-                "a model without a mistake no doubt can be learnt; hold out more, or others with --seed"
+                f"not calibrated: {on} {what} would gain {self.gain:.2g} nats in all, no more than chance "
+                "gives; more rows would tell more"
             )
         if self.calibrator is None:
             return f"not calibrated; {self.rows} rows were held out of the training"
@@ -93,6 +96,7 @@ class Fitted:
         content = {
             "rows": self.rows,
             "how": self.how,
+            "gain": self.gain,
             "at_bound": self.at_bound,
             "values": {name: value.tolist() for name, value in values.items()},
             "thresholds": list(self.thresholds),
@@ -128,6 +132,7 @@ class Fitted:
             int(content["rows"]),
             str(content["how"]),
             calibrator,
+            float(content["gain"]),
             bool(content["at_bound"]),
             thresholds,
             tuple((float(tuned), float(half)) for tuned, half in content["f1"]),
@@ -220,11 +225,6 @@ def _calibrated(
 ) -> Fitted:
     fitted = replace(fitted, how=config.calibrate)
     shift = config.logit_adjustment * log_prior(schema) if config.logit_adjustment else None
-    moved = output
-    if shift is not None:
-        moved = output + (shift if schema.task == "multiclass" else shift[1] - shift[0])
-    if not schema.soft and bool((likelihood.predict(moved) == target).all()):
-        return fitted
     calibrator = _calibrator(config.calibrate, schema)
     if shift is None:
         report = calibrator.fit(likelihood, output, target)
@@ -232,19 +232,21 @@ def _calibrated(
         shifted = Categorical(likelihood.num_classes, logit_offset=shift)
         report = calibrator.fit(shifted, output, target)
     elif isinstance(calibrator, PlattScaling):
-        report = calibrator.fit(Bernoulli(), moved, target)
+        report = calibrator.fit(Bernoulli(), output + shift[1] - shift[0], target)
         # a (z + s) + b is the log-odds with the prior put back, and the run's own lacks s.
         calibrator.shift.add_((calibrator.scale - 1) * (shift[1] - shift[0]))
     else:
         # One logit is the second of two whose first is 0; the temperature is the same.
         two = torch.stack([torch.zeros_like(output), output], 1)
         report = calibrator.fit(Categorical(2, logit_offset=shift), two, target.long())
-    return replace(fitted, calibrator=calibrator, at_bound=report.at_bound)
+    fitted = replace(fitted, gain=report.gain)
+    return fitted if report.by_chance else replace(fitted, calibrator=calibrator, at_bound=report.at_bound)
 
 
-def shift_of(config: TrainConfig, schema: Schema, resolved: Resolved) -> Tensor | None:
+def shift_of(config: TrainConfig, schema: Schema, resolved: Resolved, fitted: Fitted | None) -> Tensor | None:
     """What the run's output, calibrated or not, lacks of the log prior, ``[C]``; None where not known."""
-    if config.calibrate in ("vector", "platt") and schema.task != "multilabel":
+    offset_fitted = fitted is not None and isinstance(fitted.calibrator, (PlattScaling, VectorScaling))
+    if offset_fitted and schema.task != "multilabel":
         return config.logit_adjustment * log_prior(schema)
     return torch.tensor(resolved.prior_shift, dtype=DTYPE) if resolved.prior_shift else None
 

@@ -54,7 +54,7 @@ def for_prior(trained: Trained, prior: str, rows: Callable[[], Dataset], memory:
         shares = read_by_class(Path(prior), names, what="class", number="share", remedy=_REMEDY)
     if shares is not None and abs(sum(shares) - 1) > 1e-6:
         raise OptionError(f"--prior sums to {sum(shares):.6g}; the shares of the classes sum to 1")
-    shift = shift_of(trained.config, schema, trained.resolved)
+    shift = shift_of(trained.config, schema, trained.resolved, trained.fitted)
     if shift is None:
         raise OptionError(
             "--prior needs the frequencies that the run's probabilities stand for, and its --class-weight "

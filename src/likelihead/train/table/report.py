@@ -94,7 +94,7 @@ def _more(
         section, figures["soft"] = soft_section(plain, outputs.output, outputs.target)
         sections.append(section)
     elif schema.task != "multilabel" and _about_frequencies(config, schema):
-        shift = shift_of(config, schema, problem.resolved)
+        shift = shift_of(config, schema, problem.resolved, fitted)
         rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift)
         sections.append(balance_section(config, schema, rows, known=shift is not None))
         figures["balance"] = [row.figures() for row in rows]

@@ -124,7 +124,7 @@ def teacher_of(config: TrainConfig, data: Dataset, digest: str = "") -> Teacher 
     with _one_thread():
         for features, rows in rows_of.all.feature_batches(EVAL_BATCH, dtype=DTYPE):
             logits[rows - 1] = trained.output(features, rows, rows_of.path)
-    shift = shift_of(theirs, trained.schema, resolved)
+    shift = shift_of(theirs, trained.schema, resolved, trained.fitted)
     return Teacher(logits, config.temperature, found, shift, tuple(_notes(config, theirs)))
 
 
