@@ -13,6 +13,7 @@ from PIL import Image
 
 from likelihead.errors import DataError, OptionError
 from likelihead.train.images.masks import (
+    RawMask,
     encoded,
     mask_image,
     mask_kind,
@@ -47,6 +48,11 @@ def test_a_written_mask_is_read_as_it_was(tmp_path: Path, coding: Coding, seed: 
         assert raw.palette[:9] == tuple(PALETTE[:9])
 
 
+def codes(raw: RawMask) -> list[list[int]]:
+    found: list[list[int]] = np.concatenate([band for _, band in raw.bands()]).tolist()
+    return found
+
+
 def paletted(path: Path, values: list[list[int]]) -> Path:
     image = Image.fromarray(np.array(values, dtype=np.uint8))
     image.putpalette(PALETTE)
@@ -57,8 +63,8 @@ def paletted(path: Path, values: list[list[int]]) -> Path:
 def test_a_palette_s_index_or_its_colour(tmp_path: Path) -> None:
     path = paletted(tmp_path / "m.png", [[0, 1], [2, 2]])
     assert mask_kind(path) == "index"
-    assert raw_mask(path, "index", "").codes.tolist() == [[0, 1], [2, 2]]
-    assert raw_mask(path, "colour", "").codes.tolist() == [[0, 0xFF0000], [0x00FF00, 0x00FF00]]
+    assert codes(raw_mask(path, "index", "")) == [[0, 1], [2, 2]]
+    assert codes(raw_mask(path, "colour", "")) == [[0, 0xFF0000], [0x00FF00, 0x00FF00]]
 
 
 @pytest.mark.parametrize("ignore", ["2", "#00ff00"])
@@ -66,8 +72,8 @@ def test_a_palette_s_index_or_its_colour(tmp_path: Path) -> None:
 def test_pixels_that_are_not_labelled(tmp_path: Path, kind: str, ignore: str) -> None:
     path = paletted(tmp_path / "m.png", [[0, 1], [2, 2]])
     raw = raw_mask(path, kind, ignore)  # type: ignore[arg-type]
-    codes = (0, 1) if kind == "index" else COLOURS[:2]
-    classes = encoded(raw, Coding(kind, codes, ignore), ["a", "b"], "m.png")  # type: ignore[arg-type]
+    known = (0, 1) if kind == "index" else COLOURS[:2]
+    classes = encoded(raw, Coding(kind, known, ignore), ["a", "b"], "m.png")  # type: ignore[arg-type]
     assert classes.tolist() == [[0, 1], [IGNORE, IGNORE]]
 
 

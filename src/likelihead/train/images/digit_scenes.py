@@ -92,9 +92,9 @@ class DigitScenes:
         image: NDArray[np.uint8] = self._images[index]
         return image
 
-    def mask(self, index: int) -> NDArray[np.int64]:
+    def mask(self, index: int) -> NDArray[np.int16]:
         """``[H, W]``: 0 for the ground, a digit's class is its value plus one, or :data:`IGNORE`."""
-        mask: NDArray[np.int64] = self._masks[index].astype(np.int64)
+        mask: NDArray[np.int16] = self._masks[index].astype(np.int16)
         mask[mask < 0] = IGNORE
         return mask
 

@@ -43,8 +43,7 @@ def evaluate(run: Path, data: str, *, memory: int = 2**30) -> dict[str, Any]:
         pixels = PixelTally(trained.likelihood, schema)
         for piece in pieces(trained.model, side, range(len(side)), schema.edges, schema.mean, schema.std):
             check_finite(piece.logits, side.names[piece.indices[0]])
-            classes = np.stack([piece.of(side.mask(index)) for index in piece.indices])
-            pixels.add(piece.logits, torch.from_numpy(classes))
+            pixels.add(piece.logits, piece.classes(side))
         figures = {"images": len(side), **pixels.figures(trained.resolved.constant)}
         if not figures["pixels"]:
             raise DataError("no pixel of any mask is labelled; there is nothing to score", path=data)

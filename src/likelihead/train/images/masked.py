@@ -40,17 +40,20 @@ def load_masked(config: TrainConfig, listing: Listing) -> ImageData:
     def look(index: int, image: NDArray[Any]) -> None:
         path = listing.masks[index]
         raw = raw_mask(path, kind, ignore)
-        check_size(listing.images[index], image.shape[:2], path, raw.codes.shape)
-        values, counts = np.unique(raw.codes[raw.codes >= 0], return_counts=True)
+        check_size(listing.images[index], image.shape[:2], path, raw.shape)
+        found: Counter[int] = Counter()
+        for _, codes in raw.bands():
+            values, counts = np.unique(codes[codes >= 0], return_counts=True)
+            found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         if palette is not None:
             encoded(raw, Coding(kind, palette.codes), palette.names, str(path))
-        elif len(values) > MOST_CLASSES:
+        elif len(found) > MOST_CLASSES:
             raise DataError(
-                f"has {len(values)} different {'colours' if kind == 'colour' else 'values'}: it looks like a "
+                f"has {len(found)} different {'colours' if kind == 'colour' else 'values'}: it looks like a "
                 "picture, or was saved or scaled with smoothing; save a mask with one value for each class",
                 path=str(path),
             )
-        seen[index] = Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        seen[index] = found
         if raw.palette:
             own.append(raw.palette)
 

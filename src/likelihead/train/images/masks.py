@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likelihead.errors import DataError, OptionError
-from likelihead.train.images.decode import opened
+from likelihead.train.images.decode import Bands, bands_of
+from likelihead.train.images.large import roomy
 from likelihead.train.images.schema import IGNORE, Coding
 
 __all__ = [
@@ -42,12 +43,40 @@ class RawMask:
     """A mask as its file has it.
 
     Attributes:
-        codes: ``[H, W]``: values, or colours as ``0xrrggbb``; -1 where the pixel is not labelled.
-        palette: the file's own, as red, green and blue of each index; empty where it has none.
+        file: its pixels.
+        kind: whether they are values or colours.
+        ignore: the value or ``#rrggbb`` of pixels that are not labelled; empty for none.
     """
 
-    codes: NDArray[np.int64]
-    palette: tuple[int, ...]
+    file: Bands
+    kind: Literal["index", "colour"]
+    ignore: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.file.size
+
+    @property
+    def palette(self) -> tuple[int, ...]:
+        """The file's own, as red, green and blue of each index; empty where it has none."""
+        return self.file.palette
+
+    def bands(self) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+        """Rows, and their values, or colours as ``0xrrggbb``; -1 where a pixel is not labelled."""
+        for rows, band in self.file:
+            by_colour = self.kind == "colour" or self.ignore.startswith("#")
+            colours = _colours(band) if by_colour else None
+            values = np.asarray(band).astype(np.int64) if band.mode in _INDEX_MODES else None
+            codes = colours if self.kind == "colour" else values
+            if codes is None:  # `raw_mask` has seen to it
+                raise DataError("holds neither values nor colours")
+            codes = codes.copy()
+            if self.ignore.startswith("#") and colours is not None:
+                codes[colours == int(self.ignore[1:], 16)] = -1
+            elif self.ignore and values is not None:
+                codes[values == int(self.ignore)] = -1
+            yield rows, codes
 
 
 @dataclass(frozen=True)
@@ -81,8 +110,7 @@ def mask_kind(path: Path) -> Literal["index", "colour"]:
     Raises:
         DataError: it cannot be read or decoded.
     """
-    with opened(path) as image:
-        return "index" if image.mode in _INDEX_MODES else "colour"
+    return "index" if bands_of(path).mode in _INDEX_MODES else "colour"
 
 
 def raw_mask(path: Path, kind: Literal["index", "colour"], ignore: str) -> RawMask:
@@ -96,32 +124,20 @@ def raw_mask(path: Path, kind: Literal["index", "colour"], ignore: str) -> RawMa
     Raises:
         DataError: it cannot be read or decoded, or holds colours where the others hold values.
     """
-    with opened(path) as image:
-        by_value = image.mode in _INDEX_MODES
-        if kind == "index" and not by_value:
-            raise DataError(
-                f"is a colour image (mode {image.mode}), but the masks hold class values; save them all in "
-                "one way, or give a palette.csv of class,#rrggbb",
-                path=str(path),
-            )
-        if not by_value and ignore.isdigit():
-            raise DataError(
-                f"is a colour image, which --ignore-colour {ignore} does not fit; write the "
-                "colour as #rrggbb",
-                path=str(path),
-            )
-        colours = _colours(image) if kind == "colour" or ignore.startswith("#") else None
-        values = np.asarray(image).astype(np.int64) if by_value else None
-        codes = colours if kind == "colour" else values
-        if codes is None:  # neither branch above leaves it so
-            raise DataError("holds neither values nor colours", path=str(path))
-        codes = codes.copy()
-        if ignore.startswith("#") and colours is not None:
-            codes[colours == int(ignore[1:], 16)] = -1
-        elif ignore and values is not None:
-            codes[values == int(ignore)] = -1
-        palette = tuple(image.getpalette("RGB") or ()) if image.mode == "P" else ()
-    return RawMask(codes, palette)
+    file = bands_of(path)
+    by_value = file.mode in _INDEX_MODES
+    if kind == "index" and not by_value:
+        raise DataError(
+            f"is a colour image (mode {file.mode}), but the masks hold class values; save them all in "
+            "one way, or give a palette.csv of class,#rrggbb",
+            path=str(path),
+        )
+    if not by_value and ignore.isdigit():
+        raise DataError(
+            f"is a colour image, which --ignore-colour {ignore} does not fit; write the colour as #rrggbb",
+            path=str(path),
+        )
+    return RawMask(file, kind, ignore)
 
 
 def _colours(image: Image.Image) -> NDArray[np.int64]:
@@ -142,7 +158,7 @@ def shown(code: int, kind: str) -> str:
     return f"#{code:06x}" if kind == "colour" else str(code)
 
 
-def encoded(raw: RawMask, coding: Coding, names: Sequence[str], path: str) -> NDArray[np.int64]:
+def encoded(raw: RawMask, coding: Coding, names: Sequence[str], path: str) -> NDArray[np.int16]:
     """The classes of a mask, ``[H, W]``, with :data:`IGNORE` where a pixel is not labelled.
 
     Raises:
@@ -150,37 +166,40 @@ def encoded(raw: RawMask, coding: Coding, names: Sequence[str], path: str) -> ND
     """
     codes = np.array(coding.codes, dtype=np.int64)
     order = np.argsort(codes)
-    where = np.minimum(np.searchsorted(codes[order], raw.codes), len(codes) - 1)
-    classes = order[where].astype(np.int64)
-    ignored = raw.codes == -1
-    classes[ignored] = IGNORE
-    unknown = (codes[order][where] != raw.codes) & ~ignored
-    if unknown.any():
-        y, x = np.argwhere(unknown)[0]
-        what = "colour" if coding.kind == "colour" else "value"
-        known = ", ".join(
-            f"{shown(code, coding.kind)} ({name})" if name != shown(code, coding.kind) else name
-            for code, name in list(zip(coding.codes, names, strict=True))[:12]
-        )
-        known += ", ..." if len(coding.codes) > 12 else ""
-        raise DataError(
-            f"the pixel at x={x}, y={y} has the {what} {shown(int(raw.codes[y, x]), coding.kind)}, which is "
-            f"not in the palette: {known}; mend the mask, or leave the {what} out with --ignore-colour",
-            path=path,
-        )
-    return classes
+    whole: NDArray[np.int16] = roomy(raw.shape, np.int16)
+    for rows, found in raw.bands():
+        where = np.minimum(np.searchsorted(codes[order], found), len(codes) - 1)
+        classes = order[where].astype(np.int16)
+        ignored = found == -1
+        classes[ignored] = IGNORE
+        unknown = (codes[order][where] != found) & ~ignored
+        if unknown.any():
+            y, x = np.argwhere(unknown)[0]
+            what = "colour" if coding.kind == "colour" else "value"
+            known = ", ".join(
+                f"{shown(code, coding.kind)} ({name})" if name != shown(code, coding.kind) else name
+                for code, name in list(zip(coding.codes, names, strict=True))[:12]
+            )
+            known += ", ..." if len(coding.codes) > 12 else ""
+            raise DataError(
+                f"the pixel at x={x}, y={y + rows.start} has the {what} "
+                f"{shown(int(found[y, x]), coding.kind)}, which is not in the palette: {known}; mend the "
+                f"mask, or leave the {what} out with --ignore-colour",
+                path=path,
+            )
+        whole[rows] = classes
+    return whole
 
 
 def mask_image(classes: NDArray[Any], coding: Coding | None) -> Image.Image:
     """Classes as a mask of the kind that training read: with its values or colours, and its palette."""
     codes = np.arange(MOST_CLASSES) if coding is None else np.array(coding.codes)
-    pixels = codes[classes]
     if coding is not None and coding.kind == "colour":
-        channels = np.stack([pixels >> 16, pixels >> 8 & 255, pixels & 255], axis=-1)
-        return Image.fromarray(channels.astype(np.uint8))
+        channels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1)
+        return Image.fromarray(channels.astype(np.uint8)[classes])
     if int(codes.max()) > 255:
-        return Image.fromarray(pixels.astype(np.uint16))
-    image = Image.fromarray(pixels.astype(np.uint8))
+        return Image.fromarray(codes.astype(np.uint16)[classes])
+    image = Image.fromarray(codes.astype(np.uint8)[classes])
     if coding is not None and coding.palette:
         image.putpalette(list(coding.palette))
     return image

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from likelihead.errors import DataError
 from likelihead.train.images.decode import read_image, scaled, unit
+from likelihead.train.images.large import in_file
 from likelihead.train.images.masks import encoded, raw_mask
 from likelihead.train.images.schema import Coding
 
@@ -21,6 +22,10 @@ __all__ = ["CACHE_BYTES", "MaskedFiles", "Pictures", "Scaled", "Segmented", "Sid
 
 CACHE_BYTES = 2**28
 """Decoded images and masks that are kept."""
+
+
+_FILES = 4
+"""Large ones that are kept, in temporary files."""
 
 
 class Pictures(Protocol):
@@ -40,7 +45,7 @@ class Segmented(Pictures, Protocol):
     def size(self, index: int) -> tuple[int, int]:
         """Height and width."""
 
-    def mask(self, index: int) -> NDArray[np.int64]:
+    def mask(self, index: int) -> NDArray[np.int16]:
         """``[H, W]``, class indices or :data:`likelihead.train.images.schema.IGNORE`."""
 
 
@@ -52,10 +57,13 @@ class Targets(Pictures, Protocol):
 
 
 class _Cache:
-    """The arrays that were asked for last, up to so many bytes."""
+    """The arrays that were asked for last, up to so many bytes of memory, and a few in files.
+
+    An image and its mask are always kept, or each tile of a large one would decode both again.
+    """
 
     def __init__(self, budget: int = CACHE_BYTES) -> None:
-        self._budget, self._bytes = budget, 0
+        self._budget, self._bytes, self._files = budget, 0, 0
         self._kept: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
 
     def get(self, kind: str, index: int, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -65,11 +73,17 @@ class _Cache:
             return self._kept[key]
         array = make()
         self._kept[key] = array
-        self._bytes += array.nbytes
-        while self._bytes > self._budget and len(self._kept) > 1:
+        self._count(array, 1)
+        while (self._bytes > self._budget or self._files > _FILES) and len(self._kept) > 2:
             _, old = self._kept.popitem(last=False)
-            self._bytes -= old.nbytes
+            self._count(old, -1)
         return array
+
+    def _count(self, array: NDArray[Any], sign: int) -> None:
+        if in_file(array):
+            self._files += sign
+        else:
+            self._bytes += sign * array.nbytes
 
 
 class MaskedFiles:
@@ -111,21 +125,21 @@ class MaskedFiles:
         """
         return self._cache.get("image", index, lambda: read_image(self._images[index], self._channels))
 
-    def mask(self, index: int) -> NDArray[np.int64]:
+    def mask(self, index: int) -> NDArray[np.int16]:
         """``[H, W]``.
 
         Raises:
             DataError: it cannot be read or decoded, has another size than the image, or a value of no class.
         """
-        return self._cache.get("mask", index, lambda: self._mask(index)).astype(np.int64)
+        return self._cache.get("mask", index, lambda: self._mask(index))
 
     def _mask(self, index: int) -> NDArray[np.int16]:
         path, coding = self._masks[index], self._coding
         if coding is None:
             raise DataError("is a mask, but the run knows none", path=str(path))
         raw = raw_mask(path, coding.kind, coding.ignore)
-        check_size(self._images[index], self.size(index), path, raw.codes.shape)
-        return encoded(raw, coding, self._classes, str(path)).astype(np.int16)
+        check_size(self._images[index], self.size(index), path, raw.shape)
+        return encoded(raw, coding, self._classes, str(path))
 
 
 class Scaled:
@@ -188,9 +202,9 @@ class Side:
         image: NDArray[Any] = self._of.image(self._indices[index])
         return image
 
-    def mask(self, index: int) -> NDArray[np.int64]:
+    def mask(self, index: int) -> NDArray[np.int16]:
         """See :class:`Segmented`."""
-        mask: NDArray[np.int64] = self._of.mask(self._indices[index])
+        mask: NDArray[np.int16] = self._of.mask(self._indices[index])
         return mask
 
     def target(self, index: int) -> NDArray[Any]:

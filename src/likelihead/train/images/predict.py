@@ -16,6 +16,7 @@ from torch import Tensor
 from likelihead.errors import DataError, OptionError
 from likelihead.train.atomic import replacing, unwritable, write_bytes
 from likelihead.train.images.classify import image_batches
+from likelihead.train.images.large import roomy
 from likelihead.train.images.masks import mask_image
 from likelihead.train.images.others import Others, images_to_predict
 from likelihead.train.images.tiles import pieces
@@ -168,17 +169,18 @@ def _files(others: Others, out: Path) -> list[Path]:
 
 def _predicted(
     trained: TrainedImages, others: Others, threshold: float | None, cost: Tensor | None
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
+) -> Iterator[tuple[int, NDArray[np.int16]]]:
     """The classes of each image, whole."""
     schema, side = trained.schema, others.side
-    unfinished: dict[int, NDArray[np.int64]] = {}
+    unfinished: dict[int, NDArray[np.int16]] = {}
     for piece in pieces(trained.model, side, range(len(side)), schema.edges, schema.mean, schema.std):
         check_finite(piece.logits, side.names[piece.indices[0]])
         decided = trained.likelihood.predict(piece.logits, threshold=threshold, cost=cost)
         decided = decided.squeeze(1) if schema.is_binary else decided
         for index, part in zip(piece.indices, decided, strict=True):
             height, width = side.size(index)
-            whole = unfinished.setdefault(index, np.zeros((height, width), dtype=np.int64))
-            whole[piece.rows, piece.columns] = part.numpy()
+            if index not in unfinished:
+                unfinished[index] = roomy((height, width), np.int16)
+            unfinished[index][piece.rows, piece.columns] = part.numpy()
             if piece.rows.stop == height and piece.columns.stop == width:
                 yield index, unfinished.pop(index)

@@ -83,7 +83,8 @@ class SegmentationProblem(ImageProblem):
             for index, top, left in places[first : first + size]:
                 images.append(cut(train.image(index), top, left, schema.edges))
                 masks.append(cut(train.mask(index), top, left, schema.edges, IGNORE))
-            yield as_batch(images, schema.mean, schema.std), torch.from_numpy(np.stack(masks))
+            classes = torch.from_numpy(np.stack(masks).astype(np.int64))
+            yield as_batch(images, schema.mean, schema.std), classes
 
     def _places(self, epoch: int) -> list[tuple[int, int, int]]:
         """The tiles of an epoch as (image, top, left), in an order in which few images are decoded twice.
@@ -136,7 +137,6 @@ class SegmentationProblem(ImageProblem):
         tally, test, schema = PixelTally(self.plain, self.data.schema), self.data.test, self.data.schema
         self.model.eval()
         for piece in pieces(self.model, test, range(len(test)), schema.edges, schema.mean, schema.std):
-            classes = np.stack([piece.of(test.mask(index)) for index in piece.indices])
-            tally.add(self.scored(piece.logits), torch.from_numpy(classes))
+            tally.add(self.scored(piece.logits), piece.classes(test))
             pause()
         return tally

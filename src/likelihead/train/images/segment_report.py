@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from likelihead.train.images.decode import unit
+from likelihead.train.images.large import row_bands
 from likelihead.train.images.schema import IGNORE
 from likelihead.train.images.segment import SegmentationProblem
 from likelihead.train.images.tally import PixelTally
@@ -128,7 +128,7 @@ def _scored(problem: SegmentationProblem) -> tuple[PixelTally, list[_Worst]]:
     worst: dict[int, tuple[float, int, int, int, int]] = {}
     problem.model.eval()
     for piece in pieces(problem.model, test, range(len(test)), schema.edges, schema.mean, schema.std):
-        classes = torch.from_numpy(np.stack([piece.of(test.mask(index)) for index in piece.indices]))
+        classes = piece.classes(test)
         predicted, nll = tally.add(piece.logits, classes)
         for index, true, said, lost in zip(piece.indices, classes, predicted, nll.double(), strict=True):
             known = true != IGNORE
@@ -217,18 +217,28 @@ def _classes(rows: list[dict[str, Any]], tally: PixelTally, names: tuple[str, ..
     return Section("Classes", blocks, lead, id="classes")
 
 
-def _answer(problem: SegmentationProblem, index: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Predicted classes and NLLs of a test image, whole; NaN where a pixel is not labelled."""
+def _answer(
+    problem: SegmentationProblem, index: int, part: tuple[slice, slice]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Predicted classes and NLLs of a part of a test image; NaN where a pixel is not labelled."""
     test, schema = problem.data.test, problem.data.schema
-    predicted = np.zeros(test.size(index), dtype=np.int64)
-    nll = np.zeros(test.size(index))
+    mask = test.mask(index)[part]
+    predicted, nll = np.zeros(mask.shape, dtype=np.int64), np.zeros(mask.shape)
     tally = PixelTally(problem.plain, schema)
-    for piece in pieces(problem.model, test, [index], schema.edges, schema.mean, schema.std):
-        said, lost = tally.add(piece.logits, torch.from_numpy(piece.of(test.mask(index)))[None])
-        predicted[piece.rows, piece.columns] = said[0].numpy()
-        nll[piece.rows, piece.columns] = lost[0].double().numpy()
-    nll[test.mask(index) == IGNORE] = np.nan
+    for piece in pieces(problem.model, test, [index], schema.edges, schema.mean, schema.std, part):
+        said, lost = tally.add(piece.logits, piece.classes(test))
+        rows, row = _overlap(part[0], piece.rows)
+        columns, column = _overlap(part[1], piece.columns)
+        predicted[rows, columns] = said[0].numpy()[row, column]
+        nll[rows, columns] = lost[0].double().numpy()[row, column]
+    nll[mask == IGNORE] = np.nan
     return predicted, nll
+
+
+def _overlap(part: slice, piece: slice) -> tuple[slice, slice]:
+    """What two stretches have in common, as seen from the beginning of each."""
+    low, high = max(part.start, piece.start), min(part.stop, piece.stop)
+    return slice(low - part.start, high - part.start), slice(low - piece.start, high - piece.start)
 
 
 def _part(size: tuple[int, int], top: int, left: int) -> tuple[slice, slice]:
@@ -236,11 +246,12 @@ def _part(size: tuple[int, int], top: int, left: int) -> tuple[slice, slice]:
     starts = [
         min(max(at - _EDGE // 2, 0), max(full - _EDGE, 0)) for at, full in zip((top, left), size, strict=True)
     ]
-    return slice(starts[0], starts[0] + _EDGE), slice(starts[1], starts[1] + _EDGE)
+    rows, columns = (slice(at, min(at + _EDGE, full)) for at, full in zip(starts, size, strict=True))
+    return rows, columns
 
 
-def _ground(problem: SegmentationProblem, index: int) -> NDArray[np.float32]:
-    image = unit(problem.data.test.image(index))
+def _ground(problem: SegmentationProblem, index: int, part: tuple[slice, slice]) -> NDArray[np.float32]:
+    image = unit(problem.data.test.image(index)[part])
     return image[..., 0] if image.shape[2] == 1 else image
 
 
@@ -248,9 +259,18 @@ def _chosen(problem: SegmentationProblem) -> list[int]:
     """Some test images, evenly spread; an image of one class gives way to one of several further on."""
     test = problem.data.test
     spread = np.unique(np.linspace(0, len(test) - 1, min(4 * _GALLERY, len(test))).astype(int)).tolist()
-    several = [index for index in spread if len(set(np.unique(test.mask(index))) - {IGNORE}) > 1]
+    several = [index for index in spread if _several_classes(test.mask(index))]
     others = [index for index in spread if index not in several]
     return sorted((several + others)[:_GALLERY])
+
+
+def _several_classes(mask: NDArray[np.int16]) -> bool:
+    found: set[int] = set()
+    for rows in row_bands(*mask.shape):
+        found |= set(np.unique(mask[rows]).tolist()) - {IGNORE}
+        if len(found) > 1:
+            return True
+    return False
 
 
 def _gallery(problem: SegmentationProblem) -> Section:
@@ -260,12 +280,11 @@ def _gallery(problem: SegmentationProblem) -> Section:
     for index in chosen:
         height, width = test.size(index)
         part = _part((height, width), height // 2, width // 2)
-        predicted, _ = _answer(problem, index)
-        mask = test.mask(index)
+        predicted, _ = _answer(problem, index, part)
         items += [
-            Picture(png_of(_ground(problem, index)[part]), test.names[index]),
-            Picture(png_of(mask_picture(mask[part], ignore_index=IGNORE)), "mask"),
-            Picture(png_of(mask_picture(predicted[part])), "prediction"),
+            Picture(png_of(_ground(problem, index, part)), test.names[index]),
+            Picture(png_of(mask_picture(test.mask(index)[part], ignore_index=IGNORE)), "mask"),
+            Picture(png_of(mask_picture(predicted)), "prediction"),
         ]
     legend = Legend(list(zip(names, class_colours(len(names)), strict=True)))
     lead = (
@@ -280,14 +299,14 @@ def _losses(problem: SegmentationProblem, worst: list[_Worst]) -> Section:
     heated = sorted(worst, key=lambda w: (-w.mean, w.index))[:_HEATED]
     items = []
     for w in heated:
-        predicted, nll = _answer(problem, w.index)
         part = _part(test.size(w.index), w.top, w.left)
-        heat = heat_map(_ground(problem, w.index)[part], nll[part])
+        predicted, nll = _answer(problem, w.index, part)
+        heat = heat_map(_ground(problem, w.index, part), nll)
         caption = f"{test.names[w.index]}: {number(w.mean, 3)} nats per pixel, {number(w.nll, 3)} at most"
         items += [
             Picture(png_of(heat), caption),
             Picture(png_of(mask_picture(test.mask(w.index)[part], ignore_index=IGNORE)), "mask"),
-            Picture(png_of(mask_picture(predicted[part])), "prediction"),
+            Picture(png_of(mask_picture(predicted)), "prediction"),
         ]
     rows: list[list[Any]] = [
         [

@@ -15,6 +15,7 @@ from likelihead.errors import DataError, OptionError
 from likelihead.train.config import TrainConfig
 from likelihead.train.images.decode import UndecodableError, read_image, unit
 from likelihead.train.images.folder import Listing
+from likelihead.train.images.large import row_bands
 from likelihead.train.images.pictures import Side
 from likelihead.train.images.schema import ImageSchema
 
@@ -51,10 +52,12 @@ class Survey:
     notes: list[str] = field(default_factory=list)
 
     def add(self, image: NDArray[Any]) -> None:
-        pixels = unit(image).astype(np.float64).reshape(-1, image.shape[2])
         self.sizes.append((image.shape[0], image.shape[1]))
         self.channels.append(image.shape[2])
-        sums = np.stack([pixels.sum(0), np.square(pixels).sum(0)])
+        sums = np.zeros((2, image.shape[2]))
+        for rows in row_bands(*image.shape[:2]):
+            pixels = unit(image[rows]).astype(np.float64).reshape(-1, image.shape[2])
+            sums += np.stack([pixels.sum(0), np.square(pixels).sum(0)])
         self.sums.append(np.broadcast_to(sums, (2, 3)) if image.shape[2] == 1 else sums)
 
     def statistics(self, train: Sequence[int]) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
@@ -152,6 +155,14 @@ def split(config: TrainConfig, classes: NDArray[np.int64]) -> tuple[list[int], l
     return [i for i in range(len(classes)) if i not in chosen], sorted(chosen)
 
 
+def _digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.digest()
+
+
 def digest_of(files: Sequence[Path], targets: bytes = b"") -> str:
     """SHA-256 over the files' names and content, and over targets that are in no file of theirs.
 
@@ -161,7 +172,7 @@ def digest_of(files: Sequence[Path], targets: bytes = b"") -> str:
     digest = hashlib.sha256(targets)
     for path in files:
         try:
-            content = hashlib.sha256(path.read_bytes()).digest()
+            content = _digest(path)
         except OSError as error:
             raise DataError(
                 f"cannot be read: {(error.strerror or str(error)).lower()}", path=str(path)

@@ -67,6 +67,10 @@ def windows(length: int, edge: int, margin: int) -> list[tuple[slice, slice]]:
     ]
 
 
+def _meet(first: slice, second: slice) -> bool:
+    return bool(first.start < second.stop and second.start < first.stop)
+
+
 @dataclass(frozen=True)
 class Piece:
     """The network's answer on a part of some images of one size.
@@ -87,6 +91,11 @@ class Piece:
         part: NDArray[Any] = array[self.rows, self.columns]
         return part
 
+    def classes(self, pictures: Segmented) -> Tensor:
+        """The same part of the images' masks, ``[B, h, w]``."""
+        masks = [self.of(pictures.mask(index)) for index in self.indices]
+        return torch.from_numpy(np.stack(masks).astype(np.int64))
+
 
 def pieces(
     model: ImageNet,
@@ -95,12 +104,13 @@ def pieces(
     edges: tuple[int, int],
     mean: Sequence[float],
     std: Sequence[float],
+    part: tuple[slice, slice] | None = None,
 ) -> Iterator[Piece]:
     """The network's answers on whole images, or, where they are larger than a tile, piece by piece.
 
     A piece is seen with a margin as wide as the network's reach, at places that its coarsest level divides
     by; so its answer is that of the network on the whole image. The memory it takes does not depend on the
-    image's size.
+    image's size. With a ``part``, rows and columns, the pieces that lie outside of it are left out.
     """
     waiting: list[int] = []
 
@@ -131,6 +141,7 @@ def pieces(
             continue
         for rows in windows(height, edges[0], model.reach):
             for columns in windows(width, edges[1], model.reach):
-                yield answer([index], rows, columns)
+                if part is None or (_meet(rows[0], part[0]) and _meet(columns[0], part[1])):
+                    yield answer([index], rows, columns)
     if waiting:
         yield whole(waiting)
