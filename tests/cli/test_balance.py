@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from likelihead.cli import main
+from command import run
 from likelihead.train.table.problem import TableProblem
 
 QUICK = ("--epochs", "1", "--hidden", "4")
 
-
-def run(*argv: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, ["train", *map(str, argv)])
-    assert result.exit_code == code, result.output
-    return result
+train = partial(run, "train")
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +22,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_console_has_nll_and_ece_before_and_after(tmp_path: Path) -> None:
-    said = run("digits-long-tail", *QUICK, "--calibrate", "temperature", "--out", tmp_path / "run").output
+    said = train("digits-long-tail", *QUICK, "--calibrate", "temperature", "--out", tmp_path / "run").output
     assert "to calibrate" in said
     assert "rows are left out of the training to thin the classes" in said
     assert "rows are held out of the training" in said
@@ -35,8 +31,8 @@ def test_the_console_has_nll_and_ece_before_and_after(tmp_path: Path) -> None:
 
 
 def test_the_log_has_the_distance_from_the_teacher(tmp_path: Path) -> None:
-    run("iris", *QUICK, "--out", tmp_path / "teacher")
-    said = run(
+    train("iris", *QUICK, "--out", tmp_path / "teacher")
+    said = train(
         "iris", *QUICK, "--teacher", tmp_path / "teacher", "--temperature", 2, "--out", tmp_path / "run"
     )
     assert "the targets are the probabilities of" in said.output
@@ -76,7 +72,7 @@ def test_bad_options_are_one_line(tmp_path: Path, argv: list[str], message: str)
     for name, text in files.items():
         (tmp_path / f"{name}.csv").write_text(text)
     words = [str(tmp_path / f"{word}.csv") if word in files else word for word in argv]
-    result = run(*words, *QUICK, "--out", tmp_path / "run", code=2)
+    result = train(*words, *QUICK, "--out", tmp_path / "run", code=2)
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
@@ -85,6 +81,6 @@ def test_bad_options_are_one_line(tmp_path: Path, argv: list[str], message: str)
 def test_soft_targets_on_the_console(tmp_path: Path) -> None:
     (tmp_path / "soft.csv").write_text(SOFT)
     argv = (tmp_path / "soft.csv", "--target", "a", "--target", "b", "--task", "multiclass", *QUICK)
-    said = run(*argv, "--out", tmp_path / "run").output
+    said = train(*argv, "--out", tmp_path / "run").output
     assert "the targets are probabilities" in said
     assert "test kl" in said

@@ -10,16 +10,9 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from likelihead.cli import main
+from command import run
 from likelihead.train import TrainConfig, train
-
-
-def run(*argv: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in argv])
-    assert result.exit_code == code, result.output
-    return result
 
 
 def refused(*argv: object) -> str:

@@ -14,21 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
 
-from likelihead.cli import main
+from command import run
 from likelihead.train import TrainConfig
 from likelihead.train.images.survey import split
 
 SMALL = ("--hidden", "8,12", "--epochs", 8, "--batch-size", 4, "--lr", 0.02)
-
-
-def run(*argv: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in argv])
-    assert result.exit_code == code, result.output
-    return result
 
 
 def refused(*argv: object) -> str:

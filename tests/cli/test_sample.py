@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from likelihead.cli import main
+from command import run
 from likelihead.errors import OptionError
 from likelihead.train import TrainConfig, train
 from likelihead.train.language import sample as module
@@ -19,12 +19,6 @@ from likelihead.train.language.sample import sample
 from likelihead.train.language.trained import load_run
 
 TEXT = "abcabcabc abc cab. café " * 12
-
-
-def run(*argv: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in argv])
-    assert result.exit_code == code, result.output
-    return result
 
 
 def one_line(result: Result) -> str:

@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from likelihead.cli import main
+from command import run
 from likelihead.train import TrainConfig, toml
 from likelihead.train.options import OPTIONS
 from likelihead.train.run import read_metrics
-
-
-def run(*argv: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in argv])
-    assert result.exit_code == code, result.output
-    return result
 
 
 def figures(folder: Path) -> dict[str, Any]:
