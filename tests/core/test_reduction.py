@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from likelihead.core.reduction import check_reduction, reduce
-from likelihead.errors import OptionError, ShapeError
+from likelihead.errors import DTypeError, OptionError, ShapeError
 
 
 def test_the_mean_of_ten_million_keeps_float32_accuracy() -> None:
@@ -41,6 +42,60 @@ def test_a_normalizer_of_zero_is_an_empty_count(nothing: float | torch.Tensor) -
     zero = reduce(values * 2, "mean", normalizer=nothing, empty="zero")
     zero.backward()
     assert zero.item() == 0
+
+
+@pytest.mark.parametrize("nothing", [0, -0.0, torch.tensor(0), torch.tensor(0.0), torch.tensor(0.0).double()])
+@pytest.mark.parametrize("value", [2.0, -3.0, math.inf, math.nan])
+def test_an_empty_count_is_zero_whatever_the_values(nothing: float | torch.Tensor, value: float) -> None:
+    for given in ({"count": nothing}, {"normalizer": nothing}):
+        values = torch.tensor([1.0, value], requires_grad=True)
+        zero = reduce(values * 1, "mean", empty="zero", **given)  # type: ignore[arg-type]
+        assert zero.dtype is torch.float32
+        assert zero.item() == 0
+        zero.backward()
+        assert values.grad is not None
+        assert values.grad.tolist() == [0, 0]
+
+
+def test_no_value_is_lost_where_something_counts() -> None:
+    values = torch.tensor([1.0, 4.0])
+    for count in (2, torch.tensor(2), torch.tensor(2.0).double()):
+        assert reduce(values, "mean", count=count, empty="zero").item() == 2.5
+        assert reduce(values, "mean", normalizer=count, empty="zero").item() == 2.5
+    assert reduce(values, "mean", normalizer=1e-30, empty="zero").item() == pytest.approx(5e30)
+    assert reduce(values, "mean", normalizer=0).item() == math.inf  # torch's own division
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_values_dtype_is_the_result_s(dtype: torch.dtype) -> None:
+    values = torch.ones(3, dtype=dtype)
+    numbers = (
+        torch.tensor(3.0).double(),
+        torch.tensor(3),
+        torch.tensor(3.0).half(),
+        np.float64(3),
+        np.int64(3),
+    )
+    for normalizer in (*numbers, np.float32(3), 3, 3.0):
+        for empty in ("nan", "zero"):
+            mean = reduce(values, "mean", normalizer=normalizer, empty=empty)  # type: ignore[arg-type]
+            assert mean.dtype is dtype
+            assert mean.item() == 1
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    ["3", 3j, True, [3], (3,), {}, object(), None.__class__, torch.tensor(True), torch.tensor(3j)],
+)
+def test_a_normalizer_that_is_no_number(normalizer: object) -> None:
+    with pytest.raises(DTypeError, match="normalizer is"):
+        check_reduction("mean", normalizer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reduction", [None, 3, ["mean"], torch.tensor(1), np.ones(2), b"mean"])
+def test_a_reduction_that_is_no_word(reduction: object) -> None:
+    with pytest.raises(OptionError, match="reduction is"):
+        check_reduction(reduction)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,)])

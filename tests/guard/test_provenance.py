@@ -92,7 +92,6 @@ WRONG: list[tuple[str, LossName, Callable[[], Tensor]]] = [
     ("LH109", "bce", lambda: linear().sigmoid()),
     ("LH109", "bce", lambda: linear().sigmoid().clamp(1e-6, 1 - 1e-6).squeeze()),
     ("LH110", "nll", lambda: logits().softmax(1).log()),
-    ("LH110", "nll", lambda: logits().softmax(1).clamp_min(1e-8).log()),
     ("LH110", "cross_entropy", lambda: logits().softmax(1).log()),
     ("LH112", "nll", lambda: logits().log_softmax(0)),
     ("LH112", "nll", lambda: logits().softmax(0).log()),
@@ -172,6 +171,7 @@ RIGHT: list[tuple[LossName, Callable[[], Tensor]]] = [
     ("nll", lambda: logits().log_softmax(1) * (1 - logits().softmax(1)) ** 2),  # focal
     ("nll", lambda: (logits().softmax(1) * 0.9 + 0.1 / C).log()),
     ("nll", lambda: torch.stack([logits().softmax(1), logits().softmax(1)]).mean(0).log()),  # an ensemble
+    ("nll", lambda: logits().softmax(1).clamp_min(1e-8).log()),
     ("nll", lambda: F.logsigmoid(linear())),
     ("nll", lambda: -F.softplus(linear())),
     ("nll", lambda: -linear()),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from likelihead.errors import OptionError, ShapeError
+from likelihead.errors import DTypeError, OptionError, ShapeError
 
 __all__ = ["Normalizer", "Reduction", "check_reduction", "reduce"]
 
@@ -15,26 +16,40 @@ Reduction = Literal["none", "sum", "mean"]
 Normalizer = float | int | Tensor
 
 _REDUCTIONS = ("none", "sum", "mean")
+_NUMBERS = (int, float, Real, torch.SymInt, torch.SymFloat)  # numpy's are Real
 
 
 def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> None:
-    """Refuse an unknown reduction, and a normalizer where nothing is divided.
+    """Refuse an unknown reduction, and a normalizer that is no number or has nothing to divide.
 
     Raises:
         OptionError: the reduction is not one of none, sum, mean; or a normalizer is given without mean.
         ShapeError: a normalizer of several numbers, or of one in a list.
+        DTypeError: a normalizer that is no real number.
     """
-    if reduction not in _REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
         raise OptionError(f"reduction is {reduction!r}; expected 'none', 'sum' or 'mean'.")
-    if normalizer is not None and reduction != "mean":
+    if normalizer is None:
+        return
+    if reduction != "mean":
         raise OptionError(
             f"normalizer= replaces the count of reduction='mean', but reduction is {reduction!r}; "
             "leave normalizer out, or use reduction='mean'."
         )
-    if isinstance(normalizer, Tensor) and normalizer.dim() > 0:
-        raise ShapeError(
-            f"normalizer has shape {list(normalizer.shape)}; expected a number or a 0-d tensor, such as "
-            "normalizer.sum()."
+    if isinstance(normalizer, Tensor):
+        if normalizer.dim() > 0:
+            raise ShapeError(
+                f"normalizer has shape {list(normalizer.shape)}; expected a number or a 0-d tensor, such as "
+                "normalizer.sum()."
+            )
+        if normalizer.dtype is torch.bool or normalizer.is_complex():
+            raise DTypeError(
+                f"normalizer is {normalizer.dtype}; expected a real number or a 0-d tensor of one."
+            )
+    elif isinstance(normalizer, bool) or not isinstance(normalizer, _NUMBERS):
+        raise DTypeError(
+            f"normalizer is {normalizer!r}, a {type(normalizer).__name__}; expected a real number or a 0-d "
+            "tensor of one, such as the number of targets that count."
         )
 
 
@@ -55,8 +70,11 @@ def reduce(
         count: what ``"mean"`` divides by.
         normalizer: a number or 0-d tensor that replaces ``count``, so that micro-batches, ranks and
             gradient accumulation divide by the same total.
-        empty: what the mean over a count, or a normalizer, of zero is: ``"nan"``, torch's 0/0, or ``"zero"``,
-            still connected to the graph.
+        empty: what the mean over a count, or a normalizer, of zero is: ``"nan"``, torch's division by zero,
+            or ``"zero"``, whatever the values are, still connected to the graph.
+
+    Returns:
+        A tensor of the values' dtype, also where ``count`` or ``normalizer`` is a wider one.
 
     >>> reduce(torch.tensor([1.0, 2.0, 0.0]), "mean", count=2)
     tensor(1.5000)
@@ -72,9 +90,19 @@ def reduce(
     denominator: Normalizer = values.numel() if count is None else count
     if normalizer is not None:
         denominator = normalizer
-    if empty == "zero":
-        if isinstance(denominator, Tensor):
-            denominator = torch.where(denominator == 0, torch.ones_like(denominator), denominator)
-        else:
-            denominator = denominator or 1
-    return total / denominator
+    if empty == "nan":
+        mean = total / denominator
+    elif isinstance(denominator, Tensor):
+        nothing = denominator == 0
+        # Divided by one where it is dropped, so that no NaN enters the gradient.
+        mean = _zero_where(nothing, total / torch.where(nothing, 1, denominator))
+    elif denominator:
+        mean = total / denominator
+    else:
+        mean = _zero_where(torch.ones_like(total, dtype=torch.bool), total)
+    return mean if mean.dtype is total.dtype else mean.to(total.dtype)  # a float64 count does not widen it
+
+
+def _zero_where(nothing: Tensor, mean: Tensor) -> Tensor:
+    """0 for whatever the mean is, an infinity too, with gradient 0."""
+    return torch.where(nothing.to(mean.device), 0, mean)

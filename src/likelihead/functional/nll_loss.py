@@ -88,7 +88,15 @@ def nll_loss(
             ours={"normalizer": normalizer},
         )
     check_reduction(reduction, normalizer)
-    check_call("nll", input, target, default_action="warn", weight=weight, ignore_index=ignore_index)
+    check_call(
+        "nll",
+        input,
+        target,
+        default_action="warn",
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+    )
 
     dtype, wide = result_dtype(input), compute_dtype(input.dtype)
     single = input.dim() == 1

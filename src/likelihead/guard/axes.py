@@ -1,13 +1,15 @@
 """One step of the walk through an autograd graph: from a node's output to its input, dimension by dimension.
 
-Each step knows one node that leaves the numbers as they are, and says which dimension of the input became
-which of the output. Where that cannot be told the dimensions are lost, and the walk goes on without them.
+Each step knows one node that leaves the numbers as they are, or picks some of them, and says which dimension
+of the input became which of the output. Where that cannot be told the dimensions are lost, and the walk goes
+on without them. The nodes that change numbers or join several tensors lie in `mixing`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Literal
 
 __all__ = ["STEPS", "Node", "Walk", "signed"]
@@ -18,18 +20,52 @@ Node = Any  # torch's node types are made at run time and have no stubs
 
 
 class Walk:
-    """The state of a walk: which dimension of the traced tensor each dimension of the current one became."""
+    """The state of a walk: which dimension of the traced tensor each dimension of the current one became.
+
+    And what was done to the numbers on the way: ``factor`` is what the current tensor is multiplied by;
+    ``mixed`` that it is averaged with others; ``clamped`` and ``guarded`` (before a logarithm) that it is
+    kept from 0 or 1; ``shifted`` that a constant of unknown size is added, or stands beside it.
+    """
 
     def __init__(self, sizes: tuple[int, ...] | None, steps: int) -> None:
         self.sizes = sizes
         self.axes: list[int | None] | None = None if sizes is None else list(range(len(sizes)))
         self.whole = True
-        self.clamped = False
+        self.clamped = self.guarded = self.mixed = self.shifted = False
+        self.factor = 1.0
         self.function: Literal["exp", "log"] | None = None  # applied after the node that is looked for
         self.steps = steps
 
     def lose_track(self) -> None:
         self.axes = self.sizes = None
+
+    def branch(self) -> Walk:
+        """The walk into one of several inputs: the same history, no dimensions."""
+        other = copy(self)
+        other.lose_track()
+        return other
+
+    def mix(self) -> bool:
+        """An average of numbers: within their range, but no function of it is known any more."""
+        self.whole = False
+        self.mixed = True
+        return self.function is None
+
+    def shift(self) -> bool:
+        """A constant is added. Before a logarithm it is the usual guard against log(0)."""
+        self.whole = False
+        if self.function == "log":
+            self.guarded = True
+            return True
+        self.shifted = True
+        return self.function is None
+
+    def stand_beside(self) -> bool:
+        """Some of the numbers are of unknown origin."""
+        self.whole = False
+        self.shifted = True
+        self.lose_track()
+        return self.function is None
 
 
 # -- steps: False where the walk must end ------------------------------------------------------------
@@ -196,26 +232,39 @@ def _expand(node: Node, walk: Walk) -> bool:
     return True
 
 
-def _clamp(node: Node, walk: Walk) -> bool:
-    walk.clamped = True
+def _repeat(node: Node, walk: Walk) -> bool:
+    sizes, repeats = tuple(node._saved_self_sym_sizes), tuple(node._saved_repeats)
     walk.whole = False
+    behind = len(repeats) - len(sizes)
+    if walk.axes is not None and len(walk.axes) == len(repeats):
+        kept = zip(walk.axes[behind:], repeats[behind:], strict=True)
+        walk.axes = [axis if times == 1 else None for axis, times in kept]
+    else:
+        walk.axes = None
+    walk.sizes = sizes
     return True
 
 
-def _exp(node: Node, walk: Walk) -> bool:
-    return _apply(walk, "exp")
-
-
-def _log(node: Node, walk: Walk) -> bool:
-    return _apply(walk, "log")
-
-
-def _apply(walk: Walk, function: Literal["exp", "log"]) -> bool:
-    if walk.function is not None:
-        return False
-    walk.function = function
+def _roll(node: Node, walk: Walk) -> bool:
+    if not node._saved_dims:
+        return _scatter_pick(node, walk)  # over the flat numbers
     return True
 
+
+def _power(node: Node, walk: Walk) -> bool:
+    return bool(node._saved_exponent == 1)
+
+
+# Some of the numbers, in an order that no dimension survives.
+_PICKS = (
+    *("Gather", "Take", "MaskedSelect", "Index", "Unbind", "Diagonal", "AsStrided", "Unfold", "Rot90"),
+    *("Sort", "Topk", "Kthvalue", "Max", "Min", "Amax", "Amin", "Median", "Cummax", "Cummin", "Embedding"),
+    *("PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "MaxPool2DWithIndices", "MaxPool3DWithIndices"),
+    *("AdaptiveMaxPool2D", "AdaptiveMaxPool3D"),
+    *(f"{kind}Pad{n}D" for kind in ("Reflection", "Replication") for n in (1, 2, 3)),
+)
+# Copies along the positions: each dimension stays, longer.
+_COPIES = ("IndexSelect", *(f"UpsampleNearest{exact}{n}D" for exact in ("", "Exact") for n in (1, 2, 3)))
 
 STEPS: dict[str, Callable[[Node, Walk], bool]] = {
     "AliasBackward0": _same,
@@ -234,14 +283,12 @@ STEPS: dict[str, Callable[[Node, Walk], bool]] = {
     "SliceBackward0": _slice,
     "SplitBackward0": _pick,
     "SplitWithSizesBackward0": _pick,
-    "IndexSelectBackward0": _pick,
     "SelectBackward0": _select,
-    "UnbindBackward0": _scatter_pick,
-    "IndexBackward0": _scatter_pick,
     "ExpandBackward0": _expand,
-    "ClampBackward1": _clamp,
-    "ClampMinBackward0": _clamp,
-    "ClampMaxBackward0": _clamp,
-    "ExpBackward0": _exp,
-    "LogBackward0": _log,
+    "RepeatBackward0": _repeat,
+    "FlipBackward0": _same,
+    "RollBackward0": _roll,
+    "PowBackward0": _power,
+    **{f"{name}Backward{i}": _scatter_pick for name in _PICKS for i in (0, 1)},
+    **{f"{name}Backward0": _pick for name in _COPIES},
 }

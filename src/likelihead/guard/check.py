@@ -11,7 +11,7 @@ from torch import Tensor
 from likelihead.guard import dtype as dtypes
 from likelihead.guard import shape as shapes
 from likelihead.guard import switch
-from likelihead.guard.provenance import check_provenance
+from likelihead.guard.provenance import check_provenance, saved_elsewhere
 from likelihead.guard.report import Finding, LossName, report
 from likelihead.guard.values import check_values
 
@@ -32,6 +32,7 @@ def check_call(
     ignore_index: int | None = None,
     mask: Tensor | None = None,
     nan_target_is_missing: bool = False,
+    reduction: str = "mean",
 ) -> None:
     """Look for hazards in a loss call that is about to be made, and warn or raise.
 
@@ -54,6 +55,7 @@ def check_call(
         ignore_index: class index that is left out.
         mask: elements of a BCE target that count.
         nan_target_is_missing: whether a NaN in a BCE target stands for a missing label.
+        reduction: the loss's: an `nll_loss` that is not reduced picks entries, of whatever kind they are.
 
     Raises:
         LikelihoodError: the hazard found, where the action is to raise; TargetError (LH203) at *full* always.
@@ -64,10 +66,10 @@ def check_call(
     if level == "off" or not _is_ordinary(input, target):
         return
     full = level == "full"
-    finding = check_provenance(loss, input, full=full)
+    finding = check_provenance(loss, input, full=full, reduction=reduction)
     if finding is not None:
         report(finding, default_action)
-    known = finding is not None
+    known = finding is not None or (loss == "nll" and (reduction == "none" or saved_elsewhere(input)))
     finding = dtypes.narrow_index(loss, input, target) or shapes.accepted(
         loss, input, target, weight=weight, pos_weight=pos_weight, ignore_index=ignore_index
     )

@@ -1,12 +1,13 @@
 """Where a tensor came from: a walk back through its ``grad_fn`` to the softmax, sigmoid or layer behind it.
 
-The walk steps through what leaves each number as it is (views, casts, indexing, reshapes, permutations,
-copies) and follows the dimensions as far as they can be followed. Whatever it does not know ends it: the
-answer is then None, and the guard stays silent. A custom ``autograd.Function`` is unknown by construction,
-since its node's name ends in ``Backward`` without the digit that torch's own nodes have.
+The walk steps through what leaves each number as it is or picks some (`axes`), and through what keeps a
+probability a probability (`mixing`); it follows the dimensions as far as they can be followed. Where several
+tensors meet, each must have the same origin. Whatever it does not know ends it: the answer is then None, and
+the guard stays silent. A custom ``autograd.Function`` is unknown by construction, since its node's name ends
+in ``Backward`` without the digit that torch's own nodes have.
 
-Only integers saved in the nodes are read (sizes and dimensions), never a saved tensor: that could unpack an
-offloaded one and wait for the device.
+Only sizes, dimensions and Python numbers saved in the nodes are read, never a saved tensor: that could unpack
+an offloaded one and wait for the device.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Literal
 from torch import Tensor
 
 from likelihead.guard.axes import STEPS, Node, Walk, signed
+from likelihead.guard.mixing import BENDING, MIXING, Branches
 
 __all__ = ["Kind", "Origin", "is_trained_affine", "trace"]
 
@@ -33,13 +35,22 @@ class Origin:
         kind: ``"layer"`` is a candidate only: see `is_trained_affine`.
         node: the autograd node of the softmax, sigmoid or layer.
         dim: the dimension of the traced tensor that the softmax ran over; None where that is not known.
-        whole: no element was dropped, clamped or put beside others on the way.
+        whole: no element was dropped, changed or put beside others on the way.
+        share: the sum of the factors of such tensors that make up this one.
+        mixed: it is an average of several, or of neighbours.
+        guarded: it was clamped, or a constant was added before a logarithm was taken.
+        shifted: a constant of unknown size was added, or stands beside it: the origin is certain only of
+            numbers that look like it.
     """
 
     kind: Kind
     node: Node
     dim: int | None = None
     whole: bool = True
+    share: float = 1.0
+    mixed: bool = False
+    guarded: bool = False
+    shifted: bool = False
 
 
 def trace(tensor: Tensor) -> Origin | None:
@@ -57,20 +68,39 @@ def trace(tensor: Tensor) -> Origin | None:
     if node is None:
         return None
     name = type(node).__name__
-    if name not in STEPS and name not in _SOURCES and name not in _JOINS:
+    if not (name in STEPS or name in MIXING or name in _SOURCES or name == "ReluBackward0"):
         return None  # the ordinary case, before any state is made
-    return _follow(node, Walk(tuple(tensor.shape), _MAX_STEPS))
+    origin = _follow(node, Walk(tuple(tensor.shape), _MAX_STEPS))
+    return origin if origin is not None and _is_one(origin.share) else None
+
+
+def _is_one(share: float) -> bool:
+    return abs(share - 1) < 1e-6
 
 
 def _follow(node: Node, walk: Walk) -> Origin | None:
     while node is not None and walk.steps > 0:
-        walk.steps -= 1
         name = type(node).__name__
+        if walk.factor != 1 and name in BENDING:
+            return _bent(node, walk)
+        walk.steps -= 1
         kind = _SOURCES.get(name)
         if kind is not None:
             return _arrive(kind, node, walk)
-        if name in _JOINS:
-            return _join(node, walk)
+        if name == "ReluBackward0":
+            return _rectified(node, walk)
+        mixing = MIXING.get(name)
+        if mixing is not None:
+            if name == "AddBackward0" and is_trained_affine(node):
+                return _arrive("layer", node, walk)
+            branches = mixing(node, walk)
+            if branches is None:
+                return None
+            if len(branches.inputs) > 1:
+                return _join(branches, walk)
+            node, factor = branches.inputs[0]
+            walk.factor *= factor
+            continue
         step = STEPS.get(name)
         if step is None or not step(node, walk):
             return None
@@ -78,16 +108,37 @@ def _follow(node: Node, walk: Walk) -> Origin | None:
     return None
 
 
+def _bent(node: Node, walk: Walk) -> Origin | None:
+    """A clamp or a function of a whole probability, of which a part is taken afterwards."""
+    factor, walk.factor = walk.factor, 1.0
+    origin = _follow(node, walk)
+    if origin is None or not _is_one(origin.share):
+        return None
+    return replace(origin, share=factor)
+
+
+def _rectified(node: Node, walk: Walk) -> Origin | None:
+    """A ReLU leaves a probability as it is; what it makes of anything else is as good as a layer's output."""
+    inside = walk.branch()
+    origin = _follow(node.next_functions[0][0], inside)
+    walk.steps = inside.steps
+    if origin is not None and origin.kind in ("softmax", "sigmoid") and walk.function is None:
+        return replace(origin, dim=None, whole=False)
+    return _arrive("layer", node, walk)
+
+
 def _arrive(kind: Kind, node: Node, walk: Walk) -> Origin | None:
     dim = _softmax_dim(node, walk) if kind in ("softmax", "log_softmax") else None
-    if walk.function is None:
-        if walk.clamped and kind not in ("softmax", "sigmoid"):
-            return (
-                None  # a clamped probability is one still; a clamped log-probability or logit may be anything
-            )
-        return Origin(kind, node, dim, walk.whole)
-    became: Kind | None = _AFTER.get((walk.function, kind))
-    return None if became is None else Origin(became, node, dim, walk.whole)
+    became = kind if walk.function is None else _AFTER.get((walk.function, kind))
+    if became is None:
+        return None
+    changed = walk.mixed or walk.shifted or (walk.clamped and became != "log_of_softmax")
+    if changed and became not in ("softmax", "sigmoid"):
+        # A clamped probability or an average of several is one still; of log-probabilities and logits both
+        # may be anything.
+        return None
+    guarded = walk.guarded or walk.clamped
+    return Origin(became, node, dim, walk.whole, walk.factor, walk.mixed, guarded, walk.shifted)
 
 
 _AFTER: dict[tuple[str, str], Kind] = {
@@ -105,21 +156,31 @@ def _softmax_dim(node: Node, walk: Walk) -> int | None:
     return walk.axes[dim] if 0 <= dim < len(walk.axes) else None
 
 
-def _join(node: Node, walk: Walk) -> Origin | None:
-    """A concatenation has an origin where all of its pieces have the same one."""
-    first: Origin | None = None
-    for piece, _ in node.next_functions:
-        branch = Walk(None, walk.steps)
-        branch.clamped, branch.function = walk.clamped, walk.function
-        origin = _follow(piece, branch)
+def _join(branches: Branches, walk: Walk) -> Origin | None:
+    """Several tensors that became one have an origin where all of them have the same one."""
+    origins: list[Origin] = []
+    for source, factor in branches.inputs:
+        branch = walk.branch()
+        branch.factor *= factor
+        origin = _follow(source, branch)
         walk.steps = branch.steps
-        if origin is None or origin.kind == "layer" or (first is not None and origin.kind != first.kind):
+        if origin is None or origin.kind == "layer" or origin.kind != (origins or [origin])[0].kind:
             return None
-        first = first or origin
-    return None if first is None else replace(first, dim=None, whole=False)
+        origins.append(origin)
+    shares = [origin.share for origin in origins]
+    if branches.joined == "choice" and max(shares) - min(shares) > 1e-6 * max(shares):
+        return None
+    return replace(
+        origins[0],
+        dim=None,
+        whole=False,
+        share=sum(shares) if branches.joined == "sum" else shares[0],
+        mixed=any(origin.mixed for origin in origins),
+        guarded=any(origin.guarded for origin in origins),
+        shifted=any(origin.shifted for origin in origins),
+    )
 
 
-_JOINS = frozenset({"CatBackward0", "StackBackward0"})
 _SOURCES: dict[str, Kind] = {
     "SoftmaxBackward0": "softmax",
     "SafeSoftmaxBackward0": "softmax",
@@ -128,10 +189,8 @@ _SOURCES: dict[str, Kind] = {
     "LogSigmoidBackward0": "log_sigmoid",
     "AddmmBackward0": "layer",
     "MmBackward0": "layer",
-    "AddBackward0": "layer",
     "LinearBackward0": "layer",
     "ConvolutionBackward0": "layer",
-    "ReluBackward0": "layer",
 }
 
 # -- the layers whose output cannot be log-probabilities ---------------------------------------------

@@ -17,19 +17,22 @@ from likelihead.guard.report import Finding, LossName, shape_text
 __all__ = ["HAZARDS_OF", "check_provenance", "made_at"]
 
 
-def check_provenance(loss: LossName, input: Tensor, *, full: bool) -> Finding | None:
+def check_provenance(loss: LossName, input: Tensor, *, full: bool, reduction: str = "mean") -> Finding | None:
     """The first hazard that the input's origin proves.
 
     Args:
         loss: the loss that is about to be computed.
         input: its first argument.
         full: whether redundant but right ways of computing the same (severity I) count as well.
+        reduction: the loss's. With ``"none"`` the NLL is a way to pick one entry of each row.
     """
     hazards = HAZARDS_OF.get(loss)
     if hazards is None or input.grad_fn is None:
         return None
+    if loss == "nll" and reduction == "none":
+        hazards = (log_of_softmax,)
     origin = trace(input)
-    if origin is None:
+    if origin is None or (origin.shifted and not looks_like_probabilities(input)):
         return None
     for hazard in hazards:
         finding = hazard(input, origin)
@@ -38,11 +41,11 @@ def check_provenance(loss: LossName, input: Tensor, *, full: bool) -> Finding | 
     return None
 
 
-def _finding(code: str, input: Tensor, origin: Origin) -> Finding:
+def _finding(code: str, input: Tensor, origin: Origin, meant: str = "") -> Finding:
     kind = origin.kind.replace("_", " ").replace("layer", "layer without a log-softmax behind it")
     node = type(origin.node).__name__
     detail = f"The input {shape_text(input.shape)} comes from a {kind} ({node} in its autograd graph)."
-    return Finding(code, detail, made_at(origin.node))
+    return Finding(code, f"{detail} {meant}".rstrip(), made_at(origin.node))
 
 
 def softmax_into_cross_entropy(input: Tensor, origin: Origin) -> Finding | None:
@@ -66,14 +69,21 @@ def log_softmax_into_cross_entropy(input: Tensor, origin: Origin) -> Finding | N
 
 
 def softmax_into_nll(input: Tensor, origin: Origin) -> Finding | None:
-    """LH104."""
-    return _finding("LH104", input, origin) if origin.kind == "softmax" else None
+    """LH104. Where the picked probability itself is meant, ``reduction="none"`` says so."""
+    if origin.kind != "softmax":
+        return None
+    return _finding("LH104", input, origin, "To pick the probability of each target use reduction='none'.")
 
 
 def logits_into_nll(input: Tensor, origin: Origin) -> Finding | None:
-    """LH105: the output of a trained layer."""
-    raw = origin.kind == "layer" and is_trained_affine(origin.node)
-    return _finding("LH105", input, origin) if raw else None
+    """LH105: the output of a trained layer, unless something else has saved it for its own gradient.
+
+    A cross-entropy by hand takes the log-sum-exp of the same logits, and saves them.
+    """
+    if origin.kind != "layer" or not is_trained_affine(origin.node) or saved_elsewhere(input):
+        return None
+    meant = "Where the log-sum-exp is added outside, pick the logits with reduction='none'."
+    return _finding("LH105", input, origin, meant)
 
 
 def sigmoid_into_bce_with_logits(input: Tensor, origin: Origin) -> Finding | None:
@@ -87,13 +97,15 @@ def softmax_into_bce_with_logits(input: Tensor, origin: Origin) -> Finding | Non
 
 
 def sigmoid_into_bce(input: Tensor, origin: Origin) -> Finding | None:
-    """LH109."""
-    return _finding("LH109", input, origin) if origin.kind == "sigmoid" else None
+    """LH109. Of an average of sigmoids there are no logits to pass instead."""
+    single = origin.kind == "sigmoid" and not origin.mixed
+    return _finding("LH109", input, origin) if single else None
 
 
 def log_of_softmax(input: Tensor, origin: Origin) -> Finding | None:
-    """LH110."""
-    return _finding("LH110", input, origin) if origin.kind == "log_of_softmax" else None
+    """LH110. A probability that is clamped, or has a small constant added, is guarded against log(0)."""
+    bare = origin.kind == "log_of_softmax" and not origin.guarded
+    return _finding("LH110", input, origin) if bare else None
 
 
 def wrong_dimension(input: Tensor, origin: Origin) -> Finding | None:
@@ -127,6 +139,41 @@ HAZARDS_OF = {
 
 def _class_dim(input: Tensor) -> int:
     return 0 if input.ndim == 1 else 1
+
+
+# -- evidence beside the graph -----------------------------------------------------------------------
+
+_FEW = 16
+
+
+def looks_like_probabilities(input: Tensor) -> bool:
+    """Whether some of the numbers lie in [0, 1], give or take a small constant.
+
+    The graph does not tell how large a constant was added. In the CPU's memory a few numbers cost nothing; on
+    a device that would wait they are left alone, and the input is unknown.
+    """
+    if not input.is_cpu or torch._C._len_torch_dispatch_stack() > 0:
+        return False
+    if torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() is not None:
+        return False
+    count = input.numel()
+    first, spread = range(min(count, _FEW)), range(0, count, max(1, count // _FEW))
+    with torch.no_grad():
+        some = torch.take(input, torch.tensor([*first, *spread], dtype=torch.int64)).tolist()
+    return bool(some) and all(-0.01 <= number <= 1.01 for number in some)
+
+
+def saved_elsewhere(input: Tensor) -> bool:
+    """Whether an operation before this one keeps the tensor for its own backward pass."""
+    return _holders(input) > _UNSHARED
+
+
+def _holders(tensor: Tensor) -> int:
+    count = getattr(tensor, "_use_count", None)  # how many in C++ hold it, its Python object being one
+    return 0 if count is None else int(count())
+
+
+_UNSHARED = _holders(torch.empty(0))
 
 
 def made_at(node: Any) -> str | None:
