@@ -74,8 +74,31 @@ def _softmax_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
         "softcap": draw(st.sampled_from([None, 20.0])),
         "logit_offset": draw(per_class),
         "torch_nonfinite": draw(st.booleans()),
+        "where": draw(_class_masks(shape, g)),
+        "sample_weight": draw(_sample_weights((shape[0], *shape[2:]), g)),
     }
+    if not target.is_floating_point() and options["label_smoothing"] == 0:
+        options["focal_gamma"] = draw(st.sampled_from([0.0, 0.0, 0.3, 2.0, 2.5]))
     return logits, target, options
+
+
+def _class_masks(shape: tuple[int, ...], g: torch.Generator) -> st.SearchStrategy[Tensor | None]:
+    """None, or class masks of many layouts; some examples can have no class at all."""
+    full = torch.rand(shape, generator=g) < 0.7
+    one_for_all = full[:1].expand(shape)
+    per_example = full[(slice(None), slice(None), *[slice(0, 1)] * (len(shape) - 2))].expand(shape)
+    turned = full.transpose(0, 1).contiguous().transpose(0, 1)
+    apart = torch.stack([full, ~full], -1)[..., 0]
+    return st.sampled_from([None, None, full, one_for_all, per_example, turned, apart])
+
+
+def _sample_weights(shape: tuple[int, ...], g: torch.Generator) -> st.SearchStrategy[Tensor | None]:
+    """None, or weights of any prefix of the shape, some of them 0."""
+    found: list[Tensor | None] = [None, None]
+    for end in range(1, len(shape) + 1):
+        weight = torch.rand(shape[:end], generator=g) * 2
+        found.append(torch.where(weight < 0.4, 0, weight))
+    return st.sampled_from(found)
 
 
 def _assert_near(got: Tensor, expected: Tensor, tolerance: float, peer: Tensor) -> None:
@@ -190,6 +213,10 @@ def _sigmoid_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
             "weight": draw(weights),
             "pos_weight": draw(weights),
             "mask": draw(st.sampled_from([None, torch.rand(shape, generator=g) < 0.7])),
+            "label_smoothing": (smoothing := draw(st.sampled_from([0.0, 0.0, 0.1, 1.0]))),
+            "prior": draw(st.sampled_from([None, column / 2, full / 2])) if smoothing else None,
+            "focal_gamma": draw(st.sampled_from([0.0, 0.0, 0.3, 2.0, 2.5])),
+            "sample_weight": draw(_sample_weights(shape, g)),
         },
     )
 
@@ -212,18 +239,20 @@ def test_sigmoid_agrees_with_the_reference(
 
 def test_the_custom_ops_keep_torchs_rules() -> None:
     x, target = torch.randn(5, 7, requires_grad=True), torch.tensor([0, 6, -100, 3, 1])
-    options = (torch.rand(7), 0.1, -100, 0.01, 0.0, torch.rand(7), False)
+    options = (torch.rand(7), 0.1, -100, 0.01, 0.0, torch.rand(7), False, torch.rand(5, 7) < 0.9, 0.0, torch.rand(5))
     ops = torch.ops.likelihead
     torch.library.opcheck(ops.softmax_nll.default, (x, target, *options))
     pixels = (torch.randn(2, 3, 4, 5), torch.randint(3, (2, 4, 5)))
-    torch.library.opcheck(ops.softmax_nll.default, (*pixels, None, 0.0, -100, 0.0, 5.0, None, True))
+    torch.library.opcheck(
+        ops.softmax_nll.default, (*pixels, None, 0.0, -100, 0.0, 5.0, None, True, None, 2.0, torch.rand(2, 4))
+    )
     torch.library.opcheck(
         ops.softmax_nll_backward.default,
         (torch.rand(5), torch.rand(5), 1.0, False, x.detach(), target, *options),
     )
     torch.library.opcheck(ops.softmax_loss.default, (x.detach(), target, *options, True, None, True))
     labels = torch.rand(5, 7)
-    rest = (torch.rand(7), torch.rand(5, 7), torch.rand(5, 7) < 0.5, True, False)
+    rest = (torch.rand(7), torch.rand(5, 7), torch.rand(5, 7) < 0.5, True, False, 0.1, torch.rand(7), 2.0, torch.rand(5))
     torch.library.opcheck(ops.sigmoid_nll.default, (x, labels, *rest))
     torch.library.opcheck(
         ops.sigmoid_nll_backward.default, (torch.rand(5, 7), 1.0, x.detach(), labels, *rest)

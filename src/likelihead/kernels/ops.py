@@ -8,6 +8,7 @@ by the callers (`likelihead.functional`, `likelihead.likelihoods`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
-from likelihead.errors import OptionError, ShapeError
+from likelihead.core.sample_weight import weighted_count
+from likelihead.errors import DTypeError, OptionError, ShapeError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,6 +30,9 @@ __all__ = [
     "SoftmaxNLL",
     "SoftmaxOptions",
     "along_classes",
+    "check_class_mask",
+    "check_focal_gamma",
+    "check_label_smoothing",
     "check_softmax_options",
     "compute_dtype",
     "reduce_sigmoid_nll",
@@ -49,6 +54,9 @@ class SoftmaxOptions(TypedDict, total=False):
     softcap: float | None  # None
     logit_offset: Tensor | None  # None
     torch_nonfinite: bool  # False
+    where: Tensor | None  # None
+    focal_gamma: float  # 0.0
+    sample_weight: Tensor | None  # None
 
 
 class SigmoidOptions(TypedDict, total=False):
@@ -59,6 +67,10 @@ class SigmoidOptions(TypedDict, total=False):
     mask: Tensor | None  # None
     skip_nan_target: bool  # True
     torch_nonfinite: bool  # False
+    label_smoothing: float  # 0.0
+    prior: Tensor | None  # None
+    focal_gamma: float  # 0.0
+    sample_weight: Tensor | None  # None
 
 
 class SoftmaxNLL(Protocol):
@@ -77,11 +89,24 @@ class SoftmaxNLL(Protocol):
     logits of an ignored row have gradient 0, also where they are NaN; with ``torch_nonfinite`` both are NaN,
     :math:`0 \cdot \infty`, as in torch's loss.
 
+    ``where`` is False for a class that the example cannot have: its logit is :math:`-\infty`, whatever stands
+    there, its gradient is 0, and the smoothing is spread over the other classes alone, :math:`\varepsilon /
+    C_i` for each of the :math:`C_i` that the example can have. An example that can have none has no
+    distribution: its values are NaN.
+
+    ``focal_gamma`` :math:`\gamma` multiplies :math:`\ell_y` by :math:`(1 - p_y)^\gamma`. It takes index
+    targets without label smoothing.
+
+    ``sample_weight`` multiplies the nll of an example, as :math:`s_i`. One of 0 leaves the example out: value 0
+    and gradient 0, whatever the logits are.
+
     Shape:
         - logits: ``[N, C]`` or ``[N, C, d1, ...]``, any strides, floating point.
         - target: ``[N]`` or ``[N, d1, ...]`` of int64, int32, int16, int8 or uint8; or probabilities of the
           logits' shape.
         - weight, logit_offset: ``[C]``.
+        - where: bool, the logits' shape, any strides.
+        - sample_weight: any prefix of the shape of nll: ``[N]``, ...
         - returns ``(nll, lse)``, each ``[N]`` or ``[N, d1, ...]``, float32, or float64 for float64 logits, in
           nats.
     """
@@ -123,8 +148,14 @@ class SigmoidNLL(Protocol):
     label is not finite take torch's form of the sum, :math:`(1-t)\,x +
     (1+(\pi-1)t)\operatorname{softplus}(-x)`, which is NaN or infinite just where torch's loss is.
 
+    ``label_smoothing`` :math:`\varepsilon` draws each label towards its ``prior`` :math:`\rho`, a half where
+    there is none: t becomes :math:`(1-\varepsilon)\,t + \varepsilon\,\rho`. ``focal_gamma`` multiplies the
+    term by :math:`[t\,(1-p) + (1-t)\,p]^\gamma`. ``sample_weight`` multiplies all of it; one of 0 leaves the
+    elements out.
+
     Shape:
         - logits, target, mask: the same shape, any; target floating point, integer or bool in [0, 1].
+        - prior: broadcasts against the logits; sample_weight: a prefix of their shape.
         - returns: that shape, float32, or float64 for float64 logits, in nats.
     """
 
@@ -188,21 +219,104 @@ def check_softmax_options(
         )
 
 
+def check_class_mask(where: object, shape: Sequence[int]) -> None:
+    """Refuse a class mask that is not one truth value per logit.
+
+    Raises:
+        DTypeError: not a bool tensor.
+        ShapeError: not of the logits' shape.
+    """
+    if where is None:
+        return
+    if not isinstance(where, Tensor) or where.dtype != torch.bool:
+        what = where.dtype if isinstance(where, Tensor) else f"a {type(where).__name__}"
+        raise DTypeError(f"where is {what}; expected a bool tensor, True for a class that the example can have.")
+    if tuple(where.shape) != tuple(shape):
+        raise ShapeError(
+            f"where has shape {list(where.shape)} and the logits {list(shape)}; expected the same. A mask that "
+            f"several examples share: where.expand({list(shape)}), which takes no memory."
+        )
+
+
+def check_focal_gamma(gamma: float, target: Tensor | None = None, *, label_smoothing: float = 0.0) -> None:
+    """Refuse an exponent that is negative or not finite, and targets that are no class indices.
+
+    Raises:
+        OptionError: as above; or a focal loss with label smoothing.
+        DTypeError: probability targets (LH202).
+    """
+    if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0.0 <= gamma < math.inf:
+        raise OptionError(f"gamma is {gamma}; expected a finite number that is not negative, such as 2.")
+    if not gamma or target is None:
+        return
+    if target.is_floating_point():
+        raise DTypeError(
+            f"target is {target.dtype}; focal_loss takes class indices, as the probability of the one true "
+            "class sets the weight. Use target.long(), or target.argmax(1) of one-hot rows.",
+            code="LH202",
+        )
+    if label_smoothing:
+        raise OptionError(
+            f"label_smoothing is {label_smoothing} beside a focal gamma of {gamma}: the factor belongs to one "
+            "true class, and a smoothed target has several. Leave one of the two out."
+        )
+
+
+def check_label_smoothing(label_smoothing: float, prior: object, shape: Sequence[int]) -> None:
+    """Refuse a smoothing of yes-or-no labels outside [0, 1], and a prior that does not fit it.
+
+    Raises:
+        OptionError: as above; or a prior without smoothing, or one number outside [0, 1].
+        ShapeError: a prior that does not broadcast to the logits.
+    """
+    share = label_smoothing
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
+        raise OptionError(f"label_smoothing is {share!r}; expected a share in [0, 1].")
+    if prior is None:
+        return
+    if not share:
+        raise OptionError(
+            "prior is what label_smoothing draws the labels towards, and label_smoothing is 0; set it, or leave "
+            "prior out."
+        )
+    if isinstance(prior, Tensor):
+        fits = prior.dim() <= len(shape) and not prior.is_complex()
+        pairs = zip(reversed(prior.shape), reversed(shape), strict=False)
+        if not (fits and all(a in (1, b) for a, b in pairs)):
+            raise ShapeError(
+                f"prior has shape {list(prior.shape)} and the logits {list(shape)}; expected one number, or one "
+                "per label."
+            )
+    elif isinstance(prior, bool) or not isinstance(prior, (int, float)) or not 0.0 <= prior <= 1.0:
+        raise OptionError(
+            f"prior is {prior!r}; expected a probability in [0, 1], or a tensor of one for each label."
+        )
+
+
 def softmax_count(
-    target: Tensor, num_classes: int, *, weight: Tensor | None = None, ignore_index: int = -100
+    target: Tensor,
+    num_classes: int,
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    sample_weight: Tensor | None = None,
 ) -> Tensor | int:
     """What the mean of `SoftmaxNLL` divides by, as torch defines it.
 
     Index targets: the sum of ``weight[target]`` over the targets that are not ignored (their number without
-    weights). Probability targets: the number of rows, whatever the weights.
+    weights). Probability targets: the number of rows, whatever the weights. With ``sample_weight`` each row
+    counts that many times.
     """
     if target.is_floating_point():
+        if sample_weight is not None:
+            return weighted_count(None, sample_weight, (target.shape[0], *target.shape[2:]))
         return target.numel() // num_classes if num_classes else 0
     classes = target.long()  # before comparing: in uint8 a class 156 would equal -100
     kept = classes != ignore_index
     if weight is None:
-        return kept.sum()
-    return torch.where(kept, weight[torch.where(kept, classes, 0)], 0).sum()
+        return kept.sum() if sample_weight is None else weighted_count(kept, sample_weight, kept.shape)
+    each = torch.where(kept, weight[torch.where(kept, classes, 0)], 0)
+    return each.sum() if sample_weight is None else weighted_count(each, sample_weight, each.shape)
 
 
 def reduce_softmax_nll(
@@ -219,7 +333,13 @@ def reduce_softmax_nll(
     if reduction == "mean" and normalizer is None:
         weight, ignore_index = options.get("weight"), options.get("ignore_index", -100)
         wide = None if weight is None else weight.to(nll.dtype)
-        count = softmax_count(target, logits.shape[1], weight=wide, ignore_index=ignore_index)
+        count = softmax_count(
+            target,
+            logits.shape[1],
+            weight=wide,
+            ignore_index=ignore_index,
+            sample_weight=options.get("sample_weight"),
+        )
     return reduce_values(nll, reduction, count=count, normalizer=normalizer)
 
 
@@ -235,10 +355,19 @@ def sigmoid_valid(
 
 
 def sigmoid_count(
-    target: Tensor, *, mask: Tensor | None = None, skip_nan_target: bool = True
+    target: Tensor,
+    *,
+    mask: Tensor | None = None,
+    skip_nan_target: bool = True,
+    sample_weight: Tensor | None = None,
 ) -> Tensor | int:
-    """What the mean of `SigmoidNLL` divides by: the elements that are scored, whatever the weights."""
+    """What the mean of `SigmoidNLL` divides by: the elements that are scored, whatever the weights.
+
+    With ``sample_weight`` each element counts that many times.
+    """
     valid = sigmoid_valid(target, mask=mask, skip_nan_target=skip_nan_target)
+    if sample_weight is not None:
+        return weighted_count(valid, sample_weight, target.shape)
     return target.numel() if valid is None else valid.sum()
 
 
@@ -254,5 +383,10 @@ def reduce_sigmoid_nll(
     count = None
     if reduction == "mean" and normalizer is None:
         skip_nan_target = options.get("skip_nan_target", True)
-        count = sigmoid_count(target, mask=options.get("mask"), skip_nan_target=skip_nan_target)
+        count = sigmoid_count(
+            target,
+            mask=options.get("mask"),
+            skip_nan_target=skip_nan_target,
+            sample_weight=options.get("sample_weight"),
+        )
     return reduce_values(nll, reduction, count=count, normalizer=normalizer)

@@ -58,21 +58,22 @@ def _softmax_loss_in_place_fake(logits: Tensor, target: Tensor, *options: Any) -
 
 
 def _save_softmax_nll(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    logits, target, weight, *numbers, logit_offset, torch_nonfinite = inputs
-    ctx.save_for_backward(logits, target, weight, logit_offset)
-    ctx.numbers, ctx.torch_nonfinite = tuple(numbers), torch_nonfinite
+    (*before, logit_offset, torch_nonfinite, where, focal_gamma, sample_weight) = inputs
+    logits, target, weight, *numbers = before
+    ctx.save_for_backward(logits, target, weight, logit_offset, where, sample_weight)
+    ctx.numbers, ctx.torch_nonfinite, ctx.focal_gamma = tuple(numbers), torch_nonfinite, focal_gamma
     ctx.set_materialize_grads(False)
 
 
 def _softmax_nll_derivative(
     ctx: Any, grad_nll: Tensor | None, grad_lse: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    logits, target, weight, logit_offset = ctx.saved_tensors
+    logits, target, weight, logit_offset, where, sample_weight = ctx.saved_tensors
     label_smoothing, ignore_index, z_loss, softcap = ctx.numbers
-    nothing = (None,) * 9
+    nothing = (None,) * 12
     if grad_nll is None and grad_lse is None:
         return nothing
-    places = (0, 1, 2, 7)
+    places = (0, 1, 2, 7, 11)
     asked = [i for i in places if ctx.needs_input_grad[i]]
     if not torch.is_grad_enabled() and asked == [0]:
         grad = torch.ops.likelihead.softmax_nll_backward(
@@ -86,9 +87,12 @@ def _softmax_nll_derivative(
             *ctx.numbers,
             logit_offset,
             ctx.torch_nonfinite,
+            where,
+            ctx.focal_gamma,
+            sample_weight,
         )
         return (grad, *nothing[1:])
-    inputs = dict(zip(places, (logits, target, weight, logit_offset), strict=True))
+    inputs = dict(zip(places, (logits, target, weight, logit_offset, sample_weight), strict=True))
     with torch.enable_grad():
         outputs = reference(
             logits,
@@ -100,6 +104,9 @@ def _softmax_nll_derivative(
             softcap=softcap or None,
             logit_offset=logit_offset,
             torch_nonfinite=ctx.torch_nonfinite,
+            where=where,
+            focal_gamma=ctx.focal_gamma,
+            sample_weight=sample_weight,
         )
         known = [(o, g) for o, g in zip(outputs, (grad_nll, grad_lse), strict=True) if g is not None]
         grads = torch.autograd.grad(
@@ -110,7 +117,7 @@ def _softmax_nll_derivative(
             allow_unused=True,
         )
     found = dict(zip(asked, grads, strict=True))
-    return tuple(found.get(i) for i in range(9))
+    return tuple(found.get(i) for i in range(12))
 
 
 def _sigmoid_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> Tensor:
@@ -122,18 +129,33 @@ def _sigmoid_nll_backward_fake(grad_nll: Tensor, scale: float, logits: Tensor, *
 
 
 def _save_sigmoid_nll(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    *tensors, skip_nan_target, torch_nonfinite = inputs
-    ctx.save_for_backward(*tensors)
-    ctx.flags = (skip_nan_target, torch_nonfinite)
+    *tensors, skip_nan_target, torch_nonfinite, label_smoothing, prior, focal_gamma, sample_weight = inputs
+    ctx.save_for_backward(*tensors, prior, sample_weight)
+    ctx.flags = (skip_nan_target, torch_nonfinite, label_smoothing, focal_gamma)
 
 
 def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, ...]:
-    tensors = ctx.saved_tensors
-    asked = [i for i in range(4) if ctx.needs_input_grad[i]]
+    logits, target, weight, pos_weight, mask, prior, sample_weight = ctx.saved_tensors
+    skip_nan_target, torch_nonfinite, label_smoothing, focal_gamma = ctx.flags
+    tensors = {0: logits, 1: target, 2: weight, 3: pos_weight, 8: prior, 10: sample_weight}
+    asked = [i for i in tensors if ctx.needs_input_grad[i]]
     if not torch.is_grad_enabled() and asked == [0]:
-        grad = torch.ops.likelihead.sigmoid_nll_backward(grad_nll, 1.0, *tensors, *ctx.flags)
-        return (grad, *(None,) * 6)
-    logits, target, weight, pos_weight, mask = tensors
+        grad = torch.ops.likelihead.sigmoid_nll_backward(
+            grad_nll,
+            1.0,
+            logits,
+            target,
+            weight,
+            pos_weight,
+            mask,
+            skip_nan_target,
+            torch_nonfinite,
+            label_smoothing,
+            prior,
+            focal_gamma,
+            sample_weight,
+        )
+        return (grad, *(None,) * 10)
     with torch.enable_grad():
         nll = sigmoid_reference(
             logits,
@@ -141,14 +163,18 @@ def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, 
             weight=weight,
             pos_weight=pos_weight,
             mask=mask,
-            skip_nan_target=ctx.flags[0],
-            torch_nonfinite=ctx.flags[1],
+            skip_nan_target=skip_nan_target,
+            torch_nonfinite=torch_nonfinite,
+            label_smoothing=label_smoothing,
+            prior=prior,
+            focal_gamma=focal_gamma,
+            sample_weight=sample_weight,
         )
         grads = torch.autograd.grad(
             nll, [tensors[i] for i in asked], grad_nll, create_graph=True, allow_unused=True
         )
     found = dict(zip(asked, grads, strict=True))
-    return tuple(found.get(i) for i in range(7))
+    return tuple(found.get(i) for i in range(11))
 
 
 def _batched(op: Any) -> Any:

@@ -21,7 +21,7 @@ __all__ = ["sigmoid_loss", "sigmoid_nll"]
 
 def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidNLL`."""
-    if needs_reference(target, options.get("weight"), options.get("pos_weight")):
+    if needs_reference(target, *_differentiable(options)):
         return reference(logits, target, **options)
     result: Tensor = torch.ops.likelihead.sigmoid_nll(
         _widened(logits, target), target, *_in_order(logits, **options)
@@ -43,7 +43,7 @@ def sigmoid_loss(
         and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
-        and not needs_reference(target, options.get("weight"), options.get("pos_weight"))
+        and not needs_reference(target, *_differentiable(options))
     )
     if not fused:
         nll = sigmoid_nll(logits, target, **options)
@@ -65,9 +65,27 @@ def _in_order(
     mask: Tensor | None = None,
     skip_nan_target: bool = True,
     torch_nonfinite: bool = False,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None, bool, bool]:
+    label_smoothing: float = 0.0,
+    prior: Tensor | None = None,
+    focal_gamma: float = 0.0,
+    sample_weight: Tensor | None = None,
+) -> tuple[Any, ...]:
     """The options as the C++ ops take them."""
-    return _spread(weight, logits), _spread(pos_weight, logits), mask, skip_nan_target, torch_nonfinite
+    return (
+        _spread(weight, logits),
+        _spread(pos_weight, logits),
+        mask,
+        skip_nan_target,
+        torch_nonfinite,
+        label_smoothing,
+        _spread(prior, logits),
+        focal_gamma,
+        sample_weight,
+    )
+
+
+def _differentiable(options: SigmoidOptions) -> tuple[Tensor | None, ...]:
+    return options.get("weight"), options.get("pos_weight"), options.get("prior"), options.get("sample_weight")
 
 
 def _widened(logits: Tensor, target: Tensor) -> Tensor:
@@ -90,8 +108,8 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, options: tuple[Any, ...]) -> Tensor:
-        weight, pos_weight, mask, *_ = options
-        ctx.save_for_backward(logits, target, weight, pos_weight, mask)
+        weight, pos_weight, mask, _, _, _, prior, _, sample_weight, _, _ = options
+        ctx.save_for_backward(logits, target, weight, pos_weight, mask, prior, sample_weight)
         ctx.options, ctx.in_place = options, False
         # float16 would underflow before the loss scale of mixed precision comes from above.
         early = logits.dtype != torch.float16
@@ -111,9 +129,9 @@ _apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 
 def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
-    logits, target, weight, pos_weight, mask = ctx.saved_tensors
-    *_, skip_nan_target, torch_nonfinite, mean, divisor = ctx.options
-    options = {"mask": mask, "skip_nan_target": skip_nan_target}
+    logits, target, weight, pos_weight, mask, prior, sample_weight = ctx.saved_tensors
+    skip_nan_target, torch_nonfinite, label_smoothing, _, focal_gamma, _, mean, divisor = ctx.options[-8:]
+    options = {"mask": mask, "skip_nan_target": skip_nan_target, "sample_weight": sample_weight}
     if divisor is not None:
         count: Tensor | float = divisor
     elif mean:
@@ -123,12 +141,32 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     upstream = upstream.to(compute_dtype(logits.dtype)) / count
     if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
         result: Tensor = torch.ops.likelihead.sigmoid_nll_backward.default(
-            upstream, 1.0, logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite
+            upstream,
+            1.0,
+            logits,
+            target,
+            weight,
+            pos_weight,
+            mask,
+            skip_nan_target,
+            torch_nonfinite,
+            label_smoothing,
+            prior,
+            focal_gamma,
+            sample_weight,
         )
         return result
     with torch.enable_grad():
         nll = reference(
-            logits, target, weight=weight, pos_weight=pos_weight, torch_nonfinite=torch_nonfinite, **options
+            logits,
+            target,
+            weight=weight,
+            pos_weight=pos_weight,
+            torch_nonfinite=torch_nonfinite,
+            label_smoothing=label_smoothing,
+            prior=prior,
+            focal_gamma=focal_gamma,
+            **options,
         )
         grads: tuple[Tensor, ...] = torch.autograd.grad(nll.sum(), logits, upstream, create_graph=True)
     return grads[0]

@@ -36,7 +36,7 @@ def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions
     Raises:
         IndexError: a class index out of range; nothing has been written.
     """
-    if needs_reference(target, options.get("weight"), options.get("logit_offset")):
+    if needs_reference(target, *_differentiable(options)):
         return reference(logits, target, **options)
     given = _in_order(**options)
     if torch.compiler.is_compiling():
@@ -64,7 +64,7 @@ def softmax_loss(
         and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
-        and not needs_reference(target, options.get("weight"), options.get("logit_offset"))
+        and not needs_reference(target, *_differentiable(options))
     )
     if not fused:
         if inplace_backward:
@@ -92,9 +92,27 @@ def _in_order(
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
     torch_nonfinite: bool = False,
-) -> tuple[Tensor | None, float, int, float, float, Tensor | None, bool]:
+    where: Tensor | None = None,
+    focal_gamma: float = 0.0,
+    sample_weight: Tensor | None = None,
+) -> tuple[Any, ...]:
     """The options as the C++ ops take them; a softcap of 0 is none."""
-    return weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite
+    return (
+        weight,
+        label_smoothing,
+        ignore_index,
+        z_loss,
+        softcap or 0.0,
+        logit_offset,
+        torch_nonfinite,
+        where,
+        focal_gamma,
+        sample_weight,
+    )
+
+
+def _differentiable(options: SoftmaxOptions) -> tuple[Tensor | None, ...]:
+    return options.get("weight"), options.get("logit_offset"), options.get("sample_weight")
 
 
 _NOT_IN_PLACE = (
@@ -109,9 +127,9 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, in_place: bool, options: tuple[Any, ...]) -> Tensor:
-        weight, *_, logit_offset, _, _, _ = options
+        weight, *_, logit_offset, _, where, _, sample_weight, _, _ = options
         ops = torch.ops.likelihead
-        ctx.save_for_backward(logits, target, weight, logit_offset)
+        ctx.save_for_backward(logits, target, weight, logit_offset, where, sample_weight)
         ctx.options, ctx.in_place = options, in_place
         loss: Tensor
         if in_place:
@@ -148,8 +166,10 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             "wrote the gradient over them, so there is one backward pass, without create_graph; leave it out "
             "for more."
         )
-    logits, target, weight, logit_offset = ctx.saved_tensors
-    _, label_smoothing, ignore_index, z_loss, softcap, _, torch_nonfinite, mean, divisor = ctx.options
+    logits, target, weight, logit_offset, where, sample_weight = ctx.saved_tensors
+    _, label_smoothing, ignore_index, z_loss, softcap, _, torch_nonfinite, _, focal_gamma, _, mean, divisor = (
+        ctx.options
+    )
     if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
         scale = 1.0 if divisor is None else 1 / divisor
         result: Tensor = torch.ops.likelihead.softmax_nll_backward.default(
@@ -166,6 +186,9 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             softcap,
             logit_offset,
             torch_nonfinite,
+            where,
+            focal_gamma,
+            sample_weight,
         )
         return result
     with torch.enable_grad():
@@ -179,6 +202,9 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             softcap=softcap or None,
             logit_offset=logit_offset,
             torch_nonfinite=torch_nonfinite,
+            where=where,
+            focal_gamma=focal_gamma,
+            sample_weight=sample_weight,
         )
         loss = reduce_softmax_nll(
             nll,
@@ -188,6 +214,7 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             normalizer=divisor,
             weight=weight,
             ignore_index=ignore_index,
+            sample_weight=sample_weight,
         )
         grads: tuple[Tensor, ...] = torch.autograd.grad(loss, logits, upstream, create_graph=True)
     return grads[0]

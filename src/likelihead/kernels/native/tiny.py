@@ -65,7 +65,7 @@ def _is_transformed() -> bool:
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, ignore_index: int, mean: bool) -> Tensor:
-        ctx.save_for_backward(logits, target, None, None)
+        ctx.save_for_backward(logits, target, None, None, None, None)
         loss: Tensor
         loss, grad = _softmax(logits, target, ignore_index, mean, True)
         ctx.numbers, ctx.made, ctx.in_place = (ignore_index, mean), [grad], False
@@ -76,7 +76,7 @@ class _Softmax(torch.autograd.Function):
         grad = first_gradient(ctx, upstream)
         if grad is None:
             ignore_index, mean = ctx.numbers
-            ctx.options = (None, 0.0, ignore_index, 0.0, 0.0, None, True, mean, None)
+            ctx.options = (None, 0.0, ignore_index, 0.0, 0.0, None, True, None, 0.0, None, mean, None)
             grad = softmax_nll.gradient_anew(ctx, upstream)
         return grad, None, None, None
 
@@ -84,10 +84,11 @@ class _Softmax(torch.autograd.Function):
 class _Sigmoid(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, mean: bool) -> Tensor:
-        ctx.save_for_backward(logits, target, None, None, None)
+        ctx.save_for_backward(logits, target, None, None, None, None, None)
         loss: Tensor
         loss, grad = _sigmoid(logits, target, mean, True)
-        ctx.options, ctx.made, ctx.in_place = (False, True, mean, None), [grad], False
+        ctx.options = (False, True, 0.0, None, 0.0, None, mean, None)
+        ctx.made, ctx.in_place = [grad], False
         return loss
 
     @staticmethod

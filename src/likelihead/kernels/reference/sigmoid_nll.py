@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from likelihead.core.reduction import Normalizer
+from likelihead.core.sample_weight import expand_sample_weight, weigh
 from likelihead.kernels.ops import SigmoidOptions, compute_dtype, reduce_sigmoid_nll, sigmoid_valid
 from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual
 
@@ -34,6 +35,10 @@ def sigmoid_nll(
     mask: Tensor | None = None,
     skip_nan_target: bool = True,
     torch_nonfinite: bool = False,
+    label_smoothing: float = 0.0,
+    prior: Tensor | None = None,
+    focal_gamma: float = 0.0,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidNLL`."""
     dtype = compute_dtype(logits.dtype)
@@ -44,6 +49,14 @@ def sigmoid_nll(
         # Before anything is computed: a NaN that is only left out afterwards comes back in the gradient as 0
         # * NaN.
         x, t = torch.where(valid, x, 0), torch.where(valid, t, 0)
+    if sample_weight is not None:
+        # What is left out has no gradient, and its NaN no way into one; the value is the weight's derivative.
+        counts = expand_sample_weight(sample_weight.detach(), x) != 0
+        x, t = torch.where(counts, x, x.detach()), torch.where(counts, t, t.detach())
+    if label_smoothing:
+        half = 0.5 if prior is None else prior.to(wide)
+        t = t * (1 - label_smoothing) + label_smoothing * half
+    given_x, given_t = x, t
     if torch_nonfinite:
         finite = x.isfinite() & t.isfinite()
         as_torch = _torchs_form(torch.where(finite, 0, x), torch.where(finite, 0, t), pos_weight)
@@ -56,11 +69,13 @@ def sigmoid_nll(
         nll = positive * -logsigmoid(x) + (1 - t) * -logsigmoid(-x)
     if torch_nonfinite:
         nll = torch.where(finite, nll, as_torch)
+    if focal_gamma:
+        nll = _focal_factor(given_x, given_t, nll, focal_gamma) * nll
     if weight is not None:
         nll = nll * weight.to(wide)
     if valid is not None:
         nll = torch.where(valid, nll, 0)
-    return nll.to(dtype)
+    return weigh(nll, sample_weight).to(dtype)
 
 
 def sigmoid_loss(
@@ -74,6 +89,20 @@ def sigmoid_loss(
     """See `likelihead.kernels.ops.SigmoidLoss`."""
     nll = sigmoid_nll(logits, target, **options)
     return reduce_sigmoid_nll(nll, target, reduction=reduction, normalizer=normalizer, **options)
+
+
+def _focal_factor(x: Tensor, t: Tensor, nll: Tensor, gamma: float) -> Tensor:
+    r""":math:`[t (1 - p) + (1 - t) p]^\gamma`, by way of its logarithm, whose derivatives are bounded.
+
+    Both terms are of one sign, in units of :math:`1 / (1 + e)` with :math:`e = \exp(-|x|)`.
+    """
+    e = torch.exp(-x.abs())
+    wrong = torch.where(x >= 0, t * e + (1 - t), t + (1 - t) * e)
+    none = wrong == 0  # a hard label, and e is 0 in this dtype: its logarithm is known all the same
+    log_wrong = torch.where(none, -x.abs(), torch.log(torch.where(none, 1, wrong)))
+    factor = torch.exp(gamma * (log_wrong - torch.log1p(e)))
+    # Of an infinite loss only its own slope is left; 0 * inf would make that NaN.
+    return torch.where(nll.detach().isinf(), factor.detach(), factor)
 
 
 def _torchs_form(x: Tensor, t: Tensor, pos_weight: Tensor | None) -> Tensor:

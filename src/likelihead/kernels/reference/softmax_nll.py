@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
+from likelihead.core.sample_weight import expand_sample_weight, weigh
 from likelihead.errors import OptionError
 from likelihead.kernels.ops import (
     SoftmaxOptions,
@@ -44,6 +45,9 @@ def softmax_nll(
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
     torch_nonfinite: bool = False,
+    where: Tensor | None = None,
+    focal_gamma: float = 0.0,
+    sample_weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """See `likelihead.kernels.ops.SoftmaxNLL`."""
     dtype = compute_dtype(logits.dtype)
@@ -55,10 +59,21 @@ def softmax_nll(
         if not torch_nonfinite:
             # A row that is left out has no gradient; cut first, since an upstream 0 leaves 0 * NaN = NaN.
             z = torch.where(kept.unsqueeze(1), z, z.detach())
+    if sample_weight is not None:
+        counts = expand_sample_weight(sample_weight.detach(), z[:, 0]) != 0
+        z = torch.where(counts.unsqueeze(1), z, z.detach())
+        if kept is None:
+            target = torch.where(counts.unsqueeze(1) | target.isfinite(), target, 0)
+    if where is not None:
+        # Before anything is computed: what stands at a masked class may be NaN, and a NaN that is only left
+        # out afterwards comes back in the gradient as 0 * NaN.
+        z = torch.where(where, z, 0)
     if softcap is not None:
         z = softcap * torch.tanh(z / softcap)
     if logit_offset is not None:
         z = z + along_classes(logit_offset.to(dtype), z)
+    if where is not None:
+        z = torch.where(where, z, -torch.inf)
     if weight is not None:
         weight = weight.to(dtype)
 
@@ -72,25 +87,38 @@ def softmax_nll(
 
     if kept is None:
         q = target.to(dtype)
-        if label_smoothing:
+        if label_smoothing and where is None:
             q = q * (1 - label_smoothing) + label_smoothing / z.shape[1]
+        elif label_smoothing and where is not None:
+            each = label_smoothing / where.sum(1, keepdim=True).to(dtype)
+            q = q * (1 - label_smoothing) + torch.where(where, each, 0)
         if weight is not None:
             q = q * along_classes(weight, z)
-        nll = times(q, top.unsqueeze(1) - z).sum(1) + q.sum(1) * lse_above_top
-        return _plus_z_loss(nll, lse, z_loss), lse
+        below_top = top.unsqueeze(1) - z
+        if where is not None:
+            below_top = torch.where((q == 0) & ~where, 0, below_top)
+        nll = times(q, below_top).sum(1) + q.sum(1) * lse_above_top
+        return weigh(_plus_z_loss(nll, lse, z_loss), sample_weight), lse
 
     index = torch.where(kept, target, 0)
     nll = _nll_of_class(z, exps, top, index)
+    if focal_gamma:
+        nll = _focal_factor(exps, index, nll, focal_gamma) * nll
     if weight is not None:
         nll = times(weight[index], nll)
     if label_smoothing:
         below_top = top.unsqueeze(1) - z
-        if weight is None:
-            every_class = below_top.sum(1) + z.shape[1] * lse_above_top
-        else:
-            every_class = times(along_classes(weight, z), below_top).sum(1) + weight.sum() * lse_above_top
-        nll = (1 - label_smoothing) * nll + (label_smoothing / z.shape[1]) * every_class
-    return torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), lse
+        classes: Tensor | int = z.shape[1]
+        weight_sum: Tensor | int = classes if weight is None else weight.sum()
+        if where is not None:
+            below_top = torch.where(where, below_top, 0)
+            classes = where.sum(1).to(dtype)
+            weight_sum = classes if weight is None else (where * along_classes(weight, z)).sum(1)
+        if weight is not None:
+            below_top = times(along_classes(weight, z), below_top)
+        every_class = below_top.sum(1) + weight_sum * lse_above_top
+        nll = (1 - label_smoothing) * nll + (label_smoothing / classes) * every_class
+    return weigh(torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), sample_weight), lse
 
 
 def softmax_loss(
@@ -110,6 +138,24 @@ def softmax_loss(
         )
     nll, _ = softmax_nll(logits, target, **options)
     return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
+
+
+def _focal_factor(exps: Tensor, index: Tensor, nll: Tensor, gamma: float) -> Tensor:
+    r""":math:`(1 - p)^\gamma`, where 1 - p is the sum of the *other* exponentials' shares.
+
+    Its derivative is that of :math:`\exp(\gamma \log(1 - p))`, which is bounded for any gamma where that of the
+    power is not; its value is the power, with one rounding. The correction is a constant to autograd.
+    """
+    column = index.unsqueeze(1)
+    rest = _sum_without(exps, column)
+    total = rest + exps.gather(1, column).squeeze(1)
+    none = rest == 0  # no other class is left: the factor is 0, and so are its derivatives
+    factor = torch.exp(gamma * (torch.log(torch.where(none, 1, rest)) - torch.log(total)))
+    power = (rest.detach() / total.detach()).pow(gamma)
+    factor = factor * torch.where(factor.detach() == 0, 1, power / factor.detach())
+    factor = torch.where(none, 0, factor)
+    # Of an infinite loss only its own slope is left; 0 * inf would make that NaN.
+    return torch.where(nll.detach().isinf(), factor.detach(), factor)
 
 
 def _plus_z_loss(nll: Tensor, lse: Tensor, z_loss: float) -> Tensor:

@@ -25,6 +25,13 @@ struct SoftmaxCall {
   double z_loss = 0;
   double softcap = 0;  // 0: none
   bool torch_nonfinite = false;  // 0 * inf is NaN, as in torch; else a share of 0 and an ignored row add nothing
+  // 0: a class that the example cannot have. Example i has those at where + i / pixels * where_outer +
+  // i % pixels * where_inner, where_class apart.
+  const uint8_t* where = nullptr;
+  int64_t pixels = 1, where_outer = 0, where_inner = 0, where_class = 1;
+  double focal_gamma = 0;
+  const void* sample_weight = nullptr;  // wide, one for every sample_each examples; 0: the example is left out
+  int64_t sample_each = 1;
 
   void* nll = nullptr;      // [outer * inner], wide
   void* lse = nullptr;      // the same
@@ -58,6 +65,12 @@ struct SigmoidCall {
   int64_t weight_period = 0, pos_weight_period = 0;
   const uint8_t* mask = nullptr;         // 0: the element is left out
   bool skip_nan_target = false, torch_nonfinite = false;
+  double label_smoothing = 0;  // this much of a label is its prior, or a half where there is none
+  const void* prior = nullptr;  // as the weights are
+  int64_t prior_period = 0;
+  double focal_gamma = 0;
+  const void* sample_weight = nullptr;  // wide, one for every sample_each elements; 0: they are left out
+  int64_t sample_each = 1;
 
   void* nll = nullptr;      // [count], wide
   double* sums = nullptr;   // one per chunk

@@ -51,10 +51,15 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
   return weights.data_ptr();
 }
 
-PreparedSigmoid prepare(
-    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
-    const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask, bool skip_nan_target,
-    bool torch_nonfinite) {
+// The arguments that every op has.
+#define LK_OPTION_PARAMETERS                                                                                    \
+  const std::optional<Tensor>&weight, const std::optional<Tensor>&pos_weight, const std::optional<Tensor>&mask, \
+      bool skip_nan_target, bool torch_nonfinite, double label_smoothing, const std::optional<Tensor>&prior,    \
+      double focal_gamma, const std::optional<Tensor>&sample_weight
+#define LK_OPTION_ARGUMENTS                                                                                     \
+  weight, pos_weight, mask, skip_nan_target, torch_nonfinite, label_smoothing, prior, focal_gamma, sample_weight
+
+PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
   PreparedSigmoid p;
   SigmoidCall& call = p.call;
   STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
@@ -79,6 +84,17 @@ PreparedSigmoid prepare(
                         given == ScalarType::Half || given == ScalarType::BFloat16;
   call.skip_nan_target = skip_nan_target && floating;
   call.torch_nonfinite = torch_nonfinite;
+  call.label_smoothing = label_smoothing;
+  if (label_smoothing > 0) call.prior = spread_of(p, prior, call.prior_period, "prior");
+  call.focal_gamma = focal_gamma;
+  if (sample_weight) {
+    const int64_t n = sample_weight->numel();
+    STD_TORCH_CHECK(sample_weight->is_cpu() && (n > 0 ? call.count % n == 0 : call.count == 0),
+                    "sample_weight must hold one number per example");
+    p.alive.push_back(as_dtype(*sample_weight, p.wide));
+    call.sample_weight = p.alive.back().data_ptr();
+    call.sample_each = n > 0 ? std::max<int64_t>(1, call.count / n) : 1;
+  }
   call.chunk = 1 << 15;
   return p;
 }
@@ -108,10 +124,8 @@ std::vector<int64_t> shape_of(const Tensor& t) {
 }
 
 Tensor sigmoid_nll(
-    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
-    const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask, bool skip_nan_target,
-    bool torch_nonfinite) {
-  PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
+  PreparedSigmoid p = prepare(logits, target, LK_OPTION_ARGUMENTS);
   Tensor nll = new_empty(logits, shape_of(logits), p.wide);
   p.call.nll = fresh(nll);
   run(p.call);
@@ -120,9 +134,8 @@ Tensor sigmoid_nll(
 
 Tensor sigmoid_nll_backward(
     const Tensor& grad_nll, double scale, const Tensor& logits, const Tensor& target,
-    const std::optional<Tensor>& weight, const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask,
-    bool skip_nan_target, bool torch_nonfinite) {
-  PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
+    LK_OPTION_PARAMETERS) {
+  PreparedSigmoid p = prepare(logits, target, LK_OPTION_ARGUMENTS);
   Tensor grad = empty_as(p.logits);
   set_gradient(p, grad);
   p.call.scale = scale;
@@ -139,17 +152,27 @@ Tensor sigmoid_nll_backward(
   return grad;
 }
 
-// What the mean divides by: the elements that are not left out.
+// What the mean divides by: the elements that are not left out, or their sample weights.
 double count_valid(const PreparedSigmoid& p) {
   const SigmoidCall& call = p.call;
-  if (!call.mask && !call.skip_nan_target) return double(call.count);
+  auto sample = [&](int64_t i) {
+    return p.wide == ScalarType::Double ? static_cast<const double*>(call.sample_weight)[i]
+                                        : double(static_cast<const float*>(call.sample_weight)[i]);
+  };
+  if (!call.mask && !call.skip_nan_target) {
+    double total = call.sample_weight ? 0.0 : double(call.count);
+    for (int64_t i = 0; call.sample_weight && i < call.count / call.sample_each; ++i)
+      total += double(call.sample_each) * sample(i);
+    return total;
+  }
   const bool wide = call.wide_target || call.dtype == Float::f32 || call.dtype == Float::f64;
   const int64_t chunks = (call.count + call.chunk - 1) / call.chunk;
-  std::vector<int64_t> counts(chunks);
+  std::vector<double> counts(chunks);
   for_chunks(chunks, call.chunk, [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k) {
       const int64_t end = std::min(call.count, (k + 1) * call.chunk);
       int64_t valid = 0;
+      double weights = 0;
       for (int64_t i = k * call.chunk; i < end; ++i) {
         bool labelled = true;
         if (call.skip_nan_target) {
@@ -162,21 +185,21 @@ double count_valid(const PreparedSigmoid& p) {
             labelled = !std::isnan(static_cast<const float*>(call.target)[i]);
           }
         }
-        valid += labelled && (!call.mask || call.mask[i]);
+        const bool counts_here = labelled && (!call.mask || call.mask[i]);
+        valid += counts_here;
+        if (call.sample_weight && counts_here) weights += sample(i / call.sample_each);
       }
-      counts[k] = valid;
+      counts[k] = call.sample_weight ? weights : double(valid);
     }
   });
-  int64_t total = 0;
-  for (int64_t part : counts) total += part;
-  return double(total);
+  double total = 0;
+  for (double part : counts) total += part;
+  return total;
 }
 
 std::tuple<Tensor, Tensor> sigmoid_loss(
-    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
-    const std::optional<Tensor>& pos_weight, const std::optional<Tensor>& mask, bool skip_nan_target,
-    bool torch_nonfinite, bool mean, std::optional<double> normalizer, bool with_grad) {
-  PreparedSigmoid p = prepare(logits, target, weight, pos_weight, mask, skip_nan_target, torch_nonfinite);
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS, bool mean, std::optional<double> normalizer, bool with_grad) {
+  PreparedSigmoid p = prepare(logits, target, LK_OPTION_ARGUMENTS);
   Tensor grad;
   if (with_grad) {
     grad = empty_as(p.logits);
@@ -201,7 +224,8 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
 }  // namespace likelihead
 
 #define LK_OPTIONS \
-  "Tensor? weight, Tensor? pos_weight, Tensor? mask, bool skip_nan_target, bool torch_nonfinite"
+  "Tensor? weight, Tensor? pos_weight, Tensor? mask, bool skip_nan_target, bool torch_nonfinite, " \
+  "float label_smoothing, Tensor? prior, float focal_gamma, Tensor? sample_weight"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("sigmoid_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");

@@ -13,6 +13,7 @@
 
 #include "calls.h"
 #include "elementary.h"
+#include "focal.h"
 #include "stream.h"
 
 namespace {
@@ -155,6 +156,12 @@ void nonfinite(const SigmoidCall& call, A x, A t, A pos_weight, A& nll, A& slope
 
 // What a block holds. `odd`: something is not finite, or left out, or the block ends within a vector.
 enum class Block { hard, soft, odd };
+
+// The options of a block that few calls have, as far as the block goes; null where they are not there.
+template <class A>
+struct Extras {
+  const A *prior, *sampled;
+};
 // What is asked for.
 enum class Want { nll, slope, both };
 
@@ -196,6 +203,34 @@ struct ElementKernel {
     return count == n ? load(p) : load_some(p, count, absent);
   }
 
+  // The sample weights of a block; returns whether each counts.
+  LK_APART bool fill_sampled(int64_t begin, int64_t end, A* sampled) const {
+    const A* from = static_cast<const A*>(call.sample_weight) + begin / call.sample_each;
+    int64_t left = call.sample_each - begin % call.sample_each;
+    bool none_is_zero = true;
+    for (int64_t i = begin; i < end; ++from, left = call.sample_each) {
+      none_is_zero = none_is_zero && *from != 0;
+      for (; left && i < end; --left, ++i) sampled[i - begin] = *from;
+    }
+    return none_is_zero;
+  }
+
+  // Labels, drawn towards their prior.
+  LK_INLINE_MEMBER V smoothed(V t, const A* prior, int64_t k, int count) const {
+    const A smoothing = A(call.label_smoothing);
+    return t * (A(1) - smoothing) + smoothing * (prior ? get(prior + k, count, A(0)) : splat(A(0.5)));
+  }
+
+  // The loss and the slope of a focal loss; t is finite, e = exp(-|x|).
+  LK_APART ValueAndSlope<V> focal(ValueAndSlope<V> r, V x, V t, V e) const {
+    const V one = splat(A(1)), over = one / (one + e);
+    const V wrong = x >= A(0) ? t * e + (one - t) : t + (one - t) * e;  // both terms are of one sign
+    const V m = wrong * over, pq = e * over * over;
+    const V value = power(m, call.focal_gamma);
+    const V turn = (m == V{}) | (pq == V{}) ? V{} : A(call.focal_gamma) * (one - t - t) * (pq * (r.nll / m));
+    return {value * r.nll, value * (r.slope + turn)};
+  }
+
   LK_INLINE_MEMBER V target_at(int64_t i, int count) const {
     return wide_target ? get(wide_target + i, count, A(0)) : get(target + i, count, A(0));
   }
@@ -218,12 +253,15 @@ struct ElementKernel {
       }
     }
     if (!all((of_x[0] + of_x[1]) + (of_t[0] + of_t[1]) == V{})) return Block::odd;
+    if (call.label_smoothing > 0) return Block::soft;
     return sizeof(T) > 2 && all((mixed[0] | mixed[1]) == I{}) ? Block::hard : Block::soft;
   }
 
   // Elements [i, i + count), with their exponentials (unless odd) and weights (if any). Returns their nll.
   template <Block block, Want want>
-  LK_INLINE_MEMBER V elements(int64_t i, const A* exps, const A* weight, const A* pos_weight, int count) const {
+  LK_INLINE_MEMBER V elements(
+      int64_t i, const A* exps, const A* weight, const A* pos_weight, Extras<A> extras, int64_t k,
+      int count) const {
     const V zero{}, one = splat(A(1));
     V x = get(logits + i, count, A(0)), t = target_at(i, count);
     const V positive = pos_weight ? get(pos_weight, count, A(1)) : one;
@@ -236,9 +274,11 @@ struct ElementKernel {
         valid &= load_as<I>(on);
       }
       if (call.skip_nan_target) valid &= t == t;
+      if (extras.sampled) valid &= ~(get(extras.sampled + k, count, A(0)) == zero);
       x = valid ? x : zero;
       t = valid ? t : zero;
     }
+    if (block != Block::hard && call.label_smoothing > 0) t = smoothed(t, extras.prior, k, count);
     const V e = block == Block::odd ? exp_negative(minus_magnitude<A>(x)) : load(exps);
     ValueAndSlope<V> r;
     if constexpr (sizeof(T) == 2) {
@@ -258,6 +298,12 @@ struct ElementKernel {
       for (int k = 0; k < n; ++k)
         if (!std::isfinite(xs[k]) || !std::isfinite(ts[k])) nonfinite<A>(call, xs[k], ts[k], ps[k], nll[k], slope[k]);
       r = {load(nll), load(slope)};
+    }
+    if (call.focal_gamma > 0) r = focal(r, x, t, e);
+    if (extras.sampled) {
+      const V each = get(extras.sampled + k, count, A(1));
+      r.nll *= each;
+      r.slope *= each;
     }
     if (weight) {
       const V each = get(weight, count, A(1));
@@ -279,14 +325,15 @@ struct ElementKernel {
   }
 
   template <Block block, Want want>
-  void run_block(int64_t begin, int64_t end, const A* exps, Sum<A>& sum) const {
+  void run_block(int64_t begin, int64_t end, const A* exps, const A* sampled, Sum<A>& sum) const {
+    const Extras<A> extras = {weights_at(call.prior, call.prior_period, begin), sampled};
     const A* weight = weights_at(call.weight, call.weight_period, begin);
     const A* pos_weight = weights_at(call.pos_weight, call.pos_weight_period, begin);
     for (int64_t i = begin; i < end;) {
       const int64_t stop = end - i < 16 * n ? end : i + 16 * n;
       for (; i < stop; i += n) {
         const int count = block == Block::odd && end - i < n ? int(end - i) : n;
-        const V nll = elements<block, want>(i, exps + (i - begin), weight, pos_weight, count);
+        const V nll = elements<block, want>(i, exps + (i - begin), weight, pos_weight, extras, i - begin, count);
         if (want != Want::slope) sum.add(nll);
         if (weight) weight += n;
         if (pos_weight) pos_weight += n;
@@ -298,13 +345,16 @@ struct ElementKernel {
   template <Want want>
   double run(int64_t begin, int64_t end) const {
     Sum<A> sum;
-    alignas(64) A exps[size];
+    alignas(64) A exps[size], weights[size];
     for (int64_t i = begin; i < end; i += size) {
       const int64_t stop = end - i < size ? end : i + size;
-      switch (stop - i == size ? look(i, exps) : Block::odd) {
-        case Block::hard: run_block<Block::hard, want>(i, stop, exps, sum); break;
-        case Block::soft: run_block<Block::soft, want>(i, stop, exps, sum); break;
-        case Block::odd: run_block<Block::odd, want>(i, stop, exps, sum); break;
+      bool whole = stop - i == size;
+      if (call.sample_weight) whole = fill_sampled(i, stop, weights) && whole;
+      const A* const sampled = call.sample_weight ? weights : nullptr;
+      switch (whole ? look(i, exps) : Block::odd) {
+        case Block::hard: run_block<Block::hard, want>(i, stop, exps, sampled, sum); break;
+        case Block::soft: run_block<Block::soft, want>(i, stop, exps, sampled, sum); break;
+        case Block::odd: run_block<Block::odd, want>(i, stop, exps, sampled, sum); break;
       }
     }
     double total = 0;

@@ -18,7 +18,7 @@ using torch::stable::new_empty;
 struct Prepared {
   SoftmaxCall call;
   Tensor logits, target;
-  std::optional<Tensor> weight, logit_offset;
+  std::optional<Tensor> weight, logit_offset, where, sample_weight;
   ScalarType wide = ScalarType::Float;
   std::vector<int64_t> example_shape;
   double count = 0;  // what the mean divides by
@@ -42,8 +42,13 @@ bool same_strides(const Tensor& a, const Tensor& b) {
   return true;
 }
 
+double number_at(const SoftmaxCall& call, const void* values, int64_t i) {
+  return call.dtype == Float::f64 ? static_cast<const double*>(values)[i]
+                                  : double(static_cast<const float*>(values)[i]);
+}
+
 // Checks every class index before anything is written, and counts what the mean divides by: the examples that
-// are not ignored, or the weights of their classes. Returns the first example whose index is out of range.
+// are not ignored, or the weights of their classes and their own. Returns the first example whose index is out of range.
 template <class I>
 int64_t count_classes(const SoftmaxCall& call, double& count) {
   const I* target = static_cast<const I*>(call.target);
@@ -64,7 +69,7 @@ int64_t count_classes(const SoftmaxCall& call, double& count) {
       }
       counts[k] = double(kept);
       double weights = 0;
-      for (int64_t i = begin; i < end && (outside || call.weight); ++i) {
+      for (int64_t i = begin; i < end && (outside || call.weight || call.sample_weight); ++i) {
         const int64_t c = static_cast<int64_t>(target[i]);
         if (c == ignore) continue;
         if (c < 0 || c >= classes) {
@@ -73,11 +78,11 @@ int64_t count_classes(const SoftmaxCall& call, double& count) {
           }
           break;
         }
-        if (!call.weight) continue;
-        weights += call.dtype == Float::f64 ? static_cast<const double*>(call.weight)[c]
-                                            : double(static_cast<const float*>(call.weight)[c]);
+        double one = call.weight ? number_at(call, call.weight, c) : 1;
+        if (call.sample_weight) one *= number_at(call, call.sample_weight, i / call.sample_each);
+        weights += one;
       }
-      if (call.weight) counts[k] = weights;
+      if (call.weight || call.sample_weight) counts[k] = weights;
     }
   });
   count = 0;
@@ -113,10 +118,40 @@ double sum_of(const void* values, bool wide64, int64_t n) {
   return total;
 }
 
-Prepared prepare(
-    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
-    bool torch_nonfinite, bool in_place) {
+// The class mask: as it lies, where its pixels are evenly apart.
+void set_where(Prepared& p, const Tensor& logits, const Tensor& where) {
+  STD_TORCH_CHECK(where.is_cpu() && where.scalar_type() == ScalarType::Bool && where.dim() == logits.dim(),
+                  "where must be bool, of the logits' shape");
+  for (int64_t d = 0; d < logits.dim(); ++d)
+    STD_TORCH_CHECK(where.size(d) == logits.size(d), "where must be bool, of the logits' shape");
+  auto evenly = [&](const Tensor& t) {
+    int64_t run = 1;
+    p.call.where_inner = 0;
+    for (int64_t d = t.dim() - 1; d >= 2; --d) {
+      if (t.size(d) == 1) continue;
+      if (run == 1) p.call.where_inner = t.stride(d);
+      else if (t.stride(d) != p.call.where_inner * run) return false;
+      run *= t.size(d);
+    }
+    return true;
+  };
+  p.where = evenly(where) ? where : torch::stable::contiguous(where);
+  if (p.where->numel()) evenly(*p.where);
+  p.call.where_outer = p.where->stride(0);
+  p.call.where_class = p.where->stride(1);
+  p.call.where = static_cast<const uint8_t*>(p.where->data_ptr());
+}
+
+// The arguments that every op has.
+#define LK_OPTION_PARAMETERS                                                                                 \
+  const std::optional<Tensor>&weight, double label_smoothing, int64_t ignore_index, double z_loss,           \
+      double softcap, const std::optional<Tensor>&logit_offset, bool torch_nonfinite,                        \
+      const std::optional<Tensor>&where, double focal_gamma, const std::optional<Tensor>&sample_weight
+#define LK_OPTION_ARGUMENTS                                                                                  \
+  weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset, torch_nonfinite, where, focal_gamma, \
+      sample_weight
+
+Prepared prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS, bool in_place) {
   Prepared p;
   SoftmaxCall& call = p.call;
   STD_TORCH_CHECK(logits.dim() >= 2, "logits must be [N, C] or [N, C, d1, ...]");
@@ -130,6 +165,7 @@ Prepared prepare(
   int64_t pixels = 1;
   for (int64_t d = 2; d < logits.dim(); ++d) pixels *= logits.size(d);
   call.examples = logits.size(0) * pixels;
+  call.pixels = std::max<int64_t>(1, pixels);
   bool rows = false, planes = logits.is_contiguous();
   if (!planes) rows = is_channels_last(logits) && (!soft || same_strides(logits, target));
   STD_TORCH_CHECK(planes || rows || !in_place, "in place needs logits that are contiguous or channels_last");
@@ -173,6 +209,20 @@ Prepared prepare(
   call.weight_sum = double(call.classes);
   if (weight && label_smoothing > 0) call.weight_sum = sum_of(call.weight, call.dtype == Float::f64, call.classes);
 
+  if (where) set_where(p, logits, *where);
+  STD_TORCH_CHECK(focal_gamma == 0 || (!soft && label_smoothing == 0),
+                  "a focal loss has class indices as targets, and no label smoothing");
+  call.focal_gamma = focal_gamma;
+  if (sample_weight) {
+    const int64_t n = sample_weight->numel();
+    STD_TORCH_CHECK(sample_weight->is_cpu() && (n > 0 ? call.examples % n == 0 : call.examples == 0),
+                    "sample_weight must hold one number per example");
+    p.sample_weight = as_dtype(*sample_weight, p.wide);
+    call.sample_weight = p.sample_weight->data_ptr();
+    call.sample_each = n > 0 ? std::max<int64_t>(1, call.examples / n) : 1;
+    if (soft) p.count = sum_of(call.sample_weight, call.dtype == Float::f64, n) * double(call.sample_each);
+  }
+
   if (!soft) {
     const int64_t outside = count_classes(call, p.count);
     if (outside < call.examples)
@@ -203,11 +253,8 @@ Tensor new_gradient(Prepared& p) {
 }
 
 std::tuple<Tensor, Tensor> softmax_nll(
-    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
-    bool torch_nonfinite) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
-                       torch_nonfinite, false);
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
+  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, false);
   Tensor nll = new_empty(logits, p.example_shape, p.wide);
   Tensor lse = new_empty(logits, p.example_shape, p.wide);
   p.call.nll = nll.data_ptr();
@@ -218,12 +265,8 @@ std::tuple<Tensor, Tensor> softmax_nll(
 
 Tensor softmax_nll_backward(
     const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale, bool mean,
-    const Tensor& logits,
-    const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing, int64_t ignore_index,
-    double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
-    bool torch_nonfinite) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
-                       torch_nonfinite, false);
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
+  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, false);
   Tensor grad = new_gradient(p);
   p.call.scale = !grad_nll ? 0.0 : mean ? scale / p.count : scale;
   std::vector<Tensor> alive;
@@ -267,24 +310,17 @@ Tensor reduced(Prepared& p, bool mean, std::optional<double> normalizer) {
 }
 
 std::tuple<Tensor, Tensor> softmax_loss(
-    const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
-    bool torch_nonfinite, bool mean,
-    std::optional<double> normalizer, bool with_grad) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
-                       torch_nonfinite, false);
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS, bool mean, std::optional<double> normalizer,
+    bool with_grad) {
+  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, false);
   Tensor grad = with_grad ? new_gradient(p) : empty_nothing(logits.scalar_type());
   Tensor loss = reduced(p, mean, normalizer);
   return {loss, grad};
 }
 
 Tensor softmax_loss_(
-    Tensor logits, const Tensor& target, const std::optional<Tensor>& weight, double label_smoothing,
-    int64_t ignore_index, double z_loss, double softcap, const std::optional<Tensor>& logit_offset,
-    bool torch_nonfinite, bool mean,
-    std::optional<double> normalizer) {
-  Prepared p = prepare(logits, target, weight, label_smoothing, ignore_index, z_loss, softcap, logit_offset,
-                       torch_nonfinite, true);
+    Tensor logits, const Tensor& target, LK_OPTION_PARAMETERS, bool mean, std::optional<double> normalizer) {
+  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, true);
   p.call.grad = p.logits.data_ptr();
   return reduced(p, mean, normalizer);
 }
@@ -294,7 +330,7 @@ Tensor softmax_loss_(
 
 #define LK_OPTIONS \
   "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, Tensor? logit_offset, " \
-  "bool torch_nonfinite"
+  "bool torch_nonfinite, Tensor? where, float focal_gamma, Tensor? sample_weight"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("softmax_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> (Tensor nll, Tensor lse)");

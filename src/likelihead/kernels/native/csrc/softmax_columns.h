@@ -37,18 +37,19 @@ struct ColumnKernel {
     Tile tile;
     bool skip;    // nothing of it is asked for but zeros
     bool wanted;  // its logits are looked at
-    A *z, *probs, *weights, *up, *up_lse;
+    A *z, *probs, *weights, *up, *up_lse, *sampled;
     Int* index;  // the classes, -1 where ignored
   };
   Slot slots[2];
   A *exps, *nll, *lse;
+  Int* allowed;  // of a strip, as its exponentials lie: -1 where a class is one that the example can have
 
-  static constexpr int lanes_per_slot = 4;
+  static constexpr int lanes_per_slot = 5;
   static size_t workspace_bytes(const SoftmaxCall& c) {
     const Tiles<T> t(c);
     const int64_t plane = c.classes * t.pitch;
     const int64_t slot = plane * (1 + (mode == Mode::soft)) + lanes_per_slot * t.tile;
-    return sizeof(A) * (2 * slot + strip * c.classes * n + 2 * t.tile);
+    return sizeof(A) * (2 * slot + strip * c.classes * n * (c.where ? 2 : 1) + 2 * t.tile);
   }
 
   ColumnKernel(const SoftmaxCall& c, A* workspace)
@@ -67,13 +68,18 @@ struct ColumnKernel {
       s.weights = take(tiles.tile);
       s.up = take(tiles.tile);
       s.up_lse = take(tiles.tile);
+      s.sampled = take(tiles.tile);
       s.z = take(classes * pitch);
       s.probs = mode == Mode::soft ? take(classes * pitch) : nullptr;
     }
     exps = take(strip * classes * n);
     nll = take(tiles.tile);
     lse = take(tiles.tile);
+    allowed = reinterpret_cast<Int*>(c.where ? take(strip * classes * n) : nullptr);
   }
+
+  // Whether there is a class mask. Where it forbids a class, the logit is as if -inf, and its gradient 0.
+  LK_INLINE_MEMBER bool masked() const { return bent && call.where; }
 
   // Looks at the tile that begins with example i, all but its logits.
   LK_APART void open(Slot& s, int64_t i) const {
@@ -121,7 +127,7 @@ struct ColumnKernel {
     const int count = s.tile.count, full = (count + n - 1) / n * n;
     T* out = call.grad ? static_cast<T*>(call.grad) + s.tile.start : nullptr;
     // A cap or an offset may make finite what is not, or the other way round.
-    const bool changed = bent && (call.softcap > 0 || offset);
+    const bool changed = bent && (call.softcap > 0 || offset || call.where);
     if (s.skip && (!s.wanted || (!changed && tiles.all_finite(s.z, full)))) {
       if (call.nll) std::memset(static_cast<A*>(call.nll) + i, 0, sizeof(A) * count);
       bring<Q>(next, 0, 1);
@@ -152,7 +158,8 @@ struct ColumnKernel {
   LK_APART void strip_of(const Slot& s, const Slot& next, int p, T* out, int count) const {
     const int parts = (s.tile.count + n - 1) / n;
     V top[vectors];
-    largest<vectors>(s.z + p, top);
+    if (masked()) read_mask<vectors>(s.tile.i + p, p, count);
+    largest<vectors>(s.z + p, p, top);
     Found found[vectors];
     for (int k = 0; k < vectors; ++k) {
       bring<Q>(next, p / n + k, parts);
@@ -165,7 +172,7 @@ struct ColumnKernel {
 
   // The largest logits; where there is a cap, leaves the capped ones in the tile.
   template <int vectors>
-  LK_INLINE_MEMBER void largest(A* z, V* top) const {
+  LK_INLINE_MEMBER void largest(A* z, int p, V* top) const {
     const int64_t classes = this->classes, pitch = this->pitch;
     for (int k = 0; k < vectors; ++k) top[k] = splat(-A(__builtin_inf()));
     for (int64_t c = 0; c < classes; ++c)
@@ -177,8 +184,32 @@ struct ColumnKernel {
           v = cap * tanh_of(v * cap_inverse);
           store(at, v);
         }
-        top[k] = vmax(top[k], shifted(v, c));
+        v = shifted(v, c);
+        if (masked()) v = allowed_at(p + k * n, c) ? v : splat(-A(__builtin_inf()));
+        top[k] = vmax(top[k], v);
       }
+  }
+
+  LK_INLINE_MEMBER Int* mask_of(int p) const { return allowed + p % (strip * n) * classes; }
+  LK_INLINE_MEMBER I allowed_at(int p, int64_t c) const { return load_as<I>(mask_of(p) + c * n); }
+
+  // The class mask of some vectors' examples, from number i on.
+  template <int vectors>
+  LK_APART void read_mask(int64_t i, int p, int count) const {
+    for (int k = 0; k < vectors; ++k, i += n) {
+      const int lanes = count - k * n < n ? count - k * n : n;
+      Int* const to = mask_of(p + k * n);
+      if (call.inner > 1 && call.where_inner == 1) {
+        const uint8_t* const from = where_of(call, i);
+        for (int64_t c = 0; c < classes; ++c)
+          store_as(to + c * n, lanes_of<A>(from + c * call.where_class, 1, lanes));
+        continue;
+      }
+      for (int j = 0; j < n; ++j) {
+        const uint8_t* const from = j < lanes ? where_of(call, i + j) : nullptr;
+        for (int64_t c = 0; c < classes; ++c) to[c * n + j] = from && from[c * call.where_class] ? -1 : 0;
+      }
+    }
   }
 
   int read_classes(Int* index, int64_t i, int count) const {
@@ -216,6 +247,9 @@ struct ColumnKernel {
   // The numbers that belong to an example: weight of its class, upstream gradients.
   void fill_lanes(const Slot& s, int full) const {
     const int count = s.tile.count;
+    if (call.sample_weight)
+      for (int k = 0; k < full; ++k)
+        s.sampled[k] = k < count ? static_cast<const A*>(call.sample_weight)[(s.tile.i + k) / call.sample_each] : A(0);
     if (weight && mode != Mode::soft)
       for (int k = 0; k < full; ++k) s.weights[k] = s.index[k] < 0 ? A(0) : weight[s.index[k]];
     if (!call.grad) return;
@@ -232,9 +266,11 @@ struct ColumnKernel {
 
   LK_INLINE_MEMBER V shifted(V capped, int64_t c) const { return bent && offset ? capped + offset[c] : capped; }
 
-  LK_INLINE_MEMBER V coefficient(const Slot& s, int64_t c, int p) const {
+  // `each` is what label smoothing gives to a class that the example can have.
+  LK_INLINE_MEMBER V coefficient(const Slot& s, int64_t c, int p, V each) const {
     V share = load(s.probs + c * pitch + p);
-    if (smoothing > 0) share = share * (1 - smoothing) + spread;
+    if (smoothing > 0 && masked()) each = allowed_at(p, c) ? each : V{};
+    if (smoothing > 0) share = share * (1 - smoothing) + each;
     return weight ? share * weight[c] : share;
   }
 
@@ -250,6 +286,7 @@ struct ColumnKernel {
   // coefficients times the distance from the top.
   struct Found {
     V top, unit, rest, e_t, z_t, weighted_gap, coefficients;
+    V spread, weight_sum;  // of label smoothing: the share of a class, the weights of those that have it
   };
 
   // The examples of lanes [p, p + n) of a tile. Leaves their exponentials in the workspace.
@@ -264,15 +301,33 @@ struct ColumnKernel {
     I number{};
     Sum<A> rest, gap, coefficients;
     V z_t{}, e_t{};
+    V each = splat(spread), weights = splat(weight_sum);
+    if (masked() && smoothing > 0) {
+      V on{};
+      weights = V{};
+      for (int64_t c = 0; c < classes; ++c) {
+        const V one = allowed_at(p, c) ? splat(A(1)) : V{};
+        on += one;
+        weights += weight ? one * weight[c] : one;
+      }
+      each = smoothing / on;
+    }
     for (int64_t c = 0; c < classes;) {
       const int64_t stop = c + block < classes ? c + block : classes;
       for (; c < stop; ++c) {
-        const V v = shifted(load(z + c * pitch), c);
+        V v = shifted(load(z + c * pitch), c);
+        I on = isplat<A>(-1);
+        if (masked()) {
+          on = allowed_at(p, c);
+          v = on ? v : splat(-A(__builtin_inf()));
+        }
         const V e = exp_below(v);
         store(to + c * n, e);
         if (mode == Mode::soft) {
-          const V share = coefficient(s, c, p);
-          gap.add(times(share, top - v));
+          const V share = coefficient(s, c, p, each);
+          V below = top - v;
+          if (masked()) below = (share == V{}) & ~on ? V{} : below;
+          gap.add(times(share, below));
           coefficients.add(share);
           rest.add(e);
         } else {
@@ -282,13 +337,17 @@ struct ColumnKernel {
           rest.add(other ? e : V{});
           number += 1;
         }
-        if (mode == Mode::smooth) gap.add(weight ? times(splat(weight[c]), top - v) : top - v);
+        if (mode == Mode::smooth) {
+          V below = top - v;
+          if (masked()) below = on ? below : V{};
+          gap.add(weight ? times(splat(weight[c]), below) : below);
+        }
       }
       rest.close_block();
       if (mode != Mode::plain) gap.close_block();
       if (mode == Mode::soft) coefficients.close_block();
     }
-    return {top, unit, rest.value(), e_t, z_t, gap.value(), coefficients.value()};
+    return {top, unit, rest.value(), e_t, z_t, gap.value(), coefficients.value(), each, weights};
   }
 
   // What the gradients of some examples have in common: g = e * factor - (that of smoothing or probabilities), or
@@ -296,11 +355,19 @@ struct ColumnKernel {
   struct Shares {
     V factor, at_target, up, ignored;
     I live;
+    V spread;
   };
 
   LK_INLINE_MEMBER Shares settle(const Slot& s, int p, const Found& found) const {
     const I index = load_as<I>(s.index + p);
-    const I kept = mode == Mode::soft ? isplat<A>(-1) : index >= isplat<A>(0);
+    I kept = mode == Mode::soft ? isplat<A>(-1) : index >= isplat<A>(0);
+    I weightless{};
+    if (call.sample_weight) {
+      weightless = load(s.sampled + p) == V{};
+      kept &= ~weightless;
+    }
+    const V spread = bent ? found.spread : splat(this->spread);
+    const V weight_sum = bent ? found.weight_sum : splat(this->weight_sum);
     const I is_top = mode == Mode::soft ? isplat<A>(0) : (found.z_t == found.top) & kept;
     const V total = found.rest + found.e_t;
     // In units of the largest exponential.
@@ -313,23 +380,30 @@ struct ColumnKernel {
     }
     const V l = found.top + above_top;
     const V w_t = weight && mode != Mode::soft ? load(s.weights + p) : splat(A(1));
-    const V certain = mode == Mode::soft ? V{} : mode == Mode::smooth ? w_t * certain_share : w_t;
+    V certain = mode == Mode::soft ? V{} : mode == Mode::smooth ? w_t * certain_share : w_t;
     V loss;
     if (mode == Mode::soft) {
       loss = found.weighted_gap + found.coefficients * above_top;
     } else {
       const V own = is_top ? above : (found.top - found.z_t) + above;
       loss = certain * own;
+      if (call.focal_gamma > 0) {
+        const Focal<V> focal = focal_of<A>(own, found.e_t / total, found.rest / total, call.focal_gamma);
+        loss = certain * (focal.value * own);
+        certain *= focal.slope;  // from here on that of the gradient
+      }
       if (weight && !call.torch_nonfinite) loss = (w_t == V{}) & (own == splat(A(__builtin_inf()))) ? V{} : loss;
       if (mode == Mode::smooth) loss += spread * (found.weighted_gap + weight_sum * above);
     }
     if (call.z_loss > 0) loss += z_loss * l * l;
+    if (call.sample_weight) loss *= load(s.sampled + p);
     store(nll + p, kept ? loss : V{});
     store(lse + p, l);
-    if (!call.grad) return {V{}, V{}, V{}, V{}, I{}};
+    if (!call.grad) return {V{}, V{}, V{}, V{}, I{}, V{}};
 
     const bool any_shared = mode != Mode::plain || call.z_loss > 0 || call.up_lse;
-    const V up = kept ? (call.up_nll ? load(s.up + p) : splat(A(call.scale))) : V{};
+    V up = kept ? (call.up_nll ? load(s.up + p) : splat(A(call.scale))) : V{};
+    if (call.sample_weight) up = kept ? up * load(s.sampled + p) : V{};
     V shared = call.up_lse ? load(s.up_lse + p) : V{};
     if (mode == Mode::smooth) shared += up * (spread * weight_sum);
     if (mode == Mode::soft) shared += up * found.coefficients;
@@ -338,10 +412,12 @@ struct ColumnKernel {
     V at_target = (own - own) - own * (found.rest / total);
     if (any_shared) at_target += shared * (found.e_t / total);
     if (mode == Mode::smooth) at_target -= up * spread * w_t;
-    const I live = call.up_lse && call.torch_nonfinite ? isplat<A>(-1) : kept;
+    I live = call.up_lse && call.torch_nonfinite ? isplat<A>(-1) : kept;
+    if (call.sample_weight) live &= ~weightless;
     // 0, or, where torch's answer is asked for, NaN if there is no softmax.
-    const V ignored = call.torch_nonfinite ? total - total : V{};
-    return {(own + shared) / total, at_target, up, ignored, live};
+    V ignored = call.torch_nonfinite ? total - total : V{};
+    if (call.sample_weight) ignored = weightless ? V{} : ignored;
+    return {(own + shared) / total, at_target, up, ignored, live, spread};
   }
 
   template <int vectors>
@@ -356,14 +432,17 @@ struct ColumnKernel {
     }
     tiles.template write<vectors>(out, s.tile.i + p, count, [&](int64_t c, int k) LK_LAMBDA_INLINE {
       V g = load(from + (k * classes + c) * n) * shares[k].factor;
+      const V spread = bent ? shares[k].spread : splat(this->spread);
       if (mode == Mode::smooth) g -= weight ? shares[k].up * spread * weight[c] : shares[k].up * spread;
-      if (mode == Mode::soft) g -= shares[k].up * coefficient(s, c, p + k * n);
+      if (mode == Mode::soft) g -= shares[k].up * coefficient(s, c, p + k * n, spread);
       if (mode != Mode::soft) g = index[k] == isplat<A>(Int(c)) ? shares[k].at_target : g;
       if (bent && call.softcap > 0) {
         const V t = load(z + c * pitch + k * n) * cap_inverse;
         g *= A(1) - t * t;
       }
-      return all_live ? g : (shares[k].live ? g : shares[k].ignored);
+      g = all_live ? g : (shares[k].live ? g : shares[k].ignored);
+      if (masked()) g = allowed_at(p + k * n, c) ? g : V{};
+      return g;
     });
   }
 
@@ -417,7 +496,7 @@ constexpr bool plain_apart = LK_VECTOR_BYTES > 16 && sizeof(T) < 8;
 
 template <class T, Mode mode>
 void run(const SoftmaxCall& call, int64_t first, int64_t last) {
-  const bool bent = !plain_apart<T> || call.softcap > 0 || call.logit_offset;
+  const bool bent = !plain_apart<T> || call.softcap > 0 || call.logit_offset || call.where;
   if (call.inner > 1 || call.classes <= few_classes<T>)
     bent ? run_columns<T, mode, true>(call, first, last) : run_columns<T, mode, !plain_apart<T>>(call, first, last);
   else

@@ -9,8 +9,10 @@
 // in place the same 8. Probability targets add 4. The loss alone: 4, half a copy.
 #pragma once
 
-#include "exp_below.h"
 #include "calls.h"
+#include "class_mask.h"
+#include "exp_below.h"
+#include "focal.h"
 #include "stream.h"
 #include "targets.h"
 #include "workspace.h"
@@ -22,7 +24,7 @@ using likelihead::SoftmaxCall;
 enum class Mode { plain, smooth, soft };  // index targets; with label smoothing; probability targets
 
 // Everything about a call that is the same for each row, in the type of the arithmetic.
-template <class T, Mode mode, bool bent>  // bent: the logits are changed first, by a cap or an offset
+template <class T, Mode mode, bool bent>  // bent: the logits are changed first, by a cap, an offset or a mask
 struct RowKernel {
   using A = Wide<T>;
   using V = Vec<A>;
@@ -32,7 +34,7 @@ struct RowKernel {
   const SoftmaxCall& call;
   const int64_t classes;
   const A *weight, *offset;
-  const A cap, cap_inverse, smoothing, smooth_share;
+  const A cap, cap_inverse, smoothing;
   A *const exps_space, *const bent_space;  // workspaces: of a row, and of two in turns
   const bool capped_and_offset;  // then the workspace holds the capped logits, without the offset
   const bool streaming;          // the gradient bypasses the caches
@@ -46,6 +48,8 @@ struct RowKernel {
     int64_t index;  // of the target, or -1
     int head;       // classes before the first aligned vector
     A *exps, *bent_logits;
+    const uint8_t* where;       // its class mask
+    double spread, weight_sum;  // of label smoothing: the share of a class, the weights of those that have it
   };
   Row row_at(int64_t r, int64_t index) const {
     constexpr size_t vector = n * sizeof(T);
@@ -54,7 +58,13 @@ struct RowKernel {
     const int64_t head = (n - past) % n;
     T* out = call.grad ? static_cast<T*>(call.grad) + r * classes : nullptr;
     A* const bent_logits = bent_space + (r & 1) * padded(classes) + past;
-    return {x, out, index, int(head < classes ? head : classes), exps_space + past, bent_logits};
+    Row row = {x, out, index, int(head < classes ? head : classes), exps_space + past, bent_logits, nullptr,
+               call.label_smoothing / double(classes), call.weight_sum};
+    if (masked()) {
+      row.where = where_of(call, r);
+      if (call.label_smoothing > 0) spread_over_allowed(row);
+    }
+    return row;
   }
   static bool streams(const SoftmaxCall& c) {
     constexpr size_t vector = n * sizeof(T);
@@ -66,7 +76,7 @@ struct RowKernel {
       : call(c), classes(c.classes), weight(static_cast<const A*>(c.weight)),
         offset(static_cast<const A*>(c.logit_offset)), cap(A(c.softcap)),
         cap_inverse(c.softcap > 0 ? A(1) / A(c.softcap) : A(0)), smoothing(A(c.label_smoothing)),
-        smooth_share(A(c.label_smoothing / double(c.classes))), exps_space(workspace),
+        exps_space(workspace),
         bent_space(workspace + padded(c.classes)), capped_and_offset(c.softcap > 0 && c.logit_offset),
         streaming(streams(c)), short_rows(c.classes * sizeof(T) <= 32768) {}
 
@@ -103,6 +113,23 @@ struct RowKernel {
     return count == n ? load(p) : load_some(p, count, fill);
   }
 
+  // Whether there is a class mask. Where it forbids a class, the logit is as if -inf, and its gradient 0.
+  LK_INLINE_MEMBER bool masked() const { return bent && call.where; }
+  LK_INLINE_MEMBER IVec<A> allowed(const Row& row, int64_t c, int count) const {
+    return lanes_of<A>(row.where + c * call.where_class, call.where_class, count);
+  }
+  bool is_allowed(const Row& row, int64_t c) const { return row.where[c * call.where_class] != 0; }
+  void spread_over_allowed(Row& row) const {
+    double number = 0, weights = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+      const double on = is_allowed(row, c);
+      number += on;
+      if (weight) weights += on * double(weight[c]);
+    }
+    row.spread = call.label_smoothing / number;
+    row.weight_sum = weight ? weights : number;
+  }
+
   // The first class of the vector that holds the target, or -1.
   static int64_t target_vector(const Row& row) {
     return row.index < row.head ? (row.index < 0 ? -1 : 0) : row.head + (row.index - row.head) / n * n;
@@ -111,7 +138,10 @@ struct RowKernel {
   LK_INLINE_MEMBER V logits_at(const Row& row, int64_t c, int count, A fill) const {
     if (!bent) return get(row.x + c, count, fill);
     V z = load(row.bent_logits + c);  // padded by `bend`
-    if (capped_and_offset) z += get(offset + c, count, A(0));
+    if (capped_and_offset) {
+      z += get(offset + c, count, A(0));
+      if (masked()) z = allowed(row, c, count) ? z : splat(-A(__builtin_inf()));
+    }
     return z;
   }
 
@@ -124,6 +154,11 @@ struct RowKernel {
           V z = get(row.x + c, count, -A(__builtin_inf()));
           if (call.softcap > 0) z = cap * tanh_of(z * cap_inverse);
           V shifted = offset ? z + get(offset + c, count, A(0)) : z;
+          if (masked()) {
+            const IVec<A> on = allowed(row, c, count);
+            z = on ? z : splat(-A(__builtin_inf()));
+            shifted = on ? shifted : splat(-A(__builtin_inf()));
+          }
           if (count < n) {
             for (int i = count; i < n; ++i) z[i] = shifted[i] = -A(__builtin_inf());
           }
@@ -173,9 +208,13 @@ struct RowKernel {
       if (mode == Mode::plain) return;
       V below = tops - z;
       if (count < n) below = numbers < isplat<A>(count) ? below : V{};
-      if (mode == Mode::smooth) gap.add(weight ? times(get(weight + c, count, A(0)), below) : below);
+      if (mode == Mode::smooth) {
+        if (masked()) below = allowed(row, c, count) ? below : V{};
+        gap.add(weight ? times(get(weight + c, count, A(0)), below) : below);
+      }
       if (mode == Mode::soft) {
-        const V share = coefficient(q, c, count);
+        const V share = coefficient(row, q, c, count);
+        if (masked()) below = (share == V{}) & ~allowed(row, c, count) ? V{} : below;
         gap.add(times(share, below));
         coefficients.add(share);
       }
@@ -225,9 +264,13 @@ struct RowKernel {
   }
 
   template <class Q>
-  LK_INLINE_MEMBER V coefficient(const Q* q, int64_t c, int count) const {
+  LK_INLINE_MEMBER V coefficient(const Row& row, const Q* q, int64_t c, int count) const {
     V share = get(q + c, count, A(0));
-    if (smoothing > 0) share = share * (1 - smoothing) + smooth_share;
+    if (smoothing > 0) {
+      V spread = splat(A(row.spread));
+      if (masked()) spread = allowed(row, c, count) ? spread : V{};
+      share = share * (1 - smoothing) + spread;
+    }
     if (weight) share = share * get(weight + c, count, A(0));
     if (count < n) share = lane_numbers<A>() < isplat<A>(count) ? share : V{};
     return share;
@@ -254,13 +297,14 @@ struct RowKernel {
   }
 
   // An ignored row: zeros, or, where torch's answer is asked for, NaN if the row has no softmax. That the row is
-  // read at all is the price of the second; there is no exponential.
-  void ignore(const Row& row) const {
-    if (!call.torch_nonfinite || has_softmax(row)) {
+  // read at all is the price of the second; there is no exponential. A row of weight 0 is not there at all.
+  void ignore(const Row& row, bool weightless) const {
+    if (!call.torch_nonfinite || weightless || has_softmax(row)) {
       std::memset(static_cast<void*>(row.out), 0, sizeof(T) * classes);
       return;
     }
-    for (int64_t c = 0; c < classes; ++c) store_one(row.out + c, A(__builtin_nan("")));
+    for (int64_t c = 0; c < classes; ++c)
+      store_one(row.out + c, masked() && !is_allowed(row, c) ? A(0) : A(__builtin_nan("")));
   }
   bool has_softmax(const Row& row) const {
     const V most = splat(A(__builtin_inf()));
@@ -271,6 +315,7 @@ struct RowKernel {
           V z = get(row.x + c, count, A(0));
           if (call.softcap > 0) z = z == z ? V{} : z;  // a cap makes infinity finite
           if (offset) z += get(offset + c, count, A(0));
+          if (masked()) z = allowed(row, c, count) ? z : -most;
           if (count < n) z = lane_numbers<A>() < isplat<A>(count) ? z : -most;
           fine &= z < most;
           possible |= z > -most;
@@ -289,12 +334,14 @@ struct RowKernel {
     auto at = [&](int64_t c, int count) LK_LAMBDA_INLINE {
       V g = load(row.exps + c) * factor;
       if (mode == Mode::smooth) g -= weight ? subtract * get(weight + c, count, A(0)) : splat(subtract);
-      if (mode == Mode::soft) g -= upstream * coefficient(q, c, count);
+      if (mode == Mode::soft) g -= upstream * coefficient(row, q, c, count);
       if (bent && call.softcap > 0) g *= slope(load(row.bent_logits + c));
+      if (masked()) g = allowed(row, c, count) ? g : V{};
       return g;
     };
     const bool has_target = mode != Mode::soft && row.index >= 0;
     if (has_target && bent && call.softcap > 0) at_target *= slope(row.bent_logits[row.index]);
+    if (has_target && masked() && !is_allowed(row, row.index)) at_target = 0;
     if (!streaming) {
       each(
           row,
@@ -330,17 +377,18 @@ struct RowKernel {
   // A row with its largest logit, or one of which nothing is asked for but zeros.
   struct Begun {
     Row row;
-    bool kept, skip;
+    bool kept, skip, weightless;
     A top;
   };
   // Apart from the rest, so that the next row can begin while this one's sum goes through its reduction, logarithm
   // and divisions, each of which waits for the one before.
   Begun begin(int64_t r) const {
     const int64_t given = mode == Mode::soft ? -1 : class_at(call, r);
-    const bool kept = mode == Mode::soft || given != call.ignore_index;
+    const bool weightless = call.sample_weight && sample_weight(r) == 0;
+    const bool kept = !weightless && (mode == Mode::soft || given != call.ignore_index);
     const bool skip = !kept && !call.lse && !call.up_lse;
     const Row row = row_at(r, kept ? given : -1);
-    return {row, kept, skip, skip ? A(0) : largest(row)};
+    return {row, kept, skip, weightless, skip ? A(0) : largest(row)};
   }
 
   template <class Q>
@@ -365,12 +413,13 @@ struct RowKernel {
     const A top = begun.top;
     if (begun.skip) {
       if (call.nll) static_cast<A*>(call.nll)[r] = 0;
-      if (row.out) ignore(row);
+      if (row.out) ignore(row, begun.weightless);
       return 0;
     }
     const A bent_t = index >= 0 && bent ? row.bent_logits[index] : A(0);
     const A z_t = index < 0            ? A(0)
                   : !bent              ? load_one(row.x + index)
+                  : masked() && !is_allowed(row, index) ? -A(__builtin_inf())
                   : capped_and_offset ? bent_t + offset[index]
                                        : bent_t;
 
@@ -384,8 +433,9 @@ struct RowKernel {
 
     // nll = certain * (lse - z_t) + every class's share + z_loss * lse^2
     const double w_t = weight && index >= 0 ? double(weight[index]) : 1.0;
-    const double certain = mode == Mode::soft || !kept ? 0.0 : (1 - call.label_smoothing) * w_t;
-    const double spread = mode == Mode::smooth && kept ? call.label_smoothing / double(classes) : 0.0;
+    double certain = mode == Mode::soft || !kept ? 0.0 : (1 - call.label_smoothing) * w_t;
+    const double spread = mode == Mode::smooth && kept ? row.spread : 0.0;
+    const double sampled = call.sample_weight && kept ? sample_weight(r) : 1.0;
     double nll = 0;
     if (kept) {
       if (mode == Mode::soft) {
@@ -393,22 +443,29 @@ struct RowKernel {
       } else {
         const double own = is_top ? above : (double(top) - double(z_t)) + above;
         const bool nothing = w_t == 0 && own == __builtin_inf() && !call.torch_nonfinite;
-        nll = nothing ? 0.0 : certain * own;
-        if (mode == Mode::smooth) nll += spread * (found.weighted_gap + call.weight_sum * above);
+        if (call.focal_gamma > 0) {
+          const Focal<double> focal = focal_of(own, e_t / total, found.rest / total, call.focal_gamma);
+          nll = nothing ? 0.0 : certain * (focal.value * own);
+          certain *= focal.slope;  // from here on that of the gradient
+        } else {
+          nll = nothing ? 0.0 : certain * own;
+        }
+        if (mode == Mode::smooth) nll += spread * (found.weighted_gap + row.weight_sum * above);
       }
       if (call.z_loss > 0) nll += call.z_loss * lse * lse;
+      if (call.sample_weight) nll *= sampled;
     }
     if (call.nll) static_cast<A*>(call.nll)[r] = A(nll);
     if (call.lse) static_cast<A*>(call.lse)[r] = A(lse);
     if (!row.out) return nll;
-    if (!kept && !call.torch_nonfinite) {
-      ignore(row);
+    if (!kept && (!call.torch_nonfinite || begun.weightless)) {
+      ignore(row, begun.weightless);
       return nll;
     }
 
-    const double up = kept ? call.scale * upstream(call.up_nll, call.up_nll_stride, r, 1.0) : 0.0;
+    const double up = kept ? sampled * call.scale * upstream(call.up_nll, call.up_nll_stride, r, 1.0) : 0.0;
     const double up_lse = upstream(call.up_lse, call.up_lse_stride, r, 0.0);
-    const double shared = up * (spread * call.weight_sum + found.coefficients + 2 * call.z_loss * lse) + up_lse;
+    const double shared = up * (spread * row.weight_sum + found.coefficients + 2 * call.z_loss * lse) + up_lse;
     const double factor = (up * certain + shared) / total;
     const double own = up * certain;  // an infinite one has no meaningful gradient: NaN, as in torch
     const double at_target = (own - own) - own * (found.rest / total) + shared * (e_t / total) - up * spread * w_t;
@@ -416,6 +473,9 @@ struct RowKernel {
     return nll;
   }
 
+  double sample_weight(int64_t r) const {
+    return double(static_cast<const A*>(call.sample_weight)[r / call.sample_each]);
+  }
   static double upstream(const void* p, int64_t stride, int64_t r, double absent) {
     return p ? double(static_cast<const A*>(p)[stride * r]) : absent;
   }
