@@ -7,7 +7,7 @@ from torch import Tensor
 __all__ = ["check_devices"]
 
 
-def check_devices(first: str, tensor: Tensor, /, *, scalars: tuple[str, ...] = (), **others: object) -> None:
+def check_devices(first: str, tensor: object, /, *, scalars: tuple[str, ...] = (), **others: object) -> None:
     """Refuse tensors on another device than the first one's.
 
     A tensor on the meta device has no values. Beside tensors that have some it would turn a kernel into its
@@ -15,9 +15,8 @@ def check_devices(first: str, tensor: Tensor, /, *, scalars: tuple[str, ...] = (
 
     Args:
         first: what the first tensor is called.
-        tensor: the first tensor: the logits, nearly always.
-        scalars: the arguments that may be a 0-d tensor on the CPU beside any device but meta's, as in torch's
-            arithmetic.
+        tensor: the first tensor: the logits, nearly always. What is no tensor is for others to refuse.
+        scalars: the arguments that may be a 0-d tensor on the CPU beside any device, as in torch's arithmetic.
         others: the other arguments by name; what is no tensor is not looked at.
 
     Raises:
@@ -26,6 +25,8 @@ def check_devices(first: str, tensor: Tensor, /, *, scalars: tuple[str, ...] = (
     >>> import torch
     >>> check_devices("input", torch.ones(2), weight=torch.ones(2), target=None)
     """
+    if not isinstance(tensor, Tensor):
+        return
     device = tensor.device
     for name, other in others.items():
         if other is None or not isinstance(other, Tensor) or other.device == device:

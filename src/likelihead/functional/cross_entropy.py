@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import cross_entropy as torchs_cross_entropy
 
+from likelihead.core.devices import check_devices
 from likelihead.core.overwritten import note_same_memory, will_overwrite
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
@@ -101,6 +102,15 @@ def cross_entropy(
         tiny = None if inplace_backward else tiny_cross_entropy(input, target, ignore_index, reduction)
         if tiny is not None:
             return tiny
+    check_devices(
+        "input",
+        input,
+        scalars=("normalizer",),
+        target=target,
+        weight=weight,
+        logit_offset=logit_offset,
+        normalizer=normalizer,
+    )
     if not _is_served(input, target, weight, ignore_index, reduction, label_smoothing):
         return torchs_answer(
             torchs_cross_entropy,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from likelihead.core.devices import check_devices
 from likelihead.core.overwritten import note_same_memory, will_overwrite
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import DTypeError, OptionError, ShapeError
@@ -82,6 +83,15 @@ def language_model_loss(
     References:
         :doc:`/language-models`.
     """
+    check_devices(
+        "logits",
+        logits,
+        scalars=("normalizer",),
+        targets=targets,
+        weight=weight,
+        logit_offset=logit_offset,
+        normalizer=normalizer,
+    )
     _check(logits, targets, shift)
     scored = _next_tokens(targets, ignore_index) if shift else targets
     rows, flat, turned = _rows(logits, scored)
