@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy as torchs_bce
 from torch.nn.functional import binary_cross_entropy_with_logits as torchs_bce_with_logits
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import (
@@ -26,6 +27,9 @@ from likelihead.kernels import dispatch
 from likelihead.kernels.ops import compute_dtype
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
+
+# What torch lets be a 0-d tensor on the CPU beside any device.
+_SCALARS = ("weight", "pos_weight", "normalizer")
 
 
 @overridable
@@ -76,6 +80,15 @@ def binary_cross_entropy_with_logits(
         tiny = tiny_bce_with_logits(input, target, reduction)
         if tiny is not None:
             return tiny
+    check_devices(
+        "input",
+        input,
+        scalars=_SCALARS,
+        target=target,
+        weight=weight,
+        pos_weight=pos_weight,
+        normalizer=normalizer,
+    )
     served = (
         is_real(input)
         and is_tensor(target)
@@ -166,7 +179,7 @@ def binary_cross_entropy(
     tensor(1.3863)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-
+    check_devices("input", input, scalars=_SCALARS, target=target, weight=weight, normalizer=normalizer)
     floats = is_real(input) and is_tensor(target) and target.is_floating_point()
     if not floats or reduction not in ("none", "sum", "mean"):
         return torchs_answer(

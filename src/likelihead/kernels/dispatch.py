@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
 from likelihead.kernels.native._library import absent as _native_absent
@@ -117,6 +118,9 @@ _BACKENDS: tuple[Backend, ...] = (
         refuses=_never,
     ),
 )
+
+# Of the Bernoulli ops; these are multiplied with, and torch lets them be 0-d on the CPU beside any device.
+_SCALARS = ("weight", "pos_weight", "normalizer")
 
 # Process-wide, as the flags of torch.backends are; a plain global is what torch.compile can guard on.
 _selected: str = AUTO
@@ -262,6 +266,7 @@ def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
 
 def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:
     """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
+    check_devices("logits", logits, target=target, **options)
     op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
     return op(logits, target, **options)
 
@@ -276,6 +281,7 @@ def softmax_loss(
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """The reduced categorical NLL on the backend in force; see `likelihead.kernels.ops.SoftmaxLoss`."""
+    check_devices("logits", logits, scalars=("normalizer",), target=target, normalizer=normalizer, **options)
     op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
@@ -289,6 +295,7 @@ def softmax_loss(
 
 def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:
     """Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidNLL`."""
+    check_devices("logits", logits, scalars=_SCALARS, target=target, **options)
     op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
     return op(logits, target, **options)
 
@@ -302,5 +309,6 @@ def sigmoid_loss(
     **options: Unpack[SigmoidOptions],
 ) -> Tensor:
     """The reduced Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidLoss`."""
+    check_devices("logits", logits, scalars=_SCALARS, target=target, normalizer=normalizer, **options)
     op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
     return op(logits, target, reduction=reduction, normalizer=normalizer, **options)
