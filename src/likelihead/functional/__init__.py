@@ -1,7 +1,8 @@
 """`torch.nn.functional`'s losses with torch's signatures and answers, kept accurate and watched by the guard.
 
 What they add is keyword-only: ``normalizer=`` everywhere, ``z_loss=``, ``softcap=`` and ``logit_offset=`` for
-`cross_entropy`. `language_model_loss` is no drop-in: it takes `[B, T, V]` logits as they are.
+`cross_entropy`. `language_model_loss` is no drop-in: it takes `[B, T, V]` logits as they are. Nor are the
+losses of overlapping regions, `dice_loss` and the others, which torch does not have.
 """
 
 from likelihead.functional.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
@@ -11,14 +12,26 @@ from likelihead.functional.language_model_loss import language_model_loss
 from likelihead.functional.mse_loss import mse_loss
 from likelihead.functional.multilabel_soft_margin_loss import multilabel_soft_margin_loss
 from likelihead.functional.nll_loss import nll_loss
+from likelihead.functional.overlap import (
+    dice_loss,
+    focal_tversky_loss,
+    jaccard_loss,
+    lovasz_loss,
+    tversky_loss,
+)
 
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "dice_loss",
+    "focal_tversky_loss",
     "gaussian_nll_loss",
+    "jaccard_loss",
     "language_model_loss",
+    "lovasz_loss",
     "mse_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "tversky_loss",
 ]

@@ -1,0 +1,228 @@
+r"""The sums that an overlap is made of: for each class, what of it was found, missed, and found elsewhere.
+
+.. math:: TP = \sum_i w_i\,p_i t_i, \quad FP = \sum_i w_i\,p_i (1 - t_i), \quad
+          FN = \sum_i w_i\,(1 - p_i)\,t_i
+
+FP and FN are summed on their own, from a ``1 - p`` that has all of its digits, and not taken as differences
+of large sums: the loss of a nearly perfect prediction keeps its last digit. Since TP is ``sum(w t) - FN``,
+its derivative is that of -FN.
+
+Ordinary calls go through a function of their own that takes the images in pieces, holds nothing of the
+input's size but the gradient, and adds the pieces in float64. Where a transform, a compiler or a second
+derivative asks for operations that can be differentiated, `sums_of` computes all at once; it is also the
+definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from likelihead.functional.overlap.pixels import Pixels, clean, one_hot
+
+__all__ = ["Sums", "link", "overlap_sums", "wide_dtype"]
+
+# Elements taken at a time: a few temporaries of this size stay in a core's caches, or fill an accelerator.
+_PIECE = 1 << 18
+_PIECE_ON_ACCELERATORS = 1 << 24
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+class Sums(NamedTuple):
+    """For each image or the batch as one, and each class: ``[G, C]``.
+
+    Attributes:
+        tp, fp, fn: see this module.
+        total: what there is of the class, ``sum(w t)``.
+    """
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+    total: Tensor
+
+
+def overlap_sums(pixels: Pixels, per_image: bool) -> Sums:
+    """The sums of a batch, in float64 where the device has it."""
+    if _is_ordinary(pixels):
+        fp, fn, tp, total = _Sums.apply(  # type: ignore[no-untyped-call]
+            pixels.input, pixels.target, pixels.valid, pixels.weight, pixels.link, per_image
+        )
+    else:
+        fp, fn, tp, total = sums_of(
+            pixels.input, pixels.target, pixels.valid, pixels.weight, pixels.link, per_image
+        )
+    through = total - fn
+    return Sums(tp.detach() + (through - through.detach()), fp, fn, total)
+
+
+def sums_of(
+    input: Tensor,
+    target: Tensor,
+    valid: Tensor | None,
+    weight: Tensor | None,
+    link_name: str,
+    per_image: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """FP, FN, TP and the total by torch's operations."""
+    values = clean(input, valid)
+    share = one_hot(target, input.shape[1], values.dtype)
+    p, q = link(values, link_name)
+    if weight is None:
+        off, missed, found = p * (1 - share), q * share, p * share
+        if valid is not None:
+            off = torch.where(valid, off, torch.zeros_like(off))
+    else:
+        # In the weight's dtype, if it is wider. A missing pixel weighs 0, and so does its share.
+        share = share * weight
+        off, missed, found = p * (weight - share), q * share, p * share
+    dims = [2] if per_image else [0, 2]
+    wide = wide_dtype(input)
+    fp, fn, tp, total = (x.sum(dims).to(wide) for x in (off, missed, found, share))
+    if not per_image:
+        fp, fn, tp, total = (x.unsqueeze(0) for x in (fp, fn, tp, total))
+    return fp, fn, tp, total
+
+
+def link(values: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """The probability of each class and of its absence, ``p`` and ``1 - p``, both to the last digit."""
+    if name == "identity":
+        return values, 1 - values
+    if name == "sigmoid":
+        return torch.sigmoid(values), torch.sigmoid(-values)
+    p = torch.softmax(values, 1)
+    top = p.detach().argmax(1, keepdim=True)
+    rest = p.scatter(1, top, torch.zeros_like(p[:, :1])).sum(1, keepdim=True)
+    return p, (1 - p).scatter(1, top, rest)
+
+
+def wide_dtype(like: Tensor) -> torch.dtype:
+    """Float64, where the device has it."""
+    return torch.float32 if like.device.type == "mps" else torch.float64
+
+
+def _is_ordinary(pixels: Pixels) -> bool:
+    """Whether nobody asks for more than values and first derivatives by the input."""
+    tensors = [t for t in (pixels.input, pixels.target, pixels.valid, pixels.weight) if t is not None]
+    return (
+        not torch.compiler.is_compiling()
+        and all(type(t) in _PLAIN for t in tensors)
+        and not any(t.requires_grad for t in tensors[1:])
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._get_tracing_state() is None
+        and forward_ad._current_level < 0
+    )
+
+
+class _Sums(torch.autograd.Function):
+    """`sums_of` in pieces."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        target: Tensor,
+        valid: Tensor | None,
+        weight: Tensor | None,
+        link_name: str,
+        per_image: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        n, c, _ = input.shape
+        sums = input.new_zeros((4, n if per_image else 1, c), dtype=wide_dtype(input))
+        for piece in _pieces(input):
+            parts = sums_of(*_cut(piece, input, target, valid, weight), link_name, per_image)
+            (sums[:, piece[0]] if per_image else sums).add_(torch.stack(parts))
+        ctx.save_for_backward(input, target, valid, weight)
+        ctx.link_name = link_name
+        fp, fn, tp, total = sums.unbind(0)
+        ctx.mark_non_differentiable(tp, total)
+        return fp, fn, tp, total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        fp, fn = grads[:2]
+        if fp is None or fn is None or not ctx.needs_input_grad[0]:
+            return (None,) * 6
+        input, target, valid, weight = ctx.saved_tensors
+        if torch.is_grad_enabled() or _is_batched(fp):
+            # A second derivative, or several first ones at once: nothing is written in place.
+            return (_slope(input, target, valid, weight, ctx.link_name, fp, fn), *(None,) * 5)
+        grad = torch.empty_like(input)
+        for piece in _pieces(input):
+            rows, places = piece
+            one = fp.shape[0] == 1
+            grad[rows, :, places] = _slope(
+                *_cut(piece, input, target, valid, weight),
+                ctx.link_name,
+                fp if one else fp[rows],
+                fn if one else fn[rows],
+            )
+        return (grad, *(None,) * 5)
+
+
+def _is_batched(grad: Tensor) -> bool:
+    """Whether it stands for several gradients (``is_grads_batched``), which no storage of one can take."""
+    functorch = torch._C._functorch
+    return bool(functorch.is_legacy_batchedtensor(grad) or functorch.is_functorch_wrapped_tensor(grad))
+
+
+def _slope(
+    input: Tensor,
+    target: Tensor,
+    valid: Tensor | None,
+    weight: Tensor | None,
+    link_name: str,
+    fp: Tensor,
+    fn: Tensor,
+) -> Tensor:
+    """The derivative by the input, from those by FP and FN, ``[G, C]``."""
+    values = clean(input, valid)
+    share = one_hot(target, input.shape[1], values.dtype)
+    fp, fn = fp.unsqueeze(2).to(values.dtype), fn.unsqueeze(2).to(values.dtype)
+    slope = fp * (1 - share) - fn * share
+    if weight is not None:
+        slope = slope * weight.to(values.dtype)
+    if link_name == "softmax":
+        p = torch.softmax(values, 1)
+        # Taken relative to the likeliest class, so that nothing cancels where it is nearly certain.
+        slope = slope - slope.gather(1, p.detach().argmax(1, keepdim=True))
+        slope = p * (slope - (p * slope).sum(1, keepdim=True))
+    elif link_name == "sigmoid":
+        slope = slope * torch.sigmoid(values) * torch.sigmoid(-values)
+    if valid is not None:
+        slope = torch.where(valid, slope, torch.zeros_like(slope))
+    return slope.to(input.dtype)
+
+
+Piece = tuple[slice, slice]
+
+
+def _pieces(input: Tensor) -> Iterator[Piece]:
+    """Images, and places within an image, of no more elements than are taken at a time."""
+    n, c, s = input.shape
+    most = _PIECE if input.device.type == "cpu" else _PIECE_ON_ACCELERATORS
+    if c * s > most:
+        step = max(1, most // c)
+        for row in range(n):
+            for first in range(0, s, step):
+                yield slice(row, row + 1), slice(first, min(first + step, s))
+    elif s:
+        rows = max(1, most // max(1, c * s))
+        for row in range(0, n, rows):
+            yield slice(row, min(row + rows, n)), slice(0, s)
+
+
+def _cut(
+    piece: Piece, input: Tensor, target: Tensor, valid: Tensor | None, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    rows, places = piece
+    return (
+        input[rows, :, places],
+        target[rows, places] if target.dim() == 2 else target[rows, :, places],
+        None if valid is None else valid[rows, :, places],
+        None if weight is None else weight[rows, :, places if weight.shape[2] > 1 else slice(None)],
+    )
