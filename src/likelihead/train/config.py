@@ -37,6 +37,7 @@ class TrainConfig:
 
     data: str
     target: str | tuple[str, ...] | None = None
+    sample_weight: str = _BY_KIND
     task: str = _BY_KIND
     output: str = _BY_KIND
     hidden: tuple[int, ...] = _BY_KIND

@@ -183,6 +183,14 @@ OPTIONS: tuple[Option, ...] = (
         None,
         kinds=(_TABLE,),
     ),
+    Option(
+        "sample_weight",
+        "text",
+        "COL",
+        "A column of weights: how much each row counts, in training and in every figure; 0 leaves a row out.",
+        "",
+        kinds=(_TABLE,),
+    ),
     Option("task", "text", "TASK", f"{', '.join(TASKS[:-1])} or {TASKS[-1]}.", "auto", allowed=TASKS),
     Option(
         "output",

@@ -93,6 +93,8 @@ class Schema:
             whose rows would all be test rows has its first row trained on.
         train_rows: how many rows the training statistics are taken from.
         calibration_fraction: the share of the rows not tested on that is held out of the training.
+        weight: the column of sample weights; empty where each row counts once.
+        train_weight: what the training rows weigh, ``train_rows`` without a column.
     """
 
     task: Task
@@ -104,6 +106,8 @@ class Schema:
     moved: tuple[int, ...] = ()
     train_rows: int = 0
     calibration_fraction: float = 0.0
+    weight: str = ""
+    train_weight: float = 0.0
 
     @property
     def feature_names(self) -> tuple[str, ...]:

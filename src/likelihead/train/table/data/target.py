@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import canonical, class_key, is_number
-from likelihead.train.table.data.encode import label_error, missing_target, split_set
+from likelihead.train.table.data.encode import Floats, label_error, missing_target, split_set
 from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.scan import Bools, ColumnScan
 from likelihead.train.table.data.schema import TargetSchema, Task
@@ -27,26 +28,32 @@ _Values = Literal["number", "boolean", "text"]
 
 @dataclass
 class Tally:
-    """How often a class or label occurs, where first, and where last in the training rows."""
+    """How often a class or label occurs, where first, and where last in the training rows.
+
+    ``weight`` is what its training rows weigh: each 1 without a column of weights.
+    """
 
     rows: int = 0
     train: int = 0
     first: int = 0
     last: int = 0
+    weight: float = 0
 
-    def add(self, row_numbers: Ints, train: Bools) -> None:
+    def add(self, row_numbers: Ints, train: Bools, weights: Floats | None = None) -> None:
         """Count the rows of a batch that have it."""
         self.first = self.first or int(row_numbers[0])
         if train.any():
             self.last = int(row_numbers[train][-1])
         self.rows += len(row_numbers)
         self.train += int(train.sum())
+        self.weight += int(train.sum()) if weights is None else float(weights[train].sum())
 
     def merge(self, other: Tally) -> None:
         """Count another spelling's rows as well."""
         self.first, self.last = min(self.first or other.first, other.first), max(self.last, other.last)
         self.rows += other.rows
         self.train += other.train
+        self.weight += other.weight
 
 
 @dataclass
@@ -62,21 +69,25 @@ class TargetScan:
     positives: dict[str, Tally] = field(default_factory=dict)
     outside: tuple[int, str, str] | None = None
     has_sets: bool = False
+    train_weight: float = 0
 
     def __post_init__(self) -> None:
         self.scans = {name: ColumnScan(name) for name in self.columns}
         self.positives = {name: Tally() for name in self.columns}
 
-    def update(self, batch: Any, row_numbers: Ints, train: Bools) -> None:
+    def update(
+        self, batch: Any, row_numbers: Ints, train: Bools, weights: Floats | None = None
+    ) -> None:
         """Take in a batch.
 
         Raises:
             DataError: a row without a target, or a target that is no number, truth value, text or date.
         """
         self.rows += batch.num_rows
+        self.train_weight += int(train.sum()) if weights is None else float(weights[train].sum())
         for name in self.columns:
             scan = self.scans[name]
-            array = scan.update(batch.column(name), row_numbers, train)
+            array = scan.update(batch.column(name), row_numbers, train, weights)
             if scan.meanings == ["unread"]:
                 raise DataError(
                     f"a target of type {array.type} cannot be read: use numbers, true and false, or text",
@@ -93,9 +104,11 @@ class TargetScan:
                     row=scan.infinite,
                     column=name,
                 )
-            self._tally(name, array, row_numbers, train)
+            self._tally(name, array, row_numbers, train, weights)
 
-    def _tally(self, name: str, array: Any, row_numbers: Ints, train: Bools) -> None:
+    def _tally(
+        self, name: str, array: Any, row_numbers: Ints, train: Bools, weights: Floats | None
+    ) -> None:
         if self.tallies is None and self.labels is None and len(self.columns) == 1:
             return
         encoded = array.dictionary_encode()
@@ -105,25 +118,28 @@ class TargetScan:
         for code, value in enumerate(encoded.dictionary.to_pylist()):
             text, chosen = class_key(value), order[bounds[code] : bounds[code + 1]]
             rows, in_train = row_numbers[chosen], train[chosen]
+            weigh = None if weights is None else weights[chosen]
             if len(self.columns) > 1:
-                self._tally_label_column(name, text, rows, in_train)
+                self._tally_label_column(name, text, rows, in_train, weigh)
                 continue
             self.has_sets = self.has_sets or ";" in text
             if self.tallies is not None:
-                self.tallies.setdefault(text, Tally()).add(rows, in_train)
+                self.tallies.setdefault(text, Tally()).add(rows, in_train, weigh)
                 self.tallies = None if len(self.tallies) > CLASS_LIMIT else self.tallies
             if self.labels is not None:
                 for label in dict.fromkeys(split_set(text)):
-                    self.labels.setdefault(label, Tally()).add(rows, in_train)
+                    self.labels.setdefault(label, Tally()).add(rows, in_train, weigh)
                 self.labels = None if len(self.labels) > CLASS_LIMIT else self.labels
             if self.tallies is None and self.labels is None:
                 return
 
-    def _tally_label_column(self, name: str, text: str, rows: Ints, train: Bools) -> None:
+    def _tally_label_column(
+        self, name: str, text: str, rows: Ints, train: Bools, weights: Floats | None
+    ) -> None:
         value = {"true": "1", "false": "0"}.get(text.lower(), text)
         value = canonical(value, "number")
         if value == "1":
-            self.positives[name].add(rows, train)
+            self.positives[name].add(rows, train, weights)
         elif value != "0" and (self.outside is None or int(rows[0]) < self.outside[0]):
             self.outside = (int(rows[0]), name, text)
 
@@ -241,7 +257,7 @@ class TargetScan:
                 row=merged[lonely[0]].first,
             )
         target = TargetSchema(
-            "classes", self.columns, values, tuple(names), tuple(merged[name].train for name in names)
+            "classes", self.columns, values, tuple(names), tuple(merged[name].weight for name in names)
         )
         return ("binary" if task == "binary" else "multiclass"), target, reason
 
@@ -257,7 +273,7 @@ class TargetScan:
         names = _in_order(merged)
         self._refuse_constant({name: merged[name] for name in names})
         return TargetSchema(
-            "sets", self.columns, values, tuple(names), tuple(merged[name].train for name in names)
+            "sets", self.columns, values, tuple(names), tuple(merged[name].weight for name in names)
         )
 
     def _one_label_column(self, scan: ColumnScan) -> TargetSchema:
@@ -274,7 +290,7 @@ class TargetScan:
                 f"more than {CLASS_LIMIT} distinct values where a label is 0 or 1: use --task regression"
             )
         self._refuse_constant({name: tally})
-        return TargetSchema("labels", self.columns, "number", self.columns, (tally.train,))
+        return TargetSchema("labels", self.columns, "number", self.columns, (tally.weight,))
 
     def _finish_label_columns(self, task: str) -> tuple[Task, TargetSchema, str]:
         if task not in ("auto", "multilabel"):
@@ -287,7 +303,7 @@ class TargetScan:
             row, name, text = self.outside
             raise label_error(text, self.path, row, name, hint=_probability_hint(task, text))
         self._refuse_constant(self.positives)
-        counts = tuple(self.positives[name].train for name in self.columns)
+        counts = tuple(self.positives[name].weight for name in self.columns)
         target = TargetSchema("labels", self.columns, "number", self.columns, counts)
         return "multilabel", target, f"multilabel: {len(self.columns)} target columns"
 
@@ -305,8 +321,11 @@ class TargetScan:
 
     def constant_labels(self, target: TargetSchema) -> list[str]:
         """The labels that every training row has, or none."""
-        train = self.scans[self.columns[0]].rows_train
-        return [name for name, count in zip(target.names, target.counts, strict=True) if count in (0, train)]
+        return [
+            name
+            for name, count in zip(target.names, target.counts, strict=True)
+            if not count or math.isclose(count, self.train_weight, rel_tol=1e-12)
+        ]
 
 
 def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:
