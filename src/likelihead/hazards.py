@@ -360,6 +360,13 @@ _TABLE = (
         "Use pos_weight = w_positive / w_negative with BCE, and one entry per class with cross_entropy.",
         guard="shape", watch="x", lint="x",
     ),
+    Hazard(
+        "LH603", "sample_weight is not one number per example", "E",
+        "The sample_weight does not line up with the examples: its shape is not the first dimensions of the "
+        "per-example values.",
+        "Give one number per example, [N]; for pixels, steps or labels of their own weight the whole shape.",
+        guard="shape",
+    ),
     # ---- LH7: reading the number
     Hazard(
         "LH701", "perplexity as a mean of perplexities, or the exp of a mean of means", "E",

@@ -37,6 +37,7 @@ _ERRORS: dict[str, type[LikelihoodError]] = {
     "LH303": ShapeError,
     "LH601": ShapeError,
     "LH602": ShapeError,
+    "LH603": ShapeError,
     "LH801": DomainError,
 }
 # A class index out of range is not misuse that may pass: torch raises too, or on a GPU loses the process.
