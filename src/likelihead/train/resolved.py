@@ -30,6 +30,8 @@ class Resolved:
         prior_shift: of a table's classes, what the training has taken off their log prior in the network's
             logits; empty where there are no classes or it is not known.
         teacher: SHA-256 of the teacher's model file, of a distillation.
+        count_per_row: what a training row counts in the loss, on the average: its weight, where a column of a
+            table says one; 1 without.
     """
 
     task: str
@@ -43,6 +45,7 @@ class Resolved:
     constant: tuple[float, ...] = ()
     prior_shift: tuple[float, ...] = ()
     teacher: str = ""
+    count_per_row: float = 1.0
 
     @property
     def numbers(self) -> tuple[float, ...]:

@@ -63,6 +63,7 @@ class TestSet:
         nll: ``[N]``, in nats: of the row as a whole (multilabel: summed over labels).
         label_nll: multilabel only, ``[N, L]`` in nats, 0 where unknown. Without it the per-label NLL is taken
             from the probabilities, which says infinity where a wrong probability was rounded to 0 or 1.
+        weights: ``[N]``, how much each row counts in every figure; None where each counts once.
     """
 
     __test__ = False  # pytest would otherwise take the name for a test class
@@ -72,6 +73,7 @@ class TestSet:
     predictions: NDArray[Any]
     nll: NDArray[Any]
     label_nll: NDArray[Any] | None = None
+    weights: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.nll)
@@ -158,6 +160,8 @@ def _check_shapes(task: Task, width: int, test: TestSet) -> None:
         if shape not in shapes:
             allowed = " or ".join(str(list(s)) for s in shapes)
             raise ShapeError(f"test.{name} has shape {list(shape)}; expected {allowed} for a {task} task")
+    if test.weights is not None and test.weights.shape != vector:
+        raise ShapeError(f"test.weights has shape {list(test.weights.shape)}; expected {list(vector)}")
     if test.label_nll is not None and test.label_nll.shape != matrix:
         raise ShapeError(f"test.label_nll has shape {list(test.label_nll.shape)}; expected {list(matrix)}")
     if task in ("binary", "multiclass") and n:

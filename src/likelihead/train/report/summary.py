@@ -7,7 +7,7 @@ import math
 from likelihead.train.report.content import ReportContent
 from likelihead.train.report.page import Card
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import clean, number, percent
+from likelihead.train.report.text import amount, clean, number, percent
 
 __all__ = ["BASELINE_NAMES", "cards", "nll_explained", "sentences"]
 
@@ -44,17 +44,26 @@ def sentences(content: ReportContent, scores: Scores) -> list[str]:
     lines = [_against_baseline(content, scores)]
     figures = scores.headline
     if content.task in ("binary", "multiclass") and scores.used:
-        right = round(figures["accuracy"] * scores.used)
-        lines.append(f"It is right on {right:,} of {scores.used:,} test rows.")
+        lines.append(f"It is right on {_share(figures['accuracy'], scores)} test rows.")
     if content.task == "multilabel" and scores.used:
-        right = round(figures["exact_match"] * scores.used)
-        lines.append(f"It has every label right on {right:,} of {scores.used:,} test rows.")
+        lines.append(f"It has every label right on {_share(figures['exact_match'], scores)} test rows.")
     if scores.used < scores.rows:
         lines.append(
             f"{scores.rows - scores.used:,} of {scores.rows:,} test rows have predictions that are not "
             "finite; the figures other than the NLL leave them out."
         )
+    if scores.weight is not None and scores.effective is not None:
+        lines.append(
+            f"The {scores.rows:,} test rows weigh {amount(scores.weight)} in all, and tell as much as "
+            f"{number(scores.effective)} rows of equal weight."
+        )
     return lines
+
+
+def _share(share: float, scores: Scores) -> str:
+    if scores.weight is not None:
+        return f"{percent(share)} of the weight of the {scores.used:,}"
+    return f"{round(share * scores.used):,} of {scores.used:,}"
 
 
 def _against_baseline(content: ReportContent, scores: Scores) -> str:
@@ -113,7 +122,9 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
             Card("Micro F1", number(figures["micro_f1"], 3), f"macro {number(figures['macro_f1'], 3)}"),
         ]
     else:
-        accuracy = Card("Accuracy", percent(figures["accuracy"]), f"on {scores.used:,} test rows")
+        weighted = "weighted, " if scores.weight is not None else ""
+        on = f"{weighted}on {scores.used:,} test rows"
+        accuracy = Card("Accuracy", percent(figures["accuracy"]), on)
         last = (
             Card("ROC AUC", number(figures["roc_auc"]), "1 is perfect, 0.5 chance")
             if content.task == "binary"

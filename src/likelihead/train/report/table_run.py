@@ -22,7 +22,7 @@ from likelihead.train.report.tables import (
     loss_table,
     target_table,
 )
-from likelihead.train.report.text import clean, number, percent
+from likelihead.train.report.text import amount, clean, number, percent
 
 __all__ = ["table_figures", "table_page", "write_report"]
 
@@ -101,7 +101,14 @@ def _line(content: ReportContent, scores: Scores) -> str:
     width = len(content.classes)
     kind = {"multilabel": "labels", "regression": "targets" if width != 1 else "target"}
     sizes = f"{width} {kind.get(content.task, 'classes')}"
-    return f"{content.task} · {clean(content.likelihood)} · {sizes} · {scores.rows:,} test rows"
+    rows = f"{scores.rows:,} test rows{_weigh(scores)}"
+    return f"{content.task} · {clean(content.likelihood)} · {sizes} · {rows}"
+
+
+def _weigh(scores: Scores) -> str:
+    if scores.weight is None:
+        return ""
+    return f", which weigh {amount(scores.weight)} (as {number(scores.effective)} equal ones)"
 
 
 def _curves(content: ReportContent) -> Section:
@@ -137,6 +144,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
             np.asarray(a[usable], dtype=np.float64).reshape(-1, len(names))
             for a in (content.test.targets, content.test.predictions)
         )
+        weights = None if content.test.weights is None else content.test.weights[usable]
         limit = plots.SCATTER_LIMIT
         drawn = f" {limit:,} of {scores.used:,} rows are drawn, evenly spread." if scores.used > limit else ""
         for d, name in enumerate(names[:PANEL_LIMIT]):
@@ -146,7 +154,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
                 f"Each dot is a test row of {shown}; on the dashed line the prediction is exact.{drawn}",
             )
             residuals = Figure(
-                plots.residual_histogram(target[:, d] - predicted[:, d], f"residuals{d}"),
+                plots.residual_histogram(target[:, d] - predicted[:, d], f"residuals{d}", weights),
                 f"Observed minus predicted {shown}, as a count of test rows. Right of the dashed line "
                 "the model said too little.",
             )
@@ -276,6 +284,11 @@ def table_figures(content: ReportContent, scores: Scores) -> dict[str, Any]:
         "figures": {
             "rows": scores.rows,
             "rows_used": scores.used,
+            **(
+                {}
+                if scores.weight is None
+                else {"total_weight": scores.weight, "effective_rows": scores.effective}
+            ),
             "nll": scores.nll,
             "baseline_nll": curves.baseline_nll,
             "nll_explained": nll_explained(content, scores),

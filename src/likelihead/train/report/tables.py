@@ -9,7 +9,7 @@ import numpy as np
 from likelihead.train.report.blocks import Table
 from likelihead.train.report.content import ReportContent, highest_loss_positions
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import MINUS, MISSING, cell, clean, fixed, number, percent
+from likelihead.train.report.text import MINUS, MISSING, amount, cell, clean, fixed, number, percent
 
 __all__ = [
     "class_table",
@@ -30,7 +30,7 @@ def class_table(content: ReportContent, scores: Scores) -> Table:
     kind = "label" if content.task == "multilabel" else "class"
     numbered = len(scores.classes) > 25  # the figure of many classes shows numbers in the place of names
     rows = [
-        [*([str(i)] if numbered else []), clean(c.name, 48), f"{c.support:,}"]
+        [*([str(i)] if numbered else []), clean(c.name, 48), amount(c.support)]
         + [fixed(v) for v in (c.precision, c.recall, c.f1)]
         + [number(c.nll)]
         for i, c in enumerate(scores.classes[:CLASS_LIMIT])
@@ -52,7 +52,7 @@ def target_table(scores: Scores) -> Table:
 def confusion_pairs(content: ReportContent, scores: Scores) -> Table:
     """The pairs of classes that were mixed up most often."""
     names = content.classes
-    rows = [[clean(names[t], 24), clean(names[p], 24), f"{n:,}"] for t, p, n in scores.confusions[:PAIRS]]
+    rows = [[clean(names[t], 24), clean(names[p], 24), amount(n)] for t, p, n in scores.confusions[:PAIRS]]
     title = "Most frequent confusions"
     return Table(["true class", "predicted as", "rows"], rows, frozenset({2}), title=title)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from likelihead.evaluate import (
-    NLL,
     Brier,
     CalibrationError,
     ConfusionMatrix,
@@ -25,9 +24,20 @@ from likelihead.evaluate import (
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.table.data import Schema
+from likelihead.train.table.data.row_weights import Total
 from likelihead.train.table.network import row_nll
 
-__all__ = ["AUC_ROWS", "Mean", "Tally", "defined", "hits", "target_entropy"]
+__all__ = [
+    "AUC_ROWS",
+    "Mean",
+    "Tally",
+    "defined",
+    "hits",
+    "mean_of",
+    "target_entropy",
+    "weighing",
+    "weight_of_stated",
+]
 
 AUC_ROWS = 10_000_000
 """Above so many rows the areas of a binary task, which need every row's score at once, are not computed."""
@@ -45,18 +55,42 @@ class Mean:
     3.0
     """
 
-    def __init__(self, total: float = 0.0, count: int = 0) -> None:
+    def __init__(self, total: float = 0.0, count: float = 0) -> None:
         self.total, self.count = total, count
 
-    def add(self, values: Tensor) -> None:
-        """Take in a batch of values."""
-        self.total += float(values.detach().double().sum())
-        self.count += values.numel()
+    def add(self, values: Tensor, weight: Tensor | None = None) -> None:
+        """Take in a batch of values, with the rows' weights ``[N]`` where they have any."""
+        values = values.detach().double()
+        if weight is None:
+            self.total += float(values.sum())
+            self.count += values.numel()
+            return
+        self.total += float((values * weight).sum())
+        self.count += float(weight.sum())
 
     @property
     def value(self) -> float:
         """The mean; NaN over nothing."""
         return self.total / self.count if self.count else math.nan
+
+
+def mean_of(values: Tensor, weight: Tensor | None) -> float:
+    """The mean of one batch; NaN over nothing."""
+    mean = Mean()
+    mean.add(values, weight)
+    return mean.value
+
+
+def weighing(weight: Tensor | None) -> dict[str, Tensor]:
+    """The sample weights as a keyword of those who take them; nothing without a column of weights."""
+    return {} if weight is None else {"sample_weight": weight}
+
+
+def weight_of_stated(schema: Schema, target: Tensor, weight: Tensor | None) -> Tensor | None:
+    """The weights of what :func:`likelihead.evaluate.inputs.stated` gives: of each known label, its row's."""
+    if weight is None or schema.task != "multilabel":
+        return weight
+    return weight.unsqueeze(1).expand_as(target)[~target.isnan()]
 
 
 def hits(
@@ -115,9 +149,10 @@ class Tally:
         self.likelihood, self.schema, self.baseline = likelihood, schema, baseline
         self.threshold = threshold
         self.constant = torch.tensor(constant, dtype=torch.float64)
-        self.rows, self.gain, self.floor = 0, InformationGain(), NLL()
+        self.rows, self.gain, self.floor = 0, InformationGain(), Mean()
+        self.weight = Total()
         names = schema.target.names
-        self.class_nll = [NLL() for _ in names]
+        self.class_nll = [Mean() for _ in names]
         self.brier, self.ece, self.smooth_ece = Brier(), CalibrationError(), SmoothECE()
         self.exact, self.top, self.ranking = ExactMatch(), TopKAccuracy(TOP), Ranking()
         if schema.task == "multilabel":
@@ -127,61 +162,76 @@ class Tally:
         # Around the training mean, so that the variance keeps its digits.
         self.numbers, self.error = Regression(center=schema.target.mean), Mean()
 
-    def add(self, output: Tensor, target: Tensor) -> None:
-        """Take in a batch of the network's outputs and its targets."""
+    def add(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
+        """Take in a batch of the network's outputs and its targets, and the weights of its rows."""
         nll = row_nll(self.likelihood, self.schema, output, target)
         constant = self.constant.to(output.dtype).expand(len(target), -1).reshape(output.shape)
         self.rows += len(nll)
-        self.gain.update(nll, row_nll(self.baseline, self.schema, constant, target))
+        constant_nll = row_nll(self.baseline, self.schema, constant, target)
+        if weight is None:
+            self.gain.update(nll, constant_nll)
+        else:
+            self.weight.add(weight.numpy())
+            self.gain.update(weight * nll, weight * constant_nll, count=weight.sum())
         if self.schema.task == "regression":
             mean, truth = (self.schema.restore(v) for v in (self.likelihood.predict(output), target))
-            self.numbers.update(mean, truth)
-            self.error.add(mean - truth)
+            self.numbers.update(mean, truth, **weighing(weight))
+            self.error.add(mean - truth, weight)
             return
         said, came = stated(self.likelihood, output, target)
-        self.ece.update(said, came)
-        self.smooth_ece.update(said, came)
+        of_stated = weighing(weight_of_stated(self.schema, target, weight))
+        self.ece.update(said, came, **of_stated)
+        self.smooth_ece.update(said, came, **of_stated)
         # Ready log-probabilities may be above 0 by a rounding.
         probs = self.likelihood.probs(output).clamp_max(1.0)
         predicted = self.likelihood.predict(output, threshold=self.threshold)
         if self.schema.task == "multilabel":
-            self._add_labels(output, target, probs, predicted)
+            self._add_labels(output, target, probs, predicted, weight)
         else:
-            self._add_classes(target, probs, predicted, nll)
+            self._add_classes(target, probs, predicted, nll, weight)
 
-    def _add_classes(self, target: Tensor, probs: Tensor, predicted: Tensor, nll: Tensor) -> None:
+    def _add_classes(
+        self, target: Tensor, probs: Tensor, predicted: Tensor, nll: Tensor, weight: Tensor | None
+    ) -> None:
+        each = weighing(weight)
         if self.schema.soft:
-            self.floor.update(target_entropy(target))
-            self.brier.update_soft(probs, target)
+            self.floor.add(target_entropy(target), weight)
+            self.brier.update_soft(probs, target, **each)
             target = target.argmax(1)
         else:
             target = target.long()
-            self.brier.update(probs, target)
-        self.classes.update(predicted, target)
+            self.brier.update(probs, target, **each)
+        self.classes.update(predicted, target, **each)
         for index in torch.unique(target).tolist():
-            self.class_nll[index].update(nll[target == index])
+            chosen = target == index
+            self.class_nll[index].add(nll[chosen], None if weight is None else weight[chosen])
         if self.schema.task == "binary":
             # Every score is kept, and dropped where there are too many.
             if self.rows <= AUC_ROWS:
-                self.ranking.update(probs, target)
+                self.ranking.update(probs, target, **each)
             else:
                 self.ranking = Ranking()
         elif self.schema.num_outputs > TOP:
-            self.top.update(probs, target)
+            self.top.update(probs, target, **each)
 
-    def _add_labels(self, output: Tensor, target: Tensor, probs: Tensor, predicted: Tensor) -> None:
-        self.brier.update(probs, target)
-        self.labels.update(predicted, target)
-        self.exact.update(predicted, target)
+    def _add_labels(
+        self, output: Tensor, target: Tensor, probs: Tensor, predicted: Tensor, weight: Tensor | None
+    ) -> None:
+        each = weighing(weight)
+        self.brier.update(probs, target, **each)
+        self.labels.update(predicted, target, **each)
+        self.exact.update(predicted, target, **each)
         nll, known = self.likelihood.nll(output, target), ~target.isnan()
         for label, figure in enumerate(self.class_nll):
-            figure.update(nll[known[:, label], label])
+            chosen = known[:, label]
+            figure.add(nll[chosen, label], None if weight is None else weight[chosen])
 
     def figures(self) -> dict[str, Any]:
         """The figures by name; None where one is undefined."""
         split = self.gain.compute()
         result: dict[str, Any] = {
             "rows": self.rows,
+            **self._weights(),
             "nll": split.model_nll,
             "baseline_nll": split.prior_nll,
         }
@@ -200,10 +250,15 @@ class Tally:
             "smooth_ece": self.smooth_ece.compute(),
         }
         if self.schema.soft:
-            floor = self.floor.compute()
+            floor = self.floor.value
             calibration |= {"target_entropy": floor, "kl": split.model_nll - floor}
         own = self._of_labels() if self.schema.task == "multilabel" else self._of_classes()
         return defined(result | own | calibration)
+
+    def _weights(self) -> dict[str, float]:
+        if not self.weight.rows:
+            return {}
+        return {"total_weight": self.weight.weight, "effective_rows": self.weight.effective}
 
     def _of_classes(self) -> dict[str, Any]:
         rates = self.classes.rates()
@@ -239,7 +294,7 @@ class Tally:
             rates.precision.tolist(),
             rates.recall.tolist(),
             rates.f1.tolist(),
-            (figure.compute() for figure in self.class_nll),
+            (figure.value for figure in self.class_nll),
             strict=True,
         )
         keys = ("name", "support", "precision", "recall", "f1", "nll")

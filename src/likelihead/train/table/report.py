@@ -54,12 +54,14 @@ class Outputs:
         target: as the likelihood takes it.
         raw: the network's output.
         output: the same, calibrated.
+        weight: the rows' sample weights; None without.
     """
 
     rows: Tensor
     target: Tensor
     raw: Tensor
     output: Tensor
+    weight: Tensor | None = None
 
 
 def write(problem: TableProblem, trainer: Trainer) -> None:
@@ -91,25 +93,28 @@ def _more(
     if not len(outputs.rows):
         return sections, figures
     if schema.soft:
-        section, figures["soft"] = soft_section(plain, outputs.output, outputs.target)
+        section, figures["soft"] = soft_section(plain, outputs.output, outputs.target, outputs.weight)
         sections.append(section)
     elif schema.task != "multilabel" and _about_frequencies(config, schema):
         shift = shift_of(config, schema, problem.resolved, fitted)
-        rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift)
+        weight = outputs.weight
+        rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift, sample_weight=weight)
         sections.append(balance_section(config, schema, rows, known=shift is not None))
         figures["balance"] = [row.figures() for row in rows]
     if fitted is not None and fitted.how != "none":
         section, figures["calibrated"] = calibration_section(
-            plain, schema, fitted, outputs.raw, outputs.output, outputs.target
+            plain, schema, fitted, outputs.raw, outputs.output, outputs.target, outputs.weight
         )
         sections.append(section)
     if fitted is not None and fitted.thresholds:
         probs = plain.probs(outputs.output)
-        section, figures["thresholds"] = threshold_section(schema, fitted, probs, outputs.target)
+        section, figures["thresholds"] = threshold_section(
+            schema, fitted, probs, outputs.target, outputs.weight
+        )
         sections.append(section)
     if problem.teacher is not None:
         section, figures["teacher"] = teacher_section(
-            plain, problem.teacher, outputs.output, outputs.target, outputs.rows, epochs
+            plain, problem.teacher, outputs.output, outputs.target, outputs.rows, epochs, outputs.weight
         )
         sections.append(section)
     return sections, figures
@@ -173,9 +178,10 @@ def _outputs(problem: TableProblem) -> Outputs:
     parts: list[tuple[Tensor, ...]] = []
     taken = 0
     with torch.no_grad():
-        for features, target, rows in problem.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
+        for features, target, rows, weight in problem.data.test.weighted_batches(EVAL_BATCH, dtype=DTYPE):
             raw = problem.model(features)
-            parts.append((rows, target, raw, problem.calibrated(raw)))
+            part = (rows, target, raw, problem.calibrated(raw))
+            parts.append(part if weight is None else (*part, weight))
             taken += len(rows)
             if taken >= REPORT_ROWS:
                 break
@@ -193,4 +199,5 @@ def _test_set(problem: TableProblem, trainer: Trainer, outputs: Outputs) -> Test
             prediction = likelihood.probs(output)
         if schema.soft:
             target = target.argmax(1)
-    return TestSet(*(t.numpy() for t in (outputs.rows, target, prediction, nll)))
+    weights = None if outputs.weight is None else outputs.weight.numpy()
+    return TestSet(*(t.numpy() for t in (outputs.rows, target, prediction, nll)), weights=weights)

@@ -89,7 +89,9 @@ class Encoder:
             )
         return values
 
-    def _standardised(self, values: Floats, mean: float, std: float, name: str, first_row: FirstRow) -> Floats:
+    def _standardised(
+        self, values: Floats, mean: float, std: float, name: str, first_row: FirstRow
+    ) -> Floats:
         with np.errstate(over="ignore"):
             values = (values - mean) / std
         far = np.abs(values) > _FAR

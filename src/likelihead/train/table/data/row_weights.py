@@ -118,7 +118,7 @@ def check_weight_column(source: Source, column: str, target: str | Sequence[str]
     named = [part.strip() for name in asked for part in ([name] if name in source.names else name.split(","))]
     if column in named:
         raise OptionError(
-            f"--sample-weight and --target both name the column {column!r}; a weight is no target: name another"
+            f"--sample-weight and --target both name the column {column!r}; a weight is no target"
         )
 
 

@@ -94,7 +94,7 @@ class Schema:
         train_rows: how many rows the training statistics are taken from.
         calibration_fraction: the share of the rows not tested on that is held out of the training.
         weight: the column of sample weights; empty where each row counts once.
-        train_weight: what the training rows weigh, ``train_rows`` without a column.
+        train_weight: what the training rows weigh, where there is such a column.
     """
 
     task: Task
@@ -128,6 +128,11 @@ class Schema:
     def labels(self) -> tuple[str, ...]:
         """The labels of a multilabel task; empty otherwise."""
         return self.target.names if self.task == "multilabel" else ()
+
+    @property
+    def train_total(self) -> float:
+        """What the training rows count: their weight, or their number."""
+        return self.train_weight if self.weight else self.train_rows
 
     @property
     def soft(self) -> bool:

@@ -136,7 +136,7 @@ class Survey:
             self.sizes["train"],
             self.sides.calibration_fraction,
             self.weight,
-            self.weights["train"].weight if self.weight else self.sizes["train"],
+            self.weights["train"].weight,
         )
 
     def rows_to_move(self) -> tuple[int, ...]:
@@ -186,8 +186,8 @@ class Survey:
         if not self.weight:
             return []
         notes = [
-            f"{self.weight}: the rows' weights; the {total.rows} {what} rows weigh {total.weight:.6g}, and tell "
-            f"as much as {total.effective:.6g} rows of equal weight"
+            f"{self.weight}: the rows' weights; the {total.rows} {what} rows weigh {total.weight:.6g}, and "
+            f"tell as much as {total.effective:.6g} rows of equal weight"
             for what, total in (("training", self.weights["train"]), ("test", self.weights["test"]))
             if total.rows
         ]

@@ -75,9 +75,7 @@ class TargetScan:
         self.scans = {name: ColumnScan(name) for name in self.columns}
         self.positives = {name: Tally() for name in self.columns}
 
-    def update(
-        self, batch: Any, row_numbers: Ints, train: Bools, weights: Floats | None = None
-    ) -> None:
+    def update(self, batch: Any, row_numbers: Ints, train: Bools, weights: Floats | None = None) -> None:
         """Take in a batch.
 
         Raises:
@@ -106,9 +104,7 @@ class TargetScan:
                 )
             self._tally(name, array, row_numbers, train, weights)
 
-    def _tally(
-        self, name: str, array: Any, row_numbers: Ints, train: Bools, weights: Floats | None
-    ) -> None:
+    def _tally(self, name: str, array: Any, row_numbers: Ints, train: Bools, weights: Floats | None) -> None:
         if self.tallies is None and self.labels is None and len(self.columns) == 1:
             return
         encoded = array.dictionary_encode()
