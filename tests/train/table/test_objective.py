@@ -145,9 +145,9 @@ def test_resampled_batches_hold_every_class_equally_often() -> None:
     counts = torch.bincount(drawn)
     assert int(counts.max() - counts.min()) <= 1
     assert len(drawn) == len(problem.data.train)
-    rest = [target.tolist() for _, target, _ in problem.batches(0, 5)]
+    rest = [target.tolist() for _, target, _, _ in problem.batches(0, 5)]
     assert rest == [target.tolist() for _, target, _, _ in problem.batches(0, 0)][5:]
-    other = [target.tolist() for _, target, _ in problem.batches(1, 5)]
+    other = [target.tolist() for _, target, _, _ in problem.batches(1, 5)]
     assert other != rest
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import Kind, as_numbers, canonical, class_key, native_kind, tidy
 from likelihead.train.table.data.hashing import Ints
+from likelihead.train.table.data.numbers import check_counts
 from likelihead.train.table.data.probabilities import read_probabilities
 from likelihead.train.table.data.row_weights import FirstRow
 from likelihead.train.table.data.scan import first_bad_cell
-from likelihead.train.table.data.schema import Column, Schema
+from likelihead.train.table.data.schema import COUNTS, Column, Schema
 from likelihead.train.table.data.source import nearest, short
 
 __all__ = ["Encoder", "encode_table", "split_set"]
@@ -133,6 +134,8 @@ class Encoder:
         self._refuse_missing(array, name, first_row)
         if target.form == "number":
             values = self._numbers(array, "number", name, first_row)
+            if self.schema.task in COUNTS:
+                check_counts(values, name, self.path, first_row, self.schema.task)
             return self._standardised(values, target.mean, target.std, name, first_row)
         if target.form == "sets":
             return self._sets(array, name, first_row)
@@ -145,7 +148,7 @@ class Encoder:
                 self._refuse_class("class", class_name, first_row + int(np.argmax(codes == code)), name)
             indices[code] = self._index[class_name]
         chosen: Ints = indices[codes]
-        return chosen if self.schema.task == "multiclass" else chosen.astype(np.float64)
+        return chosen if self.schema.task in ("multiclass", "ordinal") else chosen.astype(np.float64)
 
     def _label(self, batch: Any, name: str, first_row: FirstRow) -> Floats:
         array = tidy(batch.column(name))

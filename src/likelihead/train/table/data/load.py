@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from likelihead.train.table.data.row_weights import (
     check_weight_column,
     weighted_rows,
 )
-from likelihead.train.table.data.schema import Schema
+from likelihead.train.table.data.schema import Schema, Task
 from likelihead.train.table.data.sides import Part, Sides
 from likelihead.train.table.data.source import Source, nearest
 from likelihead.train.table.data.stream import Block
@@ -34,7 +34,7 @@ MEMORY_FLOOR = 1 << 20
 
 _PIECE = 4 << 20
 
-_TASKS = ("auto", "binary", "multiclass", "multilabel", "regression")
+_TASKS = ("auto", *get_args(Task))
 
 
 def load(
@@ -47,6 +47,7 @@ def load(
     test_fraction: float = 0.2,
     calibration_fraction: float = 0.0,
     sample_weight: str = "",
+    order: Sequence[str] = (),
 ) -> Dataset:
     """A data set to train on.
 
@@ -66,7 +67,8 @@ def load(
         target: the target's column, or several, also as ``"a,b"``; by default the column named ``target``,
             ``label``, ``class`` or ``y``, otherwise the last one. Several are 0/1 labels, or, where the task
             is multiclass, the probabilities of the classes.
-        task: ``auto``, ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
+        task: ``auto``, or one of :data:`Task`; ``auto`` takes ``binary``, ``multiclass``, ``multilabel`` or
+            ``regression``.
         memory: bytes for the rows.
         seed: of the split: row ``r`` is a test row if its SplitMix64 hash under the seed, as a number in
             [0, 1), is below ``test_fraction``. Where that leaves a class without a training row, or no
@@ -77,6 +79,7 @@ def load(
         sample_weight: a column of weights, which is no feature; a row of weight 0 is as if it were not
             there. The training rows' statistics and the counts of the classes are weighted, so that a whole
             number is as good as that many rows.
+        order: the classes of an ordinal task from the lowest to the highest; by default as numbers.
 
     Raises:
         DataError: the file cannot be read, or does not hold what was asked for.
@@ -90,11 +93,11 @@ def load(
     check_weight_column(opened, sample_weight, target)
     columns, notes = choose_target(WithoutColumn(opened, sample_weight) if sample_weight else opened, target)
     sides = Sides(seed, test_fraction, calibration_fraction, trainable=trainable(source))
-    survey = Survey(opened, columns, task, sides, weight=sample_weight)
+    survey = Survey(opened, columns, task, sides, weight=sample_weight, order=order)
     moved = survey.rows_to_move()
     if moved:
         sides = sides.moving(moved)
-        survey = Survey(opened, columns, task, sides, weight=sample_weight)
+        survey = Survey(opened, columns, task, sides, weight=sample_weight, order=order)
     schema = survey.schema()
     if calibration_fraction and not survey.sizes["calibration"]:
         raise DataError(

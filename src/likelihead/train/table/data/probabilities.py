@@ -13,7 +13,7 @@ from likelihead.train.table.data.columns import as_numbers, tidy
 from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.row_weights import FirstRow, RowNumbers
 from likelihead.train.table.data.scan import first_bad_cell
-from likelihead.train.table.data.schema import TargetSchema, Task
+from likelihead.train.table.data.schema import Schema, TargetSchema, Task
 from likelihead.train.table.data.sides import Bools
 from likelihead.train.table.data.source import short
 
@@ -124,6 +124,10 @@ class ProbabilityScan:
     def classes(self, task: str) -> dict[str, Tally]:
         """No rows of a class: every row may have a share of each."""
         return {}
+
+    def number_notes(self, schema: Schema) -> list[str]:
+        """None: no number is a target."""
+        return []
 
     def constant_labels(self, target: TargetSchema) -> list[str]:
         """None: this is about yes or no."""

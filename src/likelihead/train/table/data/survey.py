@@ -68,12 +68,23 @@ class Survey:
     """The pass that finds out what the file holds."""
 
     def __init__(
-        self, source: Source, target: tuple[str, ...], task: str, sides: Sides, *, weight: str = ""
+        self,
+        source: Source,
+        target: tuple[str, ...],
+        task: str,
+        sides: Sides,
+        *,
+        weight: str = "",
+        order: Sequence[str] = (),
     ) -> None:
         self.source, self.task, self.sides, self.weight = source, task, sides, weight
         self.columns = [ColumnScan(name) for name in source.names if name not in (*target, weight)]
         soft = task == "multiclass" and len(target) > 1
-        self.target = ProbabilityScan(target, source.path) if soft else TargetScan(target, source.path)
+        self.target: ProbabilityScan | TargetScan
+        if soft:
+            self.target = ProbabilityScan(target, source.path)
+        else:
+            self.target = TargetScan(target, source.path, task=task, order=tuple(order))
         self.rows = self.kept = self.last = 0
         self.sizes: dict[Part, int] = {"train": 0, "test": 0, "calibration": 0}
         self.weights: dict[Part, Total] = {part: Total() for part in self.sizes}
@@ -165,10 +176,10 @@ class Survey:
             constant = self.target.constant_labels(target)
             if constant:
                 notes.append(f"labels that never change in the training rows: {listed(constant)}")
-        if schema.task == "regression":
-            notes.append(
-                f"the target is standardised in training: mean {target.mean:g}, deviation {target.std:g}"
-            )
+        if schema.numeric:
+            notes += self.target.number_notes(schema)
+        if schema.task == "ordinal":
+            notes.append(f"the classes from the lowest to the highest: {listed(target.names)}")
         kinds = {column.name: column for column in schema.columns}
         for scan in self.columns:
             column = kinds.get(scan.name)
