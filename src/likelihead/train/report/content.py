@@ -11,9 +11,27 @@ from numpy.typing import NDArray
 
 from likelihead.errors import OptionError, ShapeError, TargetError
 
-__all__ = ["Curves", "ReportContent", "Task", "TestSet", "highest_loss_rows"]
+__all__ = ["Curves", "Family", "ReportContent", "Task", "TestSet", "highest_loss_rows"]
 
-Task: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
+Task: TypeAlias = Literal[
+    "binary",
+    "multiclass",
+    "multilabel",
+    "ordinal",
+    "regression",
+    "robust-regression",
+    "quantile",
+    "count",
+    "overdispersed-count",
+]
+Family: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
+
+_FAMILIES: dict[str, Family] = {
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "multilabel": "multilabel",
+    "ordinal": "multiclass",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +137,17 @@ class ReportContent:
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
             raise OptionError(f"task is {self.task!r}; expected one of {', '.join(get_args(Task))}")
-        _check_shapes(self.task, len(self.classes), self.test)
+        _check_shapes(self.family, len(self.classes), self.test)
+
+    @property
+    def family(self) -> Family:
+        """What the targets are like: numbers (``regression``), or classes or labels."""
+        return _FAMILIES.get(self.task, "regression")
+
+    @property
+    def density(self) -> bool:
+        """Whether the NLL is that of a density, which has no zero to count from."""
+        return self.task in ("regression", "robust-regression", "quantile")
 
 
 def highest_loss_rows(test: TestSet, count: int = 20) -> list[int]:
@@ -141,7 +169,7 @@ def highest_loss_positions(test: TestSet, count: int) -> list[int]:
     return [int(i) for i in order[:count]]
 
 
-def _check_shapes(task: Task, width: int, test: TestSet) -> None:
+def _check_shapes(task: Family, width: int, test: TestSet) -> None:
     n = len(test.nll)
     vector, matrix = (n,), (n, width)
     expected: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = {

@@ -81,7 +81,7 @@ class Scores:
 
 def measure(content: ReportContent) -> Scores:
     """The scores of a run's test set, by its task."""
-    scores = _BY_TASK[content.task](content)
+    scores = _BY_FAMILY[content.family](content)
     weights = content.test.weights
     if weights is None:
         return scores
@@ -92,7 +92,7 @@ def measure(content: ReportContent) -> Scores:
 def usable_rows(content: ReportContent) -> NDArray[np.bool_]:
     """``[N]``: the rows whose predictions (and, for regression, targets) are finite, as are their squares."""
     usable = _finite_rows(content.test.predictions)
-    if content.task == "regression":
+    if content.family == "regression":
         usable = usable & _finite_rows(content.test.targets)
     return usable
 
@@ -172,7 +172,7 @@ def _exclusive(
         )
         for c in range(width)
     ]
-    came_true = target if content.task == "binary" else predicted == target
+    came_true = target if content.family == "binary" else predicted == target
     curve = reliability(confidence, came_true, weights=weigh)
     headline = {
         "accuracy": float(metrics.accuracy_score(target, predicted, sample_weight=weigh)) if used else NAN,
@@ -308,7 +308,7 @@ def _mean_of_defined(values: NDArray[Any]) -> float:
     return _mean(values[~np.isnan(values)])
 
 
-_BY_TASK = {
+_BY_FAMILY = {
     "binary": _binary,
     "multiclass": _multiclass,
     "multilabel": _multilabel,

@@ -23,16 +23,20 @@ _MEANING = {
     "multiclass": "always predicts the training set's class frequencies",
     "multilabel": "always predicts the training set's label frequencies",
     "regression": "always predicts the training set's mean and variance",
+    "robust-regression": "always predicts the training set's best location and scale",
+    "quantile": "always predicts the training set's quantiles",
+    "count": "always predicts the training set's mean",
+    "overdispersed-count": "always predicts the training set's mean and dispersion",
 }
 
 
 def nll_explained(content: ReportContent, scores: Scores) -> float:
     """``1 - NLL / baseline``: 0 for a useless model, 1 for a perfect one.
 
-    NaN for regression, where a density's NLL has no zero to count from, and where either is not finite.
+    NaN of a density, whose NLL has no zero to count from, and where either is not finite.
     """
     baseline = content.curves.baseline_nll
-    if content.task == "regression" or not baseline > 0 or not math.isfinite(baseline + scores.nll):
+    if content.density or not baseline > 0 or not math.isfinite(baseline + scores.nll):
         return math.nan
     return 1 - scores.nll / baseline
 
@@ -43,9 +47,9 @@ def sentences(content: ReportContent, scores: Scores) -> list[str]:
         return ["The test set is empty: there is nothing to judge the model by."]
     lines = [_against_baseline(content, scores)]
     figures = scores.headline
-    if content.task in ("binary", "multiclass") and scores.used:
+    if content.family in ("binary", "multiclass") and scores.used:
         lines.append(f"It is right on {_share(figures['accuracy'], scores)} test rows.")
-    if content.task == "multilabel" and scores.used:
+    if content.family == "multilabel" and scores.used:
         lines.append(f"It has every label right on {_share(figures['exact_match'], scores)} test rows.")
     if scores.used < scores.rows:
         lines.append(
@@ -69,8 +73,8 @@ def _share(share: float, scores: Scores) -> str:
 def _against_baseline(content: ReportContent, scores: Scores) -> str:
     baseline, name, meaning = (
         content.curves.baseline_nll,
-        BASELINE_NAMES[content.task],
-        _MEANING[content.task],
+        BASELINE_NAMES[content.family],
+        _MEANING.get(content.task) or _MEANING[content.family],
     )
     pair = f"{number(scores.nll)} nats per row against {number(baseline)}"
     if not math.isfinite(scores.nll):
@@ -81,7 +85,7 @@ def _against_baseline(content: ReportContent, scores: Scores) -> str:
     explained = nll_explained(content, scores)
     if math.isfinite(explained):
         return f"The model explains {percent(explained)} of the {name}'s NLL: {pair}."
-    if content.task == "regression":
+    if content.family == "regression":
         r2 = scores.headline["r2"]
         first = (
             f"The model explains {percent(r2)} of the variance (R²)"
@@ -101,7 +105,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
     nll = Card("NLL", number(scores.nll), f"nats per row; baseline {baseline}")
     ece = Card("ECE", percent(figures.get("ece")), "calibration error; 0% is perfect")
     macro = Card("Macro F1", number(figures.get("macro_f1"), 3), "mean over classes")
-    if content.task == "regression":
+    if content.family == "regression":
         unit = f"units of {clean(content.classes[0], 24)}" if len(content.classes) == 1 else ""
         shown = [
             Card(
@@ -113,7 +117,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
         ]
         if unit:
             shown += [Card("RMSE", number(figures["rmse"]), unit), Card("MAE", number(figures["mae"]), unit)]
-    elif content.task == "multilabel":
+    elif content.family == "multilabel":
         shown = [
             Card("Exact match", percent(figures["exact_match"]), "rows with every label right"),
             Card("Label accuracy", percent(figures["label_accuracy"]), "single labels right"),
@@ -127,7 +131,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
         accuracy = Card("Accuracy", percent(figures["accuracy"]), on)
         last = (
             Card("ROC AUC", number(figures["roc_auc"]), "1 is perfect, 0.5 chance")
-            if content.task == "binary"
+            if content.family == "binary"
             else macro
         )
         shown = [accuracy, nll, ece, last]

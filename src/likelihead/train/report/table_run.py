@@ -63,7 +63,7 @@ def write_report(run_dir: Path, content: ReportContent, *, more: Sequence[Sectio
 
 def table_page(content: ReportContent, scores: Scores) -> Page:
     """The page of a run on a table."""
-    task = content.task
+    task = content.family
     sections = [_curves(content)]
     if task == "regression":
         sections.append(_regression(content, scores))
@@ -84,7 +84,7 @@ def table_page(content: ReportContent, scores: Scores) -> Page:
     sections.append(_losses(content))
     return Page(
         title=content.run_name,
-        task=task,
+        task=content.task,
         line=_line(content, scores),
         summary=sentences(content, scores),
         cards=cards(content, scores),
@@ -100,7 +100,7 @@ def table_page(content: ReportContent, scores: Scores) -> Page:
 def _line(content: ReportContent, scores: Scores) -> str:
     width = len(content.classes)
     kind = {"multilabel": "labels", "regression": "targets" if width != 1 else "target"}
-    sizes = f"{width} {kind.get(content.task, 'classes')}"
+    sizes = f"{width} {kind.get(content.family, 'classes')}"
     rows = f"{scores.rows:,} test rows{_weigh(scores)}"
     return f"{content.task} · {clean(content.likelihood)} · {sizes} · {rows}"
 
@@ -112,10 +112,10 @@ def _weigh(scores: Scores) -> str:
 
 
 def _curves(content: ReportContent) -> Section:
-    curves, baseline = content.curves, BASELINE_NAMES[content.task]
+    curves, baseline = content.curves, BASELINE_NAMES[content.family]
     blocks: list[Block] = [
         Figure(
-            plots.learning_curves(curves, baseline, zero=content.task != "regression"),
+            plots.learning_curves(curves, baseline, zero=not content.density),
             "Mean negative log-likelihood by epoch, in nats per row; lower is better. The dashed line is the "
             f"{baseline}, {number(curves.baseline_nll)} nats.",
         )
@@ -231,15 +231,15 @@ def _reliability(content: ReportContent, scores: Scores) -> Section:
     curve = scores.reliability
     if curve is None:
         return Section("Reliability", [Text("There is nothing to draw.")], id="reliability")
-    says, comes = _CONFIDENCE[content.task]
+    says, comes = _CONFIDENCE[content.family]
     what = {
         "binary": f"How often the answer was {clean(content.classes[-1])} where the model stated this "
         "probability for it.",
         "multiclass": "How often the prediction was right where the model was this confident of it.",
         "multilabel": "All labels together: how often a row had the label where the model stated this "
         "probability for it.",
-    }[content.task]
-    counted = "label decisions" if content.task == "multilabel" else "test rows"
+    }[content.family]
+    counted = "label decisions" if content.family == "multilabel" else "test rows"
     caption = (
         f"{what} On the dashed line the model is as good as its word; below it, it is too sure. Under "
         f"it, {counted} per bin. ECE {percent(curve.ece)}."
@@ -252,10 +252,10 @@ def _losses(content: ReportContent) -> Section:
     if not len(content.test):
         return Section("Highest loss", [Text("The test set is empty.")], id="losses")
     table: Table = loss_table(content, highest_loss(content))
-    wrong = "" if content.task == "regression" else " Wrong predictions are set in orange."
+    wrong = "" if content.family == "regression" else " Wrong predictions are set in orange."
     summed = (
         ", summed over the row's labels; p of target is the product over labels"
-        if content.task == "multilabel"
+        if content.family == "multilabel"
         else ""
     )
     lead = (
@@ -270,7 +270,7 @@ def table_figures(content: ReportContent, scores: Scores) -> dict[str, Any]:
     """What ``report.json`` holds besides what the page gives."""
     curves, test = content.curves, content.test
     confusion: dict[str, Any] | None = None
-    if content.task in ("binary", "multiclass"):
+    if content.family in ("binary", "multiclass"):
         dense = scores.confusion is not None and len(content.classes) <= DENSE_LIMIT
         hits = [(c, c, s.true_positives) for c, s in enumerate(scores.classes) if s.true_positives]
         confusion = {

@@ -17,7 +17,7 @@ from likelihead.train.report import Bars, Block, Figure, Legend, Section, Table
 from likelihead.train.report.svg import COLOURS, bare, drawing, to_svg
 from likelihead.train.report.text import number, percent
 from likelihead.train.table.data import Schema
-from likelihead.train.table.metrics import Mean, weighing
+from likelihead.train.table.means import Mean, weighing
 from likelihead.train.table.network import through_logits
 
 __all__ = ["TAUS", "UNEQUAL", "World", "balance_section", "worlds"]

@@ -16,7 +16,7 @@ from likelihead.train.config import TrainConfig
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.choices import calibration_fraction
 from likelihead.train.table.data import Dataset, Schema
-from likelihead.train.table.metrics import weighing
+from likelihead.train.table.means import weighing
 from likelihead.train.table.network import DTYPE, EVAL_BATCH
 from likelihead.train.table.objective import log_prior
 

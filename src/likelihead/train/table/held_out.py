@@ -16,7 +16,8 @@ from likelihead.train.report.plots import reliability_lines, score_curve
 from likelihead.train.report.text import number, percent
 from likelihead.train.table.calibration import Fitted
 from likelihead.train.table.data import Schema
-from likelihead.train.table.metrics import mean_of, target_entropy, weighing, weight_of_stated
+from likelihead.train.table.means import mean_of, weighing
+from likelihead.train.table.metrics import target_entropy, weight_of_stated
 from likelihead.train.table.teacher import Teacher
 
 __all__ = ["calibration_section", "soft_section", "teacher_section", "threshold_section"]

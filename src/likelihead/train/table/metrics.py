@@ -25,17 +25,19 @@ from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.table.data import Schema
 from likelihead.train.table.data.row_weights import Total
+from likelihead.train.table.data.schema import COUNTS
+from likelihead.train.table.means import Mean, weighing
 from likelihead.train.table.network import row_nll
+from likelihead.train.table.numbers import NumberFigures, numbers
+from likelihead.train.table.ranks import RankFigures
 
 __all__ = [
     "AUC_ROWS",
-    "Mean",
     "Tally",
     "defined",
     "hits",
-    "mean_of",
+    "stated_by",
     "target_entropy",
-    "weighing",
     "weight_of_stated",
 ]
 
@@ -46,51 +48,21 @@ TOP = 5
 """Among how many of the most probable classes the true one is looked for, where there are more classes."""
 
 
-class Mean:
-    """A mean over batches, as (sum, count).
-
-    >>> mean = Mean()
-    >>> mean.add(torch.tensor([1.0, 2.0])); mean.add(torch.tensor([6.0]))
-    >>> mean.value
-    3.0
-    """
-
-    def __init__(self, total: float = 0.0, count: float = 0) -> None:
-        self.total, self.count = total, count
-
-    def add(self, values: Tensor, weight: Tensor | None = None) -> None:
-        """Take in a batch of values, with the rows' weights ``[N]`` where they have any."""
-        values = values.detach().double()
-        if weight is None:
-            self.total += float(values.sum())
-            self.count += values.numel()
-            return
-        self.total += float((values * weight).sum())
-        self.count += float(weight.sum())
-
-    @property
-    def value(self) -> float:
-        """The mean; NaN over nothing."""
-        return self.total / self.count if self.count else math.nan
-
-
-def mean_of(values: Tensor, weight: Tensor | None) -> float:
-    """The mean of one batch; NaN over nothing."""
-    mean = Mean()
-    mean.add(values, weight)
-    return mean.value
-
-
-def weighing(weight: Tensor | None) -> dict[str, Tensor]:
-    """The sample weights as a keyword of those who take them; nothing without a column of weights."""
-    return {} if weight is None else {"sample_weight": weight}
-
-
 def weight_of_stated(schema: Schema, target: Tensor, weight: Tensor | None) -> Tensor | None:
     """The weights of what :func:`likelihead.evaluate.inputs.stated` gives: of each known label, its row's."""
     if weight is None or schema.task != "multilabel":
         return weight
     return weight.unsqueeze(1).expand_as(target)[~target.isnan()]
+
+
+def stated_by(
+    likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What the model states and whether it came true: :func:`likelihead.evaluate.inputs.stated`, of ranks too."""
+    if schema.task != "ordinal":
+        return stated(likelihood, output, target)
+    confidence, said = likelihood.probs(output).double().max(1)
+    return confidence.clamp_max(1.0), (said == target).double()
 
 
 def hits(
@@ -100,7 +72,7 @@ def hits(
     target: Tensor,
     threshold: Tensor | None = None,
 ) -> Tensor:
-    """What a row scores: 1 if it is predicted right, else 0; of a regression the squared error.
+    """What a row of classes or labels scores: 1 if it is predicted right, else 0.
 
     A multilabel row is right if every known label is, and a row of soft targets if its most probable class is
     predicted.
@@ -108,8 +80,6 @@ def hits(
     prediction = likelihood.predict(output, threshold=threshold)
     if schema.soft:
         target = target.argmax(1)
-    if schema.task == "regression":
-        return (prediction - target).square()
     right = prediction == target
     if schema.task == "multilabel":
         right = (right | target.isnan()).all(1)
@@ -136,6 +106,7 @@ class Tally:
         constant: the output of the baseline; the figures then say what a model without features scores.
         baseline: the likelihood of the baseline: for a regression with the training targets' variance.
         threshold: above which a yes is predicted; None for one half.
+        levels: of the quantiles, where the task is about those.
     """
 
     def __init__(
@@ -145,6 +116,8 @@ class Tally:
         constant: tuple[float, ...],
         baseline: Likelihood,
         threshold: Tensor | None = None,
+        *,
+        levels: tuple[float, ...] = (),
     ) -> None:
         self.likelihood, self.schema, self.baseline = likelihood, schema, baseline
         self.threshold = threshold
@@ -157,10 +130,12 @@ class Tally:
         self.exact, self.top, self.ranking = ExactMatch(), TopKAccuracy(TOP), Ranking()
         if schema.task == "multilabel":
             self.labels = LabelConfusion(len(names))
-        elif schema.task != "regression":
+        elif not schema.numeric:
             self.classes = ConfusionMatrix(len(names))
         # Around the training mean, so that the variance keeps its digits.
         self.numbers, self.error = Regression(center=schema.target.mean), Mean()
+        self.levels, self.own = levels, NumberFigures(levels, schema, likelihood)
+        self.ranks = RankFigures(max(1, len(names)))
 
     def add(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
         """Take in a batch of the network's outputs and its targets, and the weights of its rows."""
@@ -173,12 +148,14 @@ class Tally:
         else:
             self.weight.add(weight.numpy())
             self.gain.update(weight * nll, weight * constant_nll, count=weight.sum())
-        if self.schema.task == "regression":
-            mean, truth = (self.schema.restore(v) for v in (self.likelihood.predict(output), target))
+        if self.schema.numeric:
+            mean = numbers(self.likelihood, self.schema, output, self.levels)
+            truth = self.schema.restore(target)
             self.numbers.update(mean, truth, **weighing(weight))
             self.error.add(mean - truth, weight)
+            self.own.add(output, target, weight)
             return
-        said, came = stated(self.likelihood, output, target)
+        said, came = stated_by(self.likelihood, self.schema, output, target)
         of_stated = weighing(weight_of_stated(self.schema, target, weight))
         self.ece.update(said, came, **of_stated)
         self.smooth_ece.update(said, came, **of_stated)
@@ -202,6 +179,8 @@ class Tally:
             target = target.long()
             self.brier.update(probs, target, **each)
         self.classes.update(predicted, target, **each)
+        if self.schema.task == "ordinal":
+            self.ranks.add(predicted, target, weight)
         for index in torch.unique(target).tolist():
             chosen = target == index
             self.class_nll[index].add(nll[chosen], None if weight is None else weight[chosen])
@@ -235,15 +214,16 @@ class Tally:
             "nll": split.model_nll,
             "baseline_nll": split.prior_nll,
         }
-        if self.schema.task == "regression":
-            numbers = self.numbers
-            return defined(
-                result
-                | {"r2": numbers.r2, "rmse": numbers.rmse, "mae": numbers.mae, "bias": self.error.value}
-            )
-        if split.prior_nll > 0:
+        density = self.schema.numeric and self.schema.task not in COUNTS
+        if split.prior_nll > 0 and not density:
             # What the training's class frequencies leave unknown, and the share of it that the model knows.
             result |= {"gain_over_prior": split.gain, "nll_explained": split.share}
+        if self.schema.numeric:
+            errors = self.numbers
+            result |= {"r2": errors.r2, "rmse": errors.rmse, "mae": errors.mae, "bias": self.error.value}
+            result |= self.own.figures()
+            levels = [defined(dict(row)) for row in self.own.per_level()]
+            return defined(result) | ({"per_level": levels} if levels else {})
         calibration = {
             "brier": self.brier.compute(),
             "ece": self.ece.compute(),
@@ -272,6 +252,8 @@ class Tally:
             # With one of the outcomes alone there is nothing to rank.
             one_sided = math.isnan(figures["roc_auc"])
             figures["average_precision"] = math.nan if one_sided else self.ranking.average_precision()[0]
+        if self.schema.task == "ordinal":
+            figures |= {"mae": self.ranks.mae, "quadratic_kappa": self.ranks.kappa}
         if self.schema.num_outputs > TOP:
             figures[f"top_{TOP}_accuracy"] = self.top.compute()
         return figures | {"per_class": self._each(rates)}

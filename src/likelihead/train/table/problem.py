@@ -14,15 +14,17 @@ from likelihead.evaluate import CalibrationError
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
-from likelihead.train.problem import Measured, NotFiniteError, Problem
+from likelihead.train.problem import Measured, NotFiniteError, Problem, optimizer_for
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.calibration import Fitted, check_held_out, fit
 from likelihead.train.table.choices import calibration_fraction, check_together
 from likelihead.train.table.data import Dataset, load
 from likelihead.train.table.data.dataset import Batch
-from likelihead.train.table.metrics import Mean, hits, target_entropy, weighing, weight_of_stated
+from likelihead.train.table.means import Mean, weighing
+from likelihead.train.table.metrics import hits, stated_by, target_entropy, weight_of_stated
 from likelihead.train.table.models import MLP
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, build_model, criterion, plain, row_nll
+from likelihead.train.table.numbers import misses
 from likelihead.train.table.objective import Objective, log_prior, prior_shift
 from likelihead.train.table.teacher import Teacher, teacher_of
 from likelihead.train.table.weights import class_weights
@@ -31,6 +33,16 @@ if TYPE_CHECKING:
     from likelihead.train.loop import Trainer
 
 __all__ = ["TableProblem", "again", "begin"]
+
+#: What the score of a task is; of the others it is the accuracy.
+SCORES = {
+    "multilabel": "test_exact_match",
+    "regression": "test_rmse",
+    "count": "test_rmse",
+    "overdispersed-count": "test_rmse",
+    "robust-regression": "test_mae",
+    "quantile": "test_pinball",
+}
 
 # Multiplications in a step below which several threads wait for each other longer than they work.
 _ONE_THREAD = 2**22
@@ -96,11 +108,10 @@ class TableProblem(Problem):
             config, data.schema, criterion, teacher, count_per_row=resolved.count_per_row
         )
         self.schema, self.notes = data.schema, [*data.notes, *(teacher.notes if teacher else ())]
-        self.plain = plain(config, data.schema)
+        # A likelihood with parameters of its own is the network's, and is reported as it was trained.
+        self.plain = plain(config, data.schema) if model.likelihood is None else criterion
         self.fitted: Fitted | None = None
-        self.score_name = {"regression": "test_rmse", "multilabel": "test_exact_match"}.get(
-            data.task, "test_accuracy"
-        )
+        self.score_name = SCORES.get(data.task, "test_accuracy")
 
     def describe(self) -> str:
         """The file, its rows and its columns."""
@@ -116,6 +127,14 @@ class TableProblem(Problem):
     def steps_per_epoch(self) -> int:
         """One for each batch of the training rows."""
         return self.data.train.num_batches(self.config.batch_size)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """As the options say; the likelihood's own parameters do not decay, as 0 is nothing to them."""
+        if self.model.likelihood is None:
+            return super().optimizer()
+        own = list(self.model.likelihood.parameters())
+        others = [p for p in self.model.parameters() if all(p is not mine for mine in own)]
+        return optimizer_for(self.config, [{"params": others}, {"params": own, "weight_decay": 0.0}])
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """Features, targets, row numbers and weights."""
@@ -160,7 +179,9 @@ class TableProblem(Problem):
 
     def likelihood(self, kept: Mapping[str, float]) -> Likelihood:
         """The one that is reported: without weights and smoothing."""
-        return plain(self.config, self.data.schema, kept.get("variance", 1.0))
+        if self.data.task == "regression":
+            return plain(self.config, self.data.schema, kept.get("variance", 1.0))
+        return self.plain
 
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:
         """The mean test NLL per row, and the score: accuracy, exact match or RMSE."""
@@ -178,14 +199,18 @@ class TableProblem(Problem):
                     each = weighing(weight_of_stated(self.data.schema, target, weight))
                     said.update(*stated(likelihood, output, target), **each)
                     said_before.update(*stated(likelihood, raw, target), **each)
-                score.add(hits(likelihood, self.data.schema, output, target, threshold), weight)
+                if self.data.schema.numeric:
+                    of_row = misses(likelihood, self.data.schema, output, target, self.config.levels)
+                else:
+                    of_row = hits(likelihood, self.data.schema, output, target, threshold)
+                score.add(of_row, weight)
                 if self.data.schema.soft:
                     floor.add(target_entropy(target), weight)
                 if self.teacher is not None:
                     divergence.add(self.teacher.kl(raw, rows), weight)
                 pause()
-        if self.data.task == "regression":
-            return Measured(nll.value, math.sqrt(score.value) * self.data.schema.target.std)
+        if self.score_name == "test_rmse":
+            return Measured(nll.value, math.sqrt(score.value))
         more = {}
         if before.count:
             more["test_nll_uncalibrated"] = before.value
@@ -237,6 +262,7 @@ def _load(config: TrainConfig) -> Dataset:
         test_fraction=config.test_fraction,
         calibration_fraction=calibration_fraction(config),
         sample_weight=config.sample_weight,
+        order=config.order,
     )
 
 
@@ -276,6 +302,7 @@ def _prepare(
         class_weights=weights,
         constant=tuple(constant.tolist()),
         baseline_nll=baseline.value,
+        constant_parameters=_own(reference),
         prior_shift=() if shift is None else tuple(shift.tolist()),
         teacher="" if teacher is None else teacher.digest,
         count_per_row=_count_per_row(likelihood, data),
@@ -292,6 +319,13 @@ def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset) -> None:
     again = data.train.weighted_batches(EVAL_BATCH, dtype=DTYPE)
     weights = (weight for _, _, _, weight in again if weight is not None)
     likelihood.init_bias_(model.head, targets, sample_weight=weights)
+
+
+def _own(model: MLP) -> tuple[float, ...]:
+    """The likelihood's own parameters, flat."""
+    if model.likelihood is None:
+        return ()
+    return tuple(torch.cat([p.detach().flatten() for p in model.likelihood.parameters()]).tolist())
 
 
 def _count_per_row(likelihood: Likelihood, data: Dataset) -> float:

@@ -32,7 +32,9 @@ from likelihead.train.table.held_out import (
     threshold_section,
 )
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, row_nll
+from likelihead.train.table.numbers import numbers
 from likelihead.train.table.objective import log_prior
+from likelihead.train.table.own_sections import own_sections
 
 if TYPE_CHECKING:
     from likelihead.train.loop import Trainer
@@ -75,11 +77,11 @@ def write(problem: TableProblem, trainer: Trainer) -> None:
     content = _content(problem, trainer, epochs, outputs)
     scores = measure(content)
     page, figures = table_page(content, scores), table_figures(content, scores)
-    if problem.data.task != "regression":
-        sections, more = _more(problem, outputs, epochs)
-        # After the learning curves: they say what the other figures stand for.
-        page = replace(page, sections=[page.sections[0], *sections, *page.sections[1:]])
-        figures |= more
+    sections, more = _more(problem, outputs, epochs)
+    # After the learning curves: they say what the other figures stand for.
+    page = replace(page, sections=[page.sections[0], *sections, *page.sections[1:]])
+    figures["figures"] |= more.pop("figures", {})
+    figures |= more
     write_page(trainer.folder, page, figures)
 
 
@@ -92,6 +94,8 @@ def _more(
     figures: dict[str, Any] = {}
     if not len(outputs.rows):
         return sections, figures
+    if schema.numeric or schema.task == "ordinal":
+        return own_sections(problem.likelihood({}), config, schema, outputs.output, outputs.target, outputs.weight)
     if schema.soft:
         section, figures["soft"] = soft_section(plain, outputs.output, outputs.target, outputs.weight)
         sections.append(section)
@@ -151,7 +155,7 @@ def _content(
             [_number(record["train_nll"]) for record in epochs],
             [_number(record["test_nll"]) for record in epochs],
             resolved.baseline_nll,
-            None if data.task == "regression" else [_number(record[problem.score_name]) for record in epochs],
+            None if data.schema.numeric else [_number(record[problem.score_name]) for record in epochs],
         ),
         test=test,
         config={**config.applying(data.task), "resolved": resolved.to_dict()},
@@ -193,8 +197,9 @@ def _test_set(problem: TableProblem, trainer: Trainer, outputs: Outputs) -> Test
     target, output = outputs.target, outputs.output
     with torch.no_grad():
         nll = row_nll(likelihood, schema, output, target)
-        if schema.task == "regression":
-            prediction, target = (schema.restore(v) for v in (likelihood.predict(output), target))
+        if schema.numeric:
+            prediction = numbers(likelihood, schema, output, problem.config.levels)
+            target = schema.restore(target)
         else:
             prediction = likelihood.probs(output)
         if schema.soft:
