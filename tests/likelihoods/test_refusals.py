@@ -262,9 +262,9 @@ def test_mistakes_that_the_guard_knows_raise():
             "never seen",
         ),
         (
-            lambda: Gaussian().baseline_nll(torch.tensor([1.0, torch.nan])),
+            lambda: Gaussian().baseline_nll(torch.tensor([1.0, torch.inf])),
             TargetError,
-            r"nan at position \[1\]",
+            r"inf at position \[1\]",
         ),
         (lambda: MultiLabel.from_targets(torch.zeros(3)), ShapeError, "Bernoulli"),
         (lambda: Categorical.from_targets(torch.tensor([0, -1])), TargetError, "-1"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
@@ -21,7 +22,7 @@ from likelihead.core.links import Link
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
 from likelihead.errors import DTypeError, OptionError, ShapeError
 
-__all__ = ["REGISTRY", "Likelihood", "Targets", "batches_of", "register"]
+__all__ = ["REGISTRY", "Likelihood", "Targets", "batches_of", "given", "register", "weighted_batches"]
 
 Targets: TypeAlias = Tensor | Iterable[Tensor]
 """Targets as one tensor, or as a stream of batches."""
@@ -43,6 +44,37 @@ def batches_of(targets: Targets) -> Iterator[Tensor]:
                 "Of a data loader's pairs take the targets: (y for x, y in loader)."
             )
         yield batch.detach()
+
+
+def weighted_batches(
+    targets: Targets, sample_weight: Targets | None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Batches of targets, each with the weights of its examples; None where there are none.
+
+    Raises:
+        DTypeError: something that is no tensor.
+        OptionError: the weights are no stream beside a stream of targets, or of another number of batches.
+    """
+    if sample_weight is None:
+        yield from ((batch, None) for batch in batches_of(targets))
+        return
+    if isinstance(targets, Tensor) != isinstance(sample_weight, Tensor):
+        one, other = ("a tensor", "a stream") if isinstance(targets, Tensor) else ("a stream", "a tensor")
+        raise OptionError(
+            f"targets is {one} and sample_weight {other}; expected two tensors, or two streams of batches "
+            "that go together."
+        )
+    weights = [sample_weight] if isinstance(sample_weight, Tensor) else sample_weight
+    for batch, weight in zip_longest(batches_of(targets), weights):
+        if batch is None or weight is None:
+            name = "targets" if batch is None else "sample_weight"
+            raise OptionError(f"{name} ends first; expected a batch of weights for each batch of targets.")
+        yield batch, weight.detach() if isinstance(weight, Tensor) else weight
+
+
+def given(sample_weight: Tensor | None) -> dict[str, Tensor]:
+    """The keyword, where there are weights: a subclass that knows of none goes on working without them."""
+    return {} if sample_weight is None else {"sample_weight": sample_weight}
 
 
 _L = TypeVar("_L", bound="Likelihood")
@@ -86,11 +118,14 @@ class Likelihood(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_targets(cls, targets: Targets, **options: Any) -> Likelihood:
+    def from_targets(
+        cls, targets: Targets, *, sample_weight: Targets | None = None, **options: Any
+    ) -> Likelihood:
         """The likelihood that fits these targets, with what they say about classes and prior kept.
 
         Args:
             targets: training targets: a tensor, or a stream of batches, read once.
+            sample_weight: the weights of the examples, a tensor or a stream like the targets.
             options: the constructor's other options.
         """
 
@@ -138,27 +173,49 @@ class Likelihood(nn.Module, ABC):
     # -- how well it fits -------------------------------------------------------------------------
 
     @abstractmethod
-    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The negative log-likelihood of each target, in nats, with every option applied."""
+    def nll(self, logits: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        """The negative log-likelihood of each target, in nats, with every option applied.
+
+        With ``sample_weight`` each is multiplied by its example's weight; see `forward`.
+        """
 
     @abstractmethod
-    def count(self, target: Tensor) -> Tensor | int:
+    def count(self, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor | int:
         """What the mean divides by."""
 
     @abstractmethod
-    def residual(self, logits: Tensor, target: Tensor) -> Tensor:
+    def residual(self, logits: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
         """The gradient of ``nll(logits, target).sum()`` with respect to the logits, from its closed form."""
 
-    def forward(self, logits: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """`nll`, reduced.
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: Normalizer | None = None,
+    ) -> Tensor:
+        r"""`nll`, reduced.
+
+        .. math:: \frac{\sum_i s_i \ell_i}{\sum_i s_i n_i}
+
+        with :math:`s_i` the weight of an example and :math:`n_i` what its target counts without it.
 
         Args:
             logits: what the head puts out.
             target: what was observed.
+            sample_weight: one number per example that is not negative: ``[N]``, or a longer prefix of the
+                shape of `nll`. A weight of 2 is the example twice over and one of 0 leaves it out, whatever
+                its logits and its target hold; the mean divides by the weights. For importance weights, whose
+                mean divides by the number of examples, pass ``normalizer=N``.
             normalizer: a number or 0-d tensor that replaces `count` under ``reduction="mean"``, so that
                 micro-batches, ranks and gradient accumulation divide by the same total.
+
+        Raises:
+            ShapeError: a ``sample_weight`` that is not one number per example (LH603).
         """
-        return self._reduce(self.nll(logits, target), self.count(target), normalizer)
+        weights = given(sample_weight)
+        return self._reduce(self.nll(logits, target, **weights), self.count(target, **weights), normalizer)
 
     def _reduce(self, nll: Tensor, count: Tensor | int, normalizer: Normalizer | None) -> Tensor:
         if isinstance(count, Tensor) and count.is_floating_point():
@@ -168,7 +225,7 @@ class Likelihood(nn.Module, ABC):
     # -- the best constant prediction -------------------------------------------------------------
 
     @abstractmethod
-    def _summarise(self, targets: Tensor) -> Tensor:
+    def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the best constant prediction depends on, in float64."""
 
     def _merge(self, first: Tensor, second: Tensor) -> Tensor:
@@ -183,17 +240,20 @@ class Likelihood(nn.Module, ABC):
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
         """The head's output that makes the best constant prediction, flat."""
 
-    def summarise(self, targets: Targets | None = None) -> Tensor:
+    def summarise(self, targets: Targets | None = None, *, sample_weight: Targets | None = None) -> Tensor:
         """What the best constant prediction depends on: counts, or count, mean and spread.
 
         Args:
             targets: a tensor or a stream of batches; without them, those that `from_targets` saw.
+            sample_weight: the weights of the examples, a tensor or a stream like the targets.
 
         Raises:
             OptionError: there are no targets.
             TargetError: a target outside the target domain.
         """
         if targets is None:
+            if sample_weight is not None:
+                raise OptionError("sample_weight was given without targets; pass the targets it belongs to.")
             if self.summary is None:
                 raise OptionError(
                     f"no targets were given and this {type(self).__name__} was not made by from_targets; "
@@ -201,14 +261,14 @@ class Likelihood(nn.Module, ABC):
                 )
             return self.summary
         total: Tensor | None = None
-        for batch in batches_of(targets):
-            part = self._summarise(batch)
+        for batch, weight in weighted_batches(targets, sample_weight):
+            part = self._summarise(batch) if weight is None else self._summarise(batch, weight)
             total = part if total is None else self._merge(total, part)
         if total is None:
             raise OptionError("targets is an empty stream; expected at least one batch.")
         return total
 
-    def baseline_nll(self, targets: Targets | None = None) -> Tensor:
+    def baseline_nll(self, targets: Targets | None = None, *, sample_weight: Targets | None = None) -> Tensor:
         """The mean NLL of the best constant prediction on these targets: what a useless model scores.
 
         It is the least value that ``reduction="mean"`` can reach when the head puts out the same for every
@@ -216,24 +276,32 @@ class Likelihood(nn.Module, ABC):
 
         Args:
             targets: a tensor or a stream of batches, read once; without them, those that `from_targets` saw.
+            sample_weight: the weights of the examples, a tensor or a stream like the targets.
 
         Returns:
             A 0-d float64 tensor, in nats; 0 where no target counts.
         """
-        return self._baseline(self.summarise(targets))
+        return self._baseline(self.summarise(targets, sample_weight=sample_weight))
 
-    def best_constant(self, targets: Targets | None = None, *, smoothing: float = 0.5) -> Tensor:
+    def best_constant(
+        self,
+        targets: Targets | None = None,
+        *,
+        sample_weight: Targets | None = None,
+        smoothing: float = 0.5,
+    ) -> Tensor:
         """What the head should put out for every example if it may not look at the input: the log prior.
 
         Args:
             targets: a tensor or a stream of batches; without them, those that `from_targets` saw.
+            sample_weight: the weights of the examples, a tensor or a stream like the targets.
             smoothing: how many examples an outcome that was never seen counts as, so that it is finite.
                 Outcomes that were seen are not touched.
 
         Returns:
             ``[num_parameters]``, float64.
         """
-        return self._best_bias(self.summarise(targets), smoothing)
+        return self._best_bias(self.summarise(targets, sample_weight=sample_weight), smoothing)
 
     # -- the layer in front -----------------------------------------------------------------------
 
@@ -247,7 +315,12 @@ class Likelihood(nn.Module, ABC):
         return nn.Linear(in_features, self.num_parameters, bias=bias)
 
     def init_bias_(
-        self, head: nn.Linear, targets: Targets | None = None, *, smoothing: float = 0.5
+        self,
+        head: nn.Linear,
+        targets: Targets | None = None,
+        *,
+        sample_weight: Targets | None = None,
+        smoothing: float = 0.5,
     ) -> nn.Linear:
         """Set the head's bias to the best constant prediction, so that the first loss is the baseline.
 
@@ -256,6 +329,7 @@ class Likelihood(nn.Module, ABC):
         Args:
             head: the last linear layer, changed in place.
             targets: a tensor or a stream of batches; without them, those that `from_targets` saw.
+            sample_weight: the weights of the examples, a tensor or a stream like the targets.
             smoothing: how many examples an outcome that was never seen counts as, so that its bias is finite.
                 Outcomes that were seen are not touched.
 
@@ -273,7 +347,7 @@ class Likelihood(nn.Module, ABC):
             )
         if head.bias is None:
             raise OptionError("the head has no bias to set; make it with bias=True.")
-        bias = self.best_constant(targets, smoothing=smoothing)
+        bias = self.best_constant(targets, sample_weight=sample_weight, smoothing=smoothing)
         if not bool(torch.isfinite(bias).all()):
             raise OptionError(
                 f"smoothing={smoothing} leaves an outcome that was never seen with an infinite bias; use a "

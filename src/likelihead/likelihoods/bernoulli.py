@@ -10,10 +10,11 @@ from torch import Tensor
 
 from likelihead.core.links import LOG
 from likelihead.core.reduction import Reduction
+from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError
 from likelihead.likelihoods.base import Targets, register
 from likelihead.likelihoods.binary import BinaryLikelihood
-from likelihead.likelihoods.checks import check_in_domain
+from likelihead.likelihoods.checks import check_in_domain, check_observed_weight
 
 __all__ = ["Bernoulli"]
 
@@ -84,22 +85,29 @@ class Bernoulli(BinaryLikelihood):
         return likelihood
 
     @classmethod
-    def from_targets(cls, targets: Targets, **options: Any) -> Bernoulli:
+    def from_targets(
+        cls, targets: Targets, *, sample_weight: Targets | None = None, **options: Any
+    ) -> Bernoulli:
         """The likelihood with the targets' frequency of a yes kept.
 
         >>> Bernoulli.from_targets(torch.tensor([0, 1, 1, 1])).baseline_nll()
         tensor(0.5623, dtype=torch.float64)
         """
         likelihood = cls(**options)
-        likelihood.summary = likelihood.summarise(targets)
+        likelihood.summary = likelihood.summarise(targets, sample_weight=sample_weight)
         return likelihood
 
-    def _summarise(self, targets: Tensor) -> Tensor:
-        y = targets.double().flatten()
+    def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        y = targets.double()
+        weight = check_observed_weight(sample_weight, y.shape)
         scored = ~y.isnan()
+        if weight is not None:
+            weight = expand_sample_weight(weight, y).expand_as(y)
+            scored = scored & (weight != 0)
         check_in_domain(y, self.target_domain, mask=scored, code="LH207")
         y = y[scored]
-        return torch.stack([(1 - y).sum(), y.sum()])
+        w = torch.ones_like(y) if weight is None else weight[scored]
+        return torch.stack([(w * (1 - y)).sum(), (w * y).sum()])
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

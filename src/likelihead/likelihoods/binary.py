@@ -11,17 +11,19 @@ from torch.distributions import Bernoulli as BernoulliDistribution
 from likelihead.core.domains import UNIT_INTERVAL
 from likelihead.core.links import SIGMOID, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Normalizer, Reduction
+from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
 from likelihead.errors import DTypeError
 from likelihead.guard.check import check_call
 from likelihead.guard.switch import current
 from likelihead.kernels.dispatch import sigmoid_loss, sigmoid_nll
 from likelihead.kernels.ops import sigmoid_count, sigmoid_valid
-from likelihead.likelihoods.base import Likelihood
+from likelihead.likelihoods.base import Likelihood, given
 from likelihead.likelihoods.checks import (
     can_read,
     check_in_domain,
     check_same_shape,
     check_tensor,
+    check_weight,
     is_settled,
     reduces_at_once,
 )
@@ -146,7 +148,9 @@ class BinaryLikelihood(Likelihood):
 
     # -- how well it fits -------------------------------------------------------------------------
 
-    def _check(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
+    def _check(
+        self, logits: Tensor, target: Tensor, mask: Tensor | None, sample_weight: Tensor | None = None
+    ) -> None:
         self._check_logits(logits)
         check_same_shape(logits, target)
         if target.is_complex():
@@ -155,6 +159,10 @@ class BinaryLikelihood(Likelihood):
             check_same_shape(logits, mask, name="mask")
             if mask.dtype != torch.bool:
                 raise DTypeError(f"mask is {mask.dtype}; expected torch.bool, True where a label is scored.")
+        check_weight(sample_weight, logits.shape)
+        if sample_weight is not None:
+            # What the values of an example of weight 0 are does not matter.
+            mask = _and_weighted(mask, sample_weight, logits)
         if self.takes_log_probs:
             check_call("nll", logits, None, default_action="raise")
             if can_read(target) and current().level == "full":
@@ -173,31 +181,40 @@ class BinaryLikelihood(Likelihood):
             nan_target_is_missing=True,
         )
 
-    def nll(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    def nll(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
         r"""Negative log-likelihood of each yes or no, in nats, with every option applied.
 
         .. math:: w\,\bigl[-\pi\,y \log p - (1-y) \log(1-p)\bigr]
 
         with :math:`w` the weight and :math:`\pi` the ``pos_weight``. A NaN label, and one whose ``mask`` is
-        False, scores 0 with gradient 0.
+        False, scores 0 with gradient 0, and so does an example whose ``sample_weight`` is 0.
 
         Shape:
             - logits, target, mask: the same shape.
             - returns: that shape, float32 at least.
 
         Raises:
-            ShapeError: the shapes differ: they would broadcast (LH302).
+            ShapeError: the shapes differ: they would broadcast (LH302); or the ``sample_weight`` is not one
+                number per example (LH603).
             MisuseError: the input is no logits: it came out of a sigmoid (LH106) or a softmax (LH107).
         """
-        self._check(logits, target, mask)
+        self._check(logits, target, mask, sample_weight)
+        logits, target = (without_left_out(x, sample_weight) for x in (logits, target))
         if not self.takes_log_probs:
-            return sigmoid_nll(logits, target, mask=mask, **self._options(logits))
+            return weigh(sigmoid_nll(logits, target, mask=mask, **self._options(logits)), sample_weight)
         # An outcome with no share of the target contributes nothing, however improbable it is.
         of_yes, of_no = self._shares(logits, target, mask)
         log_p = at_least_float32(logits)
         safe = torch.where(of_no == 0, torch.full_like(log_p, -1.0), log_p)
         yes = of_yes * torch.where(of_yes == 0, torch.zeros_like(log_p), log_p)
-        return -(yes + of_no * self.link.log_complement(safe))
+        return weigh(-(yes + of_no * self.link.log_complement(safe)), sample_weight)
 
     def _shares(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """How much a yes and a no weigh in each NLL, in the logits' shape; 0 where nothing is scored."""
@@ -216,9 +233,17 @@ class BinaryLikelihood(Likelihood):
             yes, no = yes * weight, no * weight
         return yes, no
 
-    def count(self, target: Tensor, *, mask: Tensor | None = None) -> Tensor | int:
-        """The number of labels that are scored, whatever their weights, as in ``BCEWithLogitsLoss``."""
-        return sigmoid_count(target, mask=mask)
+    def count(
+        self, target: Tensor, *, mask: Tensor | None = None, sample_weight: Tensor | None = None
+    ) -> Tensor | int:
+        """The number of labels that are scored, whatever their weights, as in ``BCEWithLogitsLoss``.
+
+        With ``sample_weight`` each counts as its example's weight.
+        """
+        if sample_weight is None:
+            return sigmoid_count(target, mask=mask)
+        check_weight(sample_weight, target.shape)
+        return weighted_count(sigmoid_valid(target, mask=mask), sample_weight, target.shape)
 
     def forward(
         self,
@@ -226,6 +251,7 @@ class BinaryLikelihood(Likelihood):
         target: Tensor,
         *,
         mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
         normalizer: Normalizer | None = None,
     ) -> Tensor:
         """`nll`, reduced. The mean divides by the number of labels that are scored.
@@ -234,11 +260,12 @@ class BinaryLikelihood(Likelihood):
             logits: what the head puts out.
             target: 0 and 1, or probabilities; NaN where a label is missing.
             mask: False where a label is left out.
+            sample_weight: one number per example, or one per label; see `Likelihood.forward`.
             normalizer: a number or 0-d tensor that replaces `count` under ``reduction="mean"``.
         """
         # A subclass with another nll or count has another mean.
         ours = type(self).nll is BinaryLikelihood.nll and type(self).count is BinaryLikelihood.count
-        ours = ours and not self.takes_log_probs
+        ours = ours and not self.takes_log_probs and sample_weight is None
         if ours and reduces_at_once(logits, target, self.reduction, normalizer):
             self._check(logits, target, mask)
             loss = sigmoid_loss(
@@ -251,7 +278,9 @@ class BinaryLikelihood(Likelihood):
             )
             if is_settled(loss, self.reduction):
                 return loss
-        return self._reduce(self.nll(logits, target, mask=mask), self.count(target, mask=mask), normalizer)
+        weights = given(sample_weight)
+        nll = self.nll(logits, target, mask=mask, **weights)
+        return self._reduce(nll, self.count(target, mask=mask, **weights), normalizer)
 
     def _options(self, logits: Tensor) -> dict[str, Any]:
         return {
@@ -259,7 +288,14 @@ class BinaryLikelihood(Likelihood):
             "pos_weight": None if self.pos_weight is None else self._along(self.pos_weight, logits),
         }
 
-    def residual(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    def residual(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
         r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.
 
         .. math:: w\,\bigl[(1-y)\,\sigma(z) - \pi\,y\,\sigma(-z)\bigr]
@@ -269,8 +305,9 @@ class BinaryLikelihood(Likelihood):
         Returns:
             The logits' shape, float32 at least; 0 where nothing is scored.
         """
-        self._check(logits, target, mask)
+        self._check(logits, target, mask, sample_weight)
         dtype = at_least_float32(logits).dtype
+        logits, target = (without_left_out(x, sample_weight) for x in (logits, target))
         wide = with_spare_digits(logits)
         of_yes, of_no = self._shares(wide, target, mask)
         if self.takes_log_probs:
@@ -279,7 +316,7 @@ class BinaryLikelihood(Likelihood):
         else:
             gradient = of_no * self.link.inverse(wide) - of_yes * self.link.complement(wide)
             gradient = torch.where((of_yes == 0) & (of_no == 0), torch.zeros_like(gradient), gradient)
-        return gradient.to(dtype)
+        return weigh(gradient, sample_weight).to(dtype)
 
     # -- the best constant prediction: the summary is [..., 2], the shares of no and of yes -------
 
@@ -299,6 +336,12 @@ class BinaryLikelihood(Likelihood):
             # Of weight 0 a yes is never scored: any bias is best, and its frequency is a finite one.
             yes = yes * torch.where(self.pos_weight == 0, 1, self.pos_weight).to(yes)
         return (yes.log() - no.log()).flatten()
+
+
+def _and_weighted(mask: Tensor | None, sample_weight: Tensor, like: Tensor) -> Tensor:
+    """The mask without the examples of weight 0."""
+    weighted = expand_sample_weight(sample_weight.detach(), like) != 0
+    return weighted.expand_as(like) if mask is None else mask & weighted
 
 
 _TINY = torch.finfo(torch.float64).tiny

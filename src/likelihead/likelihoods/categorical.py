@@ -13,16 +13,18 @@ from torch.nn.functional import pad
 from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Normalizer, Reduction
+from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_loss, softmax_nll
 from likelihead.kernels.ops import along_classes, check_softmax_options, compute_dtype, shared, softmax_count
-from likelihead.likelihoods.base import Likelihood, Targets, batches_of, register
+from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
 from likelihead.likelihoods.checks import (
     as_vector,
     check_class_logits,
     check_class_target,
     check_in_domain,
+    check_weight,
     is_settled,
     reduces_at_once,
 )
@@ -140,7 +142,9 @@ class Categorical(Likelihood):
         return likelihood
 
     @classmethod
-    def from_targets(cls, targets: Targets, **options: Any) -> Categorical:
+    def from_targets(
+        cls, targets: Targets, *, sample_weight: Targets | None = None, **options: Any
+    ) -> Categorical:
         """The likelihood with as many classes as the targets have, and their frequencies kept.
 
         Class indices give the largest index plus one; probabilities give the size of dimension 1.
@@ -152,9 +156,10 @@ class Categorical(Likelihood):
         known = options.pop("num_classes", None)
         if known is not None:
             likelihood = cls(known, **options)
-            likelihood.summary = likelihood.summarise(targets)
+            likelihood.summary = likelihood.summarise(targets, sample_weight=sample_weight)
             return likelihood
-        counts = class_counts_of_stream(batches_of(targets), options.get("ignore_index", -100))
+        batches = weighted_batches(targets, sample_weight)
+        counts = class_counts_of_stream(batches, options.get("ignore_index", -100))
         likelihood = cls(max(counts.shape[1], 2), **options)
         likelihood.summary = pad(counts, (0, likelihood.num_classes - counts.shape[1]))
         return likelihood
@@ -248,22 +253,30 @@ class Categorical(Likelihood):
         log_p, log_q = (self.log_probs(with_spare_digits(logits)) for logits in (logits_p, logits_q))
         return kl_terms(log_p, log_q).sum(1).to(at_least_float32(logits_p).dtype)
 
-    def _check(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _check(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Refuse what cannot be scored; class indices come back as int64."""
         check_class_logits(logits, self.num_classes, name="log_probs" if self.takes_log_probs else "logits")
         check_class_target(target, logits.shape, self.target_domain)
+        check_weight(sample_weight, [*logits.shape[:1], *logits.shape[2:]])
+        known, counting = target, None
+        if sample_weight is not None:
+            # What an example of weight 0 holds does not matter.
+            over_classes = _over_classes(sample_weight.detach())
+            counting = expand_sample_weight(over_classes, logits) != 0
+            known = without_left_out(target, over_classes)
         check_call(
             "nll" if self.takes_log_probs else "cross_entropy",
             logits,
-            target,
+            known,
             default_action="raise",
             num_classes=self.num_classes,
             weight=self.weight,
             ignore_index=self.ignore_index,
+            mask=counting,
         )
         return target if target.is_floating_point() else target.long()
 
-    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
+    def nll(self, logits: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
         r"""Negative log-likelihood of each target, in nats, with every option applied.
 
         .. math:: (1-\varepsilon)\,w_y\,\ell_y + \frac{\varepsilon}{C}\sum_k w_k\,\ell_k
@@ -276,27 +289,46 @@ class Categorical(Likelihood):
         Shape:
             - logits: ``[N, C]`` or ``[N, C, *spatial]``.
             - target: ``[N]`` or ``[N, *spatial]``, or probabilities of the logits' shape.
-            - returns: ``[N]`` or ``[N, *spatial]``, float32 at least; 0 where the target is ignored.
+            - returns: ``[N]`` or ``[N, *spatial]``, float32 at least; 0 where the target is ignored
+              or the example's ``sample_weight`` is 0.
 
         Raises:
             TargetError: a class index outside ``[0, C)`` (LH203).
-            ShapeError: the classes are not along dimension 1 (LH301), or the target does not fit.
+            ShapeError: the classes are not along dimension 1 (LH301), the target does not fit, or the
+                ``sample_weight`` is not one number per example (LH603).
             DTypeError: a bool or floating-point target of index shape (LH202).
             MisuseError: the input is no logits: it came out of a softmax (LH101), for one.
 
         >>> Categorical(3).nll(torch.zeros(1, 3), torch.tensor([0]))
         tensor([1.0986])
         """
-        target = self._check(logits, target)
+        target = self._check(logits, target, sample_weight)
+        logits, target = self._without_left_out(logits, target, sample_weight)
         if self.takes_log_probs:
-            return self._nll_of_log_probs(at_least_float32(logits), target)
-        return softmax_nll(logits, target, **self._options())[0]
+            return weigh(self._nll_of_log_probs(at_least_float32(logits), target), sample_weight)
+        return weigh(softmax_nll(logits, target, **self._options())[0], sample_weight)
 
-    def forward(self, logits: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
+    def _without_left_out(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Finite logits and targets in the examples of weight 0."""
+        if sample_weight is None:
+            return logits, target
+        weight = _over_classes(sample_weight)
+        return without_left_out(logits, weight), without_left_out(target, weight)
+
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: Normalizer | None = None,
+    ) -> Tensor:
         """`nll`, reduced; see `Likelihood.forward`."""
         # A subclass with another nll or count has another mean.
         ours = type(self).nll is Categorical.nll and type(self).count is Categorical.count
-        ours = ours and not self.takes_log_probs
+        ours = ours and not self.takes_log_probs and sample_weight is None
         if ours and reduces_at_once(logits, target, self.reduction, normalizer):
             target = self._check(logits, target)
             loss = softmax_loss(
@@ -304,7 +336,7 @@ class Categorical(Likelihood):
             )
             if is_settled(loss, self.reduction):
                 return loss
-        return super().forward(logits, target, normalizer=normalizer)
+        return super().forward(logits, target, normalizer=normalizer, **given(sample_weight))
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -343,12 +375,27 @@ class Categorical(Likelihood):
             share = share * along_classes(self.weight.to(like.dtype), like)
         return share, kept
 
-    def count(self, target: Tensor) -> Tensor | int:
-        """The sum of the targets' weights; for probability targets, the number of examples."""
-        weight = None if self.weight is None else self.weight.to(compute_dtype(self.weight.dtype))
-        return softmax_count(target, self.num_classes, weight=weight, ignore_index=self.ignore_index)
+    def count(self, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor | int:
+        """The sum of the targets' weights; for probability targets, the number of examples.
 
-    def residual(self, logits: Tensor, target: Tensor) -> Tensor:
+        With ``sample_weight`` each counts as often as its example's weight says.
+        """
+        weight = None if self.weight is None else self.weight.to(compute_dtype(self.weight.dtype))
+        if sample_weight is None:
+            return softmax_count(target, self.num_classes, weight=weight, ignore_index=self.ignore_index)
+        counts: Tensor | None = None
+        shape: Sequence[int] = target.shape
+        if target.is_floating_point():
+            shape = [*shape[:1], *shape[2:]]
+        else:
+            classes = target.long()
+            counts = classes != self.ignore_index
+            if weight is not None:
+                counts = torch.where(counts, weight[torch.where(counts, classes, 0)], 0)
+        check_weight(sample_weight, shape)
+        return weighted_count(counts, sample_weight, shape)
+
+    def residual(self, logits: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
         r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.
 
         With :math:`a_k` the weight of class k in the target and A their sum it is
@@ -364,9 +411,9 @@ class Categorical(Likelihood):
         >>> Categorical(3).residual(torch.tensor([[20.0, 0.0, 0.0]]), torch.tensor([0]))
         tensor([[-4.1223e-09,  2.0612e-09,  2.0612e-09]])
         """
-        target = self._check(logits, target)
+        target = self._check(logits, target, sample_weight)
         dtype = at_least_float32(logits).dtype
-        logits = with_spare_digits(logits)
+        logits, target = self._without_left_out(with_spare_digits(logits), target, sample_weight)
         share, kept = self._target_share(target, logits)
         if self.takes_log_probs:
             gradient = -share
@@ -380,9 +427,11 @@ class Categorical(Likelihood):
                 gradient = gradient / torch.cosh(logits / self.softcap).square()
         if kept is not None:
             gradient = torch.where(kept.unsqueeze(1), gradient, torch.zeros_like(gradient))
+        if sample_weight is not None:
+            gradient = weigh(gradient, _over_classes(sample_weight))
         return gradient.to(dtype)
 
-    def _summarise(self, targets: Tensor) -> Tensor:
+    def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         if not targets.is_floating_point():
             check_in_domain(targets, self.target_domain, code="LH203")
         elif targets.dim() < 2 or targets.shape[1] != self.num_classes:
@@ -391,7 +440,7 @@ class Categorical(Likelihood):
                 "...], or "
                 "class indices as integers."
             )
-        return class_counts(targets, self.ignore_index, self.num_classes)
+        return class_counts(targets, self.ignore_index, self.num_classes, sample_weight=sample_weight)
 
     def _share_of_loss(self, counts: Tensor, weight: Tensor | None) -> Tensor:
         """How much each class weighs in the sum of the losses."""
@@ -425,3 +474,8 @@ class Categorical(Likelihood):
         if self.takes_log_probs:
             parts.append("input=log_probs")
         return ", ".join(parts)
+
+
+def _over_classes(sample_weight: Tensor) -> Tensor:
+    """Weights ``[N, d1, ...]`` with a dimension of size 1 where the logits have their classes."""
+    return sample_weight.unsqueeze(1)

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from likelihead.core.domains import Domain
 from likelihead.core.reduction import Normalizer
+from likelihead.core.sample_weight import check_sample_weight, check_sample_weight_values
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
+from likelihead.guard.switch import current
 
 __all__ = [
     "as_vector",
@@ -22,8 +24,10 @@ __all__ = [
     "check_class_logits",
     "check_class_target",
     "check_in_domain",
+    "check_observed_weight",
     "check_same_shape",
     "check_tensor",
+    "check_weight",
     "is_settled",
     "reduces_at_once",
 ]
@@ -58,6 +62,44 @@ def reduces_at_once(logits: object, target: object, reduction: str, normalizer: 
 def is_settled(loss: Tensor, reduction: str) -> bool:
     """Whether a kernel's reduced loss is ours as well: no mean over a count of 0, whose 0 / 0 is 0 for us."""
     return reduction == "sum" or math.isfinite(loss.detach())
+
+
+def check_weight(sample_weight: Tensor | None, shape: Sequence[int]) -> Tensor | None:
+    """The weights of the examples, checked: their shape always, their values where that costs no waiting.
+
+    Raises:
+        ShapeError: not one number per example (LH603).
+        OptionError: a weight that is negative, infinite or NaN.
+    """
+    checked = check_sample_weight(sample_weight, shape)
+    if checked is None:
+        return None
+    if torch.compiler.is_compiling():
+        return checked
+    level = current().level
+    if level == "off":
+        return checked
+    if can_read(checked) or (level == "full" and _can_wait_for(checked)):
+        check_sample_weight_values(checked)
+    return checked
+
+
+def _can_wait_for(values: Tensor) -> bool:
+    """Whether a GPU's values may be read where waiting is allowed."""
+    return (
+        values.is_cuda
+        and type(values) in (torch.Tensor, torch.nn.Parameter)
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch.cuda.is_current_stream_capturing()
+    )
+
+
+def check_observed_weight(sample_weight: Tensor | None, shape: Sequence[int]) -> Tensor | None:
+    """The same for targets that are summarised: the values are read, as those of the targets are."""
+    checked = check_sample_weight(sample_weight, shape)
+    check_sample_weight_values(checked)
+    return None if checked is None else checked.detach()
 
 
 def as_vector(

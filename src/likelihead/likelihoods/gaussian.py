@@ -12,11 +12,11 @@ from torch.distributions import Normal
 from likelihead.core.domains import POSITIVE, REAL
 from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
 from likelihead.core.reduction import Reduction
-from likelihead.errors import DTypeError, OptionError, ShapeError
-from likelihead.guard.check import check_call
-from likelihead.likelihoods.base import Likelihood, Targets, register
-from likelihead.likelihoods.checks import check_in_domain, check_same_shape, check_tensor
+from likelihead.errors import OptionError
+from likelihead.likelihoods.base import Targets, register
+from likelihead.likelihoods.checks import check_same_shape
 from likelihead.likelihoods.divergence import expm1_excess
+from likelihead.likelihoods.real import RealLikelihood
 
 __all__ = ["Gaussian"]
 
@@ -24,7 +24,7 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 @register
-class Gaussian(Likelihood):
+class Gaussian(RealLikelihood):
     r"""A real number, normally distributed around what the head puts out.
 
     .. math:: -\log p(y) = \frac{(y - \mu)^2}{2 \sigma^2} + \frac{1}{2} \log(2 \pi \sigma^2)
@@ -36,7 +36,7 @@ class Gaussian(Likelihood):
     Shape:
         - logits: with a known variance the means, of any shape; with a predicted one ``[..., 2]``, the mean
           and the logarithm of the variance.
-        - target: the shape of the means, of any real dtype.
+        - target: the shape of the means, of any real dtype; NaN where it is missing.
 
     Args:
         variance: the known variance, or ``"predicted"``: the head puts out each example's own.
@@ -59,6 +59,7 @@ class Gaussian(Likelihood):
     link = IDENTITY
     target_domain = REAL
     parameter_shape: tuple[str | int, ...] = ("num_outputs",)
+    described = "a Gaussian with a predicted variance, of the mean and the logarithm of the variance,"
 
     def __init__(
         self,
@@ -67,20 +68,20 @@ class Gaussian(Likelihood):
         num_outputs: int = 1,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(reduction=reduction)
+        super().__init__(num_outputs=num_outputs, reduction=reduction)
         if isinstance(variance, str):
             if variance != "predicted":
                 raise OptionError(f"variance is {variance!r}; expected a positive number, or 'predicted'.")
             self.parameter_shape = ("num_outputs", 2)
+            self.parameters_of_target = 2
         elif not bool(POSITIVE.contains(torch.tensor(float(variance), dtype=torch.float64))):
             raise OptionError(f"variance is {variance}; expected a positive finite number, or 'predicted'.")
-        if num_outputs < 1:
-            raise OptionError(f"num_outputs is {num_outputs}; expected at least 1.")
         self.variance = variance
-        self.num_outputs = num_outputs
 
     @classmethod
-    def from_targets(cls, targets: Targets, **options: Any) -> Gaussian:
+    def from_targets(
+        cls, targets: Targets, *, sample_weight: Targets | None = None, **options: Any
+    ) -> Gaussian:
         """The likelihood with the targets' mean and variance kept.
 
         The variance stays what ``variance=`` says: 1, unless given.
@@ -89,22 +90,14 @@ class Gaussian(Likelihood):
         tensor(1.4189, dtype=torch.float64)
         """
         likelihood = cls(**options)
-        likelihood.summary = likelihood.summarise(targets)
+        likelihood.summary = likelihood.summarise(targets, sample_weight=sample_weight)
         return likelihood
 
     def _mean_and_log_variance(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        check_tensor("logits", logits)
-        values = at_least_float32(logits)
-        if not isinstance(self.variance, str):
-            return values, torch.full_like(values, math.log(self.variance))
-        if values.dim() == 0 or values.shape[-1] != 2:
-            raise ShapeError(
-                f"logits has shape {list(values.shape)}; a Gaussian with a predicted variance takes [..., "
-                "2]: the mean "
-                "and the logarithm of the variance."
-            )
-        mean, log_variance = values.unbind(-1)
-        return mean, log_variance
+        outputs = self._along_last(at_least_float32(logits))
+        if isinstance(self.variance, str):
+            return outputs[0], outputs[1]
+        return outputs[0], torch.full_like(outputs[0], math.log(self.variance))
 
     def distribution(self, logits: Tensor) -> Normal:
         """The normal distribution of each target."""
@@ -142,85 +135,56 @@ class Gaussian(Likelihood):
         divergence = 0.5 * (shift + expm1_excess(log_variance_p - log_variance_q))
         return divergence.to(at_least_float32(logits_p).dtype)
 
-    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The error, the precision and the logarithm of the variance of each target."""
-        mean, log_variance = self._mean_and_log_variance(logits)
-        check_same_shape(mean, target)
-        if target.is_complex() or target.dtype == torch.bool:
-            raise DTypeError(f"target is {target.dtype}; expected real numbers. A yes or no is a Bernoulli.")
-        target = target.to(mean.dtype)
-        check_call("mse", mean, target, default_action="raise")
-        if not isinstance(self.variance, str):
-            return target - mean, torch.full_like(mean, 1 / self.variance), log_variance
-        return target - mean, torch.exp(-log_variance), log_variance
+    @staticmethod
+    def _wide(logits: Tensor) -> Tensor:
+        return at_least_float32(logits)  # one difference of what is given: there are no digits to spare
 
-    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
-        r"""Negative log-likelihood of each number, in nats, the constant included.
+    def _nll(self, outputs: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        if isinstance(self.variance, str):
+            mean, log_variance = outputs
+            return 0.5 * ((y - mean).square() * torch.exp(-log_variance) + (log_variance + _LOG_2PI))
+        constant = math.log(self.variance) + _LOG_2PI
+        return 0.5 * ((y - outputs[0]).square() * (1 / self.variance) + constant)
 
-        .. math:: \frac{(y - \mu)^2}{2 \sigma^2} + \frac{1}{2} \log(2 \pi \sigma^2)
+    def _gradient(self, outputs: tuple[Tensor, ...], y: Tensor) -> tuple[Tensor, ...]:
+        r"""The closed form: :math:`(\mu - y) / \sigma^2`.
 
-        Shape:
-            - returns: the target's shape, float32 at least.
-
-        Raises:
-            ShapeError: the target's shape is not that of the means: it would broadcast (LH302).
-            DTypeError: a bool or complex target.
-
-        >>> Gaussian().nll(torch.tensor([0.0]), torch.tensor([1.0]))
-        tensor([1.4189])
-        """
-        error, precision, log_variance = self._terms(logits, target)
-        return 0.5 * (error.square() * precision + (log_variance + _LOG_2PI))
-
-    def count(self, target: Tensor) -> int:
-        """The number of targets."""
-        return target.numel()
-
-    def residual(self, logits: Tensor, target: Tensor) -> Tensor:
-        r"""The gradient of ``nll(logits, target).sum()``: :math:`(\mu - y) / \sigma^2`.
-
-        With a predicted variance, beside it the gradient with respect to the logarithm of the variance,
+        With a predicted variance, beside it the derivative by the logarithm of the variance,
         :math:`\frac{1}{2} (1 - (y - \mu)^2 / \sigma^2)`.
         """
-        error, precision, _ = self._terms(logits, target)
-        of_mean = -error * precision
+        error = y - outputs[0]
         if not isinstance(self.variance, str):
-            return of_mean
-        return torch.stack([of_mean, 0.5 * (1 - error.square() * precision)], dim=-1)
+            return (-error * (1 / self.variance),)
+        precision = torch.exp(-outputs[1])
+        return -error * precision, 0.5 * (1 - error.square() * precision)
 
     # -- the best constant prediction: the summary is the number, the mean and the sum of squares around it
 
-    def _summarise(self, targets: Tensor) -> Tensor:
-        y = targets.double()
-        check_in_domain(y, self.target_domain, code="LH801")
-        if self.num_outputs > 1 and (y.dim() == 0 or y.shape[-1] != self.num_outputs):
-            raise ShapeError(
-                f"targets have shape {list(y.shape)}; expected [..., {self.num_outputs}], num_outputs in "
-                "the last place."
-            )
-        y = y.reshape(-1, self.num_outputs)
-        if y.shape[0] == 0:
-            return y.new_zeros(3, self.num_outputs)
-        mean = y.mean(0)
-        return torch.stack([torch.full_like(mean, y.shape[0]), mean, (y - mean).square().sum(0)])
+    def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        y, weight = self._observed(targets, sample_weight)
+        number = weight.sum(0)
+        mean = (weight * y).sum(0) / torch.where(number > 0, number, 1)
+        return torch.stack([number, mean, (weight * (y - mean).square()).sum(0)])
 
     def _merge(self, first: Tensor, second: Tensor) -> Tensor:
         # Chan, Golub, LeVeque 1983: sums of squares around the mean, which do not cancel as raw squares do.
         (n1, mean1, spread1), (n2, mean2, spread2) = first, second
         total = n1 + n2
-        share = torch.where(total > 0, n2 / total.clamp_min(1), torch.zeros_like(total))
+        share = n2 / torch.where(total > 0, total, 1)
         shift = mean2 - mean1
         return torch.stack([total, mean1 + share * shift, spread1 + spread2 + shift.square() * n1 * share])
 
     def _baseline(self, summary: Tensor) -> Tensor:
         number, _, spread = summary
-        variance = spread / number.clamp_min(1)
+        variance = spread / torch.where(number > 0, number, 1)
         if isinstance(self.variance, str):
             # One constant that never errs may claim any precision: the infimum is -inf.
             nll = 0.5 * (torch.log(variance) + (1 + _LOG_2PI))
         else:
             nll = 0.5 * (variance / self.variance + (math.log(self.variance) + _LOG_2PI))
-        baseline: Tensor = torch.where(number > 0, nll, torch.zeros_like(nll)).mean()
+        # Outputs with missing targets count less, as they do in the mean of the loss.
+        total = number.sum()
+        baseline: Tensor = torch.where(number > 0, nll * number, 0).sum() / torch.where(total > 0, total, 1)
         return baseline
 
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
@@ -229,7 +193,7 @@ class Gaussian(Likelihood):
             return mean
         # Targets that never vary say nothing of the variance: as many examples of variance 1 as asked for do.
         spread = torch.where(spread > 0, spread, torch.full_like(spread, smoothing))
-        return torch.stack([mean, torch.log(spread / number.clamp_min(1))], dim=-1).flatten()
+        return torch.stack([mean, torch.log(spread / torch.where(number > 0, number, 1))], dim=-1).flatten()
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from likelihead.core.domains import UNIT_INTERVAL
+from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError, TargetError
-from likelihead.likelihoods.base import Targets, batches_of
-from likelihead.likelihoods.checks import check_in_domain
+from likelihead.likelihoods.base import Targets, weighted_batches
+from likelihead.likelihoods.checks import check_in_domain, check_observed_weight
 from likelihead.likelihoods.counts import class_counts
 
 __all__ = ["ClassCounts", "LabelCounts"]
@@ -45,11 +46,18 @@ class ClassCounts:
         self.counts = torch.zeros(num_classes, dtype=torch.float64)
 
     @classmethod
-    def from_targets(cls, targets: Targets, num_classes: int = 0, *, ignore_index: int = -100) -> ClassCounts:
-        """The counts of a tensor, or of a stream of batches, read once."""
+    def from_targets(
+        cls,
+        targets: Targets,
+        num_classes: int = 0,
+        *,
+        ignore_index: int = -100,
+        sample_weight: Targets | None = None,
+    ) -> ClassCounts:
+        """The counts of a tensor, or of a stream of batches, read once; and weights that go with them."""
         counts = cls(num_classes, ignore_index=ignore_index)
-        for batch in batches_of(targets):
-            counts.update(batch)
+        for batch, weight in weighted_batches(targets, sample_weight):
+            counts.update(batch, sample_weight=weight)
         return counts
 
     @classmethod
@@ -69,14 +77,19 @@ class ClassCounts:
         made.counts = given
         return made
 
-    def update(self, target: Tensor) -> None:
+    def update(self, target: Tensor, *, sample_weight: Tensor | None = None) -> None:
         """Count a batch: class indices of any shape, or probabilities with the classes along dimension 1.
+
+        With ``sample_weight`` each example counts as its weight.
 
         Raises:
             TargetError: a class index outside the range (LH203).
-            ShapeError: probabilities of another number of classes.
+            ShapeError: probabilities of another number of classes, or weights of another shape (LH603).
         """
-        part = class_counts(target.detach(), self.ignore_index, self.num_classes).sum(0).cpu()
+        counts = class_counts(
+            target.detach(), self.ignore_index, self.num_classes, sample_weight=sample_weight
+        )
+        part = counts.sum(0).cpu()
         if self.num_classes and len(part) > self.num_classes:
             if target.is_floating_point():
                 raise ShapeError(
@@ -253,7 +266,7 @@ class LabelCounts:
         self.counts = torch.zeros(num_labels, 2, dtype=torch.float64)
 
     @classmethod
-    def from_targets(cls, targets: Targets) -> LabelCounts:
+    def from_targets(cls, targets: Targets, *, sample_weight: Targets | None = None) -> LabelCounts:
         """The counts of a tensor ``[N, L, ...]``, or of a stream of such batches, read once.
 
         Raises:
@@ -261,23 +274,27 @@ class LabelCounts:
             ShapeError: no dimension of labels.
         """
         made: LabelCounts | None = None
-        for batch in batches_of(targets):
+        for batch, weight in weighted_batches(targets, sample_weight):
             if batch.dim() < 2:
                 raise ShapeError(
                     f"targets have shape {list(batch.shape)}; expected [N, L], one column for each label."
                 )
             made = cls(batch.shape[1]) if made is None else made
-            made.update(batch)
+            made.update(batch, sample_weight=weight)
         if made is None:
             raise OptionError("targets is an empty stream; expected at least one batch.")
         return made
 
-    def update(self, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self, target: Tensor, *, mask: Tensor | None = None, sample_weight: Tensor | None = None
+    ) -> None:
         """Count a batch ``[N, L, ...]`` of 0 and 1, or probabilities; False in ``mask`` is not counted.
+
+        With ``sample_weight`` each example, or each label, counts as its weight.
 
         Raises:
             TargetError: a label outside [0, 1] (LH207).
-            ShapeError: another number of labels, or a mask of another shape.
+            ShapeError: another number of labels, or a mask or weights (LH603) of another shape.
         """
         if target.dim() < 2 or target.shape[1] != self.num_labels:
             raise ShapeError(f"target has shape {list(target.shape)}; expected [N, {self.num_labels}, ...].")
@@ -287,8 +304,11 @@ class LabelCounts:
             )
         y = target.detach().double().cpu()
         known = ~y.isnan() if mask is None else mask.cpu() & ~y.isnan()
+        weight = check_observed_weight(sample_weight, y.shape)
+        weight = torch.ones_like(y) if weight is None else expand_sample_weight(weight.cpu(), y).expand_as(y)
+        known = known & (weight != 0)
         check_in_domain(y, UNIT_INTERVAL, mask=known, code="LH207")
-        pair = torch.stack([torch.where(known, 1 - y, 0), torch.where(known, y, 0)], dim=-1)
+        pair = torch.stack([torch.where(known, share * weight, 0.0) for share in (1 - y, y)], dim=-1)
         self.counts = self.counts + pair.movedim(1, 0).flatten(1, -2).sum(1)
 
     def merge(self, other: LabelCounts) -> LabelCounts:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from likelihead.core.reduction import Reduction
+from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError
 from likelihead.kernels.ops import along_classes
-from likelihead.likelihoods.base import Targets, batches_of, register
+from likelihead.likelihoods.base import Targets, register, weighted_batches
 from likelihead.likelihoods.binary import BinaryLikelihood
-from likelihead.likelihoods.checks import as_vector, check_in_domain
+from likelihead.likelihoods.checks import as_vector, check_in_domain, check_observed_weight
 
 __all__ = ["MultiLabel"]
 
@@ -72,15 +72,17 @@ class MultiLabel(BinaryLikelihood):
         self.pos_weight = as_vector("pos_weight", pos_weight, num_labels)
 
     @classmethod
-    def from_targets(cls, targets: Targets, **options: Any) -> MultiLabel:
+    def from_targets(
+        cls, targets: Targets, *, sample_weight: Targets | None = None, **options: Any
+    ) -> MultiLabel:
         """The likelihood with as many labels as dimension 1 of the targets, and their frequencies kept.
 
         >>> likelihood = MultiLabel.from_targets(torch.tensor([[0, 1], [1, 1]]))
         >>> likelihood.num_labels, likelihood.baseline_nll()
         (2, tensor(0.3466, dtype=torch.float64))
         """
-        batches = batches_of(targets)
-        first = next(batches, None)
+        batches = weighted_batches(targets, sample_weight)
+        first, first_weight = next(batches, (None, None))
         if first is None:
             raise OptionError("targets is an empty stream; expected at least one batch.")
         if first.dim() < 2:
@@ -89,7 +91,10 @@ class MultiLabel(BinaryLikelihood):
                 "A single yes or no is a Bernoulli."
             )
         likelihood = cls(options.pop("num_labels", first.shape[1]), **options)
-        likelihood.summary = likelihood.summarise(chain([first], batches))
+        summary = likelihood._summarise(first, first_weight)
+        for batch, weight in batches:
+            summary = likelihood._merge(summary, likelihood._summarise(batch, weight))
+        likelihood.summary = summary
         return likelihood
 
     @property
@@ -115,19 +120,19 @@ class MultiLabel(BinaryLikelihood):
             raise ShapeError(message, code="LH301")
         raise ShapeError(message + f"Dimension 1 holds the labels: is the head {self.num_labels} wide?")
 
-    def _summarise(self, targets: Tensor) -> Tensor:
+    def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         if targets.dim() < 2 or targets.shape[1] != self.num_labels:
             raise ShapeError(
                 f"targets have shape {list(targets.shape)}; expected [N, {self.num_labels}] or "
                 f"[N, {self.num_labels}, ...]."
             )
-        y = targets.double().movedim(1, -1).flatten(0, -2)
-        scored = ~y.isnan()
+        y = targets.double()
+        weight = check_observed_weight(sample_weight, y.shape)
+        weight = torch.ones_like(y) if weight is None else expand_sample_weight(weight, y).expand_as(y)
+        scored = ~y.isnan() & (weight != 0)
         check_in_domain(y, self.target_domain, mask=scored, code="LH207")
-        zero = torch.zeros_like(y)
-        return torch.stack(
-            [torch.where(scored, 1 - y, zero).sum(0), torch.where(scored, y, zero).sum(0)], dim=-1
-        )
+        pair = torch.stack([torch.where(scored, share * weight, 0.0) for share in (1 - y, y)], dim=-1)
+        return pair.movedim(1, 0).flatten(1, -2).sum(1)
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
