@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 __all__ = ["Mean", "mean_of", "weighing"]
@@ -13,6 +12,7 @@ __all__ = ["Mean", "mean_of", "weighing"]
 class Mean:
     """A mean over batches, as (sum, count).
 
+    >>> import torch
     >>> mean = Mean()
     >>> mean.add(torch.tensor([1.0, 2.0])); mean.add(torch.tensor([6.0]))
     >>> mean.value

@@ -58,7 +58,7 @@ def weight_of_stated(schema: Schema, target: Tensor, weight: Tensor | None) -> T
 def stated_by(
     likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What the model states and whether it came true: :func:`likelihead.evaluate.inputs.stated`, of ranks too."""
+    """What :func:`likelihead.evaluate.inputs.stated` gives, of ranks as of classes."""
     if schema.task != "ordinal":
         return stated(likelihood, output, target)
     confidence, said = likelihood.probs(output).double().max(1)

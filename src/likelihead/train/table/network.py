@@ -19,7 +19,16 @@ from likelihead.train.resolved import Resolved
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
 
-__all__ = ["DTYPE", "EVAL_BATCH", "baseline_of", "build_model", "criterion", "plain", "row_nll", "through_logits"]
+__all__ = [
+    "DTYPE",
+    "EVAL_BATCH",
+    "baseline_of",
+    "build_model",
+    "criterion",
+    "plain",
+    "row_nll",
+    "through_logits",
+]
 
 # docs/decisions/0003-training-in-float64.md says why.
 DTYPE = torch.float64

@@ -74,7 +74,9 @@ class Predictions:
         self.decisions = schema.target.names
         if cost is not None:
             outcomes = ("0", "1") if schema.task == "multilabel" else schema.classes
-            self.cost, decisions = read_cost(cost, outcomes, more_decisions=schema.task in ("multiclass", "ordinal"))
+            self.cost, decisions = read_cost(
+                cost, outcomes, more_decisions=schema.task in ("multiclass", "ordinal")
+            )
             self.decisions = schema.target.names if schema.task == "multilabel" else decisions
 
     def columns(self, output: Tensor, rows: Tensor) -> Columns:

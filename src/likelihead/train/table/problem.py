@@ -21,7 +21,7 @@ from likelihead.train.table.choices import calibration_fraction, check_together
 from likelihead.train.table.data import Dataset, load
 from likelihead.train.table.data.dataset import Batch
 from likelihead.train.table.means import Mean, weighing
-from likelihead.train.table.metrics import hits, stated_by, target_entropy, weight_of_stated
+from likelihead.train.table.metrics import hits, target_entropy, weight_of_stated
 from likelihead.train.table.models import MLP
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, build_model, criterion, plain, row_nll
 from likelihead.train.table.numbers import misses

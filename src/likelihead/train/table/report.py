@@ -95,7 +95,9 @@ def _more(
     if not len(outputs.rows):
         return sections, figures
     if schema.numeric or schema.task == "ordinal":
-        return own_sections(problem.likelihood({}), config, schema, outputs.output, outputs.target, outputs.weight)
+        return own_sections(
+            problem.likelihood({}), config, schema, outputs.output, outputs.target, outputs.weight
+        )
     if schema.soft:
         section, figures["soft"] = soft_section(plain, outputs.output, outputs.target, outputs.weight)
         sections.append(section)

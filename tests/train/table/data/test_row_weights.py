@@ -37,7 +37,7 @@ def test_the_column_is_read_and_is_no_feature(write: Write) -> None:
     data = load(write(table([*weights])), sample_weight="w")
     assert data.feature_names == ("x", "z")
     assert weights_of(data) == dict(enumerate(weights, 1))
-    train = [weight for _, _, _, weight in data.train.weighted_batches(100, dtype=torch.float64)][0]
+    train = next(data.train.weighted_batches(100, dtype=torch.float64)).weight
     assert train is not None
     assert data.schema.train_weight == pytest.approx(float(train.sum()), rel=1e-12)
     effective = float(train.sum() ** 2 / train.square().sum())
