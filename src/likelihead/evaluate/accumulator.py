@@ -20,6 +20,11 @@ __all__ = ["Accumulator", "merge_across_processes"]
 
 _A = TypeVar("_A", bound="Accumulator")
 
+_WEIGHT = "weight"
+"""The weights of rows, among the rows."""
+_WEIGHTED = "weighted_"
+"""Before the name of a count: the sum of weights that belongs to it, among the totals."""
+
 
 class Accumulator(ABC):
     """A figure, or several, that are updated batch by batch.
@@ -30,6 +35,10 @@ class Accumulator(ABC):
 
     Subclasses name what they keep: ``totals`` (float64, each with what was lost in rounding beside it, so
     that even 10^7 small batches add up to the last digits), ``counts`` (int64, exact) and ``rows``.
+
+    What was counted with a ``sample_weight`` is a sum of weights: it stands among the totals, under the
+    count's name after ``weighted_``, and the weights of rows among the rows, as ``weight``. Both are there
+    once a weight was given, and else not.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -62,21 +71,44 @@ class Accumulator(ABC):
         """Add to a total."""
         self._totals[name] = _two_sum(self._totals[name], torch.as_tensor(value).detach().double().cpu())
 
-    def _count(self, name: str, value: Tensor | int) -> None:
-        """Add to a count."""
-        self._counts[name] = self._counts[name] + torch.as_tensor(value).detach().cpu()
+    def _count(self, name: str, value: Tensor | float) -> None:
+        """Add to a count: whole numbers exactly, a sum of weights (floating-point) in float64."""
+        number = torch.as_tensor(value).detach().cpu()
+        if not number.is_floating_point():
+            self._counts[name] = self._counts[name] + number
+            return
+        weighted = _WEIGHTED + name
+        if weighted not in self._totals:
+            self._totals[weighted] = torch.zeros(2, *self._counts[name].shape, dtype=torch.float64)
+        self._add(weighted, number)
 
-    def _append(self, **columns: Tensor) -> None:
-        """Keep rows: columns of the same length."""
+    def _append(self, weight: Tensor | None = None, **columns: Tensor) -> None:
+        """Keep rows: columns of the same length, and the weight of each row where there is one."""
+        if weight is not None and _WEIGHT not in self._rows:
+            self._rows[_WEIGHT] = self._ones()
+        if _WEIGHT in self._rows:
+            like = next(iter(columns.values()))
+            columns[_WEIGHT] = torch.ones(like.shape) if weight is None else weight
         for name, values in columns.items():
             self._rows[name].append(values.detach().cpu().clone())
+
+    def _ones(self) -> list[Tensor]:
+        """A weight of 1 for each row that is kept."""
+        columns = [pieces for name, pieces in self._rows.items() if name != _WEIGHT]
+        return [torch.ones(piece.shape) for piece in columns[0]]
 
     def _total(self, name: str) -> Tensor:
         value, lost = self._totals[name]
         return torch.where(torch.isfinite(value), value + lost, value)
 
     def _number(self, name: str) -> Tensor:
-        return self._counts[name]
+        """A count: int64, or float64 where something was counted with a weight."""
+        count = self._counts[name]
+        return count + self._total(_WEIGHTED + name) if _WEIGHTED + name in self._totals else count
+
+    def _row_weight(self) -> Tensor | None:
+        """The weight of each row that is kept, in float64; None where none was given."""
+        return self._column(_WEIGHT) if _WEIGHT in self._rows else None
 
     def _column(self, name: str, dtype: torch.dtype = torch.float64) -> Tensor:
         pieces = self._rows[name]
@@ -103,12 +135,18 @@ class Accumulator(ABC):
                     "made alike."
                 )
         for name, total in other._totals.items():
-            mine = _two_sum(self._totals[name], total[0])
+            mine = _two_sum(self._totals.get(name, torch.zeros_like(total)), total[0])
             self._totals[name] = torch.stack([mine[0], mine[1] + total[1]])
         for name, count in other._counts.items():
             self._counts[name] = self._counts[name] + count
+        if (_WEIGHT in self._rows) != (_WEIGHT in other._rows):
+            first, second = (part._rows.get(_WEIGHT) or part._ones() for part in (self, other))
+            self._rows[_WEIGHT] = first + second
+        elif _WEIGHT in other._rows:
+            self._rows[_WEIGHT] = self._rows[_WEIGHT] + other._rows[_WEIGHT]
         for name, pieces in other._rows.items():
-            self._rows[name] = self._rows[name] + pieces
+            if name != _WEIGHT:
+                self._rows[name] = self._rows[name] + pieces
         return self
 
     def __add__(self: _A, other: _A) -> _A:
@@ -142,6 +180,12 @@ class Accumulator(ABC):
         self._totals.update({name: total.clone() for name, total in state["totals"].items()})
         self._counts.update({name: count.clone() for name, count in state["counts"].items()})
         self._rows.update({name: [rows] for name, rows in state["rows"].items()})
+        lengths = {name: len(rows) for name, rows in state["rows"].items()}
+        if _WEIGHT in lengths and len(set(lengths.values())) > 1:
+            raise OptionError(
+                f"the state's rows have lengths {lengths}; where some rows have a weight, give the others a "
+                "weight of 1 when you join them, or use merge()."
+            )
 
     def __repr__(self) -> str:
         options = ", ".join(

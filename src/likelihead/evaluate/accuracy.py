@@ -9,7 +9,7 @@ from torch import Tensor
 
 from likelihead.errors import DTypeError, OptionError
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import class_rows, kept
+from likelihead.evaluate.inputs import class_rows, counted, spread_weight, total
 from likelihead.likelihoods.checks import check_same_shape, check_tensor
 
 __all__ = ["Accuracy", "ExactMatch", "TopKAccuracy"]
@@ -18,14 +18,14 @@ __all__ = ["Accuracy", "ExactMatch", "TopKAccuracy"]
 class _Share(Accumulator):
     """Hits over trials."""
 
-    def _hits(self, hits: Tensor) -> None:
-        self._count("hits", hits.sum())
-        self._count("count", hits.numel())
+    def _hits(self, hits: Tensor, weight: Tensor | None) -> None:
+        self._count("hits", total(hits, weight))
+        self._count("count", hits.numel() if weight is None else weight.sum())
 
     def compute(self) -> float:
         """The share, in [0, 1]; NaN over nothing."""
-        count = int(self._number("count"))
-        return int(self._number("hits")) / count if count else math.nan
+        count = self._number("count").item()
+        return self._number("hits").item() / count if count else math.nan
 
 
 class Accuracy(_Share):
@@ -45,10 +45,17 @@ class Accuracy(_Share):
         self.ignore_index = ignore_index
         self._keep(counts={"hits": (), "count": ()})
 
-    def update(self, predicted: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in predictions, as ``predict(logits)`` gives them, and targets of the same shape.
 
-        A NaN target is left out, and one whose ``mask`` is False.
+        A NaN target is left out, and one whose ``mask`` is False or whose ``sample_weight`` is 0.
 
         Raises:
             ShapeError: the shapes differ.
@@ -60,8 +67,8 @@ class Accuracy(_Share):
                 f"predicted is {predicted.dtype}; expected decisions as integers: predict(logits)."
             )
         check_same_shape(predicted, target)
-        where = kept(target, mask, self.ignore_index)
-        self._hits(predicted[where] == target[where])
+        where, weight = counted(target, mask, ignore_index=self.ignore_index, sample_weight=sample_weight)
+        self._hits(predicted[where] == target[where], weight)
 
 
 class TopKAccuracy(_Share):
@@ -86,7 +93,14 @@ class TopKAccuracy(_Share):
         self.k, self.ignore_index = k, ignore_index
         self._keep(counts={"hits": (), "count": ()})
 
-    def update(self, scores: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        scores: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in logits or probabilities ``[N, C, ...]`` and class indices ``[N, ...]``.
 
         For probability targets the most probable class counts as the true one.
@@ -95,13 +109,20 @@ class TopKAccuracy(_Share):
             ShapeError, TargetError: they do not fit each other.
             DomainError: a score is NaN (LH801).
         """
-        rows, truth = class_rows("scores", scores, target, ignore_index=self.ignore_index, mask=mask)
+        rows, truth, weight = class_rows(
+            "scores",
+            scores,
+            target,
+            ignore_index=self.ignore_index,
+            mask=mask,
+            sample_weight=sample_weight,
+        )
         if truth.is_floating_point():
             truth = truth.argmax(1)
         own = rows.gather(1, truth.unsqueeze(1))
         index = torch.arange(rows.shape[1], device=rows.device)
         ahead = (rows > own) | ((rows == own) & (index < truth.unsqueeze(1)))
-        self._hits(ahead.sum(1) < self.k)
+        self._hits(ahead.sum(1) < self.k, weight)
 
 
 class ExactMatch(_Share):
@@ -119,14 +140,41 @@ class ExactMatch(_Share):
         super().__init__()
         self._keep(counts={"hits": (), "count": ()})
 
-    def update(self, predicted: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in decisions and labels, ``[N, L, ...]``; the labels of an example are along dimension 1.
+
+        Where the labels of an example have weights of their own, ``[N, L, ...]``, the example counts with
+        the mean weight of those that count.
 
         Raises:
             ShapeError: the shapes differ.
         """
         check_tensor("predicted", predicted)
         check_same_shape(predicted, target)
-        known = kept(target, mask)
-        right = ((predicted == target) | ~known).all(1)
-        self._hits(right[known.any(1)])
+        known, _ = counted(target, mask, sample_weight=sample_weight)
+        right, some = ((predicted == target) | ~known).all(1), known.any(1)
+        self._hits(right[some], example_weight(sample_weight, known))
+
+
+def example_weight(sample_weight: Tensor | None, known: Tensor) -> Tensor | None:
+    """The weights of the examples with a label that counts: the mean weight of these labels.
+
+    Args:
+        sample_weight: as `counted` takes it for the labels.
+        known: ``[N, L, ...]``, the labels that count.
+    """
+    weight = spread_weight(sample_weight, known)
+    if weight is None:
+        return None
+    # Where all labels weigh the same, that weight to the last digit.
+    low, high = (torch.where(known, weight, edge) for edge in (torch.inf, -torch.inf))
+    low, high = low.amin(1), high.amax(1)
+    mean = torch.where(known, weight, 0.0).sum(1) / known.sum(1)
+    return torch.where(low == high, low, mean)[known.any(1)]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from likelihead.errors import OptionError, ShapeError
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import check_probs, class_rows, label_values
+from likelihead.evaluate.inputs import check_probs, class_rows, counted, label_values, tally, total
 
 __all__ = ["Brier", "BrierDecomposition", "BrierParts"]
 
@@ -45,7 +45,14 @@ class Brier(Accumulator):
         self.ignore_index = ignore_index
         self._keep(totals={"square": ()}, counts={"count": ()})
 
-    def update(self, probs: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        probs: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in probabilities and targets; for soft class targets see `update_soft`.
 
         Args:
@@ -53,13 +60,21 @@ class Brier(Accumulator):
                 shape.
             target: class indices; or labels of the probabilities' shape, NaN where one is left out.
             mask: in the target's shape, False where it is left out.
+            sample_weight: how often each counts: ``[N]``, or the target's shape.
 
         Raises:
             DomainError: a probability outside [0, 1].
             ShapeError, TargetError: they do not fit each other.
         """
         if target.dim() + 1 == probs.dim():
-            rows, truth = class_rows("probs", probs, target, ignore_index=self.ignore_index, mask=mask)
+            rows, truth, weight = class_rows(
+                "probs",
+                probs,
+                target,
+                ignore_index=self.ignore_index,
+                mask=mask,
+                sample_weight=sample_weight,
+            )
             check_probs("probs", rows)
             rows = rows.double()
             own = rows.gather(1, truth.unsqueeze(1)).squeeze(1)
@@ -67,14 +82,28 @@ class Brier(Accumulator):
             rest = rows.square().scatter(1, truth.unsqueeze(1), 0.0).sum(1)
             square = rest + (1 - own).square()
         else:
-            said, came = label_values(probs, target, mask=mask)
+            said, came, weight = label_values(
+                probs, target, ignore_index=self.ignore_index, mask=mask, sample_weight=sample_weight
+            )
             check_probs("probs", said)
             square = (said - came).square()
-        self._add("square", square.sum())
-        self._count("count", len(square))
+        self._take(square, weight)
 
-    def update_soft(self, probs: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def _take(self, square: Tensor, weight: Tensor | None) -> None:
+        self._add("square", total(square, weight))
+        self._count("count", len(square) if weight is None else weight.sum())
+
+    def update_soft(
+        self,
+        probs: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in probabilities of classes ``[N, C, ...]`` and targets that are such probabilities, too.
+
+        A target with NaN in it is left out; ``mask`` and ``sample_weight`` are ``[N]`` or ``[N, ...]``.
 
         Raises:
             ShapeError: the shapes differ.
@@ -85,15 +114,14 @@ class Brier(Accumulator):
                 f"target is {target.dtype} of shape {list(target.shape)}; expected probabilities of the "
                 f"shape of probs, {list(probs.shape)}."
             )
-        rows, truth = class_rows("probs", probs, target, mask=mask)
+        rows, truth, weight = class_rows("probs", probs, target, mask=mask, sample_weight=sample_weight)
         check_probs("probs", rows)
         check_probs("target", truth)
-        self._add("square", (rows.double() - truth.double()).square().sum())
-        self._count("count", len(rows))
+        self._take((rows.double() - truth.double()).square().sum(1), weight)
 
     def compute(self) -> float:
         """The score; NaN over nothing."""
-        count = int(self._number("count"))
+        count = self._number("count").item()
         return float(self._total("square")) / count if count else math.nan
 
 
@@ -154,13 +182,21 @@ class BrierDecomposition(Accumulator):
             counts={"count": shape},
         )
 
-    def update(self, probs: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        probs: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in probabilities and labels of the same shape; the columns are along dimension 1.
 
         Args:
             probs: ``[N, C, ...]``, or any shape with one column.
             target: 0 and 1 (of class indices the one-hot rows), or probabilities; NaN is left out.
             mask: False where a label is left out.
+            sample_weight: how often each counts: ``[N]``, ``[N, C]``, or the whole shape.
 
         Raises:
             ShapeError: the shapes differ, or the number of columns.
@@ -174,14 +210,14 @@ class BrierDecomposition(Accumulator):
                 )
             index = torch.arange(self.num_columns, device=probs.device)
             columns = columns + index.view(-1, *[1] * (probs.dim() - 2))
-        said, came = label_values(probs, target, mask=mask)
+        said, came, weight = label_values(probs, target, mask=mask, sample_weight=sample_weight)
         check_probs("probs", said)
-        where = ~target.isnan() if target.is_floating_point() else torch.ones_like(columns, dtype=torch.bool)
-        cells = columns[where if mask is None else where & mask] * self.num_bins
+        where, _ = counted(target, mask, sample_weight=sample_weight)
+        cells = columns[where] * self.num_bins
         edges = torch.arange(1, self.num_bins, dtype=torch.float64, device=said.device) / self.num_bins
         cells = cells + torch.bucketize(said, edges)
         shape, size = (self.num_columns, self.num_bins), self.num_columns * self.num_bins
-        self._count("count", torch.bincount(cells, minlength=size).view(shape))
+        self._count("count", tally(cells, size, weight).view(shape))
         for name, values in (
             ("said", said),
             ("came", came),
@@ -189,13 +225,13 @@ class BrierDecomposition(Accumulator):
             ("came_square", came.square()),
             ("product", said * came),
         ):
-            self._add(name, torch.bincount(cells, weights=values, minlength=size).view(shape))
+            self._add(name, tally(cells, size, weight, values).view(shape))
 
     def by_column(self) -> tuple[BrierParts, ...]:
         """The parts of each column; NaN where nothing was counted."""
         count = self._number("count").double()
         said, came = self._total("said"), self._total("came")
-        number, filled = count.sum(1), count.clamp_min(1)
+        number, filled = count.sum(1), torch.where(count > 0, count, 1.0)
         mean_said, mean_came = said / filled, came / filled
         mean = came.sum(1) / number
         squares = (self._total("said_square") - 2 * self._total("product") + self._total("came_square")).sum(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from likelihead.errors import OptionError
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import check_probs, label_values
+from likelihead.evaluate.inputs import check_probs, label_values, tally
 
 __all__ = ["CalibrationBin", "CalibrationError"]
 
@@ -22,14 +22,14 @@ class CalibrationBin:
 
     Attributes:
         low, high: the edges; of bins of equal mass the lowest and the highest confidence in it.
-        count: how many predictions there are.
+        count: how many predictions there are, a whole number; or the sum of their weights.
         confidence: their mean probability.
         observed: the share that came true.
     """
 
     low: float
     high: float
-    count: int
+    count: float
     confidence: float
     observed: float
 
@@ -41,7 +41,7 @@ class CalibrationError(Accumulator):
 
     With ``binning="width"`` the state is three sums for each bin. With ``"mass"`` every confidence is kept,
     16 bytes each, as the bins are known only in the end; equal confidences share a bin, the lower one, so
-    that the answer does not depend on the order.
+    that the answer does not depend on the order. With weights the bins hold the same weight each.
 
     Args:
         num_bins: the number of bins. The figure depends on it: name it when you report one.
@@ -70,27 +70,37 @@ class CalibrationError(Accumulator):
         else:
             self._keep(rows=("confidence", "outcome"))
 
-    def update(self, confidence: Tensor, outcome: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        confidence: Tensor,
+        outcome: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in predictions.
 
         Args:
             confidence: stated probabilities, any shape. For several classes take the predicted one's.
             outcome: whether they came true, in the same shape: 0 and 1, or a probability; NaN is left out.
             mask: False where a prediction is left out.
+            sample_weight: how often each counts: ``[N]``, or a longer beginning of the shape.
 
         Raises:
             DomainError: a confidence outside [0, 1].
         """
-        said, came = label_values(confidence, outcome, mask=mask, name="confidence")
+        said, came, weight = label_values(
+            confidence, outcome, mask=mask, sample_weight=sample_weight, name="confidence"
+        )
         check_probs("confidence", said)
         if self.binning == "mass":
-            self._append(confidence=said, outcome=came)
+            self._append(weight, confidence=said, outcome=came)
             return
         edges = torch.arange(1, self.num_bins, dtype=torch.float64, device=said.device) / self.num_bins
         which = torch.bucketize(said, edges)
-        self._count("count", torch.bincount(which, minlength=self.num_bins))
+        self._count("count", tally(which, self.num_bins, weight))
         for name, values in (("confidence", said), ("outcome", came)):
-            self._add(name, torch.bincount(which, weights=values, minlength=self.num_bins))
+            self._add(name, tally(which, self.num_bins, weight, values))
 
     def _sums(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Edges below and above, counts, and the sums of confidences and of outcomes."""
@@ -103,21 +113,30 @@ class CalibrationError(Accumulator):
         if not number:
             empty = torch.zeros(0, dtype=torch.float64)
             return empty, empty, empty.long(), empty, empty
-        # By the outcome too, so that sums over equal confidences do not depend on the order either.
-        order = torch.argsort(outcome)
+        weight = self._row_weight()
+        # By the outcome and the weight too, so that sums over equal confidences do not depend on the order.
+        order = torch.arange(number) if weight is None else torch.argsort(weight)
+        order = order[torch.argsort(outcome[order], stable=True)]
         order = order[torch.argsort(confidence[order], stable=True)]
         confidence, outcome = confidence[order], outcome[order]
-        last = [-(-number * b // self.num_bins) - 1 for b in range(1, self.num_bins)]
-        uppers = confidence[[index for index in last if index >= 0]]
+        if weight is None:
+            last = [-(-number * b // self.num_bins) - 1 for b in range(1, self.num_bins)]
+            uppers = confidence[[index for index in last if index >= 0]]
+        else:
+            weight = weight[order]
+            # The row with which each share of the weight is reached, but for a rounding.
+            reached = weight.cumsum(0)
+            shares = torch.arange(1, self.num_bins) * reached[-1] * ((1 - 1e-12) / self.num_bins)
+            uppers = confidence[torch.searchsorted(reached, shares)]
         which = torch.unique_consecutive(torch.bucketize(confidence, uppers), return_inverse=True)[1]
-        count = torch.bincount(which)
-        ends = count.cumsum(0)
+        rows = torch.bincount(which)
+        ends, size = rows.cumsum(0), len(rows)
         return (
-            confidence[ends - count],
+            confidence[ends - rows],
             confidence[ends - 1],
-            count,
-            torch.bincount(which, weights=confidence),
-            torch.bincount(which, weights=outcome),
+            tally(which, size, weight),
+            tally(which, size, weight, confidence),
+            tally(which, size, weight, outcome),
         )
 
     def bins(self) -> tuple[CalibrationBin, ...]:
@@ -132,5 +151,5 @@ class CalibrationError(Accumulator):
     def compute(self) -> float:
         """The error, in [0, 1]; NaN over nothing."""
         _, _, count, said, came = self._sums()
-        number = int(count.sum())
+        number = count.sum().item()
         return float((came - said).abs().sum()) / number if number else math.nan

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from likelihead.errors import OptionError, TargetError
+from likelihead.evaluate.accuracy import example_weight
 from likelihead.evaluate.calibration_error import CalibrationError
-from likelihead.evaluate.inputs import likelihood_rows, stated
+from likelihead.evaluate.inputs import likelihood_rows, stated_rows, total
 from likelihead.likelihoods.base import Likelihood
 from likelihead.likelihoods.categorical import Categorical
 from likelihead.likelihoods.checks import check_tensor
@@ -26,14 +27,14 @@ class CalibrationReport:
     """What a calibration did on the held-out data it was fitted on.
 
     Attributes:
-        count: how many targets (of labels: labels) it was fitted on.
+        count: how many targets (of labels: labels) it was fitted on; with weights their sum.
         nll_before, nll_after: mean NLL, in nats.
         ece_before, ece_after: expected calibration error, in 10 bins of equal width.
         parameters: how many free numbers were fitted.
         at_bound: whether a temperature came to rest at an end of its range, where it means little.
     """
 
-    count: int
+    count: float
     nll_before: float
     nll_after: float
     ece_before: float
@@ -51,14 +52,15 @@ class CalibrationReport:
         """Whether the gain is at most a nat for each free number: no evidence that other rows gain as well.
 
         That is Akaike's criterion. Numbers that are fitted to noise gain half a nat each on the rows that
-        they are fitted on, in the mean, and lose as much on others.
+        they are fitted on, in the mean, and lose as much on others. A weight of 2 counts as two rows: weights
+        that say how much a row matters should have a mean of 1.
         """
         return self.gain <= self.parameters
 
     def __str__(self) -> str:
         return (
             f"NLL {self.nll_before:.4f} -> {self.nll_after:.4f}, ECE {self.ece_before:.4f} -> "
-            f"{self.ece_after:.4f} on {self.count} held-out targets"
+            f"{self.ece_after:.4f} on {self.count:.10g} held-out targets"
         )
 
 
@@ -80,7 +82,7 @@ class Calibrator(nn.Module, ABC):
 
     @abstractmethod
     def _check(self, likelihood: Likelihood, target: Tensor) -> None:
-        """Refuse a likelihood or targets that this calibrator does not fit."""
+        """Refuse a likelihood, or targets (of those that count), that this calibrator does not fit."""
 
     @abstractmethod
     def _fit(self, objective: Objective) -> bool:
@@ -93,6 +95,7 @@ class Calibrator(nn.Module, ABC):
         target: Tensor,
         *,
         mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
         pseudo_count: float = 1.0,
     ) -> CalibrationReport:
         """Fit on held-out data: rows that the model was not trained on.
@@ -105,6 +108,7 @@ class Calibrator(nn.Module, ABC):
             logits: what the model puts out for the held-out rows.
             target: what was observed there; ignored and NaN targets are left out.
             mask: False where a target is left out.
+            sample_weight: how often each target counts: ``[N]``, or the shape of the NLLs.
             pseudo_count: how many further examples the model's own predictions count as, and how many nats a
                 scale may gain for each unit that it is above 1. It keeps a few held-out rows, predicted
                 right by a hair or all of them right, from making the model sure of everything; of
@@ -122,20 +126,22 @@ class Calibrator(nn.Module, ABC):
         check_tensor("target", target)
         with torch.inference_mode(False):
             # Clones, as no gradient may pass through tensors that were made in inference mode.
-            rows, truth = likelihood_rows(likelihood, logits.clone(), target.clone(), mask=mask)
-            count = int((~truth.isnan()).any(1).sum() if truth.dim() > 1 else len(truth))
+            rows, truth, weight = likelihood_rows(
+                likelihood, logits.clone(), target.clone(), mask=mask, sample_weight=sample_weight
+            )
+            count = _examples(truth, weight)
             if not count:
                 raise OptionError(
                     "target holds nothing that counts, so that there is no held-out row to calibrate on; "
                     "hold out some."
                 )
             self._check(likelihood, truth)
-            objective = Objective(likelihood, rows, truth, pseudo_count, count)
-            before = _measured(likelihood, rows, truth)
+            objective = Objective(likelihood, rows, truth, pseudo_count, count, weight)
+            before = _measured(likelihood, rows, truth, weight)
             at_bound = self._fit(objective)
-            after = _measured(likelihood, self(rows), truth)
+            after = _measured(likelihood, self(rows), truth, weight)
         return CalibrationReport(
-            int(likelihood.count(truth)) if not isinstance(likelihood, Categorical) else count,
+            _targets(likelihood, truth, weight),
             before[0],
             after[0],
             before[1],
@@ -145,37 +151,66 @@ class Calibrator(nn.Module, ABC):
         )
 
 
+def _examples(truth: Tensor, weight: Tensor | None) -> float:
+    """How many rows ``[M, ...]`` have a target; with weights their sum, of labels the mean of a row's."""
+    if not truth.dim() > 1:
+        return len(truth) if weight is None else float(weight.sum())
+    known = ~truth.isnan()
+    each = example_weight(weight, known)
+    return int(known.any(1).sum()) if each is None else float(each.sum())
+
+
+def _targets(likelihood: Likelihood, truth: Tensor, weight: Tensor | None) -> float:
+    """How many targets, or labels, there are; with weights their sum."""
+    if weight is not None:
+        return float(weight.sum())
+    return len(truth) if isinstance(likelihood, Categorical) else int(likelihood.count(truth))
+
+
 class Objective:
     """The NLL of held-out rows, and a little that speaks for the model as it is, per row.
 
     Args:
         likelihood, rows, truth: what is scored.
         pseudo_count: how many examples the model's own predictions count as, and the weight of `hold`.
-        count: how many rows have a target.
+        count: how many rows have a target; with weights their sum.
+        weight: of each NLL.
     """
 
     def __init__(
-        self, likelihood: Likelihood, rows: Tensor, truth: Tensor, pseudo_count: float, count: int
+        self,
+        likelihood: Likelihood,
+        rows: Tensor,
+        truth: Tensor,
+        pseudo_count: float,
+        count: float,
+        weight: Tensor | None,
     ) -> None:
-        self.likelihood, self.rows, self.truth = likelihood, rows, truth
-        self.pseudo_count, self.own_share = pseudo_count, pseudo_count / count
+        self.likelihood, self.rows, self.truth, self.weight = likelihood, rows, truth, weight
+        self.pseudo_count, self.own_share, self.count = pseudo_count, pseudo_count / count, count
         self.own = likelihood.probs(rows)
         if not isinstance(likelihood, Categorical):
             self.own = torch.where(truth.isnan(), torch.nan, self.own)
 
+    def _weighed(self, values: Tensor) -> Tensor:
+        """Values of each row, or label, times its weight."""
+        if self.weight is None:
+            return values
+        return values * self.weight.reshape(*self.weight.shape, *[1] * (values.dim() - self.weight.dim()))
+
     def __call__(self, logits: Tensor) -> Tensor:
         """The objective for these logits in place of the rows."""
-        nll = self.likelihood.nll(logits, self.truth).sum()
+        nll = self.likelihood.nll(logits, self.truth)
         if self.own_share:
-            nll = nll + self.own_share * self.likelihood.nll(logits, self.own).sum()
-        return nll / len(self.rows)
+            nll = nll + self.own_share * self.likelihood.nll(logits, self.own)
+        return self._weighed(nll).sum() / self.count
 
     def residual(self, logits: Tensor) -> Tensor:
         """The gradient of the objective with respect to the logits."""
         gradient = self.likelihood.residual(logits, self.truth)
         if self.own_share:
             gradient = gradient + self.own_share * self.likelihood.residual(logits, self.own)
-        return gradient / len(self.rows)
+        return self._weighed(gradient) / self.count
 
     def hold(self, scale: Tensor) -> Tensor:
         r"""What scales other than 1 cost, per row: :math:`\sqrt{1 + (a - 1)^2} - 1` each, convex.
@@ -183,7 +218,7 @@ class Objective:
         The model's own predictions alone do not hold a scale where the logits are close together: they hardly
         differ then from those of the double. This does, whatever the logits are.
         """
-        return self.pseudo_count * (torch.sqrt(1 + (scale - 1).square()) - 1).sum() / len(self.rows)
+        return self.pseudo_count * (torch.sqrt(1 + (scale - 1).square()) - 1).sum() / self.count
 
     def hold_slope(self, scale: float) -> float:
         """The derivative of `hold` by one scale, for the sum over the rows."""
@@ -234,12 +269,16 @@ class Objective:
         return tuple(p.detach() for p in parameters)
 
 
-def _measured(likelihood: Likelihood, logits: Tensor, target: Tensor) -> tuple[float, float]:
+def _measured(
+    likelihood: Likelihood, logits: Tensor, target: Tensor, weight: Tensor | None
+) -> tuple[float, float]:
     """Mean NLL and ECE."""
     error = CalibrationError()
-    error.update(*stated(likelihood, logits, target))
-    nll = likelihood.nll(logits, target).sum() / likelihood.count(target)
-    return float(nll), error.compute()
+    said, came, weights = stated_rows(likelihood, logits, target, sample_weight=weight)
+    error.update(said, came, sample_weight=weights)
+    options = {} if weight is None else {"sample_weight": weight}
+    nll, count = total(likelihood.nll(logits, target), weight), likelihood.count(target, **options)
+    return float(nll / count), error.compute()
 
 
 def refuse_one_class(seen: Tensor, what: str) -> None:

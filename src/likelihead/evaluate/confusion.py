@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from likelihead.core.domains import UNIT_INTERVAL
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import check_hard, class_index_rows, kept
+from likelihead.evaluate.inputs import check_hard, class_index_rows, counted, tally
 from likelihead.likelihoods.checks import check_in_domain, check_same_shape, check_tensor
 
 __all__ = ["ConfusionMatrix", "LabelConfusion", "Rates"]
@@ -21,17 +22,26 @@ class Rates:
     """The figures of each class, or label, from its counts.
 
     A figure is NaN where it is 0/0: the recall of a class that does not occur, the precision of one that is
-    never predicted, F1 and IoU of one that neither occurs nor is predicted. Means over classes leave NaN out,
-    and are NaN if nothing is left.
+    never predicted, F1 and IoU of one that neither occurs nor is predicted. So are all figures of a class
+    that is ignored, however often it is predicted: what it is predicted for is a miss of the true class.
+    Means over classes leave NaN out, and are NaN if nothing is left.
 
     Attributes:
-        tp, fp, fn, tn: ``[C]``, int64.
+        tp, fp, fn, tn: ``[C]``, int64; float64 where they are sums of weights.
+        ignored: the class that has no figures, if any.
     """
 
     tp: Tensor
     fp: Tensor
     fn: Tensor
     tn: Tensor
+    ignored: int | None = None
+
+    def _share(self, part: Tensor, whole: Tensor) -> Tensor:
+        share = part.double() / whole
+        if self.ignored is not None:
+            share[self.ignored] = math.nan
+        return share
 
     @property
     def support(self) -> Tensor:
@@ -41,17 +51,17 @@ class Rates:
     @property
     def precision(self) -> Tensor:
         """The share of its predictions that are right."""
-        return self.tp.double() / (self.tp + self.fp)
+        return self._share(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> Tensor:
         """The share of its occurrences that are found."""
-        return self.tp.double() / (self.tp + self.fn)
+        return self._share(self.tp, self.tp + self.fn)
 
     @property
     def f1(self) -> Tensor:
         """The harmonic mean of precision and recall: with pixels, the Dice coefficient."""
-        return 2 * self.tp.double() / (2 * self.tp + self.fp + self.fn)
+        return self._share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def dice(self) -> Tensor:
@@ -61,7 +71,7 @@ class Rates:
     @property
     def iou(self) -> Tensor:
         """Intersection over union, the Jaccard index."""
-        return self.tp.double() / (self.tp + self.fp + self.fn)
+        return self._share(self.tp, self.tp + self.fp + self.fn)
 
     def macro(self, name: str) -> float:
         """The mean of a figure over the classes for which it is defined.
@@ -79,12 +89,16 @@ class Rates:
         return float(values.nanmean())
 
     def micro(self, name: str) -> float:
-        """A figure of the counts of all classes together.
+        """A figure of the counts of all classes together, without the one that is ignored.
 
         Raises:
             OptionError: another name than those of `macro`.
         """
-        summed = Rates(*(counts.sum().reshape(1) for counts in (self.tp, self.fp, self.fn, self.tn)))
+        counts = torch.stack([self.tp, self.fp, self.fn, self.tn])
+        if self.ignored is not None:
+            counts = counts[:, torch.arange(len(self.tp)) != self.ignored]
+        tp, fp, fn, tn = counts.sum(1, keepdim=True)
+        summed = Rates(tp, fp, fn, tn)
         return summed.macro(name)
 
 
@@ -93,7 +107,8 @@ class ConfusionMatrix(Accumulator):
 
     Args:
         num_classes: C; the state is a ``[C, C]`` matrix.
-        ignore_index: a class index that is left out.
+        ignore_index: a class index that is left out. One of the C classes then has no figures and is in no
+            mean; where it is predicted, the true class was missed.
 
     >>> matrix = ConfusionMatrix(3)
     >>> matrix.update(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, -100]))
@@ -114,7 +129,14 @@ class ConfusionMatrix(Accumulator):
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self._keep(counts={"pairs": (num_classes, num_classes)})
 
-    def update(self, predicted: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in class indices of the same shape, any: examples, or pixels.
 
         Raises:
@@ -122,22 +144,29 @@ class ConfusionMatrix(Accumulator):
             DTypeError: no class indices (LH202).
             TargetError: an index outside ``[0, C)`` (LH203).
         """
-        said, true = class_index_rows(
-            predicted, target, self.num_classes, ignore_index=self.ignore_index, mask=mask
+        said, true, weight = class_index_rows(
+            predicted,
+            target,
+            self.num_classes,
+            ignore_index=self.ignore_index,
+            mask=mask,
+            sample_weight=sample_weight,
         )
         size = self.num_classes
-        self._count("pairs", torch.bincount(true * size + said, minlength=size * size).view(size, size))
+        self._count("pairs", tally(true * size + said, size * size, weight).view(size, size))
 
     def compute(self) -> Tensor:
-        """The matrix, ``[true, predicted]``, int64."""
+        """The matrix, ``[true, predicted]``, int64; sums of weights are float64."""
         return self._number("pairs").clone()
 
     def rates(self) -> Rates:
         """The figures of each class against the rest."""
         pairs = self._number("pairs")
         tp = pairs.diagonal()
-        fp, fn = pairs.sum(0) - tp, pairs.sum(1) - tp
-        return Rates(tp, fp, fn, pairs.sum() - tp - fp - fn)
+        wrong = pairs - torch.diag_embed(tp)
+        fp, fn = wrong.sum(0), wrong.sum(1)
+        ignored = self.ignore_index if 0 <= self.ignore_index < self.num_classes else None
+        return Rates(tp, fp, fn, (pairs.sum() - tp - fp - fn).clamp_min(0), ignored)
 
     def accuracy(self) -> float:
         """The share of right predictions; NaN over nothing."""
@@ -168,7 +197,14 @@ class LabelConfusion(Accumulator):
         self.num_labels = num_labels
         self._keep(counts={"pairs": (num_labels or 1, 2, 2)})
 
-    def update(self, predicted: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in decisions and labels, 0 and 1, of the same shape; NaN labels are left out.
 
         Raises:
@@ -185,7 +221,7 @@ class LabelConfusion(Accumulator):
         labels = self.num_labels
         if labels is not None and (target.dim() < 2 or target.shape[1] != labels):
             raise ShapeError(f"target has shape {list(target.shape)}; expected [N, {labels}, ...].")
-        where = kept(target, mask)
+        where, weight = counted(target, mask, sample_weight=sample_weight)
         check_in_domain(target, UNIT_INTERVAL, mask=where, code="LH207")
         true, said = torch.where(where, target, 0), torch.where(where, predicted, 0)
         check_hard(true)
@@ -195,10 +231,10 @@ class LabelConfusion(Accumulator):
         if labels is not None:
             label = label + torch.arange(labels, device=label.device).view(-1, *[1] * (label.dim() - 2))
         cell = (label * 4 + true.long() * 2 + said.long())[where]
-        self._count("pairs", torch.bincount(cell, minlength=4 * (labels or 1)).view(-1, 2, 2))
+        self._count("pairs", tally(cell, 4 * (labels or 1), weight).view(-1, 2, 2))
 
     def compute(self) -> Tensor:
-        """The counts ``[L, true, predicted]``, int64; ``[1, 2, 2]`` of a single yes or no."""
+        """The counts ``[L, true, predicted]``; ``[1, 2, 2]`` of a single yes or no."""
         return self._number("pairs").clone()
 
     def rates(self) -> Rates:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from likelihead.errors import OptionError
+from likelihead.errors import OptionError, ShapeError
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import kept
+from likelihead.evaluate.nll import summed
 from likelihead.kernels.ops import along_classes
 from likelihead.likelihoods.base import Likelihood
+from likelihead.likelihoods.binary import BinaryLikelihood
+from likelihead.likelihoods.categorical import Categorical
 from likelihead.likelihoods.checks import check_same_shape, check_tensor
 
 __all__ = ["InformationGain", "LossSplit", "constant_nll"]
@@ -38,6 +40,7 @@ def constant_nll(
 
     Raises:
         OptionError: no constant, and a likelihood that has seen no targets; or one of another length.
+        ShapeError: logits that the likelihood does not take.
 
     >>> from likelihead import Categorical
     >>> likelihood = Categorical.from_targets(torch.tensor([0, 0, 0, 1]))
@@ -52,14 +55,35 @@ def constant_nll(
             f"constant holds {len(constant)} numbers; a {type(likelihood).__name__} takes "
             f"{likelihood.num_parameters}: likelihood.best_constant(targets)."
         )
-    if len(constant) == 1:
-        same = constant.expand(logits.numel()).reshape(logits.shape)
-    elif logits.dim() > 1 and logits.shape[1] == len(constant):
-        same = along_classes(constant, logits).expand(logits.shape)
-    else:  # means and log-variances, along the last dimension
-        same = constant.view(-1, logits.shape[-1]).squeeze(0).expand(logits.shape)
+    same = _for_all(likelihood, constant, logits)
     with torch.no_grad():
         return likelihood.nll(same, target) if mask is None else likelihood.nll(same, target, mask=mask)  # type: ignore[call-arg]
+
+
+def _for_all(likelihood: Likelihood, constant: Tensor, logits: Tensor) -> Tensor:
+    """The constant in the shape of the logits, along the dimensions that the likelihood reads it from.
+
+    Which these are is the likelihood's to say, and no size tells: classes and labels lie along dimension 1,
+    the parameters of a number along the last ones.
+    """
+    if isinstance(likelihood, (Categorical, BinaryLikelihood)):
+        if len(constant) == 1:
+            return constant.expand(logits.shape)
+        if logits.dim() < 2 or logits.shape[1] != len(constant):
+            raise _misfit(likelihood, logits, f"[N, {len(constant)}, ...]")
+        return along_classes(constant, logits).expand(logits.shape)
+    sizes = [n if isinstance(n, int) else int(getattr(likelihood, n)) for n in likelihood.parameter_shape]
+    # A single number has no dimension of its own; what describes it may have.
+    shape = torch.Size(sizes[1:] if sizes[0] == 1 else sizes)
+    if logits.shape[logits.dim() - len(shape) :] != shape:
+        raise _misfit(likelihood, logits, f"[..., {', '.join(map(str, shape))}]")
+    return constant.reshape(shape).expand(logits.shape)
+
+
+def _misfit(likelihood: Likelihood, logits: Tensor, expected: str) -> ShapeError:
+    return ShapeError(
+        f"logits has shape {list(logits.shape)}; a {type(likelihood).__name__} takes {expected} here."
+    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +129,7 @@ class InformationGain(Accumulator):
         *,
         count: Tensor | float | None = None,
         mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
     ) -> None:
         """Take in the NLL of each target under the model and under the prior, in nats.
 
@@ -113,21 +138,18 @@ class InformationGain(Accumulator):
             prior_nll: of the constant prediction, in the same shape: see `constant_nll`.
             count: what they count as: the likelihood's ``count(target)``. By default each is one.
             mask: instead of a count: False where a value is left out.
+            sample_weight: instead of a count: how often each value counts.
 
         Raises:
             ShapeError: the shapes differ.
-            OptionError: a count beside a mask.
+            OptionError: a count beside a mask or weights.
         """
         check_tensor("model_nll", model_nll)
         check_same_shape(model_nll, prior_nll, name="prior_nll")
-        if mask is not None:
-            if count is not None:
-                raise OptionError("count and mask are both given; the mask sets the count: give one.")
-            where = kept(torch.zeros_like(model_nll), mask)
-            model_nll, prior_nll = model_nll[where], prior_nll[where]
-        self._add("model", model_nll.detach().double().sum())
-        self._add("prior", prior_nll.detach().double().sum())
-        self._add("count", float(model_nll.numel() if count is None else count))
+        (model, prior), number = summed([model_nll, prior_nll], count, mask, sample_weight)
+        self._add("model", model)
+        self._add("prior", prior)
+        self._add("count", number)
 
     def compute(self) -> LossSplit:
         """Both losses and their difference; NaN over nothing."""

@@ -44,35 +44,72 @@ class Metrics(Accumulator):
             self.figures["split"] = InformationGain()
 
     @torch.no_grad()
-    def update(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in a batch of logits and targets, as the likelihood takes them.
+
+        What is left out is left out by every figure: ignored indices, NaN, masked labels, a weight of 0.
 
         Args:
             logits: what the model puts out.
-            target: what was observed; ignored indices and NaN labels are left out.
+            target: what was observed.
             mask: labels only: False where one is left out.
+            sample_weight: how often each example counts, in every figure: ``[N]``, or a longer beginning of
+                the shape of ``likelihood.nll(logits, target)``.
 
         Raises:
             OptionError: a mask where the likelihood has none.
+            ShapeError: weights that are not one number per example (LH603).
         """
-        options: dict[str, Any] = {}
-        if mask is not None:
-            if not isinstance(self.likelihood, BinaryLikelihood):
-                raise OptionError(
-                    f"mask is for labels; of a {type(self.likelihood).__name__} leave targets out with "
-                    "ignore_index, or leave out the rows."
-                )
-            options["mask"] = mask
-        nll, count = self.likelihood.nll(logits, target, **options), self.likelihood.count(target, **options)
-        self._of("nll", NLL).update(nll, count=count)
-        if "split" in self.figures:
-            prior = constant_nll(self.likelihood, logits, target, self.constant, mask=mask)
-            self._of("split", InformationGain).update(nll, prior, count=count)
-        self._update(logits, target, mask)
+        if mask is not None and not isinstance(self.likelihood, BinaryLikelihood):
+            raise OptionError(
+                f"mask is for labels; of a {type(self.likelihood).__name__} leave targets out with "
+                "ignore_index or NaN, with sample_weight=mask, or leave out the rows."
+            )
+        self._update(logits, target, mask, sample_weight)
 
     @abstractmethod
-    def _update(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
-        """The figures of the task."""
+    def _update(
+        self, logits: Tensor, target: Tensor, mask: Tensor | None, sample_weight: Tensor | None
+    ) -> None:
+        """The figures of the task, and those of the NLL by `_score`."""
+
+    def _score(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        weight: Tensor | None,
+        where: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> None:
+        """The NLL, and its split.
+
+        Args:
+            logits: as the likelihood takes them.
+            target: as the likelihood takes it.
+            weight: in the shape of the NLLs.
+            where: numbers only: which NLLs count, with 1 or their weight each.
+            mask: labels only: which the likelihood counts.
+        """
+        masked: dict[str, Any] = {} if mask is None else {"mask": mask}
+        weighted: dict[str, Any] = {} if weight is None else {"sample_weight": weight}
+        nll = self.likelihood.nll(logits, target, **masked)
+        if where is None:
+            count = float(self.likelihood.count(target, **masked, **weighted))
+        else:
+            count = float(where.sum() if weight is None else weight[where].sum())
+        self._of("nll", NLL).update(_weighed(nll, weight, where), count=count)
+        if "split" in self.figures:
+            prior = constant_nll(self.likelihood, logits, target, self.constant, mask=mask)
+            values = (_weighed(part, weight, where) for part in (nll, prior))
+            self._of("split", InformationGain).update(*values, count=count)
 
     @abstractmethod
     def _compute(self) -> dict[str, Any]:
@@ -133,11 +170,11 @@ class Metrics(Accumulator):
         if self.keep_scores:
             self.figures["ece_mass"] = CalibrationError(num_bins, "mass")
 
-    def _update_calibration(self, confidence: Tensor, outcome: Tensor) -> None:
+    def _update_calibration(self, confidence: Tensor, outcome: Tensor, weight: Tensor | None) -> None:
         for name in ("ece", "ece_mass"):
             if name in self.figures:
-                self._of(name, CalibrationError).update(confidence, outcome)
-        self._of("smooth_ece", SmoothECE).update(confidence, outcome)
+                self._of(name, CalibrationError).update(confidence, outcome, sample_weight=weight)
+        self._of("smooth_ece", SmoothECE).update(confidence, outcome, sample_weight=weight)
 
     def _calibration(self) -> dict[str, Any]:
         names = [name for name in ("ece", "ece_mass", "smooth_ece") if name in self.figures]
@@ -161,6 +198,12 @@ class Metrics(Accumulator):
         parts = self._of("brier_parts", BrierDecomposition).compute()
         names = ("reliability", "resolution", "uncertainty", "within_bins")
         return {f"brier_{name}": getattr(parts, name) for name in names}
+
+
+def _weighed(nll: Tensor, weight: Tensor | None, where: Tensor | None) -> Tensor:
+    """The values that count, in float64, times their weights."""
+    values = nll.double() if weight is None else nll.double() * weight
+    return values if where is None else values[where]
 
 
 def _mean(values: tuple[float, ...]) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from likelihead.core.domains import ClassIndex
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import kept
+from likelihead.evaluate.inputs import counted, spread_weight, total
 from likelihead.likelihoods.checks import check_in_domain, check_same_shape, check_tensor
 
 __all__ = ["NLL", "BitsPerByte"]
@@ -42,26 +42,31 @@ class NLL(Accumulator):
         super().__init__()
         self._keep(totals={"nll": (), "count": ()})
 
-    def update(self, nll: Tensor, *, count: Tensor | float | None = None, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        nll: Tensor,
+        *,
+        count: Tensor | float | None = None,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in per-example values.
 
         Args:
             nll: negative log-likelihoods of any shape, in nats; 0 where a target is left out.
             count: what they count as: the likelihood's ``count(target)``. By default each is one.
             mask: instead of a count: False where a value is left out.
+            sample_weight: instead of a count: how often each value counts. Values that have their weights
+                already take a count: the likelihood's ``count(target, sample_weight=...)``.
 
         Raises:
-            OptionError: a count beside a mask, or a negative one.
+            OptionError: a count beside a mask or weights, or a negative one.
         """
         check_tensor("nll", nll)
-        if mask is not None:
-            if count is not None:
-                raise OptionError("count and mask are both given; the mask sets the count: give one.")
-            nll = nll[kept(torch.zeros_like(nll), mask)]
-        number = float(nll.numel() if count is None else count)
+        values, number = summed([nll], count, mask, sample_weight)
         if not number >= 0:
             raise OptionError(f"count is {number}; expected a number of targets, not negative.")
-        self._add("nll", nll.detach().double().sum())
+        self._add("nll", values[0])
         self._add("count", number)
 
     @property
@@ -87,6 +92,24 @@ class NLL(Accumulator):
     def bits(self) -> float:
         """The mean in bits: per token, of a language model."""
         return self.compute() / math.log(2)
+
+
+def summed(
+    values: list[Tensor], count: Tensor | float | None, mask: Tensor | None, sample_weight: Tensor | None
+) -> tuple[list[Tensor], float]:
+    """The sums of values of the same shape, and what they count as.
+
+    Raises:
+        OptionError: a count beside a mask or weights.
+    """
+    if count is not None:
+        for name, other in (("mask", mask), ("sample_weight", sample_weight)):
+            if other is not None:
+                raise OptionError(f"count and {name} are both given; the {name} sets the count: give one.")
+        return [value.detach().double().sum() for value in values], float(count)
+    where, weight = counted(torch.zeros_like(values[0], dtype=torch.int8), mask, sample_weight=sample_weight)
+    number = float(where.sum() if weight is None else weight.sum())
+    return [total(value.detach()[where].double(), weight) for value in values], number
 
 
 class BitsPerByte(Accumulator):
@@ -124,7 +147,14 @@ class BitsPerByte(Accumulator):
         self.num_bytes, self.ignore_index = num_bytes, ignore_index
         self._keep(totals={"nll": ()}, counts={"bytes": (), "tokens": ()})
 
-    def update(self, nll: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        nll: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in the NLL of each target token, in nats, and the token ids, in the same shape.
 
         Raises:
@@ -135,24 +165,27 @@ class BitsPerByte(Accumulator):
         check_same_shape(nll, target)
         if target.is_floating_point():
             raise DTypeError(f"target is {target.dtype}; expected token ids as integers.", code="LH202")
-        where = kept(target, mask, self.ignore_index).cpu()
+        where, _ = counted(target, mask, ignore_index=self.ignore_index, sample_weight=sample_weight)
+        where = where.cpu()
         tokens = target.detach().cpu().long()
         check_in_domain(tokens, ClassIndex.of(len(self.num_bytes)), mask=where, code="LH203")
         size = self.num_bytes[torch.where(where, tokens, 0)] * where
         text = size > 0
-        self._add("nll", nll.detach().cpu()[text].double().sum())
-        self._count("bytes", size.sum())
-        self._count("tokens", text.sum())
+        weight = spread_weight(sample_weight, where)
+        weight = None if weight is None else weight.cpu()[text]
+        self._add("nll", total(nll.detach().cpu()[text].double(), weight))
+        self._count("bytes", total(size[text], weight))
+        self._count("tokens", text.sum() if weight is None else weight.sum())
 
     @property
-    def bytes(self) -> int:
-        """The number of bytes."""
-        return int(self._number("bytes"))
+    def bytes(self) -> float:
+        """The number of bytes, a whole number; with weights their sum."""
+        return self._number("bytes").item()
 
     @property
-    def tokens(self) -> int:
-        """The number of tokens that stand for text."""
-        return int(self._number("tokens"))
+    def tokens(self) -> float:
+        """The number of tokens that stand for text, a whole number; with weights their sum."""
+        return self._number("tokens").item()
 
     def compute(self) -> float:
         """Bits per byte; NaN over nothing."""

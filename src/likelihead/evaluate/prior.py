@@ -11,6 +11,7 @@ from torch import Tensor
 
 from likelihead.core.links import at_least_float32
 from likelihead.errors import DomainError, OptionError, ShapeError
+from likelihead.evaluate.inputs import spread_weight
 from likelihead.kernels.ops import along_classes
 from likelihead.likelihoods.checks import check_tensor
 
@@ -102,6 +103,7 @@ def estimate_prior(
     train_prior: Prior,
     *,
     independent: bool = False,
+    sample_weight: Tensor | None = None,
     tolerance: float = 1e-10,
     max_iterations: int = 100_000,
 ) -> Tensor:
@@ -115,6 +117,8 @@ def estimate_prior(
         logits: what the model puts out for the unlabelled data, uncorrected; as in `adjust_prior`.
         train_prior: as in `adjust_prior`.
         independent: as in `adjust_prior`.
+        sample_weight: how often each row counts: ``[N]``, or the shape of the rows, ``[N, d1, ...]``; for a
+            yes or no, or labels, a beginning of the logits' shape. A row of weight 0 is left out.
         tolerance: it ends when no share moves by more.
         max_iterations: it fails after so many steps.
 
@@ -135,19 +139,31 @@ def estimate_prior(
     check_tensor("logits", logits)
     train = _checked("train_prior", train_prior, independent).cpu()
     z = at_least_float32(logits.detach()).double().cpu()
-    if bool((z.isnan() | (z == math.inf)).any()):
-        raise DomainError("logits hold NaN or infinity; expected what a model puts out.", code="LH801")
-    if not train.dim():
-        rows = torch.stack([torch.zeros_like(z.flatten()), z.flatten()], -1)
-    elif z.dim() < 2 or z.shape[1] != len(train):
-        raise ShapeError(f"logits has shape {list(logits.shape)}; expected [N, {len(train)}, ...].")
-    else:
-        rows = z.movedim(1, -1).reshape(-1, len(train))
-    if not len(rows):
-        raise OptionError("logits hold no row; expected unlabelled data to estimate a prior from.")
-    if independent and train.dim():
-        rows = torch.stack([torch.zeros_like(rows), rows], -1)
     two = not train.dim() or independent
+    if train.dim() and (z.dim() < 2 or z.shape[1] != len(train)):
+        raise ShapeError(f"logits has shape {list(logits.shape)}; expected [N, {len(train)}, ...].")
+    # A classification has a weight for each row, a yes or no for each logit.
+    each = torch.zeros(z.shape if two else z[:, 0].shape, dtype=torch.int8)
+    weight = spread_weight(sample_weight, each)
+    if train.dim():
+        rows = z.movedim(1, -1).reshape(-1, len(train))
+        if weight is not None:
+            weight = weight.movedim(1, -1).reshape(-1, len(train)) if two else weight.reshape(-1, 1)
+    else:
+        rows = z.reshape(-1)
+        weight = None if weight is None else weight.reshape(-1)
+    if weight is not None:
+        # What is left out may be anything.
+        rows = torch.where(weight == 0, 0.0, rows)
+    if bool((rows.isnan() | (rows == math.inf)).any()):
+        raise DomainError("logits hold NaN or infinity; expected what a model puts out.", code="LH801")
+    seen = weight is None or bool((weight.sum(0) > 0).all())
+    if not len(rows) or not seen:
+        raise OptionError("logits hold no row; expected unlabelled data to estimate a prior from.")
+    if two:
+        rows = torch.stack([torch.zeros_like(rows), rows], -1)
+        weight = None if weight is None else weight.unsqueeze(-1)
+    share = None if weight is None else weight / weight.sum(0)
     old = torch.stack([1 - train, train], -1) if two else train
     if bool((old == 0).any()):
         raise OptionError(
@@ -158,7 +174,8 @@ def estimate_prior(
     prior = old.clone()
     for _ in range(max_iterations):
         joint = given * prior
-        new = (joint / joint.sum(-1, keepdim=True)).mean(0)
+        posterior = joint / joint.sum(-1, keepdim=True)
+        new = posterior.mean(0) if share is None else (share * posterior).sum(0)
         settled = bool((new - prior).abs().max() <= tolerance)
         prior = new
         if settled:

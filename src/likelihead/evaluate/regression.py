@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from likelihead.evaluate.accumulator import Accumulator
-from likelihead.evaluate.inputs import kept
+from likelihead.evaluate.inputs import counted, total
 from likelihead.likelihoods.checks import check_same_shape, check_tensor
 
 __all__ = ["Regression"]
@@ -35,7 +35,14 @@ class Regression(Accumulator):
             totals=dict.fromkeys(("square", "absolute", "target", "target_square"), ()), counts={"count": ()}
         )
 
-    def update(self, predicted: Tensor, target: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in predictions and targets of the same shape; NaN targets are left out.
 
         Raises:
@@ -43,17 +50,22 @@ class Regression(Accumulator):
         """
         check_tensor("predicted", predicted)
         check_same_shape(predicted, target)
-        where = kept(target, mask)
+        where, weight = counted(target, mask, sample_weight=sample_weight)
         truth = target.detach()[where].double()
         error, offset = predicted.detach()[where].double() - truth, truth - self.center
-        self._add("square", error.square().sum())
-        self._add("absolute", error.abs().sum())
-        self._add("target", offset.sum())
-        self._add("target_square", offset.square().sum())
-        self._count("count", error.numel())
+        self._add("square", total(error.square(), weight))
+        self._add("absolute", total(error.abs(), weight))
+        self._add("target", total(offset, weight))
+        self._add("target_square", total(offset.square(), weight))
+        self._count("count", error.numel() if weight is None else weight.sum())
+
+    @property
+    def count(self) -> float:
+        """The number of targets, a whole number; with weights their sum."""
+        return self._number("count").item()
 
     def _mean(self, name: str) -> float:
-        count = int(self._number("count"))
+        count = self.count
         return float(self._total(name)) / count if count else math.nan
 
     @property

@@ -69,28 +69,38 @@ class SmoothECE(Accumulator):
             rows=("confidence", "outcome") if keep_rows else (),
         )
 
-    def update(self, confidence: Tensor, outcome: Tensor, *, mask: Tensor | None = None) -> None:
+    def update(
+        self,
+        confidence: Tensor,
+        outcome: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         """Take in predictions.
 
         Args:
             confidence: stated probabilities, any shape. For several classes take the predicted one's.
             outcome: whether they came true, in the same shape: 0 and 1, or a probability; NaN is left out.
             mask: False where a prediction is left out.
+            sample_weight: how often each counts: ``[N]``, or a longer beginning of the shape.
 
         Raises:
             DomainError: a confidence outside [0, 1].
         """
-        said, came = label_values(confidence, outcome, mask=mask, name="confidence")
+        said, came, weight = label_values(
+            confidence, outcome, mask=mask, sample_weight=sample_weight, name="confidence"
+        )
         check_probs("confidence", said)
-        cell, lower, upper = _shared(said, came, self.grid)
+        cell, lower, upper = _shared(said, came, self.grid, weight)
         self._add("residual", _on_grid(cell, lower, upper, self.grid))
-        self._count("count", len(said))
+        self._count("count", len(said) if weight is None else weight.sum())
         if self.keep_rows:
-            self._append(confidence=said, outcome=came)
+            self._append(weight, confidence=said, outcome=came)
 
     def compute(self) -> float:
         """The error; NaN over nothing."""
-        count = int(self._number("count"))
+        count = self._number("count").item()
         return _fixed_point(self._total("residual") / count) if count else math.nan
 
     def at_width(self, sigma: float) -> float:
@@ -101,7 +111,7 @@ class SmoothECE(Accumulator):
         """
         if not 2 / self.grid <= sigma < math.inf:
             raise OptionError(f"sigma is {sigma}; expected at least {2 / self.grid:.3g} on this grid.")
-        count = int(self._number("count"))
+        count = self._number("count").item()
         return _smoothed(_spectrum(self._total("residual") / count), sigma) if count else math.nan
 
     def interval(self, *, level: float = 0.95, resamples: int = 200, seed: int = 0) -> BootstrapInterval:
@@ -112,6 +122,8 @@ class SmoothECE(Accumulator):
         of the estimate's own width, resampled residuals are from the rows' own. By the triangle inequality
         the true error is no farther from the estimate. The interval is the estimate plus and minus that
         quantile, cut off at 0: a lower end of 0 means that no error is shown.
+
+        Rows are drawn with their weights: a weight says how much a row counts, not that it was seen often.
 
         Args:
             level: how often such an interval should hold the true figure.
@@ -131,27 +143,33 @@ class SmoothECE(Accumulator):
         number = len(said)
         if not number:
             return BootstrapInterval(math.nan, math.nan, math.nan, level)
-        order = torch.argsort(came)
+        weight = self._row_weight()
+        order = torch.arange(number) if weight is None else torch.argsort(weight)
+        order = order[torch.argsort(came[order], stable=True)]
         order = order[torch.argsort(said[order], stable=True)]
-        cell, lower, upper = _shared(said[order], came[order], self.grid)
+        weight = None if weight is None else weight[order]
+        cell, lower, upper = _shared(said[order], came[order], self.grid, weight)
         estimate, own = self.compute(), _on_grid(cell, lower, upper, self.grid)
+        mean = own / (number if weight is None else weight.sum())
         width = max(estimate, 2 / self.grid)
         generator = torch.Generator().manual_seed(seed)
         drawn = []
         for _ in range(resamples):
             rows = torch.randint(number, (number,), generator=generator)
-            noise = _on_grid(cell[rows], lower[rows], upper[rows], self.grid) - own
-            drawn.append(_smoothed(_spectrum(noise / number), width))
+            sums = _on_grid(cell[rows], lower[rows], upper[rows], self.grid)
+            noise = sums / (number if weight is None else weight[rows].sum()) - mean
+            drawn.append(_smoothed(_spectrum(noise), width))
         reach = float(torch.quantile(torch.tensor(drawn, dtype=torch.float64), level))
         return BootstrapInterval(estimate, max(0.0, estimate - reach), min(1.0, estimate + reach), level)
 
 
-def _shared(said: Tensor, came: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
+def _shared(said: Tensor, came: Tensor, grid: int, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Of each residual the grid point below, and the parts that it and the next one take."""
     place = said * grid
     cell = place.floor().clamp_max(grid - 1)
-    upper = (came - said) * (place - cell)
-    return cell.long(), (came - said) - upper, upper
+    residual = came - said if weight is None else (came - said) * weight
+    upper = residual * (place - cell)
+    return cell.long(), residual - upper, upper
 
 
 def _on_grid(cell: Tensor, lower: Tensor, upper: Tensor, grid: int) -> Tensor:

@@ -12,7 +12,7 @@ from likelihead.errors import OptionError
 from likelihead.evaluate.accuracy import Accuracy, ExactMatch, TopKAccuracy
 from likelihead.evaluate.brier import Brier, BrierDecomposition
 from likelihead.evaluate.confusion import ConfusionMatrix, LabelConfusion, Rates
-from likelihead.evaluate.inputs import class_rows, kept
+from likelihead.evaluate.inputs import class_rows, counted, spread_weight
 from likelihead.evaluate.metrics import Metrics
 from likelihead.evaluate.nll import NLL
 from likelihead.evaluate.ranking import Ranking
@@ -20,6 +20,7 @@ from likelihead.evaluate.regression import Regression
 from likelihead.likelihoods.base import Likelihood, Targets
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.categorical import Categorical
+from likelihead.likelihoods.checks import check_same_shape, check_tensor
 from likelihead.likelihoods.gaussian import Gaussian
 
 __all__ = ["BinaryMetrics", "ClassMetrics", "NumberMetrics", "for_likelihood"]
@@ -32,6 +33,7 @@ def for_likelihood(
     likelihood: Likelihood,
     *,
     train_targets: Targets | None = None,
+    train_sample_weight: Targets | None = None,
     num_bins: int = 10,
     top_k: int = 5,
     keep_scores: bool = False,
@@ -48,6 +50,7 @@ def for_likelihood(
         likelihood: of the model; give the plain one, without the class weights or the offset of training.
         train_targets: the training targets, for the split of the loss; by default those that
             ``likelihood.from_targets`` saw, if any.
+        train_sample_weight: how often each of them counts.
         num_bins: bins of the ECE and of the Brier score's parts.
         top_k: of the top-k accuracy, where there are more classes than that.
         keep_scores: keep every score, for ROC AUC, average precision, ECE of equal mass and an interval of
@@ -67,7 +70,14 @@ def for_likelihood(
             "or a Gaussian. For others use the accumulators one by one."
         )
     if train_targets is not None:
-        constant: Tensor | None = likelihood.best_constant(train_targets)
+        weighted: dict[str, Any] = (
+            {} if train_sample_weight is None else {"sample_weight": train_sample_weight}
+        )
+        constant: Tensor | None = likelihood.best_constant(train_targets, **weighted)
+    elif train_sample_weight is not None:
+        raise OptionError(
+            "train_sample_weight is given without train_targets; give the targets it belongs to."
+        )
     else:
         constant = None if likelihood.summary is None else likelihood.best_constant()
     return metrics(likelihood, constant=constant, num_bins=num_bins, top_k=top_k, keep_scores=keep_scores)
@@ -79,6 +89,9 @@ class ClassMetrics(Metrics):
     With probability targets the most probable class counts as the true one for the accuracies and the
     figures of classes; NLL, Brier score, ECE and the divergence from the targets (``kl``) take them as they
     are.
+
+    A class of the C that is ignored has no figures of its own and is in no mean over classes. For the NLL,
+    the Brier score and its parts, its probability on rows that count is that of a wrong class.
     """
 
     likelihood: Categorical
@@ -92,38 +105,45 @@ class ClassMetrics(Metrics):
             self.figures["top_k"] = TopKAccuracy(options["top_k"])
         self._add_calibration(options["num_bins"])
         if self.per_class:
-            self.figures["confusion"] = ConfusionMatrix(classes)
+            ignored = self.likelihood.ignore_index
+            self.figures["confusion"] = ConfusionMatrix(classes, ignore_index=ignored)
             self.figures["brier_parts"] = BrierDecomposition(classes, options["num_bins"])
             if self.keep_scores:
                 self.figures["ranking"] = Ranking(classes)
 
-    def _update(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
+    def _update(
+        self, logits: Tensor, target: Tensor, mask: Tensor | None, sample_weight: Tensor | None
+    ) -> None:
         likelihood = self.likelihood
-        rows, truth = class_rows("logits", logits, target, ignore_index=likelihood.ignore_index)
+        rows, truth, weight = class_rows(
+            "logits", logits, target, ignore_index=likelihood.ignore_index, sample_weight=sample_weight
+        )
+        self._score(rows, truth, weight=weight)
         # Ready log-probabilities may be above 0 by a rounding.
         probs, said = likelihood.probs(rows).clamp_max(1.0), likelihood.predict(rows)
         soft = truth.is_floating_point()
         hard = truth.argmax(1) if soft else truth
-        self._of("accuracy", Accuracy).update(said, hard)
+        self._of("accuracy", Accuracy).update(said, hard, sample_weight=weight)
         index = said.unsqueeze(1)
         outcome = truth.gather(1, index).squeeze(1) if soft else said == truth
-        self._update_calibration(probs.gather(1, index).squeeze(1), outcome)
+        self._update_calibration(probs.gather(1, index).squeeze(1), outcome, weight)
         if "top_k" in self.figures:
-            self._of("top_k", TopKAccuracy).update(rows, hard)
+            self._of("top_k", TopKAccuracy).update(rows, hard, sample_weight=weight)
         if soft:
-            self._of("brier", Brier).update_soft(probs, truth)
+            self._of("brier", Brier).update_soft(probs, truth, sample_weight=weight)
             share = truth.double()
             divergence = torch.special.xlogy(share, share) - share * likelihood.log_probs(rows).double()
-            self._of("kl", NLL).update(torch.where(share == 0, 0.0, divergence).sum(1))
+            divergence = torch.where(share == 0, 0.0, divergence).sum(1)
+            self._of("kl", NLL).update(divergence, sample_weight=weight)
         else:
-            self._of("brier", Brier).update(probs, truth)
+            self._of("brier", Brier).update(probs, truth, sample_weight=weight)
         if self.per_class:
-            self._of("confusion", ConfusionMatrix).update(said, hard)
+            self._of("confusion", ConfusionMatrix).update(said, hard, sample_weight=weight)
             columns = truth if soft else one_hot(truth, likelihood.num_classes)
-            self._of("brier_parts", BrierDecomposition).update(probs, columns)
+            self._of("brier_parts", BrierDecomposition).update(probs, columns, sample_weight=weight)
             if "ranking" in self.figures:
                 hot = one_hot(hard, likelihood.num_classes)
-                self._of("ranking", Ranking).update(probs, hot)
+                self._of("ranking", Ranking).update(probs, hot, sample_weight=weight)
 
     def _compute(self) -> dict[str, Any]:
         nll = self._of("nll", NLL)
@@ -164,22 +184,29 @@ class BinaryMetrics(Metrics):
         if self.keep_scores:
             self.figures["ranking"] = Ranking(labels)
 
-    def _update(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
-        where = kept(target, mask)
+    def _update(
+        self, logits: Tensor, target: Tensor, mask: Tensor | None, sample_weight: Tensor | None
+    ) -> None:
+        check_tensor("logits", logits)
+        check_same_shape(logits, target)
+        where, _ = counted(target, mask, sample_weight=sample_weight)
         # What is left out may be anything; it must not reach a figure as NaN.
         logits = torch.where(where, logits, torch.zeros_like(logits))
+        options = {"mask": where, "sample_weight": sample_weight}
+        self._score(logits, target, weight=spread_weight(sample_weight, where), mask=where)
         probs, said = self.likelihood.probs(logits).clamp_max(1.0), self.likelihood.predict(logits)
         # The more probable outcome is what a soft label comes to.
         hard = (torch.where(where, target, 0) > 0.5).long() if target.is_floating_point() else target.long()
-        self._of("accuracy", Accuracy).update(said, hard, mask=where)
-        self._of("brier", Brier).update(probs, target, mask=where)
-        self._of("brier_parts", BrierDecomposition).update(probs, target, mask=where)
-        self._of("confusion", LabelConfusion).update(said, hard, mask=where)
-        self._update_calibration(probs[where], target[where])
+        self._of("accuracy", Accuracy).update(said, hard, **options)
+        self._of("brier", Brier).update(probs, target, **options)
+        self._of("brier_parts", BrierDecomposition).update(probs, target, **options)
+        self._of("confusion", LabelConfusion).update(said, hard, **options)
+        weight = spread_weight(sample_weight, where)
+        self._update_calibration(probs[where], target[where], None if weight is None else weight[where])
         if "exact_match" in self.figures:
-            self._of("exact_match", ExactMatch).update(said, hard, mask=where)
+            self._of("exact_match", ExactMatch).update(said, hard, **options)
         if "ranking" in self.figures:
-            self._of("ranking", Ranking).update(probs, hard, mask=where)
+            self._of("ranking", Ranking).update(probs, hard, **options)
 
     def _compute(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"accuracy": self.figures["accuracy"].compute()}
@@ -207,8 +234,19 @@ class NumberMetrics(Metrics):
         # The constant's first number is the mean: near enough for the variance to keep its digits.
         self.figures["numbers"] = Regression(0.0 if constant is None else float(constant.flatten()[0]))
 
-    def _update(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
-        self._of("numbers", Regression).update(self.likelihood.predict(logits), target)
+    def _update(
+        self, logits: Tensor, target: Tensor, mask: Tensor | None, sample_weight: Tensor | None
+    ) -> None:
+        said = self.likelihood.predict(logits)
+        check_same_shape(said, target)
+        where, _ = counted(target, sample_weight=sample_weight)
+        # What is left out may be anything; its NLL is never looked at.
+        truth = torch.where(where, target, torch.zeros_like(target))
+        known = where.reshape(*where.shape, *[1] * (logits.dim() - where.dim()))
+        logits = torch.where(known, logits, torch.zeros_like(logits))
+        weight = spread_weight(sample_weight, where)
+        self._score(logits, truth, weight=weight, where=where)
+        self._of("numbers", Regression).update(said, target, sample_weight=sample_weight)
 
     def _compute(self) -> dict[str, Any]:
         numbers = self._of("numbers", Regression)

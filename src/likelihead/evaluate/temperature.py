@@ -83,7 +83,7 @@ class TemperatureScaling(Calibrator):
             """Of the objective, by the inverse temperature: rises with it."""
             beta = math.exp(log_beta)
             of_rows = float((objective.residual(rows * beta) * rows).sum())
-            return of_rows + objective.hold_slope(beta) / len(rows)
+            return of_rows + objective.hold_slope(beta) / objective.count
 
         low, high = -_BOUND, _BOUND
         at_low, at_high = slope(low), slope(high)
