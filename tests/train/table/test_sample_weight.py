@@ -147,7 +147,7 @@ def _same(one: object, two: object, name: str) -> None:
         for index, (a, b) in enumerate(zip(one, two, strict=True)):
             _same(a, b, f"{name}[{index}]")
     elif isinstance(one, float) or isinstance(two, float):
-        assert one == pytest.approx(two, rel=1e-8, abs=1e-9), name
+        assert one == pytest.approx(two, rel=1e-7, abs=1e-8), name
     else:
         assert one == two, name
 
