@@ -50,7 +50,7 @@ def _show(figures: dict[str, Any]) -> None:
         if not isinstance(value, list):
             table.add_row(name.replace("_", " "), shown(value))
     console.print(table)
-    for key in ("per_class", "per_label"):
+    for key in ("per_class", "per_label", "per_level"):
         if key in figures:
             rows = figures[key]
             table = Table(*rows[0], box=None)

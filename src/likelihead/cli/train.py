@@ -55,6 +55,16 @@ def _widths(texts: tuple[str, ...]) -> tuple[int, ...]:
         ) from error
 
 
+def _levels(texts: tuple[str, ...]) -> tuple[float, ...]:
+    """Quantiles from ``0.1,0.5,0.9``, or several of them."""
+    from likelihead.errors import OptionError
+
+    try:
+        return tuple(float(part) for text in texts for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"--levels is {','.join(texts)!r}; write 0.1,0.5,0.9") from error
+
+
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     types: dict[str, Any] = {"number": float, "count": int}
     for option in reversed(OPTIONS):
@@ -63,7 +73,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
             settings |= {"is_flag": True, "default": None}
         else:
             settings |= {"metavar": option.metavar, "type": types.get(option.form, str)}
-            settings["multiple"] = option.form in ("texts", "widths")
+            settings["multiple"] = option.form in ("numbers", "texts", "widths")
         command = click.option(option.flag, option.name, **settings)(command)
     return command
 
@@ -104,6 +114,12 @@ def command(data: str | None, out: Path | None, resume: bool, **options: Any) ->
         given["target"] = given["target"][0] if len(given["target"]) == 1 else given["target"]
     if "hidden" in given:
         given["hidden"] = _widths(given["hidden"])
+    if "levels" in given:
+        given["levels"] = _levels(given["levels"])
+    if "order" in given:
+        # Several options name classes as they stand; one may name them all.
+        one = given["order"][0].split(",") if len(given["order"]) == 1 else given["order"]
+        given["order"] = tuple(name.strip() for name in one)
     if "memory" in given:
         given["memory"] = _size(given["memory"])
     for name in _PATHS:

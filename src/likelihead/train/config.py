@@ -37,7 +37,10 @@ class TrainConfig:
 
     data: str
     target: str | tuple[str, ...] | None = None
+    sample_weight: str = _BY_KIND
     task: str = _BY_KIND
+    levels: tuple[float, ...] = _BY_KIND
+    order: tuple[str, ...] = _BY_KIND
     output: str = _BY_KIND
     hidden: tuple[int, ...] = _BY_KIND
     activation: str = _BY_KIND
@@ -193,6 +196,6 @@ def _is_a(value: object, hint: Any) -> bool:
     if value is None:
         return type(None) in get_args(hint)
     if isinstance(value, tuple):
-        item = int if hint == tuple[int, ...] else str
+        item = {tuple[int, ...]: int, tuple[float, ...]: float}.get(hint, str)
         return all(_is_a(v, item) for v in value)
     return isinstance(value, str)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,16 +27,26 @@ __all__ = [
     "kind_of",
 ]
 
-Form = Literal["number", "count", "text", "texts", "flag", "widths", "size"]
+Form = Literal["number", "numbers", "count", "text", "texts", "flag", "widths", "size"]
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "table": ("binary", "multiclass", "multilabel", "regression"),
+    "table": (
+        "binary",
+        "multiclass",
+        "multilabel",
+        "ordinal",
+        "regression",
+        "robust-regression",
+        "quantile",
+        "count",
+        "overdispersed-count",
+    ),
     "language": ("language",),
     "images": ("segmentation", "multilabel", "multiclass"),
 }
 """The kinds of data, and the tasks of each."""
 
-TASKS = ("auto", "binary", "multiclass", "multilabel", "regression", "language", "segmentation")
+TASKS = ("auto", *KINDS["table"], "language", "segmentation")
 TEXT_SETS = ("stdlib",)
 IMAGE_SETS = ("digit-scenes",)
 ACTIVATION_NAMES = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
@@ -64,8 +75,8 @@ class Option:
 
     Attributes:
         name: the field's; the command line writes it with hyphens.
-        form: what it looks like: a whole number (count), a number, a text, several texts, a flag, layer
-            widths or a size in bytes.
+        form: what it looks like: a whole number (count), a number, several numbers, a text, several texts, a
+            flag, layer widths or a size in bytes.
         metavar, help: as the command line shows them.
         default: what it is where nothing else is said, or where it does not apply.
         defaults: what it is for a kind of data, where that differs, or for a network.
@@ -183,7 +194,42 @@ OPTIONS: tuple[Option, ...] = (
         None,
         kinds=(_TABLE,),
     ),
+    Option(
+        "sample_weight",
+        "text",
+        "COL",
+        "A column of weights: how much each row counts, in training and in every figure; 0 leaves a row out.",
+        "",
+        kinds=(_TABLE,),
+    ),
     Option("task", "text", "TASK", f"{', '.join(TASKS[:-1])} or {TASKS[-1]}.", "auto", allowed=TASKS),
+    Option(
+        "levels",
+        "numbers",
+        "P,P",
+        "The quantiles that --task quantile learns, rising, in (0, 1).",
+        (0.1, 0.5, 0.9),
+        ok=lambda levels: (
+            bool(levels)
+            and all(0 < level < 1 for level in levels)
+            and all(a < b for a, b in pairwise(levels))
+        ),
+        expected="rising numbers in (0, 1), such as 0.1,0.5,0.9",
+        tasks=("quantile",),
+        kinds=(_TABLE,),
+    ),
+    Option(
+        "order",
+        "texts",
+        "A,B",
+        "The classes of --task ordinal from the lowest to the highest; numbers have an order.",
+        (),
+        ok=lambda names: len(names) != 1 and len(set(names)) == len(names) and all(names),
+        expected="at least two different names, such as low,medium,high",
+        default_text="by number",
+        tasks=("ordinal",),
+        kinds=(_TABLE,),
+    ),
     Option(
         "output",
         "text",

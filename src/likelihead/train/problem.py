@@ -108,7 +108,7 @@ class Problem(ABC):
 
     def optimizer(self) -> torch.optim.Optimizer:
         """A new optimizer of the network's parameters."""
-        return optimizer_for(self.config, self.model)
+        return optimizer_for(self.config, list(self.model.parameters()))
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -155,9 +155,9 @@ class Problem(ABC):
         """Write ``report.html`` and ``report.json`` into the run's folder."""
 
 
-def optimizer_for(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer by its name; SGD has a momentum of 0.9."""
-    parameters, lr, decay = list(model.parameters()), config.lr, config.weight_decay
+def optimizer_for(config: TrainConfig, parameters: Any) -> torch.optim.Optimizer:
+    """The optimizer by its name, of parameters or groups of them; SGD has a momentum of 0.9."""
+    lr, decay = config.lr, config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay)
     make = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam

@@ -27,9 +27,12 @@ class Resolved:
         class_weights: one per class (multiclass), one for the positive class (binary), one per label
             (multilabel); empty where none were asked for.
         constant: of a table, the output that makes that best constant prediction of the training targets.
+        constant_parameters: what the likelihood's own parameters, where it has some, are in it.
         prior_shift: of a table's classes, what the training has taken off their log prior in the network's
             logits; empty where there are no classes or it is not known.
         teacher: SHA-256 of the teacher's model file, of a distillation.
+        count_per_row: what a training row counts in the loss, on the average: its weight, where a column of a
+            table says one; 1 without.
     """
 
     task: str
@@ -41,13 +44,15 @@ class Resolved:
     baseline_nll: float
     class_weights: tuple[float, ...] = ()
     constant: tuple[float, ...] = ()
+    constant_parameters: tuple[float, ...] = ()
     prior_shift: tuple[float, ...] = ()
     teacher: str = ""
+    count_per_row: float = 1.0
 
     @property
     def numbers(self) -> tuple[float, ...]:
         """All the lists of numbers as one."""
-        return (*self.class_weights, *self.constant, *self.prior_shift)
+        return (*self.class_weights, *self.constant, *self.constant_parameters, *self.prior_shift)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

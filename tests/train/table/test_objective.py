@@ -141,13 +141,13 @@ def test_the_first_loss_of_an_adjusted_run_is_the_baseline_of_its_training_rows(
 
 def test_resampled_batches_hold_every_class_equally_often() -> None:
     problem = begin(TrainConfig(data="digits-long-tail", epochs=1, hidden=(4,), resample="balanced"))
-    drawn = torch.cat([target for _, target, _ in problem.batches(0, 0)])
+    drawn = torch.cat([target for _, target, _, _ in problem.batches(0, 0)])
     counts = torch.bincount(drawn)
     assert int(counts.max() - counts.min()) <= 1
     assert len(drawn) == len(problem.data.train)
-    rest = [target.tolist() for _, target, _ in problem.batches(0, 5)]
-    assert rest == [target.tolist() for _, target, _ in problem.batches(0, 0)][5:]
-    other = [target.tolist() for _, target, _ in problem.batches(1, 5)]
+    rest = [target.tolist() for _, target, _, _ in problem.batches(0, 5)]
+    assert rest == [target.tolist() for _, target, _, _ in problem.batches(0, 0)][5:]
+    other = [target.tolist() for _, target, _, _ in problem.batches(1, 5)]
     assert other != rest
 
 

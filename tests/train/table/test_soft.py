@@ -96,7 +96,7 @@ def test_a_student_learns_the_teachers_probabilities(teacher: Path, tmp_path: Pa
     """The loss is T^2 times the cross-entropy, and the logged divergence is that less the entropy."""
     config = options("iris", teacher=str(teacher), temperature=3.0)
     problem = begin(config)
-    features, target, rows = next(problem.batches(0, 0))
+    features, target, rows, _ = next(problem.batches(0, 0))
     loss = problem.loss((features, target, rows), sums := {})
     taught = load_run(teacher)
     t = taught.output(features, rows, "iris") / 3

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from likelihead.errors import DomainError, OptionError, ShapeError
-from likelihead.train.report.text import number, percent, visible
+from likelihead.train.report.text import amount, number, percent, visible
 
 __all__ = [
     "Bars",
@@ -129,6 +129,11 @@ class Table:
         return [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in self.rows]
 
 
+def _shown(count: float) -> int | str:
+    """0 stays a number, which the template sets apart."""
+    return int(count) if isinstance(count, int) or not count else amount(count)
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Counts by true class (down) and predicted class (across), coloured by their share of the row.
@@ -141,7 +146,7 @@ class Matrix:
         label: what a screen reader calls it.
     """
 
-    counts: Sequence[Sequence[int]]
+    counts: Sequence[Sequence[float]]
     names: Sequence[str]
     says: Sequence[str] = ()
     title: str = ""
@@ -156,9 +161,9 @@ class Matrix:
             )
 
     @property
-    def cells(self) -> list[list[tuple[int, str]]]:
-        """Each count with its share of the row's sum."""
-        return [[(int(n), f"{n / max(sum(row), 1):.2f}") for n in row] for row in self.counts]
+    def cells(self) -> list[list[tuple[int | str, str]]]:
+        """Each count with its share of the row's sum; sums of weights with four digits."""
+        return [[(_shown(n), f"{n / (sum(row) or 1):.2f}") for n in row] for row in self.counts]
 
     @property
     def style(self) -> str:

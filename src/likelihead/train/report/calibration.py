@@ -15,12 +15,13 @@ __all__ = ["Bin", "Reliability", "reliability"]
 class Bin:
     """The predictions whose confidence lies in ``(low, high]``; the first bin holds 0 as well.
 
-    ``confidence`` is their mean, ``observed`` the share that came true; both NaN in an empty bin.
+    ``confidence`` is their mean, ``observed`` the share that came true; both NaN in an empty bin. Of weighted
+    predictions the count is the sum of the weights.
     """
 
     low: float
     high: float
-    count: int
+    count: float
     confidence: float
     observed: float
 
@@ -33,7 +34,9 @@ class Reliability:
     ece: float
 
 
-def reliability(confidence: NDArray[Any], outcome: NDArray[Any], bins: int = 10) -> Reliability:
+def reliability(
+    confidence: NDArray[Any], outcome: NDArray[Any], bins: int = 10, *, weights: NDArray[Any] | None = None
+) -> Reliability:
     r"""Bin predictions by confidence and compare each bin's mean confidence with its outcome.
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{N} \, |\mathrm{observed}_b - \mathrm{confidence}_b|
@@ -41,6 +44,7 @@ def reliability(confidence: NDArray[Any], outcome: NDArray[Any], bins: int = 10)
     Shape:
         - confidence: ``[N]``, in [0, 1].
         - outcome: ``[N]``, 1 (or True) where the prediction came true.
+        - weights: ``[N]``, how much each counts.
 
     >>> r = reliability(np.array([0.95, 0.95, 0.55, 0.55]), np.array([1, 1, 1, 0]))
     >>> round(r.ece, 6), [b.count for b in r.bins]
@@ -52,19 +56,22 @@ def reliability(confidence: NDArray[Any], outcome: NDArray[Any], bins: int = 10)
     confidence = np.asarray(confidence, dtype=np.float64)
     edges = np.linspace(0.0, 1.0, bins + 1)
     which = np.searchsorted(edges[1:-1], confidence)  # left: a value on an edge belongs to the bin below it
-    count = np.bincount(which, minlength=bins)
-    said = np.bincount(which, weights=confidence, minlength=bins)
-    came = np.bincount(which, weights=np.asarray(outcome, dtype=np.float64), minlength=bins)
-    filled = np.maximum(count, 1)
+    outcome = np.asarray(outcome, dtype=np.float64)
+    each = np.ones(len(confidence)) if weights is None else np.asarray(weights, dtype=np.float64)
+    count = np.bincount(which, weights=weights, minlength=bins)
+    said = np.bincount(which, weights=each * confidence, minlength=bins)
+    came = np.bincount(which, weights=each * outcome, minlength=bins)
+    filled = np.where(count > 0, count, 1)
     rows = tuple(
         Bin(
             float(edges[b]),
             float(edges[b + 1]),
-            int(count[b]),
+            count[b].item(),
             float(said[b] / filled[b]) if count[b] else float("nan"),
             float(came[b] / filled[b]) if count[b] else float("nan"),
         )
         for b in range(bins)
     )
-    ece = float(np.abs(came - said).sum() / len(confidence)) if len(confidence) else float("nan")
+    total = count.sum()
+    ece = float(np.abs(came - said).sum() / total) if total else float("nan")
     return Reliability(rows, ece)

@@ -20,7 +20,7 @@ _FIRST = ("f1", "iou", "r2")  # of the figures of a class, the one that is drawn
 _SECOND = ("recall", "dice", "rmse")
 _BARS_LIMIT, _PARTS_LIMIT = 24, 200
 # They follow from the data, and stand among the figures or in the data's digest.
-_FOLLOWS = ("resolved.baseline_nll", "resolved.constant")
+_FOLLOWS = ("resolved.baseline_nll", "resolved.constant", "resolved.constant_parameters")
 _SHORT = 12  # characters of a digest
 _DIFFERENT = "The runs' data differ: their figures may not be compared one to one."
 

@@ -11,9 +11,27 @@ from numpy.typing import NDArray
 
 from likelihead.errors import OptionError, ShapeError, TargetError
 
-__all__ = ["Curves", "ReportContent", "Task", "TestSet", "highest_loss_rows"]
+__all__ = ["Curves", "Family", "ReportContent", "Task", "TestSet", "highest_loss_rows"]
 
-Task: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
+Task: TypeAlias = Literal[
+    "binary",
+    "multiclass",
+    "multilabel",
+    "ordinal",
+    "regression",
+    "robust-regression",
+    "quantile",
+    "count",
+    "overdispersed-count",
+]
+Family: TypeAlias = Literal["binary", "multiclass", "multilabel", "regression"]
+
+_FAMILIES: dict[str, Family] = {
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "multilabel": "multilabel",
+    "ordinal": "multiclass",
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,7 @@ class TestSet:
         nll: ``[N]``, in nats: of the row as a whole (multilabel: summed over labels).
         label_nll: multilabel only, ``[N, L]`` in nats, 0 where unknown. Without it the per-label NLL is taken
             from the probabilities, which says infinity where a wrong probability was rounded to 0 or 1.
+        weights: ``[N]``, how much each row counts in every figure; None where each counts once.
     """
 
     __test__ = False  # pytest would otherwise take the name for a test class
@@ -72,6 +91,7 @@ class TestSet:
     predictions: NDArray[Any]
     nll: NDArray[Any]
     label_nll: NDArray[Any] | None = None
+    weights: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.nll)
@@ -117,7 +137,17 @@ class ReportContent:
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
             raise OptionError(f"task is {self.task!r}; expected one of {', '.join(get_args(Task))}")
-        _check_shapes(self.task, len(self.classes), self.test)
+        _check_shapes(self.family, len(self.classes), self.test)
+
+    @property
+    def family(self) -> Family:
+        """What the targets are like: numbers (``regression``), or classes or labels."""
+        return _FAMILIES.get(self.task, "regression")
+
+    @property
+    def density(self) -> bool:
+        """Whether the NLL is that of a density, which has no zero to count from."""
+        return self.task in ("regression", "robust-regression", "quantile")
 
 
 def highest_loss_rows(test: TestSet, count: int = 20) -> list[int]:
@@ -139,7 +169,7 @@ def highest_loss_positions(test: TestSet, count: int) -> list[int]:
     return [int(i) for i in order[:count]]
 
 
-def _check_shapes(task: Task, width: int, test: TestSet) -> None:
+def _check_shapes(task: Family, width: int, test: TestSet) -> None:
     n = len(test.nll)
     vector, matrix = (n,), (n, width)
     expected: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = {
@@ -158,6 +188,8 @@ def _check_shapes(task: Task, width: int, test: TestSet) -> None:
         if shape not in shapes:
             allowed = " or ".join(str(list(s)) for s in shapes)
             raise ShapeError(f"test.{name} has shape {list(shape)}; expected {allowed} for a {task} task")
+    if test.weights is not None and test.weights.shape != vector:
+        raise ShapeError(f"test.weights has shape {list(test.weights.shape)}; expected {list(vector)}")
     if test.label_nll is not None and test.label_nll.shape != matrix:
         raise ShapeError(f"test.label_nll has shape {list(test.label_nll.shape)}; expected {list(matrix)}")
     if task in ("binary", "multiclass") and n:

@@ -10,7 +10,7 @@ __all__ = ["HIGHER", "LOWER", "best_of", "figure_name", "with_direction"]
 LOWER = frozenset(
     {
         *("nll", "perplexity", "bits_per_token", "bits_per_byte", "loss", "brier", "rmse", "mae"),
-        *("ece", "smooth_ece", "equal_mass_ece"),
+        *("ece", "smooth_ece", "equal_mass_ece", "pinball"),
     }
 )
 """Figures of which less is better. Those in neither set (rows, parameters) have no best."""
@@ -19,7 +19,7 @@ HIGHER = frozenset(
     {
         *("accuracy", "balanced_accuracy", "label_accuracy", "pixel_accuracy", "exact_match"),
         *("precision", "recall", "f1", "macro_f1", "micro_f1", "roc_auc", "average_precision"),
-        *("macro_roc_auc", "macro_average_precision", "r2", "nll_explained"),
+        *("macro_roc_auc", "macro_average_precision", "r2", "nll_explained", "quadratic_kappa"),
         *("iou", "mean_iou", "dice", "mean_dice"),
     }
 )

@@ -129,7 +129,7 @@ def _reliability(calibration: Mapping[str, Any] | None) -> Reliability | None:
         Bin(
             float(b["low"]),
             float(b["high"]),
-            int(b["count"]),
+            float(b["count"]),
             _number(b["confidence"]),
             _number(b["observed"]),
         )

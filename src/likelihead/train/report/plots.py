@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from likelihead.train.report.calibration import Reliability
 from likelihead.train.report.content import Curves
 from likelihead.train.report.svg import COLOURS, RUN_COLOURS, bare, drawing, to_svg
-from likelihead.train.report.text import MINUS, number, percent
+from likelihead.train.report.text import MINUS, amount, number, percent
 
 __all__ = [
     "SCATTER_LIMIT",
@@ -184,7 +184,8 @@ def reliability_diagram(curve: Reliability, confidence: str, observed: str, name
             part.set_facecolor("none")
             part.tick_params(length=0)
         told = "; ".join(
-            f"{percent(b.confidence)} stated, {percent(b.observed)} observed, {b.count} rows" for b in filled
+            f"{percent(b.confidence)} stated, {percent(b.observed)} observed, {amount(b.count)} rows"
+            for b in filled
         )
         return to_svg(figure, name, f"Reliability diagram, ECE {percent(curve.ece)}. {told}.")
 
@@ -223,10 +224,11 @@ def reliability_lines(
         return to_svg(figure, name, f"{len(curves)} reliability curves; ECE in their order: {told}.")
 
 
-def confusion_image(matrix: NDArray[np.int64]) -> str:
+def confusion_image(matrix: NDArray[Any]) -> str:
     """The confusion matrix of many classes: a square per cell, as strong as its share of the true class."""
     total = matrix.sum(axis=1, keepdims=True)
-    share = np.sqrt(matrix / np.maximum(total, 1))  # the root lifts rare confusions out of the background
+    # The root lifts rare confusions out of the background.
+    share = np.sqrt(matrix / np.where(total > 0, total, 1))
     pixels = np.empty((*matrix.shape, 4))
     pixels[..., :3] = (0.86, 0.42, 0.16)
     pixels[np.eye(len(matrix), dtype=bool), :3] = (0.22, 0.50, 0.80)
@@ -241,10 +243,8 @@ def confusion_image(matrix: NDArray[np.int64]) -> str:
         axes.set_ylabel("true class (number)")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(6, integer=True))
-        right = int(np.trace(matrix))
-        description = (
-            f"Confusion matrix of {len(matrix)} classes: {right} of {int(matrix.sum())} rows on the diagonal."
-        )
+        right, of = amount(np.trace(matrix).item()), amount(matrix.sum().item())
+        description = f"Confusion matrix of {len(matrix)} classes: {right} of {of} rows on the diagonal."
         return to_svg(figure, "confusion", description)
 
 
@@ -277,19 +277,21 @@ def predicted_observed(target: NDArray[Any], predicted: NDArray[Any], name: str)
         )
 
 
-def residual_histogram(residual: NDArray[Any], name: str) -> str:
-    """How the residuals (observed - predicted) are spread."""
+def residual_histogram(residual: NDArray[Any], name: str, weights: NDArray[Any] | None = None) -> str:
+    """How the residuals (observed - predicted) are spread; each counts its weight, where it has one."""
     with drawing():
         figure, axes = bare(4.8, 4.2)
         bins = int(min(40, max(6, np.ceil(np.sqrt(len(residual))))))
-        counts, edges = np.histogram(residual, bins=bins, range=_padded(residual, 0.0))
+        counts, edges = np.histogram(residual, bins=bins, range=_padded(residual, 0.0), weights=weights)
         axes.bar(edges[:-1], counts, np.diff(edges) * 0.94, align="edge", color=COLOURS["accent"], alpha=0.55)
         axes.axvline(0, color=COLOURS["muted"], linestyle=(0, (4, 3)), linewidth=1.2)
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=weights is None))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(f"observed {MINUS} predicted")
-        axes.set_ylabel("test rows")
-        middle, spread = number(float(np.mean(residual))), number(float(np.std(residual)))
+        axes.set_ylabel("test rows" if weights is None else "weight of the test rows")
+        mean = np.average(residual, weights=weights)
+        deviation = np.sqrt(np.average(np.square(residual - mean), weights=weights))
+        middle, spread = number(float(mean)), number(float(deviation))
         return to_svg(
             figure,
             name,
@@ -335,8 +337,8 @@ def _padded(values: NDArray[Any], share: float = 0.04) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _short(count: int) -> str:
+def _short(count: float) -> str:
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= 10 * size:
             return f"{count / size:.0f}{unit}"
-    return str(count)
+    return amount(count)

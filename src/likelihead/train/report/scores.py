@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,15 @@ class ClassScore:
     """
 
     name: str
-    support: int
+    support: float
     precision: float
     recall: float
     f1: float
     nll: float
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    true_negatives: int
+    true_positives: float
+    false_positives: float
+    false_negatives: float
+    true_negatives: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Scores:
         nll: mean over all test rows, in nats.
         headline: the task's own figures by name (``accuracy``, ``macro_f1``, ``ece``, ``r2``, ...).
         classes: per class or label; empty for regression.
+        weight: what the rows weigh, and ``effective`` how many rows of equal weight would tell as much; both
+            None where each row counts once. Counts are sums of weights otherwise.
         confusion: ``[C, C]`` counts, rows are true classes, columns predictions; None for other tasks and
             above ``MATRIX_LIMIT`` classes.
         confusions: ``(true, predicted, count)`` of each pair of classes mixed up, most frequent first.
@@ -69,21 +71,28 @@ class Scores:
     nll: float
     headline: dict[str, float]
     classes: list[ClassScore] = field(default_factory=list)
-    confusion: NDArray[np.int64] | None = None
-    confusions: list[tuple[int, int, int]] = field(default_factory=list)
+    confusion: NDArray[Any] | None = None
+    confusions: list[tuple[int, int, float]] = field(default_factory=list)
     reliability: Reliability | None = None
     targets: list[TargetScore] = field(default_factory=list)
+    weight: float | None = None
+    effective: float | None = None
 
 
 def measure(content: ReportContent) -> Scores:
     """The scores of a run's test set, by its task."""
-    return _BY_TASK[content.task](content)
+    scores = _BY_FAMILY[content.family](content)
+    weights = content.test.weights
+    if weights is None:
+        return scores
+    total, squares = float(weights.sum()), float(np.square(weights).sum())
+    return replace(scores, weight=total, effective=total * (total / squares) if squares else 0.0)
 
 
 def usable_rows(content: ReportContent) -> NDArray[np.bool_]:
     """``[N]``: the rows whose predictions (and, for regression, targets) are finite, as are their squares."""
     usable = _finite_rows(content.test.predictions)
-    if content.task == "regression":
+    if content.family == "regression":
         usable = usable & _finite_rows(content.test.targets)
     return usable
 
@@ -102,9 +111,12 @@ def _binary(content: ReportContent) -> Scores:
     scores = _exclusive(content, usable, (prob > 0.5).astype(np.int64), prob)
     # Both are undefined, and scikit-learn warns, when one class is missing.
     both = 0 < target.sum() < len(target)
-    scores.headline["roc_auc"] = float(metrics.roc_auc_score(target, prob)) if both else NAN
+    weigh = _weights(content, usable)
+    scores.headline["roc_auc"] = (
+        float(metrics.roc_auc_score(target, prob, sample_weight=weigh)) if both else NAN
+    )
     scores.headline["average_precision"] = (
-        float(metrics.average_precision_score(target, prob)) if both else NAN
+        float(metrics.average_precision_score(target, prob, sample_weight=weigh)) if both else NAN
     )
     return scores
 
@@ -116,15 +128,16 @@ def _exclusive(
     width = len(content.classes)
     target = content.test.targets[usable].astype(np.int64)
     nll = np.asarray(content.test.nll, dtype=np.float64)
-    used = len(target)
+    used, weigh, all_weights = len(target), _weights(content, usable), content.test.weights
 
-    pairs, counts = np.unique(target * width + predicted, return_counts=True)
-    hits = np.zeros(width, dtype=np.int64)
+    pairs, which = np.unique(target * width + predicted, return_inverse=True)
+    counts = np.bincount(which, weights=weigh, minlength=len(pairs))
+    hits = np.zeros(width, dtype=counts.dtype)
     diagonal = pairs // width == pairs % width
     hits[pairs[diagonal] // width] = counts[diagonal]
     wrong = sorted(
         (
-            (int(p) // width, int(p) % width, int(n))
+            (int(p) // width, int(p) % width, n.item())
             for p, n in zip(pairs, counts, strict=True)
             if p // width != p % width
         ),
@@ -132,37 +145,42 @@ def _exclusive(
     )
     confusion = None
     if width <= MATRIX_LIMIT:
-        confusion = np.bincount(target * width + predicted, minlength=width * width).reshape(width, width)
+        pairs_of = target * width + predicted
+        confusion = np.bincount(pairs_of, weights=weigh, minlength=width * width).reshape(width, width)
 
-    table = _precision_recall_f1(target, predicted, np.arange(width)) if used else np.full((3, width), NAN)
-    support, named = np.bincount(target, minlength=width), np.bincount(predicted, minlength=width)
+    table = np.full((3, width), NAN)
+    if used:
+        table = _precision_recall_f1(target, predicted, np.arange(width), weigh)
+    support, named = (np.bincount(c, weights=weigh, minlength=width) for c in (target, predicted))
     all_targets = content.test.targets.astype(np.int64)
-    loss = np.bincount(all_targets, weights=nll, minlength=width)
-    rows = np.bincount(all_targets, minlength=width)
+    weighted_nll = nll if all_weights is None else all_weights * nll
+    loss = np.bincount(all_targets, weights=weighted_nll, minlength=width)
+    rows = np.bincount(all_targets, weights=all_weights, minlength=width)
+    total = len(target) if weigh is None else float(weigh.sum())
     classes = [
         ClassScore(
             str(content.classes[c]),
-            int(support[c]),
+            support[c].item(),
             precision=float(table[0, c]),
             recall=float(table[1, c]),
             f1=float(table[2, c]),
             nll=float(loss[c] / rows[c]) if rows[c] else NAN,
-            true_positives=int(hits[c]),
-            false_positives=int(named[c] - hits[c]),
-            false_negatives=int(support[c] - hits[c]),
-            true_negatives=int(used - named[c] - support[c] + hits[c]),
+            true_positives=hits[c].item(),
+            false_positives=_not_below_0(named[c] - hits[c]),
+            false_negatives=_not_below_0(support[c] - hits[c]),
+            true_negatives=_not_below_0(total - named[c] - support[c] + hits[c]),
         )
         for c in range(width)
     ]
-    came_true = target if content.task == "binary" else predicted == target
-    curve = reliability(confidence, came_true)
+    came_true = target if content.family == "binary" else predicted == target
+    curve = reliability(confidence, came_true, weights=weigh)
     headline = {
-        "accuracy": float(metrics.accuracy_score(target, predicted)) if used else NAN,
+        "accuracy": float(metrics.accuracy_score(target, predicted, sample_weight=weigh)) if used else NAN,
         "ece": curve.ece,
         "macro_f1": _mean_of_defined(table[2]),
         "balanced_accuracy": _mean_of_defined(table[1]),
     }
-    return Scores(len(nll), used, _mean(nll), headline, classes, confusion, wrong, curve)
+    return Scores(len(nll), used, _mean(nll, all_weights), headline, classes, confusion, wrong, curve)
 
 
 def _multilabel(content: ReportContent) -> Scores:
@@ -178,6 +196,8 @@ def _multilabel(content: ReportContent) -> Scores:
     else:
         with np.errstate(divide="ignore"):
             label_nll = np.where(is_true, -np.log(probs), -np.log1p(-probs))
+    weigh, all_weights = _weights(content, usable), test.weights
+    each = np.ones(len(probs), dtype=np.int64) if weigh is None else weigh
     hit, over = known & said & is_true, known & said & ~is_true
     miss, rest = known & ~said & is_true, known & ~said & ~is_true
     classes = []
@@ -186,33 +206,40 @@ def _multilabel(content: ReportContent) -> Scores:
         figures = [NAN] * 3
         if rows.any():
             figures = [
-                float(v[0]) for v in _precision_recall_f1(is_true[rows, c], said[rows, c], np.array([True]))
+                float(v[0])
+                for v in _precision_recall_f1(
+                    is_true[rows, c],
+                    said[rows, c],
+                    np.array([True]),
+                    None if weigh is None else weigh[rows],
+                )
             ]
         classes.append(
             ClassScore(
                 str(name),
-                int((known & is_true)[:, c].sum()),
+                (each @ (known & is_true)[:, c]).item(),
                 precision=figures[0],
                 recall=figures[1],
                 f1=figures[2],
-                nll=_mean(label_nll[rows, c]),
-                true_positives=int(hit[:, c].sum()),
-                false_positives=int(over[:, c].sum()),
-                false_negatives=int(miss[:, c].sum()),
-                true_negatives=int(rest[:, c].sum()),
+                nll=_mean(label_nll[rows, c], None if weigh is None else weigh[rows]),
+                true_positives=(each @ hit[:, c]).item(),
+                false_positives=(each @ over[:, c]).item(),
+                false_negatives=(each @ miss[:, c]).item(),
+                true_negatives=(each @ rest[:, c]).item(),
             )
         )
     correct = said == is_true
-    curve = reliability(probs[known], is_true[known])
-    flips = int(over.sum() + miss.sum())
+    of_labels = None if weigh is None else np.broadcast_to(weigh[:, None], known.shape)[known]
+    curve = reliability(probs[known], is_true[known], weights=of_labels)
+    hits, flips = ((each @ what).sum().item() for what in (hit, over | miss))
     headline = {
-        "exact_match": _mean((correct | ~known).all(axis=1)),
-        "label_accuracy": _mean(correct[known]),
+        "exact_match": _mean((correct | ~known).all(axis=1), weigh),
+        "label_accuracy": _mean(correct[known], of_labels),
         "ece": curve.ece,
-        "micro_f1": 2 * hit.sum() / (2 * hit.sum() + flips) if hit.sum() + flips else NAN,
+        "micro_f1": 2 * hits / (2 * hits + flips) if hits + flips else NAN,
         "macro_f1": _mean_of_defined(np.array([c.f1 for c in classes])),
     }
-    return Scores(len(nll), len(probs), _mean(nll), headline, classes, reliability=curve)
+    return Scores(len(nll), len(probs), _mean(nll, all_weights), headline, classes, reliability=curve)
 
 
 def _regression(content: ReportContent) -> Scores:
@@ -221,33 +248,35 @@ def _regression(content: ReportContent) -> Scores:
     target = np.asarray(test.targets[usable], dtype=np.float64).reshape(-1, width)
     predicted = np.asarray(test.predictions[usable], dtype=np.float64).reshape(-1, width)
     nll = np.asarray(test.nll, dtype=np.float64)
-    rows = []
+    rows, weigh = [], _weights(content, usable)
     for d, name in enumerate(content.classes):
         y, p = target[:, d], predicted[:, d]
         if not len(y):
             rows.append(TargetScore(str(name), NAN, NAN, NAN, NAN))
             continue
         # The share of the variance explained has no meaning where there is no variance.
-        r2 = float(metrics.r2_score(y, p)) if len(y) > 1 and np.ptp(y) > 0 else NAN
+        r2 = float(metrics.r2_score(y, p, sample_weight=weigh)) if len(y) > 1 and np.ptp(y) > 0 else NAN
         rows.append(
             TargetScore(
                 str(name),
                 r2,
-                float(metrics.root_mean_squared_error(y, p)),
-                float(metrics.mean_absolute_error(y, p)),
-                float(np.mean(p - y)),
+                float(metrics.root_mean_squared_error(y, p, sample_weight=weigh)),
+                float(metrics.mean_absolute_error(y, p, sample_weight=weigh)),
+                _mean(p - y, weigh),
             )
         )
     headline = {"r2": _mean_of_defined(np.array([t.r2 for t in rows]))}
     if width == 1:
         headline |= {"rmse": rows[0].rmse, "mae": rows[0].mae}
-    return Scores(len(nll), len(target), _mean(nll), headline, targets=rows)
+    return Scores(len(nll), len(target), _mean(nll, test.weights), headline, targets=rows)
 
 
 def _precision_recall_f1(
-    target: NDArray[Any], predicted: NDArray[Any], labels: NDArray[Any]
+    target: NDArray[Any], predicted: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
-    figures = metrics.precision_recall_fscore_support(target, predicted, labels=labels, zero_division=np.nan)
+    figures = metrics.precision_recall_fscore_support(
+        target, predicted, labels=labels, sample_weight=weights, zero_division=np.nan
+    )
     return np.array(figures[:3], dtype=np.float64)
 
 
@@ -256,15 +285,30 @@ def _finite_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(finite.all(axis=tuple(range(1, finite.ndim))), dtype=np.bool_)
 
 
-def _mean(values: NDArray[Any]) -> float:
-    return float(np.mean(values, dtype=np.float64)) if len(values) else NAN
+def _weights(content: ReportContent, usable: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    weights = content.test.weights
+    return None if weights is None else np.asarray(weights[usable], dtype=np.float64)
+
+
+def _not_below_0(count: Any) -> float:
+    """A difference of sums, whose rounding may leave it a hair below."""
+    number: float = count.item()
+    return max(number, 0)
+
+
+def _mean(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
+    if not len(values):
+        return NAN
+    if weights is None:
+        return float(np.mean(values, dtype=np.float64))
+    return float((weights * values).sum() / weights.sum())
 
 
 def _mean_of_defined(values: NDArray[Any]) -> float:
     return _mean(values[~np.isnan(values)])
 
 
-_BY_TASK = {
+_BY_FAMILY = {
     "binary": _binary,
     "multiclass": _multiclass,
     "multilabel": _multilabel,

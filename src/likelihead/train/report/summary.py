@@ -7,7 +7,7 @@ import math
 from likelihead.train.report.content import ReportContent
 from likelihead.train.report.page import Card
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import clean, number, percent
+from likelihead.train.report.text import amount, clean, number, percent
 
 __all__ = ["BASELINE_NAMES", "cards", "nll_explained", "sentences"]
 
@@ -23,16 +23,20 @@ _MEANING = {
     "multiclass": "always predicts the training set's class frequencies",
     "multilabel": "always predicts the training set's label frequencies",
     "regression": "always predicts the training set's mean and variance",
+    "robust-regression": "always predicts the training set's best location and scale",
+    "quantile": "always predicts the training set's quantiles",
+    "count": "always predicts the training set's mean",
+    "overdispersed-count": "always predicts the training set's mean and dispersion",
 }
 
 
 def nll_explained(content: ReportContent, scores: Scores) -> float:
     """``1 - NLL / baseline``: 0 for a useless model, 1 for a perfect one.
 
-    NaN for regression, where a density's NLL has no zero to count from, and where either is not finite.
+    NaN of a density, whose NLL has no zero to count from, and where either is not finite.
     """
     baseline = content.curves.baseline_nll
-    if content.task == "regression" or not baseline > 0 or not math.isfinite(baseline + scores.nll):
+    if content.density or not baseline > 0 or not math.isfinite(baseline + scores.nll):
         return math.nan
     return 1 - scores.nll / baseline
 
@@ -43,25 +47,34 @@ def sentences(content: ReportContent, scores: Scores) -> list[str]:
         return ["The test set is empty: there is nothing to judge the model by."]
     lines = [_against_baseline(content, scores)]
     figures = scores.headline
-    if content.task in ("binary", "multiclass") and scores.used:
-        right = round(figures["accuracy"] * scores.used)
-        lines.append(f"It is right on {right:,} of {scores.used:,} test rows.")
-    if content.task == "multilabel" and scores.used:
-        right = round(figures["exact_match"] * scores.used)
-        lines.append(f"It has every label right on {right:,} of {scores.used:,} test rows.")
+    if content.family in ("binary", "multiclass") and scores.used:
+        lines.append(f"It is right on {_share(figures['accuracy'], scores)} test rows.")
+    if content.family == "multilabel" and scores.used:
+        lines.append(f"It has every label right on {_share(figures['exact_match'], scores)} test rows.")
     if scores.used < scores.rows:
         lines.append(
             f"{scores.rows - scores.used:,} of {scores.rows:,} test rows have predictions that are not "
             "finite; the figures other than the NLL leave them out."
         )
+    if scores.weight is not None and scores.effective is not None:
+        lines.append(
+            f"The {scores.rows:,} test rows weigh {amount(scores.weight)} in all, and tell as much as "
+            f"{number(scores.effective)} rows of equal weight."
+        )
     return lines
+
+
+def _share(share: float, scores: Scores) -> str:
+    if scores.weight is not None:
+        return f"{percent(share)} of the weight of the {scores.used:,}"
+    return f"{round(share * scores.used):,} of {scores.used:,}"
 
 
 def _against_baseline(content: ReportContent, scores: Scores) -> str:
     baseline, name, meaning = (
         content.curves.baseline_nll,
-        BASELINE_NAMES[content.task],
-        _MEANING[content.task],
+        BASELINE_NAMES[content.family],
+        _MEANING.get(content.task) or _MEANING[content.family],
     )
     pair = f"{number(scores.nll)} nats per row against {number(baseline)}"
     if not math.isfinite(scores.nll):
@@ -72,7 +85,7 @@ def _against_baseline(content: ReportContent, scores: Scores) -> str:
     explained = nll_explained(content, scores)
     if math.isfinite(explained):
         return f"The model explains {percent(explained)} of the {name}'s NLL: {pair}."
-    if content.task == "regression":
+    if content.family == "regression":
         r2 = scores.headline["r2"]
         first = (
             f"The model explains {percent(r2)} of the variance (R²)"
@@ -92,7 +105,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
     nll = Card("NLL", number(scores.nll), f"nats per row; baseline {baseline}")
     ece = Card("ECE", percent(figures.get("ece")), "calibration error; 0% is perfect")
     macro = Card("Macro F1", number(figures.get("macro_f1"), 3), "mean over classes")
-    if content.task == "regression":
+    if content.family == "regression":
         unit = f"units of {clean(content.classes[0], 24)}" if len(content.classes) == 1 else ""
         shown = [
             Card(
@@ -104,7 +117,7 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
         ]
         if unit:
             shown += [Card("RMSE", number(figures["rmse"]), unit), Card("MAE", number(figures["mae"]), unit)]
-    elif content.task == "multilabel":
+    elif content.family == "multilabel":
         shown = [
             Card("Exact match", percent(figures["exact_match"]), "rows with every label right"),
             Card("Label accuracy", percent(figures["label_accuracy"]), "single labels right"),
@@ -113,10 +126,12 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
             Card("Micro F1", number(figures["micro_f1"], 3), f"macro {number(figures['macro_f1'], 3)}"),
         ]
     else:
-        accuracy = Card("Accuracy", percent(figures["accuracy"]), f"on {scores.used:,} test rows")
+        weighted = "weighted, " if scores.weight is not None else ""
+        on = f"{weighted}on {scores.used:,} test rows"
+        accuracy = Card("Accuracy", percent(figures["accuracy"]), on)
         last = (
             Card("ROC AUC", number(figures["roc_auc"]), "1 is perfect, 0.5 chance")
-            if content.task == "binary"
+            if content.family == "binary"
             else macro
         )
         shown = [accuracy, nll, ece, last]

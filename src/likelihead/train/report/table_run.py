@@ -22,7 +22,7 @@ from likelihead.train.report.tables import (
     loss_table,
     target_table,
 )
-from likelihead.train.report.text import clean, number, percent
+from likelihead.train.report.text import amount, clean, number, percent
 
 __all__ = ["table_figures", "table_page", "write_report"]
 
@@ -63,7 +63,7 @@ def write_report(run_dir: Path, content: ReportContent, *, more: Sequence[Sectio
 
 def table_page(content: ReportContent, scores: Scores) -> Page:
     """The page of a run on a table."""
-    task = content.task
+    task = content.family
     sections = [_curves(content)]
     if task == "regression":
         sections.append(_regression(content, scores))
@@ -84,7 +84,7 @@ def table_page(content: ReportContent, scores: Scores) -> Page:
     sections.append(_losses(content))
     return Page(
         title=content.run_name,
-        task=task,
+        task=content.task,
         line=_line(content, scores),
         summary=sentences(content, scores),
         cards=cards(content, scores),
@@ -100,15 +100,22 @@ def table_page(content: ReportContent, scores: Scores) -> Page:
 def _line(content: ReportContent, scores: Scores) -> str:
     width = len(content.classes)
     kind = {"multilabel": "labels", "regression": "targets" if width != 1 else "target"}
-    sizes = f"{width} {kind.get(content.task, 'classes')}"
-    return f"{content.task} · {clean(content.likelihood)} · {sizes} · {scores.rows:,} test rows"
+    sizes = f"{width} {kind.get(content.family, 'classes')}"
+    rows = f"{scores.rows:,} test rows{_weigh(scores)}"
+    return f"{content.task} · {clean(content.likelihood)} · {sizes} · {rows}"
+
+
+def _weigh(scores: Scores) -> str:
+    if scores.weight is None:
+        return ""
+    return f", which weigh {amount(scores.weight)} (as {number(scores.effective)} equal ones)"
 
 
 def _curves(content: ReportContent) -> Section:
-    curves, baseline = content.curves, BASELINE_NAMES[content.task]
+    curves, baseline = content.curves, BASELINE_NAMES[content.family]
     blocks: list[Block] = [
         Figure(
-            plots.learning_curves(curves, baseline, zero=content.task != "regression"),
+            plots.learning_curves(curves, baseline, zero=not content.density),
             "Mean negative log-likelihood by epoch, in nats per row; lower is better. The dashed line is the "
             f"{baseline}, {number(curves.baseline_nll)} nats.",
         )
@@ -137,6 +144,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
             np.asarray(a[usable], dtype=np.float64).reshape(-1, len(names))
             for a in (content.test.targets, content.test.predictions)
         )
+        weights = None if content.test.weights is None else content.test.weights[usable]
         limit = plots.SCATTER_LIMIT
         drawn = f" {limit:,} of {scores.used:,} rows are drawn, evenly spread." if scores.used > limit else ""
         for d, name in enumerate(names[:PANEL_LIMIT]):
@@ -146,7 +154,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
                 f"Each dot is a test row of {shown}; on the dashed line the prediction is exact.{drawn}",
             )
             residuals = Figure(
-                plots.residual_histogram(target[:, d] - predicted[:, d], f"residuals{d}"),
+                plots.residual_histogram(target[:, d] - predicted[:, d], f"residuals{d}", weights),
                 f"Observed minus predicted {shown}, as a count of test rows. Right of the dashed line "
                 "the model said too little.",
             )
@@ -223,15 +231,15 @@ def _reliability(content: ReportContent, scores: Scores) -> Section:
     curve = scores.reliability
     if curve is None:
         return Section("Reliability", [Text("There is nothing to draw.")], id="reliability")
-    says, comes = _CONFIDENCE[content.task]
+    says, comes = _CONFIDENCE[content.family]
     what = {
         "binary": f"How often the answer was {clean(content.classes[-1])} where the model stated this "
         "probability for it.",
         "multiclass": "How often the prediction was right where the model was this confident of it.",
         "multilabel": "All labels together: how often a row had the label where the model stated this "
         "probability for it.",
-    }[content.task]
-    counted = "label decisions" if content.task == "multilabel" else "test rows"
+    }[content.family]
+    counted = "label decisions" if content.family == "multilabel" else "test rows"
     caption = (
         f"{what} On the dashed line the model is as good as its word; below it, it is too sure. Under "
         f"it, {counted} per bin. ECE {percent(curve.ece)}."
@@ -244,10 +252,10 @@ def _losses(content: ReportContent) -> Section:
     if not len(content.test):
         return Section("Highest loss", [Text("The test set is empty.")], id="losses")
     table: Table = loss_table(content, highest_loss(content))
-    wrong = "" if content.task == "regression" else " Wrong predictions are set in orange."
+    wrong = "" if content.family == "regression" else " Wrong predictions are set in orange."
     summed = (
         ", summed over the row's labels; p of target is the product over labels"
-        if content.task == "multilabel"
+        if content.family == "multilabel"
         else ""
     )
     lead = (
@@ -262,7 +270,7 @@ def table_figures(content: ReportContent, scores: Scores) -> dict[str, Any]:
     """What ``report.json`` holds besides what the page gives."""
     curves, test = content.curves, content.test
     confusion: dict[str, Any] | None = None
-    if content.task in ("binary", "multiclass"):
+    if content.family in ("binary", "multiclass"):
         dense = scores.confusion is not None and len(content.classes) <= DENSE_LIMIT
         hits = [(c, c, s.true_positives) for c, s in enumerate(scores.classes) if s.true_positives]
         confusion = {
@@ -276,6 +284,11 @@ def table_figures(content: ReportContent, scores: Scores) -> dict[str, Any]:
         "figures": {
             "rows": scores.rows,
             "rows_used": scores.used,
+            **(
+                {}
+                if scores.weight is None
+                else {"total_weight": scores.weight, "effective_rows": scores.effective}
+            ),
             "nll": scores.nll,
             "baseline_nll": curves.baseline_nll,
             "nll_explained": nll_explained(content, scores),

@@ -9,7 +9,7 @@ import numpy as np
 from likelihead.train.report.blocks import Table
 from likelihead.train.report.content import ReportContent, highest_loss_positions
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import MINUS, MISSING, cell, clean, fixed, number, percent
+from likelihead.train.report.text import MINUS, MISSING, amount, cell, clean, fixed, number, percent
 
 __all__ = [
     "class_table",
@@ -27,10 +27,10 @@ PAIRS = 8
 
 def class_table(content: ReportContent, scores: Scores) -> Table:
     """Support, precision, recall, F1 and mean NLL of each class or label."""
-    kind = "label" if content.task == "multilabel" else "class"
+    kind = "label" if content.family == "multilabel" else "class"
     numbered = len(scores.classes) > 25  # the figure of many classes shows numbers in the place of names
     rows = [
-        [*([str(i)] if numbered else []), clean(c.name, 48), f"{c.support:,}"]
+        [*([str(i)] if numbered else []), clean(c.name, 48), amount(c.support)]
         + [fixed(v) for v in (c.precision, c.recall, c.f1)]
         + [number(c.nll)]
         for i, c in enumerate(scores.classes[:CLASS_LIMIT])
@@ -52,7 +52,7 @@ def target_table(scores: Scores) -> Table:
 def confusion_pairs(content: ReportContent, scores: Scores) -> Table:
     """The pairs of classes that were mixed up most often."""
     names = content.classes
-    rows = [[clean(names[t], 24), clean(names[p], 24), f"{n:,}"] for t, p, n in scores.confusions[:PAIRS]]
+    rows = [[clean(names[t], 24), clean(names[p], 24), amount(n)] for t, p, n in scores.confusions[:PAIRS]]
     title = "Most frequent confusions"
     return Table(["true class", "predicted as", "rows"], rows, frozenset({2}), title=title)
 
@@ -76,9 +76,9 @@ def highest_loss(content: ReportContent) -> list[dict[str, Any]]:
 def _answer(content: ReportContent, i: int) -> dict[str, Any]:
     names = content.classes
     target, predicted = content.test.targets[i], content.test.predictions[i]
-    if content.task == "regression":
+    if content.family == "regression":
         return {"target": target, "prediction": predicted, "residual": target - predicted}
-    if content.task == "multilabel":
+    if content.family == "multilabel":
         known = ~np.isnan(np.asarray(target, dtype=np.float64))
         p_each = np.where(target == 1, predicted, 1 - predicted)[known]
         return {
@@ -86,7 +86,7 @@ def _answer(content: ReportContent, i: int) -> dict[str, Any]:
             "prediction": [names[c] for c in np.flatnonzero(predicted > 0.5).tolist()],
             "p_target": float(np.prod(p_each, dtype=np.float64)),
         }
-    probs = np.array([1 - predicted, predicted]) if content.task == "binary" else predicted
+    probs = np.array([1 - predicted, predicted]) if content.family == "binary" else predicted
     finite = bool(np.isfinite(probs).all())
     best = int(probs.argmax())
     return {
@@ -99,7 +99,7 @@ def _answer(content: ReportContent, i: int) -> dict[str, Any]:
 
 def loss_table(content: ReportContent, examples: list[dict[str, Any]]) -> Table:
     """The examples with the highest loss, the model's answer first and the raw cells after it."""
-    regression = content.task == "regression"
+    regression = content.family == "regression"
     columns = list(dict.fromkeys(str(name) for example in examples for name in example["cells"]))
     shown = columns[:COLUMN_LIMIT]
     head = ["row", "NLL", "target", "prediction", "residual" if regression else "p of target"]

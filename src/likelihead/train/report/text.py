@@ -8,7 +8,7 @@ from unicodedata import category
 
 import numpy as np
 
-__all__ = ["MINUS", "MISSING", "cell", "clean", "fixed", "jsonable", "number", "percent", "visible"]
+__all__ = ["MINUS", "MISSING", "amount", "cell", "clean", "fixed", "jsonable", "number", "percent", "visible"]
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
@@ -68,6 +68,15 @@ def number(value: float | None, digits: int = 4) -> str:
         # Trailing zeros are kept, so that the figures of a column line up.
         text = f"{value:#.{digits}g}".rstrip(".") if value else "0"
     return text.replace("-", MINUS)
+
+
+def amount(value: float) -> str:
+    """A number of rows, or the sum of their weights with four digits.
+
+    >>> amount(1234), amount(1234.0), amount(2.5)
+    ('1,234', '1,234', '2.500')
+    """
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e15 else number(value)
 
 
 def percent(value: float | None) -> str:

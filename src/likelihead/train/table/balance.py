@@ -17,6 +17,7 @@ from likelihead.train.report import Bars, Block, Figure, Legend, Section, Table
 from likelihead.train.report.svg import COLOURS, bare, drawing, to_svg
 from likelihead.train.report.text import number, percent
 from likelihead.train.table.data import Schema
+from likelihead.train.table.means import Mean, weighing
 from likelihead.train.table.network import through_logits
 
 __all__ = ["TAUS", "UNEQUAL", "World", "balance_section", "worlds"]
@@ -60,7 +61,13 @@ class World:
 
 
 def worlds(
-    likelihood: Likelihood, output: Tensor, target: Tensor, log_prior: Tensor, shift: Tensor | None
+    likelihood: Likelihood,
+    output: Tensor,
+    target: Tensor,
+    log_prior: Tensor,
+    shift: Tensor | None,
+    *,
+    sample_weight: Tensor | None = None,
 ) -> list[World]:
     r"""The same outputs for different frequencies of the classes, the run's own first.
 
@@ -73,12 +80,13 @@ def worlds(
         target: class indices.
         log_prior: ``[C]``, of the training rows.
         shift: ``[C]``; None where it is not known, and the run's own output stands in for 0.
+        sample_weight: ``[N]``, how much each row counts; None where each counts once.
     """
     known = torch.zeros_like(log_prior) if shift is None else shift
-    rows = [_world(None, likelihood, output, target, len(log_prior))]
+    rows = [_world(None, likelihood, output, target, len(log_prior), sample_weight)]
     for tau in TAUS:
         moved = _shifted(likelihood, output, known - tau * log_prior)
-        rows.append(_world(tau, likelihood, moved, target, len(log_prior)))
+        rows.append(_world(tau, likelihood, moved, target, len(log_prior), sample_weight))
     return rows
 
 
@@ -88,20 +96,29 @@ def _shifted(likelihood: Likelihood, output: Tensor, by: Tensor) -> Tensor:
 
 
 def _world(
-    tau: float | None, likelihood: Likelihood, output: Tensor, target: Tensor, num_classes: int
+    tau: float | None,
+    likelihood: Likelihood,
+    output: Tensor,
+    target: Tensor,
+    num_classes: int,
+    weight: Tensor | None,
 ) -> World:
     predicted, truth = likelihood.predict(output).long(), target.long()
-    support = torch.bincount(truth, minlength=num_classes).double()
-    hits = torch.bincount(truth[predicted == truth], minlength=num_classes).double()
+    right = predicted == truth
+    of_right = None if weight is None else weight[right]
+    support = torch.bincount(truth, weight, minlength=num_classes).double()
+    hits = torch.bincount(truth[right], of_right, minlength=num_classes).double()
+    nll = Mean()
+    nll.add(likelihood.nll(output, target), weight)
     recall = hits / support
     error = CalibrationError()
-    error.update(*stated(likelihood, output, target))
+    error.update(*stated(likelihood, output, target), **weighing(weight))
     return World(
         tau,
         float(hits.sum() / support.sum()),
         float(recall[support > 0].mean()),
         error.compute(),
-        float(likelihood.nll(output, target).mean()),
+        nll.value,
         tuple(recall.tolist()),
     )
 

@@ -29,6 +29,11 @@ def check_together(config: TrainConfig, schema: Schema) -> None:
     _check_output(config)
     _check_targets(config, schema)
     _check_teacher(config)
+    if config.sample_weight and config.resample != "none":
+        raise OptionError(
+            f"--resample {config.resample} draws each class equally often, which --sample-weight would undo; "
+            "use --class-weight balanced, which balances what the classes weigh"
+        )
     if config.logit_adjustment and not all(schema.target.counts):
         absent = schema.target.names[schema.target.counts.index(0)]
         raise OptionError(

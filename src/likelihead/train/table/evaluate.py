@@ -40,10 +40,15 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
         trained = for_prior(trained, prior, rows_of, memory)
     dataset = rows_of()
     tally = Tally(
-        trained.likelihood, trained.schema, trained.resolved.constant, trained.baseline, trained.threshold
+        trained.likelihood,
+        trained.schema,
+        trained.resolved.constant,
+        trained.baseline,
+        trained.threshold,
+        levels=trained.config.levels,
     )
-    for features, target, rows in dataset.all.numbered_batches(EVAL_BATCH, dtype=DTYPE):
-        tally.add(trained.output(features, rows, dataset.path), target)
+    for features, target, rows, weight in dataset.all.weighted_batches(EVAL_BATCH, dtype=DTYPE):
+        tally.add(trained.output(features, rows, dataset.path), target, weight)
     notes = [*trained.notes(), *dataset.notes]
     if math.isinf(tally.gain.compute().model_nll):
         notes.append(

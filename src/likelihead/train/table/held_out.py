@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from likelihead.evaluate import SmoothECE
@@ -15,26 +16,35 @@ from likelihead.train.report.plots import reliability_lines, score_curve
 from likelihead.train.report.text import number, percent
 from likelihead.train.table.calibration import Fitted
 from likelihead.train.table.data import Schema
-from likelihead.train.table.metrics import target_entropy
+from likelihead.train.table.means import mean_of, weighing
+from likelihead.train.table.metrics import target_entropy, weight_of_stated
 from likelihead.train.table.teacher import Teacher
 
 __all__ = ["calibration_section", "soft_section", "teacher_section", "threshold_section"]
 
 
 def calibration_section(
-    likelihood: Likelihood, schema: Schema, fitted: Fitted, before: Tensor, after: Tensor, target: Tensor
+    likelihood: Likelihood,
+    schema: Schema,
+    fitted: Fitted,
+    before: Tensor,
+    after: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
 ) -> tuple[Section, dict[str, Any]]:
     """Before and after the calibration, on the test rows."""
     figures: dict[str, dict[str, float]] = {}
     curves = []
     for when, output in (("before", before), ("after", after)):
         said, came = stated(likelihood, output, target)
-        curve, smooth = reliability(said.numpy(), came.numpy()), SmoothECE()
-        smooth.update(said, came)
+        of_stated = weight_of_stated(schema, target, weight)
+        weights = None if of_stated is None else of_stated.numpy()
+        curve, smooth = reliability(said.numpy(), came.numpy(), weights=weights), SmoothECE()
+        smooth.update(said, came, **weighing(of_stated))
         curves.append((curve, "second" if when == "before" else "accent"))
         nll = likelihood.nll(output, target)
         figures[when] = {
-            "nll": float(nll.flatten(1).sum(1).mean() if nll.dim() > 1 else nll.mean()),
+            "nll": mean_of(nll.flatten(1).sum(1) if nll.dim() > 1 else nll, weight),
             "ece": curve.ece,
             "smooth_ece": smooth.compute(),
         }
@@ -62,7 +72,7 @@ def calibration_section(
 
 
 def threshold_section(
-    schema: Schema, fitted: Fitted, probs: Tensor, target: Tensor
+    schema: Schema, fitted: Fitted, probs: Tensor, target: Tensor, weight: Tensor | None = None
 ) -> tuple[Section, list[dict[str, Any]]]:
     """What the tuned thresholds decide beside one half, on the test rows."""
     several = target.dim() > 1
@@ -72,7 +82,7 @@ def threshold_section(
     for index, (name, threshold) in enumerate(zip(names, fitted.thresholds, strict=True)):
         said = probs[:, index] if several else probs
         truth = target[:, index] if several else target
-        half, tuned = (_decided(said, truth, value) for value in (0.5, threshold))
+        half, tuned = (_decided(said, truth, value, weight) for value in (0.5, threshold))
         figures.append({"name": name, "threshold": threshold, "at_half": half, "tuned": tuned})
         for shown, at in ((0.5, half), (threshold, tuned)):
             rows.append(
@@ -94,10 +104,13 @@ def threshold_section(
     return Section("Thresholds", [table], lead, id="thresholds"), figures
 
 
-def _decided(probs: Tensor, target: Tensor, threshold: float) -> dict[str, float]:
+def _decided(
+    probs: Tensor, target: Tensor, threshold: float, weight: Tensor | None = None
+) -> dict[str, float]:
     said, yes = probs > threshold, target > 0
-    hit, over, miss = ((a & b).sum().double() for a, b in ((said, yes), (said, ~yes), (~said, yes)))
-    rest = (~said & ~yes).sum().double()
+    each = torch.ones(len(target), dtype=torch.float64) if weight is None else weight.double()
+    pairs = ((said, yes), (said, ~yes), (~said, yes), (~said, ~yes))
+    hit, over, miss, rest = (each[a & b].sum() for a, b in pairs)
     return {
         "precision": float(hit / (hit + over)),
         "recall": float(hit / (hit + miss)),
@@ -106,18 +119,20 @@ def _decided(probs: Tensor, target: Tensor, threshold: float) -> dict[str, float
     }
 
 
-def soft_section(likelihood: Likelihood, output: Tensor, target: Tensor) -> tuple[Section, dict[str, float]]:
+def soft_section(
+    likelihood: Likelihood, output: Tensor, target: Tensor, weight: Tensor | None = None
+) -> tuple[Section, dict[str, float]]:
     """How far the predicted distributions are from the targets."""
     probs = likelihood.probs(output)
-    nll = float(likelihood.nll(output, target).mean())
-    floor = float(target_entropy(target).mean())
+    nll = mean_of(likelihood.nll(output, target), weight)
+    floor = mean_of(target_entropy(target), weight)
     right = probs.argmax(1) == target.argmax(1)
     figures = {
         "nll": nll,
         "entropy": floor,
         "kl": nll - floor,
-        "brier": float((probs - target).square().sum(1).mean()),
-        "accuracy": float(right.double().mean()),
+        "brier": mean_of((probs - target).square().sum(1), weight),
+        "accuracy": mean_of(right.double(), weight),
     }
     names = {
         "nll": "NLL (cross-entropy to the target)",
@@ -146,24 +161,25 @@ def teacher_section(
     target: Tensor,
     rows: Tensor,
     epochs: Sequence[dict[str, Any]],
+    weight: Tensor | None = None,
 ) -> tuple[Section, dict[str, float]]:
     """How near the student is to its teacher, and how both do on the test rows."""
     taught = teacher.logits[rows - 1]
-    divergence = float(teacher.kl(output, rows).mean())
-    entropy = float(teacher.entropy(rows).mean())
+    divergence = mean_of(teacher.kl(output, rows), weight)
+    entropy = mean_of(teacher.entropy(rows), weight)
     truth = target.argmax(1) if target.dim() > 1 else target
-    student_nll, teacher_nll = (float(likelihood.nll(z, target).mean()) for z in (output, taught))
+    student_nll, teacher_nll = (mean_of(likelihood.nll(z, target), weight) for z in (output, taught))
     said, told = output.argmax(1), taught.argmax(1)
     figures = {
         "temperature": teacher.temperature,
         "kl": divergence,
         "teacher_entropy": entropy,
         "cross_entropy": divergence + entropy,
-        "agreement": float((said == told).double().mean()),
+        "agreement": mean_of((said == told).double(), weight),
         "student_nll": student_nll,
         "teacher_nll": teacher_nll,
-        "student_accuracy": float((said == truth).double().mean()),
-        "teacher_accuracy": float((told == truth).double().mean()),
+        "student_accuracy": mean_of((said == truth).double(), weight),
+        "teacher_accuracy": mean_of((told == truth).double(), weight),
     }
     both = Table(
         ["", "student", "teacher"],

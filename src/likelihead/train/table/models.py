@@ -36,6 +36,8 @@ class MLP(nn.Module):
         head: the last linear layer, from ``Likelihood.head``.
         activation: a name in :data:`ACTIVATIONS`.
         link: what follows the head: None for logits, or a log-softmax or log-sigmoid.
+        likelihood: of the output, where it has parameters of its own, such as the thresholds between ranks:
+            they are trained and saved with the network's.
         flat: whether a head of width one gives ``[N]``, the shape of its targets, instead of ``[N, 1]``.
 
     Shape:
@@ -55,6 +57,7 @@ class MLP(nn.Module):
         activation: str = "tanh",
         link: nn.Module | None = None,
         flat: bool = False,
+        likelihood: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
@@ -68,6 +71,8 @@ class MLP(nn.Module):
         self.head = head
         self.link = nn.Identity() if link is None else link
         self.flat = flat
+        # A module without parameters has no place in the model's file.
+        self.likelihood = likelihood if likelihood is not None and list(likelihood.parameters()) else None
         with torch.no_grad():
             self.head.weight.zero_()
 

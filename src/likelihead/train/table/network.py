@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,20 @@ from likelihead.core.links import LogLink
 from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, for_task
 from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.config import TrainConfig
+from likelihead.train.resolved import Resolved
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
 
-__all__ = ["DTYPE", "EVAL_BATCH", "build_model", "criterion", "plain", "row_nll", "through_logits"]
+__all__ = [
+    "DTYPE",
+    "EVAL_BATCH",
+    "baseline_of",
+    "build_model",
+    "criterion",
+    "plain",
+    "row_nll",
+    "through_logits",
+]
 
 # docs/decisions/0003-training-in-float64.md says why.
 DTYPE = torch.float64
@@ -46,7 +57,14 @@ def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, .
         )
     if schema.task == "multilabel":
         return for_task("multilabel", num_labels=schema.num_outputs, pos_weight=weights)
-    return Gaussian()
+    if schema.task == "regression":
+        return Gaussian()
+    options: dict[str, Any] = {}
+    if schema.task == "quantile":
+        options = {"levels": config.levels}
+    if schema.task == "ordinal":
+        options = {"num_classes": len(schema.classes)}
+    return for_task(schema.task, **options)
 
 
 def plain(config: TrainConfig, schema: Schema, variance: float = 1.0) -> Likelihood:
@@ -57,6 +75,15 @@ def plain(config: TrainConfig, schema: Schema, variance: float = 1.0) -> Likelih
     if schema.task == "regression":
         return Gaussian(variance)
     return criterion(replace(config, label_smoothing=0.0, logit_adjustment=0.0), schema, ())
+
+
+def baseline_of(config: TrainConfig, schema: Schema, resolved: Resolved) -> Likelihood:
+    """The likelihood of the best constant prediction."""
+    likelihood = plain(config, schema)
+    if resolved.constant_parameters:
+        values = torch.tensor(resolved.constant_parameters, dtype=DTYPE)
+        nn.utils.vector_to_parameters(values, likelihood.to(DTYPE).parameters())
+    return likelihood
 
 
 def build_model(config: TrainConfig, schema: Schema, likelihood: Likelihood) -> MLP:
@@ -75,7 +102,8 @@ def build_model(config: TrainConfig, schema: Schema, likelihood: Likelihood) -> 
         head,
         activation=config.activation,
         link=link,
-        flat=schema.task in ("binary", "regression"),
+        flat=likelihood.num_parameters == 1 and schema.task not in ("multiclass", "multilabel"),
+        likelihood=likelihood,
     )
     return model.to(DTYPE)
 
@@ -94,10 +122,10 @@ def through_logits(likelihood: Likelihood, output: Tensor, change: Callable[[Ten
 def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:
     """The NLL of each row, ``[N]``, in nats: summed over labels.
 
-    A regression's is in the target's own units.
+    A number's is in the target's own units.
     """
     nll = likelihood.nll(output, target)
-    if schema.task == "regression":
+    if schema.numeric:
         # A density's NLL shifts by the logarithm of the scale.
         return nll + math.log(schema.target.std)
     return nll.flatten(1).sum(1) if nll.dim() > 1 else nll

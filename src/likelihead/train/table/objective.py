@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,41 +18,68 @@ __all__ = ["Objective", "log_prior", "prior_shift"]
 
 
 class Objective:
-    """The mean loss of a batch.
+    r"""The mean loss of a batch.
+
+    Rows with weights s are divided by what a batch of B rows counts on the average of the training rows, not
+    by what this one counts:
+
+    .. math:: \frac{\sum_{i \in \text{batch}} s_i \ell_i}{B \bar n}, \qquad
+              \bar n = \frac{1}{N} \sum_{i=1}^{N} s_i n_i
+
+    A row then pulls by its weight whatever rows are beside it, and the gradients of an epoch add up to that
+    of the weighted mean over all rows. Of a batch of all rows it is that mean.
 
     Args:
         config, schema: of the run.
         criterion: the likelihood that is trained, with its weights, its smoothing and its offset.
         teacher: whose probabilities are the targets, where there is one.
+        count_per_row: :math:`\bar n`, where the rows have weights.
     """
 
     def __init__(
-        self, config: TrainConfig, schema: Schema, criterion: Likelihood, teacher: Teacher | None = None
+        self,
+        config: TrainConfig,
+        schema: Schema,
+        criterion: Likelihood,
+        teacher: Teacher | None = None,
+        *,
+        count_per_row: float = 1.0,
     ) -> None:
         self.criterion, self.teacher, self.focal = criterion, teacher, config.focal
+        self.count_per_row = count_per_row
         self.offset: float | None = None
         if schema.task == "binary" and config.logit_adjustment:
             # Of two logits the softmax sees the difference alone, and a Bernoulli has it as its one logit.
             no, yes = log_prior(schema).tolist()
             self.offset = config.logit_adjustment * (yes - no)
 
-    def __call__(self, output: Tensor, target: Tensor, rows: Tensor) -> Tensor:
+    def __call__(
+        self, output: Tensor, target: Tensor, rows: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """The loss to be differentiated."""
+        weighted: dict[str, Any] = {}
+        if sample_weight is not None:
+            weighted = {"sample_weight": sample_weight, "normalizer": len(rows) * self.count_per_row}
         if self.teacher is not None:
-            return self.teacher.loss(output, rows)
+            return self.teacher.loss(output, rows, **weighted)
         criterion = self.criterion
         if self.offset is not None:
             output = output + self.offset
         if not self.focal:
-            loss: Tensor = criterion(output, target)
+            loss: Tensor = criterion(output, target, **weighted)
             return loss
         if isinstance(criterion, Categorical):
-            offset, weight = criterion.logit_offset, criterion.weight
-            return focal_loss(output, target, self.focal, weight=weight, logit_offset=offset)
-        losses = binary_focal_loss(output, target, self.focal, reduction="none")
-        if isinstance(criterion.pos_weight, Tensor):
-            losses = torch.where(target > 0, criterion.pos_weight * losses, losses)
-        return losses.mean()
+            options: dict[str, Any] = {"weight": criterion.weight, "logit_offset": criterion.logit_offset}
+            if sample_weight is None:
+                return focal_loss(output, target, self.focal, **options)
+            losses = focal_loss(output, target, self.focal, reduction="none", **options)
+        else:
+            losses = binary_focal_loss(output, target, self.focal, reduction="none")
+            if isinstance(criterion.pos_weight, Tensor):
+                losses = torch.where(target > 0, criterion.pos_weight * losses, losses)
+        if sample_weight is None:
+            return losses.mean()
+        return (sample_weight * losses).sum() / (len(rows) * self.count_per_row)
 
 
 def log_prior(schema: Schema) -> Tensor:

@@ -22,6 +22,7 @@ from likelihead.train.table.cost import read_cost
 from likelihead.train.table.data import load_for_schema
 from likelihead.train.table.deployment import for_prior
 from likelihead.train.table.network import DTYPE, EVAL_BATCH
+from likelihead.train.table.numbers import numbers, quantile_names, quantiles
 from likelihead.train.table.trained import Trained, load_run
 
 __all__ = ["FORMATS", "Predictions", "predict"]
@@ -61,9 +62,9 @@ class Predictions:
         if threshold is not None and not 0 <= threshold <= 1:
             raise OptionError(f"--threshold is {threshold}; expected a probability in [0, 1]")
         for option, is_given in (("--cost", cost is not None), ("--probs", probs)):
-            if is_given and schema.task == "regression":
+            if is_given and schema.numeric:
                 raise OptionError(
-                    f"{option} does not apply to a regression run; it predicts numbers, not classes"
+                    f"{option} does not apply to a {schema.task} run; it predicts numbers, not classes"
                 )
         self.trained, self.probs = trained, probs
         self.threshold: float | Tensor | None = threshold
@@ -73,15 +74,22 @@ class Predictions:
         self.decisions = schema.target.names
         if cost is not None:
             outcomes = ("0", "1") if schema.task == "multilabel" else schema.classes
-            self.cost, decisions = read_cost(cost, outcomes, more_decisions=schema.task == "multiclass")
+            self.cost, decisions = read_cost(
+                cost, outcomes, more_decisions=schema.task in ("multiclass", "ordinal")
+            )
             self.decisions = schema.target.names if schema.task == "multilabel" else decisions
 
     def columns(self, output: Tensor, rows: Tensor) -> Columns:
         """The columns for a batch of the network's outputs: ``row``, ``prediction`` and ``prob_<class>``."""
         schema, likelihood = self.trained.schema, self.trained.likelihood
         columns: Columns = {"row": rows.tolist()}
-        if schema.task == "regression":
-            columns["prediction"] = schema.restore(likelihood.predict(output)).tolist()
+        if schema.numeric:
+            levels = self.trained.config.levels
+            columns["prediction"] = numbers(likelihood, schema, output, levels).tolist()
+            if schema.task == "quantile":
+                each = quantiles(likelihood, schema, output).unbind(1)
+                named = zip(quantile_names(levels), each, strict=True)
+                columns |= {name: values.tolist() for name, values in named}
             return columns
         decided = likelihood.predict(output, threshold=self.threshold, cost=self.cost)
         names = schema.target.names

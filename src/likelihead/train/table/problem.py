@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from likelihead.errors import OptionError
 from likelihead.evaluate import CalibrationError
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
-from likelihead.train.problem import Measured, NotFiniteError, Problem
+from likelihead.train.problem import Measured, NotFiniteError, Problem, optimizer_for
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.calibration import Fitted, check_held_out, fit
 from likelihead.train.table.choices import calibration_fraction, check_together
 from likelihead.train.table.data import Dataset, load
-from likelihead.train.table.metrics import Mean, hits, target_entropy
+from likelihead.train.table.data.dataset import Batch
+from likelihead.train.table.means import Mean, weighing
+from likelihead.train.table.metrics import hits, target_entropy, weight_of_stated
 from likelihead.train.table.models import MLP
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, build_model, criterion, plain, row_nll
+from likelihead.train.table.numbers import misses
 from likelihead.train.table.objective import Objective, log_prior, prior_shift
 from likelihead.train.table.teacher import Teacher, teacher_of
 from likelihead.train.table.weights import class_weights
@@ -29,6 +33,16 @@ if TYPE_CHECKING:
     from likelihead.train.loop import Trainer
 
 __all__ = ["TableProblem", "again", "begin"]
+
+#: What the score of a task is; of the others it is the accuracy.
+SCORES = {
+    "multilabel": "test_exact_match",
+    "regression": "test_rmse",
+    "count": "test_rmse",
+    "overdispersed-count": "test_rmse",
+    "robust-regression": "test_mae",
+    "quantile": "test_pinball",
+}
 
 # Multiplications in a step below which several threads wait for each other longer than they work.
 _ONE_THREAD = 2**22
@@ -90,13 +104,14 @@ class TableProblem(Problem):
     ) -> None:
         self.config, self.resolved, self.data = config, resolved, data
         self.model, self.teacher = model, teacher
-        self.objective = Objective(config, data.schema, criterion, teacher)
-        self.schema, self.notes = data.schema, [*data.notes, *(teacher.notes if teacher else ())]
-        self.plain = plain(config, data.schema)
-        self.fitted: Fitted | None = None
-        self.score_name = {"regression": "test_rmse", "multilabel": "test_exact_match"}.get(
-            data.task, "test_accuracy"
+        self.objective = Objective(
+            config, data.schema, criterion, teacher, count_per_row=resolved.count_per_row
         )
+        self.schema, self.notes = data.schema, [*data.notes, *(teacher.notes if teacher else ())]
+        # A likelihood with parameters of its own is the network's, and is reported as it was trained.
+        self.plain = plain(config, data.schema) if model.likelihood is None else criterion
+        self.fitted: Fitted | None = None
+        self.score_name = SCORES.get(data.task, "test_accuracy")
 
     def describe(self) -> str:
         """The file, its rows and its columns."""
@@ -113,31 +128,37 @@ class TableProblem(Problem):
         """One for each batch of the training rows."""
         return self.data.train.num_batches(self.config.batch_size)
 
-    def batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Features, targets and row numbers."""
+    def optimizer(self) -> torch.optim.Optimizer:
+        """As the options say; the likelihood's own parameters do not decay, as 0 is nothing to them."""
+        if self.model.likelihood is None:
+            return super().optimizer()
+        own = list(self.model.likelihood.parameters())
+        others = [p for p in self.model.parameters() if all(p is not mine for mine in own)]
+        return optimizer_for(self.config, [{"params": others}, {"params": own, "weight_decay": 0.0}])
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """Features, targets, row numbers and weights."""
         config, train = self.config, self.data.train
         options: dict[str, Any] = {"epoch": epoch, "seed": config.seed, "dtype": DTYPE, "start": start}
         if config.resample == "balanced":
             return train.balanced_batches(config.batch_size, **options)
-        return train.numbered_batches(config.batch_size, shuffle=True, **options)
+        return train.weighted_batches(config.batch_size, shuffle=True, **options)
 
-    def loss(self, batch: tuple[Tensor, Tensor, Tensor], sums: dict[str, float]) -> Tensor:
+    def loss(self, batch: Batch, sums: dict[str, float]) -> Tensor:
         """The objective; ``sums`` hold the plain NLL, and of a regression the squared error."""
-        features, target, rows = batch
+        features, target, rows, weight = batch
         output: Tensor = self.model(features)
         if not bool(torch.isfinite(output).all()):
             raise NotFiniteError("the network's output is not finite")
-        loss = self.objective(output, target, rows)
+        loss = self.objective(output, target, rows, weight)
         with torch.no_grad():
             nll = row_nll(self.plain, self.data.schema, output.detach(), target)
-            sums["nll"] = sums.get("nll", 0.0) + float(nll.sum())
-            sums["count"] = sums.get("count", 0) + len(nll)
+            _add(sums, "nll", nll, weight)
+            sums["count"] = sums.get("count", 0) + (len(nll) if weight is None else float(weight.sum()))
             if self.data.task == "regression":
-                error = float((output.detach() - target).square().sum())
-                sums["squared"] = sums.get("squared", 0.0) + error
+                _add(sums, "squared", (output.detach() - target).square(), weight)
             if self.teacher is not None:
-                divergence = float(self.teacher.kl(output.detach(), rows).sum())
-                sums["teacher_kl"] = sums.get("teacher_kl", 0.0) + divergence
+                _add(sums, "teacher_kl", self.teacher.kl(output.detach(), rows), weight)
         return loss
 
     def train_nll(self, sums: Mapping[str, float]) -> float:
@@ -158,7 +179,9 @@ class TableProblem(Problem):
 
     def likelihood(self, kept: Mapping[str, float]) -> Likelihood:
         """The one that is reported: without weights and smoothing."""
-        return plain(self.config, self.data.schema, kept.get("variance", 1.0))
+        if self.data.task == "regression":
+            return plain(self.config, self.data.schema, kept.get("variance", 1.0))
+        return self.plain
 
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:
         """The mean test NLL per row, and the score: accuracy, exact match or RMSE."""
@@ -167,22 +190,27 @@ class TableProblem(Problem):
         threshold = None if self.fitted is None else self.fitted.threshold
         said, said_before = CalibrationError(), CalibrationError()
         with torch.no_grad():
-            for features, target, rows in self.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
+            for features, target, rows, weight in self.data.test.weighted_batches(EVAL_BATCH, dtype=DTYPE):
                 raw = self.model(features)
                 output = self.calibrated(raw)
-                nll.add(row_nll(likelihood, self.data.schema, output, target))
+                nll.add(row_nll(likelihood, self.data.schema, output, target), weight)
                 if self.fitted is not None and self.fitted.how != "none":
-                    before.add(row_nll(likelihood, self.data.schema, raw, target))
-                    said.update(*stated(likelihood, output, target))
-                    said_before.update(*stated(likelihood, raw, target))
-                score.add(hits(likelihood, self.data.schema, output, target, threshold))
+                    before.add(row_nll(likelihood, self.data.schema, raw, target), weight)
+                    each = weighing(weight_of_stated(self.data.schema, target, weight))
+                    said.update(*stated(likelihood, output, target), **each)
+                    said_before.update(*stated(likelihood, raw, target), **each)
+                if self.data.schema.numeric:
+                    of_row = misses(likelihood, self.data.schema, output, target, self.config.levels)
+                else:
+                    of_row = hits(likelihood, self.data.schema, output, target, threshold)
+                score.add(of_row, weight)
                 if self.data.schema.soft:
-                    floor.add(target_entropy(target))
+                    floor.add(target_entropy(target), weight)
                 if self.teacher is not None:
-                    divergence.add(self.teacher.kl(raw, rows))
+                    divergence.add(self.teacher.kl(raw, rows), weight)
                 pause()
-        if self.data.task == "regression":
-            return Measured(nll.value, math.sqrt(score.value) * self.data.schema.target.std)
+        if self.score_name == "test_rmse":
+            return Measured(nll.value, math.sqrt(score.value))
         more = {}
         if before.count:
             more["test_nll_uncalibrated"] = before.value
@@ -220,6 +248,10 @@ def _variance(sums: Mapping[str, float]) -> float:
     return max(sums["squared"] / sums["count"], _VARIANCE_FLOOR)
 
 
+def _add(sums: dict[str, float], name: str, values: Tensor, weight: Tensor | None) -> None:
+    sums[name] = sums.get(name, 0.0) + float((values if weight is None else weight * values).sum())
+
+
 def _load(config: TrainConfig) -> Dataset:
     return load(
         config.data,
@@ -229,6 +261,8 @@ def _load(config: TrainConfig) -> Dataset:
         seed=config.seed,
         test_fraction=config.test_fraction,
         calibration_fraction=calibration_fraction(config),
+        sample_weight=config.sample_weight,
+        order=config.order,
     )
 
 
@@ -251,9 +285,9 @@ def _prepare(
     with torch.no_grad():
         constant = reference(torch.zeros(1, data.num_features, dtype=DTYPE)).flatten()
         baseline = Mean()
-        for features, target in data.test.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False):
+        for features, target, _, weight in data.test.weighted_batches(EVAL_BATCH, dtype=DTYPE):
             output = constant.expand(len(features), -1).reshape(model(features).shape)
-            baseline.add(row_nll(unweighted, data.schema, output, target))
+            baseline.add(row_nll(unweighted, data.schema, output, target), weight)
     shift = prior_shift(config, data.schema, weights)
     if shift is not None and teacher is not None:
         shift = None if teacher.prior_shift is None else shift + teacher.prior_shift
@@ -268,8 +302,10 @@ def _prepare(
         class_weights=weights,
         constant=tuple(constant.tolist()),
         baseline_nll=baseline.value,
+        constant_parameters=_own(reference),
         prior_shift=() if shift is None else tuple(shift.tolist()),
         teacher="" if teacher is None else teacher.digest,
+        count_per_row=_count_per_row(likelihood, data),
     )
     return model, likelihood, resolved
 
@@ -277,4 +313,28 @@ def _prepare(
 def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset) -> None:
     batches = data.train.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False)
     targets = (target.unsqueeze(1) if model.flat and target.dim() == 1 else target for _, target in batches)
-    likelihood.init_bias_(model.head, targets)
+    if not data.schema.weight:
+        likelihood.init_bias_(model.head, targets)
+        return
+    again = data.train.weighted_batches(EVAL_BATCH, dtype=DTYPE)
+    weights = (weight for _, _, _, weight in again if weight is not None)
+    likelihood.init_bias_(model.head, targets, sample_weight=weights)
+
+
+def _own(model: MLP) -> tuple[float, ...]:
+    """The likelihood's own parameters, flat."""
+    if model.likelihood is None:
+        return ()
+    return tuple(torch.cat([p.detach().flatten() for p in model.likelihood.parameters()]).tolist())
+
+
+def _count_per_row(likelihood: Likelihood, data: Dataset) -> float:
+    if not data.schema.weight:
+        return 1.0
+    total = sum(
+        float(likelihood.count(target, sample_weight=weight))
+        for _, target, _, weight in data.train.weighted_batches(EVAL_BATCH, dtype=DTYPE)
+    )
+    if not total:
+        raise OptionError("--class-weight gives every training row that weighs something the weight 0")
+    return total / len(data.train)

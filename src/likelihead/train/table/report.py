@@ -32,7 +32,9 @@ from likelihead.train.table.held_out import (
     threshold_section,
 )
 from likelihead.train.table.network import DTYPE, EVAL_BATCH, row_nll
+from likelihead.train.table.numbers import numbers
 from likelihead.train.table.objective import log_prior
+from likelihead.train.table.own_sections import own_sections
 
 if TYPE_CHECKING:
     from likelihead.train.loop import Trainer
@@ -54,12 +56,14 @@ class Outputs:
         target: as the likelihood takes it.
         raw: the network's output.
         output: the same, calibrated.
+        weight: the rows' sample weights; None without.
     """
 
     rows: Tensor
     target: Tensor
     raw: Tensor
     output: Tensor
+    weight: Tensor | None = None
 
 
 def write(problem: TableProblem, trainer: Trainer) -> None:
@@ -73,11 +77,11 @@ def write(problem: TableProblem, trainer: Trainer) -> None:
     content = _content(problem, trainer, epochs, outputs)
     scores = measure(content)
     page, figures = table_page(content, scores), table_figures(content, scores)
-    if problem.data.task != "regression":
-        sections, more = _more(problem, outputs, epochs)
-        # After the learning curves: they say what the other figures stand for.
-        page = replace(page, sections=[page.sections[0], *sections, *page.sections[1:]])
-        figures |= more
+    sections, more = _more(problem, outputs, epochs)
+    # After the learning curves: they say what the other figures stand for.
+    page = replace(page, sections=[page.sections[0], *sections, *page.sections[1:]])
+    figures["figures"] |= more.pop("figures", {})
+    figures |= more
     write_page(trainer.folder, page, figures)
 
 
@@ -90,26 +94,33 @@ def _more(
     figures: dict[str, Any] = {}
     if not len(outputs.rows):
         return sections, figures
+    if schema.numeric or schema.task == "ordinal":
+        return own_sections(
+            problem.likelihood({}), config, schema, outputs.output, outputs.target, outputs.weight
+        )
     if schema.soft:
-        section, figures["soft"] = soft_section(plain, outputs.output, outputs.target)
+        section, figures["soft"] = soft_section(plain, outputs.output, outputs.target, outputs.weight)
         sections.append(section)
     elif schema.task != "multilabel" and _about_frequencies(config, schema):
         shift = shift_of(config, schema, problem.resolved, fitted)
-        rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift)
+        weight = outputs.weight
+        rows = worlds(plain, outputs.output, outputs.target, log_prior(schema), shift, sample_weight=weight)
         sections.append(balance_section(config, schema, rows, known=shift is not None))
         figures["balance"] = [row.figures() for row in rows]
     if fitted is not None and fitted.how != "none":
         section, figures["calibrated"] = calibration_section(
-            plain, schema, fitted, outputs.raw, outputs.output, outputs.target
+            plain, schema, fitted, outputs.raw, outputs.output, outputs.target, outputs.weight
         )
         sections.append(section)
     if fitted is not None and fitted.thresholds:
         probs = plain.probs(outputs.output)
-        section, figures["thresholds"] = threshold_section(schema, fitted, probs, outputs.target)
+        section, figures["thresholds"] = threshold_section(
+            schema, fitted, probs, outputs.target, outputs.weight
+        )
         sections.append(section)
     if problem.teacher is not None:
         section, figures["teacher"] = teacher_section(
-            plain, problem.teacher, outputs.output, outputs.target, outputs.rows, epochs
+            plain, problem.teacher, outputs.output, outputs.target, outputs.rows, epochs, outputs.weight
         )
         sections.append(section)
     return sections, figures
@@ -146,7 +157,7 @@ def _content(
             [_number(record["train_nll"]) for record in epochs],
             [_number(record["test_nll"]) for record in epochs],
             resolved.baseline_nll,
-            None if data.task == "regression" else [_number(record[problem.score_name]) for record in epochs],
+            None if data.schema.numeric else [_number(record[problem.score_name]) for record in epochs],
         ),
         test=test,
         config={**config.applying(data.task), "resolved": resolved.to_dict()},
@@ -173,9 +184,10 @@ def _outputs(problem: TableProblem) -> Outputs:
     parts: list[tuple[Tensor, ...]] = []
     taken = 0
     with torch.no_grad():
-        for features, target, rows in problem.data.test.numbered_batches(EVAL_BATCH, dtype=DTYPE):
+        for features, target, rows, weight in problem.data.test.weighted_batches(EVAL_BATCH, dtype=DTYPE):
             raw = problem.model(features)
-            parts.append((rows, target, raw, problem.calibrated(raw)))
+            part = (rows, target, raw, problem.calibrated(raw))
+            parts.append(part if weight is None else (*part, weight))
             taken += len(rows)
             if taken >= REPORT_ROWS:
                 break
@@ -187,10 +199,12 @@ def _test_set(problem: TableProblem, trainer: Trainer, outputs: Outputs) -> Test
     target, output = outputs.target, outputs.output
     with torch.no_grad():
         nll = row_nll(likelihood, schema, output, target)
-        if schema.task == "regression":
-            prediction, target = (schema.restore(v) for v in (likelihood.predict(output), target))
+        if schema.numeric:
+            prediction = numbers(likelihood, schema, output, problem.config.levels)
+            target = schema.restore(target)
         else:
             prediction = likelihood.probs(output)
         if schema.soft:
             target = target.argmax(1)
-    return TestSet(*(t.numpy() for t in (outputs.rows, target, prediction, nll)))
+    weights = None if outputs.weight is None else outputs.weight.numpy()
+    return TestSet(*(t.numpy() for t in (outputs.rows, target, prediction, nll)), weights=weights)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,11 +57,11 @@ class Teacher:
         """The teacher's logits of some rows, divided by the temperature."""
         return self.logits[rows - 1] / self.temperature
 
-    def loss(self, output: Tensor, rows: Tensor) -> Tensor:
-        """The mean loss of a batch."""
+    def loss(self, output: Tensor, rows: Tensor, **weighted: Any) -> Tensor:
+        """The mean loss of a batch; ``weighted`` are the likelihood's sample_weight and normalizer."""
         likelihood = Categorical(output.shape[1])
         targets = torch.softmax(self.softened(rows), 1)
-        loss: Tensor = self.temperature**2 * likelihood(output / self.temperature, targets)
+        loss: Tensor = self.temperature**2 * likelihood(output / self.temperature, targets, **weighted)
         return loss
 
     def kl(self, output: Tensor, rows: Tensor) -> Tensor:
@@ -113,14 +114,15 @@ def teacher_of(config: TrainConfig, data: Dataset, digest: str = "") -> Teacher 
             + (f" ({', '.join(map(repr, odd[:4]))} in one alone)" if odd else ", in another order")
             + "; expected the same classes"
         )
-    size = 8 * len(names) * len(data.all)
+    # All rows of the file: those that weigh nothing have their numbers, too.
+    rows_of = load_for_schema(config.data, trained.schema, need_target=False, memory=config.memory)
+    size = 8 * len(names) * len(rows_of.all)
     if size > config.memory // 2:
         raise OptionError(
-            f"--teacher: its probabilities of {len(data.all)} rows take {size / 2**20:.1f} MiB, more than "
+            f"--teacher: its probabilities of {len(rows_of.all)} rows take {size / 2**20:.1f} MiB, more than "
             f"half of --memory; give --memory {-(-2 * size // 2**20)}MiB"
         )
-    rows_of = load_for_schema(config.data, trained.schema, need_target=False, memory=config.memory)
-    logits = torch.empty(len(data.all), len(names), dtype=DTYPE)
+    logits = torch.empty(len(rows_of.all), len(names), dtype=DTYPE)
     with _one_thread():
         for features, rows in rows_of.all.feature_batches(EVAL_BATCH, dtype=DTYPE):
             logits[rows - 1] = trained.output(features, rows, rows_of.path)

@@ -19,7 +19,7 @@ from likelihead.train.stored import finished
 from likelihead.train.table.calibration import Fitted
 from likelihead.train.table.data import Schema
 from likelihead.train.table.models import MLP
-from likelihead.train.table.network import build_model, plain, through_logits
+from likelihead.train.table.network import baseline_of, build_model, plain, through_logits
 
 __all__ = ["Trained", "load_run"]
 
@@ -124,4 +124,5 @@ def load_run(folder: Path) -> Trained:
             "or config.toml was edited: restore them"
         ) from error
     model.eval()
-    return Trained(config, resolved, schema, model, likelihood, plain(config, schema), fitted)
+    baseline = baseline_of(config, schema, resolved)
+    return Trained(config, resolved, schema, model, likelihood, baseline, fitted)

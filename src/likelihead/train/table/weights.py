@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
         remedy = "--class-weight takes none, balanced, effective or a file"
         weights = read_by_class(Path(option), names, what=what, number="weight", remedy=remedy)
     elif schema.task == "multilabel":
-        pairs = [(schema.train_rows - n, n) for n in counts]
+        pairs = [(_rest(schema, n), n) for n in counts]
         by_label = [_by_count(option, pair, [name] * 2) for pair, name in zip(pairs, names, strict=True)]
         weights = [yes / no for no, yes in by_label]
     else:
@@ -62,6 +63,12 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
             f"--class-weight {option}: every weight is 0; give at least one class a positive one"
         )
     return tuple(weights)
+
+
+def _rest(schema: Schema, yes: float) -> float:
+    """What the rows without a label count; sums of weights in another order may differ by a rounding."""
+    total = schema.train_total
+    return 0.0 if math.isclose(total, yes, rel_tol=1e-12) else total - yes
 
 
 def _by_count(option: str, counts: Sequence[float], names: Sequence[str]) -> list[float]:

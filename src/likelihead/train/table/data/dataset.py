@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,22 @@ from likelihead.train.table.data.schema import Schema, Task
 from likelihead.train.table.data.source import Source, raw_rows
 from likelihead.train.table.data.stream import Block, Blocks, in_order, mixed
 
-__all__ = ["Dataset", "Split"]
+__all__ = ["Batch", "Dataset", "Split"]
+
+
+class Batch(NamedTuple):
+    """Some rows as tensors.
+
+    Attributes:
+        features, target: as :meth:`Split.batches` says.
+        rows: ``[B]``, the rows' numbers.
+        weight: ``[B]``, what each counts; None where each counts once.
+    """
+
+    features: Tensor
+    target: Tensor
+    rows: Tensor
+    weight: Tensor | None
 
 
 class Split:
@@ -102,17 +118,34 @@ class Split:
         shuffle: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The batches with the row numbers ``[B]``, int64, as the third tensor."""
+        for features, target, rows, _ in self.weighted_batches(
+            batch_size, epoch=epoch, seed=seed, dtype=dtype, start=start, shuffle=shuffle
+        ):
+            yield features, target, rows
+
+    def weighted_batches(
+        self,
+        batch_size: int,
+        *,
+        epoch: int = 0,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        start: int = 0,
+        shuffle: bool = False,
+    ) -> Iterator[Batch]:
+        """The batches with the row numbers and the sample weights."""
         for block in self._ordered(batch_size, epoch=epoch, seed=seed, start=start, shuffle=shuffle):
             yield self._tensors(block, dtype)
 
-    def _tensors(self, block: Block, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    def _tensors(self, block: Block, dtype: torch.dtype) -> Batch:
         if block.target is None:
             raise OptionError("the file was read without its target: load it with need_target=True")
         target = torch.from_numpy(block.target)
-        return (
+        return Batch(
             torch.from_numpy(block.features).to(dtype),
             target.to(dtype) if target.is_floating_point() else target,
             torch.from_numpy(block.rows),
+            None if block.weight is None else torch.from_numpy(block.weight).to(dtype),
         )
 
     def balanced_batches(
@@ -123,7 +156,7 @@ class Split:
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         start: int = 0,
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    ) -> Iterator[Batch]:
         """As many rows as there are, every class drawn equally often, in batches with their row numbers.
 
         Raises:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import Kind, as_numbers, canonical, class_key, native_kind, tidy
 from likelihead.train.table.data.hashing import Ints
+from likelihead.train.table.data.numbers import check_counts
 from likelihead.train.table.data.probabilities import read_probabilities
+from likelihead.train.table.data.row_weights import FirstRow
 from likelihead.train.table.data.scan import first_bad_cell
-from likelihead.train.table.data.schema import Column, Schema
+from likelihead.train.table.data.schema import COUNTS, Column, Schema
 from likelihead.train.table.data.source import nearest, short
 
 __all__ = ["Encoder", "encode_table", "split_set"]
@@ -45,7 +47,7 @@ class Encoder:
         self.unknown: Counter[str] = Counter()
         self._index = {name: index for index, name in enumerate(schema.target.names)}
 
-    def features(self, batch: Any, first_row: int) -> Floats:
+    def features(self, batch: Any, first_row: FirstRow) -> Floats:
         """The features ``[rows, num_features]`` of a batch whose first row has the number ``first_row``."""
         encoded = np.zeros((batch.num_rows, self.schema.num_features))
         at = 0
@@ -64,7 +66,7 @@ class Encoder:
             at += width
         return encoded
 
-    def _numbers(self, array: Any, kind: Kind, name: str, first_row: int) -> Floats:
+    def _numbers(self, array: Any, kind: Kind, name: str, first_row: FirstRow) -> Floats:
         if array.null_count == len(array):
             return np.full(len(array), np.nan)
         try:
@@ -88,7 +90,9 @@ class Encoder:
             )
         return values
 
-    def _standardised(self, values: Floats, mean: float, std: float, name: str, first_row: int) -> Floats:
+    def _standardised(
+        self, values: Floats, mean: float, std: float, name: str, first_row: FirstRow
+    ) -> Floats:
         with np.errstate(over="ignore"):
             values = (values - mean) / std
         far = np.abs(values) > _FAR
@@ -115,7 +119,7 @@ class Encoder:
         known = np.flatnonzero(codes >= 0)
         out[known, codes[known]] = 1.0
 
-    def target(self, batch: Any, first_row: int) -> Floats | Ints:
+    def target(self, batch: Any, first_row: FirstRow) -> Floats | Ints:
         """The target: ``[rows]``, int64 for multiclass and float64 otherwise, or ``[rows, labels]``.
 
         Of probability columns ``[rows, C]``, float64.
@@ -130,6 +134,8 @@ class Encoder:
         self._refuse_missing(array, name, first_row)
         if target.form == "number":
             values = self._numbers(array, "number", name, first_row)
+            if self.schema.task in COUNTS:
+                check_counts(values, name, self.path, first_row, self.schema.task)
             return self._standardised(values, target.mean, target.std, name, first_row)
         if target.form == "sets":
             return self._sets(array, name, first_row)
@@ -142,9 +148,9 @@ class Encoder:
                 self._refuse_class("class", class_name, first_row + int(np.argmax(codes == code)), name)
             indices[code] = self._index[class_name]
         chosen: Ints = indices[codes]
-        return chosen if self.schema.task == "multiclass" else chosen.astype(np.float64)
+        return chosen if self.schema.task in ("multiclass", "ordinal") else chosen.astype(np.float64)
 
-    def _label(self, batch: Any, name: str, first_row: int) -> Floats:
+    def _label(self, batch: Any, name: str, first_row: FirstRow) -> Floats:
         array = tidy(batch.column(name))
         self._refuse_missing(array, name, first_row)
         try:
@@ -161,7 +167,7 @@ class Encoder:
             raise label_error(class_key(array[position].as_py()), self.path, first_row + position, name)
         return values
 
-    def _sets(self, array: Any, name: str, first_row: int) -> Floats:
+    def _sets(self, array: Any, name: str, first_row: FirstRow) -> Floats:
         values = np.zeros((len(array), len(self._index)))
         encoded = array.dictionary_encode()
         codes = encoded.indices.to_numpy(zero_copy_only=False)
@@ -174,7 +180,7 @@ class Encoder:
                 values[rows, self._index[label]] = 1.0
         return values
 
-    def _refuse_missing(self, array: Any, name: str, first_row: int) -> None:
+    def _refuse_missing(self, array: Any, name: str, first_row: FirstRow) -> None:
         if array.null_count:
             gone = array.is_null().to_numpy(zero_copy_only=False)
             sets = self.schema.target.form == "sets"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -15,7 +15,13 @@ from likelihead.train.table.data.encode import Encoder
 from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.notes import encoding_notes, listed, split_notes
 from likelihead.train.table.data.opening import open_source
-from likelihead.train.table.data.schema import Schema
+from likelihead.train.table.data.row_weights import (
+    RowNumbers,
+    WithoutColumn,
+    check_weight_column,
+    weighted_rows,
+)
+from likelihead.train.table.data.schema import Schema, Task
 from likelihead.train.table.data.sides import Part, Sides
 from likelihead.train.table.data.source import Source, nearest
 from likelihead.train.table.data.stream import Block
@@ -28,7 +34,7 @@ MEMORY_FLOOR = 1 << 20
 
 _PIECE = 4 << 20
 
-_TASKS = ("auto", "binary", "multiclass", "multilabel", "regression")
+_TASKS = ("auto", *get_args(Task))
 
 
 def load(
@@ -40,6 +46,8 @@ def load(
     seed: int = 0,
     test_fraction: float = 0.2,
     calibration_fraction: float = 0.0,
+    sample_weight: str = "",
+    order: Sequence[str] = (),
 ) -> Dataset:
     """A data set to train on.
 
@@ -59,7 +67,8 @@ def load(
         target: the target's column, or several, also as ``"a,b"``; by default the column named ``target``,
             ``label``, ``class`` or ``y``, otherwise the last one. Several are 0/1 labels, or, where the task
             is multiclass, the probabilities of the classes.
-        task: ``auto``, ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
+        task: ``auto``, or one of :data:`Task`; ``auto`` takes ``binary``, ``multiclass``, ``multilabel`` or
+            ``regression``.
         memory: bytes for the rows.
         seed: of the split: row ``r`` is a test row if its SplitMix64 hash under the seed, as a number in
             [0, 1), is below ``test_fraction``. Where that leaves a class without a training row, or no
@@ -67,6 +76,10 @@ def load(
         test_fraction: the expected part of the test rows, in [0, 1).
         calibration_fraction: the expected part of the other rows that is held out of the training, in
             [0, 1); their targets and statistics are not the training's.
+        sample_weight: a column of weights, which is no feature; a row of weight 0 is as if it were not
+            there. The training rows' statistics and the counts of the classes are weighted, so that a whole
+            number is as good as that many rows.
+        order: the classes of an ordinal task from the lowest to the highest; by default as numbers.
 
     Raises:
         DataError: the file cannot be read, or does not hold what was asked for.
@@ -77,13 +90,14 @@ def load(
     """
     _check_options(task, memory, test_fraction)
     opened = open_source(source)
-    columns, notes = choose_target(opened, target)
+    check_weight_column(opened, sample_weight, target)
+    columns, notes = choose_target(WithoutColumn(opened, sample_weight) if sample_weight else opened, target)
     sides = Sides(seed, test_fraction, calibration_fraction, trainable=trainable(source))
-    survey = Survey(opened, columns, task, sides)
+    survey = Survey(opened, columns, task, sides, weight=sample_weight, order=order)
     moved = survey.rows_to_move()
     if moved:
         sides = sides.moving(moved)
-        survey = Survey(opened, columns, task, sides)
+        survey = Survey(opened, columns, task, sides, weight=sample_weight, order=order)
     schema = survey.schema()
     if calibration_fraction and not survey.sizes["calibration"]:
         raise DataError(
@@ -93,7 +107,7 @@ def load(
         )
     notes += survey.notes(schema)
     splits = _splits(opened, Encoder(schema, opened.path), survey, memory)
-    notes += split_notes(schema, survey.rows, survey.sizes)
+    notes += split_notes(schema, survey.kept, survey.sizes)
     if not splits[0].in_memory:
         notes.append(
             f"the rows take more than half of the memory budget: each epoch reads the file and mixes about "
@@ -131,29 +145,40 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
     _check_options("auto", memory, 0.0)
     opened = open_source(source)
     _check_columns(opened, schema, need_target)
-    rows = sum(batch.num_rows for batch in opened.batches(_used_columns(schema, need_target)[:1]))
+    weight = schema.weight if need_target and schema.weight in opened.names else ""
+    rows = kept = 0
+    for batch in opened.batches([weight] if weight else _used_columns(schema, need_target)[:1]):
+        numbers = np.arange(rows + 1, rows + 1 + batch.num_rows, dtype=np.int64)
+        rows += batch.num_rows
+        kept += len(weighted_rows(batch, numbers, weight, opened.path)[1])
     if not rows:
         raise DataError("the file has no rows: add some below the header", path=opened.path)
+    if not kept:
+        raise DataError("every row has the weight 0: there is none to score", path=opened.path, column=weight)
     encoder = Encoder(schema, opened.path)
-    held = _held(opened, encoder, rows, memory, need_target)
+    held = _held(opened, encoder, kept, memory, need_target, weight)
     if held is None:
-        for _ in _blocks(opened, encoder, need_target):
+        for _ in _blocks(opened, encoder, need_target, weight=weight):
             pass
 
     def split(name: str, size: int, index: Ints | None = None) -> Split:
         return Split(
             name,
             size,
-            blocks=lambda: _blocks(opened, Encoder(schema, opened.path), need_target),
+            blocks=lambda: _blocks(opened, Encoder(schema, opened.path), need_target, weight=weight),
             window=_window(schema, memory),
             held=held,
             index=index,
         )
 
-    splits = split("train", 0, np.zeros(0, np.int64)), split("test", rows), split("all", rows)
+    splits = split("train", 0, np.zeros(0, np.int64)), split("test", kept), split("all", kept)
     known = {column.name for column in schema.columns} | set(schema.target.columns)
-    known |= {name for name, _ in schema.dropped}
+    known |= {schema.weight, *(name for name, _ in schema.dropped)}
     notes = encoding_notes(encoder)
+    if kept < rows:
+        notes.append(f"{rows - kept} rows of weight 0 are left out")
+    if need_target and schema.weight and not weight:
+        notes.append(f"there is no column {schema.weight!r} of weights here: every row counts once")
     extra = [name for name in opened.names if name not in known]
     if extra:
         notes.append(f"ignored, as the model was not trained on it: {listed(extra)}")
@@ -186,14 +211,15 @@ def _check_columns(source: Source, schema: Schema, need_target: bool) -> None:
             )
 
 
-def _used_columns(schema: Schema, need_target: bool) -> list[str]:
-    return [column.name for column in schema.columns] + (list(schema.target.columns) if need_target else [])
+def _used_columns(schema: Schema, need_target: bool, weight: str = "") -> list[str]:
+    used = [column.name for column in schema.columns] + (list(schema.target.columns) if need_target else [])
+    return [*used, weight] if weight else used
 
 
 def _row_bytes(schema: Schema, need_target: bool = True) -> int:
     several = schema.labels or (schema.target.names if schema.soft else ())
     outputs = (len(several) or 1) if need_target else 0
-    return 8 * (schema.num_features + outputs + 1)
+    return 8 * (schema.num_features + outputs + 1 + bool(schema.weight))
 
 
 def _window(schema: Schema, memory: int) -> int:
@@ -201,34 +227,47 @@ def _window(schema: Schema, memory: int) -> int:
 
 
 def _blocks(
-    source: Source, encoder: Encoder, need_target: bool, sides: Sides | None = None, part: Part = "train"
+    source: Source,
+    encoder: Encoder,
+    need_target: bool,
+    sides: Sides | None = None,
+    part: Part = "train",
+    *,
+    weight: str = "",
 ) -> Iterator[Block]:
-    """The rows of a part; without sides, all of them."""
+    """The rows of a part; without sides, all of them. Rows of weight 0 are none."""
     schema, first = encoder.schema, 1
     # One-hot columns can make a small batch of cells a large block.
     step = max(16, _PIECE // _row_bytes(schema))
-    for batch in source.batches(_used_columns(schema, need_target)):
+    for batch in source.batches(_used_columns(schema, need_target, weight)):
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, step)
             rows = np.arange(first, first + piece.num_rows, dtype=np.int64)
-            features = encoder.features(piece, first)
-            block = Block(rows, features, encoder.target(piece, first) if need_target else None)
             first += piece.num_rows
+            piece, rows, weights = weighted_rows(piece, rows, weight, source.path)
+            if not len(rows):
+                continue
+            numbers = RowNumbers(rows)
+            features = encoder.features(piece, numbers)
+            block = Block(rows, features, encoder.target(piece, numbers) if need_target else None, weights)
             yield block if sides is None else block.take(sides.of(rows, part))
 
 
-def _held(source: Source, encoder: Encoder, rows: int, memory: int, need_target: bool) -> Block | None:
+def _held(
+    source: Source, encoder: Encoder, rows: int, memory: int, need_target: bool, weight: str
+) -> Block | None:
     """All rows, where half of the memory budget holds them."""
     if rows * _row_bytes(encoder.schema, need_target) > memory // 2:
         return None
-    return _hold(_blocks(source, encoder, need_target), rows)
+    return _hold(_blocks(source, encoder, need_target, weight=weight), rows)
 
 
 def _splits(
     source: Source, encoder: Encoder, survey: Survey, memory: int
 ) -> tuple[Split, Split, Split, Split]:
     """The training rows, the test rows, all rows, and those held out for calibration."""
-    schema, held, sides = encoder.schema, _held(source, encoder, survey.rows, memory, True), survey.sides
+    schema, sides, weight = encoder.schema, survey.sides, survey.weight
+    held = _held(source, encoder, survey.kept, memory, True, weight)
 
     def split(name: str, size: int, part: Part | None = None) -> Split:
         index = None if held is None or part is None else np.flatnonzero(sides.of(held.rows, part))
@@ -236,7 +275,12 @@ def _splits(
             name,
             size,
             blocks=lambda: _blocks(
-                source, Encoder(schema, source.path), True, None if part is None else sides, part or "train"
+                source,
+                Encoder(schema, source.path),
+                True,
+                None if part is None else sides,
+                part or "train",
+                weight=weight,
             ),
             window=_window(schema, memory),
             held=held,
@@ -247,7 +291,7 @@ def _splits(
     return (
         split("train", sizes["train"], "train"),
         split("test", sizes["test"], "test"),
-        split("all", survey.rows),
+        split("all", survey.kept),
         split("calibration", sizes["calibration"], "calibration"),
     )
 
@@ -259,12 +303,15 @@ def _hold(blocks: Iterator[Block], rows: int) -> Block:
         empty: Any = np.zeros((0, 0))
         return Block(np.zeros(0, dtype=np.int64), empty, None)
     target = None if first.target is None else np.empty((rows, *first.target.shape[1:]), first.target.dtype)
-    held = Block(np.empty(rows, np.int64), np.empty((rows, first.features.shape[1])), target)
+    weight = None if first.weight is None else np.empty(rows)
+    held = Block(np.empty(rows, np.int64), np.empty((rows, first.features.shape[1])), target, weight)
     at = 0
     for block in itertools.chain([first], blocks):
         chosen = slice(at, at + len(block))
         held.rows[chosen], held.features[chosen] = block.rows, block.features
         if held.target is not None and block.target is not None:
             held.target[chosen] = block.target
+        if held.weight is not None and block.weight is not None:
+            held.weight[chosen] = block.weight
         at += len(block)
     return held

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import as_numbers, tidy
 from likelihead.train.table.data.hashing import Ints
+from likelihead.train.table.data.row_weights import FirstRow, RowNumbers
 from likelihead.train.table.data.scan import first_bad_cell
-from likelihead.train.table.data.schema import TargetSchema, Task
+from likelihead.train.table.data.schema import Schema, TargetSchema, Task
 from likelihead.train.table.data.sides import Bools
 from likelihead.train.table.data.source import short
 
@@ -41,7 +42,7 @@ def class_names(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_probabilities(
-    batch: Any, columns: tuple[str, ...], path: str, first_row: int
+    batch: Any, columns: tuple[str, ...], path: str, first_row: FirstRow
 ) -> NDArray[np.float64]:
     """The probabilities ``[rows, C]`` of a batch, each row divided by its sum.
 
@@ -73,7 +74,7 @@ def read_probabilities(
     return shares
 
 
-def _column(batch: Any, name: str, path: str, first_row: int) -> NDArray[np.float64]:
+def _column(batch: Any, name: str, path: str, first_row: FirstRow) -> NDArray[np.float64]:
     array = tidy(batch.column(name))
     gone = array.is_null().to_numpy(zero_copy_only=False)
     if gone.any():
@@ -102,14 +103,16 @@ class ProbabilityScan:
         self.columns, self.path = columns, path
         self.mass = np.zeros(len(columns))
 
-    def update(self, batch: Any, row_numbers: Ints, train: Bools) -> None:
+    def update(
+        self, batch: Any, row_numbers: Ints, train: Bools, weights: NDArray[np.float64] | None = None
+    ) -> None:
         """Take in a batch.
 
         Raises:
             DataError: a row that is no distribution.
         """
-        values = read_probabilities(batch, self.columns, self.path, int(row_numbers[0]))
-        self.mass += values[train].sum(axis=0)
+        values = read_probabilities(batch, self.columns, self.path, RowNumbers(row_numbers))
+        self.mass += (values if weights is None else values * weights[:, None])[train].sum(axis=0)
 
     def finish(self, task: str) -> tuple[Task, TargetSchema, str]:
         """The task, the target's schema and the reason for the task."""
@@ -121,6 +124,10 @@ class ProbabilityScan:
     def classes(self, task: str) -> dict[str, Tally]:
         """No rows of a class: every row may have a share of each."""
         return {}
+
+    def number_notes(self, schema: Schema) -> list[str]:
+        """None: no number is a target."""
+        return []
 
     def constant_labels(self, target: TargetSchema) -> list[str]:
         """None: this is about yes or no."""

@@ -37,24 +37,33 @@ _NUMBER_LIKE = r"^[+-]?\.?[0-9][0-9., ']*([eE][+-]?[0-9]+)?%?$"
 
 @dataclass
 class Moments:
-    """Count, mean and sum of squared deviations, merged by the rule of Chan, Golub and LeVeque (1979)."""
+    """Count, mean and sum of squared deviations, merged by the rule of Chan, Golub and LeVeque (1979).
 
-    count: int = 0
+    Of weighted values the count is the sum of their weights.
+    """
+
+    count: float = 0
     mean: float = 0.0
     squares: float = 0.0
 
-    def update(self, values: NDArray[np.float64]) -> None:
-        """Merge a batch of finite values."""
+    def update(self, values: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> None:
+        """Merge a batch of finite values, with positive weights where they have any."""
         if not values.size:
             return
         # An overflow becomes an infinite deviation, which finish() reports.
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = float(values.mean())
-            squares = float(np.square(values - mean).sum())
-            total = self.count + values.size
+            size: float = values.size
+            if weights is None:
+                mean = float(values.mean())
+                squares = float(np.square(values - mean).sum())
+            else:
+                size = float(weights.sum())
+                mean = float((weights / size * values).sum())
+                squares = float((weights * np.square(values - mean)).sum())
+            total = self.count + size
             delta = mean - self.mean
-            self.squares += squares + delta * delta * (self.count * values.size / total)
-            self.mean += delta * (values.size / total)
+            self.squares += squares + delta * delta * (self.count * size / total)
+            self.mean += delta * (size / total)
         self.count = total
 
     @property
@@ -103,7 +112,9 @@ class ColumnScan:
     mostly_numbers: bool = False
     counts_rows: bool = True
 
-    def update(self, raw: Any, row_numbers: Ints, train: Bools) -> Any:
+    def update(
+        self, raw: Any, row_numbers: Ints, train: Bools, weights: NDArray[np.float64] | None = None
+    ) -> Any:
         """Take in a batch of the column; returns it tidied."""
         if self.meanings is None:
             native = native_kind(raw.type)
@@ -118,7 +129,7 @@ class ColumnScan:
         if array.null_count == len(array):
             self.counts_rows = False
             return array
-        self._try_meanings(array, row_numbers, train)
+        self._try_meanings(array, row_numbers, train, weights)
         if not self.native:
             self._count_categories(array, train)
         return array
@@ -133,7 +144,9 @@ class ColumnScan:
         self.missing_train += int((gone & train).sum())
         self.counts_rows = False
 
-    def _try_meanings(self, array: Any, row_numbers: Ints, train: Bools) -> None:
+    def _try_meanings(
+        self, array: Any, row_numbers: Ints, train: Bools, weights: NDArray[np.float64] | None
+    ) -> None:
         values: NDArray[np.float64] | None = None
         for meaning in list(self.meanings or ()):
             try:
@@ -160,8 +173,8 @@ class ColumnScan:
         present = values[~np.isnan(values)]
         if present.size:
             self.low, self.high = min(self.low, float(present.min())), max(self.high, float(present.max()))
-        chosen = values[train]
-        self.moments.update(chosen[~np.isnan(chosen)])
+        chosen = train & ~np.isnan(values)
+        self.moments.update(values[chosen], None if weights is None else weights[chosen])
         if self.counts_rows:
             self.counts_rows = bool((values == self.low + (row_numbers - 1)).all())
 

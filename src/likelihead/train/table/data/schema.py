@@ -16,9 +16,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor
 
-__all__ = ["Column", "Schema", "TargetSchema", "Task"]
+__all__ = ["COUNTS", "EXCLUSIVE", "Column", "Schema", "TargetSchema", "Task"]
 
-Task = Literal["binary", "multiclass", "multilabel", "regression"]
+Task = Literal[
+    "binary",
+    "multiclass",
+    "multilabel",
+    "ordinal",
+    "regression",
+    "robust-regression",
+    "quantile",
+    "count",
+    "overdispersed-count",
+]
+#: The tasks whose targets are counts: whole numbers, 0 or more.
+COUNTS = ("count", "overdispersed-count")
+#: The tasks whose targets are classes, of which a row has one.
+EXCLUSIVE = ("binary", "multiclass", "ordinal")
 ColumnKind = Literal["number", "boolean", "date", "category"]
 TargetForm = Literal["classes", "probs", "labels", "sets", "number"]
 
@@ -67,7 +81,9 @@ class TargetSchema:
         names: the classes' or the labels' names in the order of the outputs.
         counts: how many training rows each class or label has, of ``probs`` the sum of their shares; empty
             for a regression.
-        mean, std: of the training rows, for a regression: batches hold ``(y - mean) / std``.
+        mean, std: of the training rows, for a regression: batches hold ``(y - mean) / std``. Of a robust
+            regression and of quantiles the median, and the deviation that the quartiles tell; of counts 0
+            and 1.
     """
 
     form: TargetForm
@@ -84,7 +100,7 @@ class Schema:
     """Columns, target and split of a data set.
 
     Attributes:
-        task: ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
+        task: one of :data:`Task`.
         columns: the feature columns that are used, in the file's order.
         target: the target.
         dropped: the columns that are not used, each with the reason.
@@ -93,6 +109,8 @@ class Schema:
             whose rows would all be test rows has its first row trained on.
         train_rows: how many rows the training statistics are taken from.
         calibration_fraction: the share of the rows not tested on that is held out of the training.
+        weight: the column of sample weights; empty where each row counts once.
+        train_weight: what the training rows weigh, where there is such a column.
     """
 
     task: Task
@@ -104,6 +122,8 @@ class Schema:
     moved: tuple[int, ...] = ()
     train_rows: int = 0
     calibration_fraction: float = 0.0
+    weight: str = ""
+    train_weight: float = 0.0
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -117,13 +137,23 @@ class Schema:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes in the order of their indices; empty unless the task is binary or multiclass."""
-        return self.target.names if self.task in ("binary", "multiclass") else ()
+        """The classes in the order of their indices; empty where a row does not have one of them."""
+        return self.target.names if self.task in EXCLUSIVE else ()
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels of a multilabel task; empty otherwise."""
         return self.target.names if self.task == "multilabel" else ()
+
+    @property
+    def train_total(self) -> float:
+        """What the training rows count: their weight, or their number."""
+        return self.train_weight if self.weight else self.train_rows
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the target is a number."""
+        return self.target.form == "number"
 
     @property
     def soft(self) -> bool:
@@ -132,7 +162,7 @@ class Schema:
 
     @property
     def num_outputs(self) -> int:
-        """The width of the output layer: 1 for a binary task and a regression."""
+        """How many classes or labels the network tells apart; 1 for a yes or no, a number and a rank."""
         return len(self.target.names) if self.task in ("multiclass", "multilabel") else 1
 
     def encode(self, table: pa.Table | pa.RecordBatch) -> Tensor:
@@ -146,7 +176,7 @@ class Schema:
         return encode_table(table, self)
 
     def restore(self, value: Tensor) -> Tensor:
-        """A regression's output in the target's own units: ``value * std + mean``."""
+        """A number as the network learns it in the target's own units: ``value * std + mean``."""
         return value * self.target.std + self.target.mean
 
     def to_json(self) -> str:

@@ -16,11 +16,15 @@ __all__ = ["Block", "Blocks", "in_order", "join", "mixed"]
 
 @dataclass(frozen=True)
 class Block:
-    """Encoded rows: their numbers, features and targets (None where the file is only predicted on)."""
+    """Encoded rows: their numbers, features and targets (None where the file is only predicted on).
+
+    ``weight`` is None where each row counts once.
+    """
 
     rows: Ints
     features: NDArray[np.float64]
     target: NDArray[np.float64] | Ints | None
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -28,7 +32,8 @@ class Block:
     def take(self, chosen: slice | NDArray[np.int64] | NDArray[np.bool_]) -> Block:
         """Some of the rows, as a copy, so that no view keeps a whole block alive."""
         target: Any = None if self.target is None else self.target[chosen].copy()
-        return Block(self.rows[chosen].copy(), self.features[chosen].copy(), target)
+        weight = None if self.weight is None else self.weight[chosen].copy()
+        return Block(self.rows[chosen].copy(), self.features[chosen].copy(), target, weight)
 
 
 Blocks: TypeAlias = Callable[[], Iterator[Block]]
@@ -37,10 +42,12 @@ Blocks: TypeAlias = Callable[[], Iterator[Block]]
 def join(blocks: Sequence[Block]) -> Block:
     """One block out of several."""
     targets: list[Any] = [block.target for block in blocks if block.target is not None]
+    weights = [block.weight for block in blocks if block.weight is not None]
     return Block(
         np.concatenate([block.rows for block in blocks]),
         np.concatenate([block.features for block in blocks]),
         np.concatenate(targets) if targets else None,
+        np.concatenate(weights) if weights else None,
     )
 
 

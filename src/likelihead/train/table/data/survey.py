@@ -9,6 +9,7 @@ import numpy as np
 from likelihead.errors import DataError, OptionError
 from likelihead.train.table.data.notes import imputed, listed
 from likelihead.train.table.data.probabilities import ProbabilityScan
+from likelihead.train.table.data.row_weights import Total, weighted_rows
 from likelihead.train.table.data.scan import ColumnScan
 from likelihead.train.table.data.schema import Column, Schema
 from likelihead.train.table.data.sides import Part, Sides
@@ -66,22 +67,51 @@ def choose_target(source: Source, asked: str | Sequence[str] | None) -> tuple[tu
 class Survey:
     """The pass that finds out what the file holds."""
 
-    def __init__(self, source: Source, target: tuple[str, ...], task: str, sides: Sides) -> None:
-        self.source, self.task, self.sides = source, task, sides
-        self.columns = [ColumnScan(name) for name in source.names if name not in target]
+    def __init__(
+        self,
+        source: Source,
+        target: tuple[str, ...],
+        task: str,
+        sides: Sides,
+        *,
+        weight: str = "",
+        order: Sequence[str] = (),
+    ) -> None:
+        self.source, self.task, self.sides, self.weight = source, task, sides, weight
+        self.columns = [ColumnScan(name) for name in source.names if name not in (*target, weight)]
         soft = task == "multiclass" and len(target) > 1
-        self.target = ProbabilityScan(target, source.path) if soft else TargetScan(target, source.path)
-        self.rows = 0
+        self.target: ProbabilityScan | TargetScan
+        if soft:
+            self.target = ProbabilityScan(target, source.path)
+        else:
+            self.target = TargetScan(target, source.path, task=task, order=tuple(order))
+        self.rows = self.kept = self.last = 0
         self.sizes: dict[Part, int] = {"train": 0, "test": 0, "calibration": 0}
-        for batch in source.batches():
-            numbers = np.arange(self.rows + 1, self.rows + 1 + batch.num_rows, dtype=np.int64)
+        self.weights: dict[Part, Total] = {part: Total() for part in self.sizes}
+        for whole in source.batches():
+            numbers = np.arange(self.rows + 1, self.rows + 1 + whole.num_rows, dtype=np.int64)
+            self.rows += whole.num_rows
+            batch, numbers, weights = weighted_rows(whole, numbers, weight, source.path)
+            if not len(numbers):
+                continue
             train = sides.of(numbers, "train")
-            self.target.update(batch, numbers, train)
+            self.target.update(batch, numbers, train, weights)
             for column in self.columns:
-                column.update(batch.column(column.name), numbers, train)
-            self.rows += batch.num_rows
-            for part in self.sizes:
-                self.sizes[part] += int(sides.of(numbers, part).sum())
+                column.update(batch.column(column.name), numbers, train, weights)
+            self.kept += len(numbers)
+            self.last = int(numbers[-1])
+            for part, total in self.weights.items():
+                chosen = sides.of(numbers, part)
+                self.sizes[part] += int(chosen.sum())
+                if weights is not None:
+                    total.add(weights[chosen])
+        if self.kept < min(2, self.rows):
+            raise DataError(
+                f"{self.rows - self.kept} of {self.rows} rows have the weight 0, which leaves them out: "
+                "give at least two rows a positive one",
+                path=source.path,
+                column=weight,
+            )
         if self.rows < 2:
             raise DataError(
                 "the file has one row only: give at least two"
@@ -116,6 +146,8 @@ class Survey:
             self.sides.moved,
             self.sizes["train"],
             self.sides.calibration_fraction,
+            self.weight,
+            self.weights["train"].weight,
         )
 
     def rows_to_move(self) -> tuple[int, ...]:
@@ -128,13 +160,13 @@ class Survey:
         elif self.sizes["test"] == int(from_test.sum()) and self.sides.test_fraction > 0:
             # The last training row of the largest class: no class loses its only training row by it.
             largest: Tally | None = max(tallies.values(), key=lambda tally: tally.train, default=None)
-            row = self.rows if largest is None else largest.last
+            row = self.last if largest is None else largest.last
             moved = [other for other in moved if other != row] if row in moved else [*moved, row]
         return tuple(sorted(moved))
 
     def notes(self, schema: Schema) -> list[str]:
         """What was inferred, imputed and left out."""
-        notes = [f"task: {self.reason}"]
+        notes = [f"task: {self.reason}", *self._weight_notes()]
         target = schema.target
         if schema.task == "binary":
             notes.append(
@@ -144,10 +176,10 @@ class Survey:
             constant = self.target.constant_labels(target)
             if constant:
                 notes.append(f"labels that never change in the training rows: {listed(constant)}")
-        if schema.task == "regression":
-            notes.append(
-                f"the target is standardised in training: mean {target.mean:g}, deviation {target.std:g}"
-            )
+        if schema.numeric:
+            notes += self.target.number_notes(schema)
+        if schema.task == "ordinal":
+            notes.append(f"the classes from the lowest to the highest: {listed(target.names)}")
         kinds = {column.name: column for column in schema.columns}
         for scan in self.columns:
             column = kinds.get(scan.name)
@@ -159,4 +191,17 @@ class Survey:
         if texts:
             notes.append(f"text, one feature for each of its values: {listed(texts)}")
         notes += [f"{name}: not used ({reason})" for name, reason in schema.dropped]
+        return notes
+
+    def _weight_notes(self) -> list[str]:
+        if not self.weight:
+            return []
+        notes = [
+            f"{self.weight}: the rows' weights; the {total.rows} {what} rows weigh {total.weight:.6g}, and "
+            f"tell as much as {total.effective:.6g} rows of equal weight"
+            for what, total in (("training", self.weights["train"]), ("test", self.weights["test"]))
+            if total.rows
+        ]
+        if self.kept < self.rows:
+            notes.append(f"{self.rows - self.kept} rows of weight 0 are left out")
         return notes

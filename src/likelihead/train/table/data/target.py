@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from likelihead.errors import DataError
-from likelihead.train.table.data.columns import canonical, class_key, is_number
-from likelihead.train.table.data.encode import label_error, missing_target, split_set
+from likelihead.train.table.data.columns import as_numbers, canonical, class_key, is_number
+from likelihead.train.table.data.encode import Floats, label_error, missing_target, split_set
 from likelihead.train.table.data.hashing import Ints
+from likelihead.train.table.data.numbers import Spread
 from likelihead.train.table.data.scan import Bools, ColumnScan
-from likelihead.train.table.data.schema import TargetSchema, Task
-from likelihead.train.table.data.source import short
+from likelihead.train.table.data.schema import COUNTS, EXCLUSIVE, Schema, TargetSchema, Task
+from likelihead.train.table.data.source import nearest, short
 
 __all__ = ["AUTO_CLASSES", "CLASS_LIMIT", "TargetScan"]
 
@@ -22,31 +24,42 @@ CLASS_LIMIT = 10_000
 #: A numeric target with at most this many distinct whole values is taken for classes.
 AUTO_CLASSES = 20
 
+# Their scale is taken from the quartiles.
+_ROBUST = ("robust-regression", "quantile")
+# From this ratio of the variance to the mean on, counts are called wide.
+_WIDE = 1.5
+
 _Values = Literal["number", "boolean", "text"]
 
 
 @dataclass
 class Tally:
-    """How often a class or label occurs, where first, and where last in the training rows."""
+    """How often a class or label occurs, where first, and where last in the training rows.
+
+    ``weight`` is what its training rows weigh: each 1 without a column of weights.
+    """
 
     rows: int = 0
     train: int = 0
     first: int = 0
     last: int = 0
+    weight: float = 0
 
-    def add(self, row_numbers: Ints, train: Bools) -> None:
+    def add(self, row_numbers: Ints, train: Bools, weights: Floats | None = None) -> None:
         """Count the rows of a batch that have it."""
         self.first = self.first or int(row_numbers[0])
         if train.any():
             self.last = int(row_numbers[train][-1])
         self.rows += len(row_numbers)
         self.train += int(train.sum())
+        self.weight += int(train.sum()) if weights is None else float(weights[train].sum())
 
     def merge(self, other: Tally) -> None:
         """Count another spelling's rows as well."""
         self.first, self.last = min(self.first or other.first, other.first), max(self.last, other.last)
         self.rows += other.rows
         self.train += other.train
+        self.weight += other.weight
 
 
 @dataclass
@@ -55,6 +68,8 @@ class TargetScan:
 
     columns: tuple[str, ...]
     path: str
+    task: str = "auto"
+    order: tuple[str, ...] = ()
     rows: int = 0
     scans: dict[str, ColumnScan] = field(default_factory=dict)
     tallies: dict[str, Tally] | None = field(default_factory=dict)
@@ -62,21 +77,24 @@ class TargetScan:
     positives: dict[str, Tally] = field(default_factory=dict)
     outside: tuple[int, str, str] | None = None
     has_sets: bool = False
+    train_weight: float = 0
+    spread: Spread = field(default_factory=Spread)
 
     def __post_init__(self) -> None:
         self.scans = {name: ColumnScan(name) for name in self.columns}
         self.positives = {name: Tally() for name in self.columns}
 
-    def update(self, batch: Any, row_numbers: Ints, train: Bools) -> None:
+    def update(self, batch: Any, row_numbers: Ints, train: Bools, weights: Floats | None = None) -> None:
         """Take in a batch.
 
         Raises:
             DataError: a row without a target, or a target that is no number, truth value, text or date.
         """
         self.rows += batch.num_rows
+        self.train_weight += int(train.sum()) if weights is None else float(weights[train].sum())
         for name in self.columns:
             scan = self.scans[name]
-            array = scan.update(batch.column(name), row_numbers, train)
+            array = scan.update(batch.column(name), row_numbers, train, weights)
             if scan.meanings == ["unread"]:
                 raise DataError(
                     f"a target of type {array.type} cannot be read: use numbers, true and false, or text",
@@ -93,9 +111,12 @@ class TargetScan:
                     row=scan.infinite,
                     column=name,
                 )
-            self._tally(name, array, row_numbers, train)
+            if self.task in _ROBUST and "number" in (scan.meanings or ()):
+                values = as_numbers(array, "number")[train]
+                self.spread.update(values, None if weights is None else weights[train])
+            self._tally(name, array, row_numbers, train, weights)
 
-    def _tally(self, name: str, array: Any, row_numbers: Ints, train: Bools) -> None:
+    def _tally(self, name: str, array: Any, row_numbers: Ints, train: Bools, weights: Floats | None) -> None:
         if self.tallies is None and self.labels is None and len(self.columns) == 1:
             return
         encoded = array.dictionary_encode()
@@ -105,25 +126,28 @@ class TargetScan:
         for code, value in enumerate(encoded.dictionary.to_pylist()):
             text, chosen = class_key(value), order[bounds[code] : bounds[code + 1]]
             rows, in_train = row_numbers[chosen], train[chosen]
+            weigh = None if weights is None else weights[chosen]
             if len(self.columns) > 1:
-                self._tally_label_column(name, text, rows, in_train)
+                self._tally_label_column(name, text, rows, in_train, weigh)
                 continue
             self.has_sets = self.has_sets or ";" in text
             if self.tallies is not None:
-                self.tallies.setdefault(text, Tally()).add(rows, in_train)
+                self.tallies.setdefault(text, Tally()).add(rows, in_train, weigh)
                 self.tallies = None if len(self.tallies) > CLASS_LIMIT else self.tallies
             if self.labels is not None:
                 for label in dict.fromkeys(split_set(text)):
-                    self.labels.setdefault(label, Tally()).add(rows, in_train)
+                    self.labels.setdefault(label, Tally()).add(rows, in_train, weigh)
                 self.labels = None if len(self.labels) > CLASS_LIMIT else self.labels
             if self.tallies is None and self.labels is None:
                 return
 
-    def _tally_label_column(self, name: str, text: str, rows: Ints, train: Bools) -> None:
+    def _tally_label_column(
+        self, name: str, text: str, rows: Ints, train: Bools, weights: Floats | None
+    ) -> None:
         value = {"true": "1", "false": "0"}.get(text.lower(), text)
         value = canonical(value, "number")
         if value == "1":
-            self.positives[name].add(rows, train)
+            self.positives[name].add(rows, train, weights)
         elif value != "0" and (self.outside is None or int(rows[0]) < self.outside[0]):
             self.outside = (int(rows[0]), name, text)
 
@@ -140,8 +164,8 @@ class TargetScan:
             chosen, reason = self._infer(scan)
         else:
             chosen, reason = task, f"the task {task} was asked for"
-        if chosen == "regression":
-            return "regression", self._number(scan), reason
+        if chosen in ("regression", *_ROBUST, *COUNTS):
+            return cast("Task", chosen), self._number(scan, chosen), reason
         if chosen == "multilabel":
             return "multilabel", self._sets(scan), reason
         return self._classes(chosen, scan, reason)
@@ -176,7 +200,7 @@ class TargetScan:
     def _merged(self, scan: ColumnScan) -> dict[str, Tally] | None:
         return None if self.tallies is None else _merge(self.tallies, self._values(scan))
 
-    def _number(self, scan: ColumnScan) -> TargetSchema:
+    def _number(self, scan: ColumnScan, task: str) -> TargetSchema:
         if scan.kind != "number":
             if scan.kind == "boolean":
                 raise self._fail("the target is true or false, no number to regress on: use --task binary")
@@ -194,6 +218,12 @@ class TargetScan:
             raise self._fail(
                 f"targets up to {max(abs(scan.low), abs(scan.high)):g} are too large: rescale them"
             )
+        if task in COUNTS:
+            return TargetSchema("number", self.columns, "number")
+        if task in _ROBUST:
+            middle, deviation = self.spread.scale()
+            # More than half of the rows may share one value.
+            mean, std = middle, deviation or std
         # Training rows that all share one value still need a scale.
         if std <= 1e-14 * abs(mean):
             std = 1.0
@@ -211,7 +241,7 @@ class TargetScan:
         if merged is None:
             hint = "use --task regression" if values == "number" else "name a column of classes with --target"
             raise self._fail(f"more than {CLASS_LIMIT} distinct values are no classes: {hint}")
-        names = _in_order(merged)
+        names = self._ordered(merged, values) if task == "ordinal" else _in_order(merged)
         if len(names) == 1:
             raise self._fail(
                 f"one class only ({short(names[0])}): there is nothing to tell apart, check --target"
@@ -241,9 +271,50 @@ class TargetScan:
                 row=merged[lonely[0]].first,
             )
         target = TargetSchema(
-            "classes", self.columns, values, tuple(names), tuple(merged[name].train for name in names)
+            "classes", self.columns, values, tuple(names), tuple(merged[name].weight for name in names)
         )
-        return ("binary" if task == "binary" else "multiclass"), target, reason
+        return cast("Task", task if task in EXCLUSIVE else "multiclass"), target, reason
+
+    def _ordered(self, merged: dict[str, Tally], values: _Values) -> list[str]:
+        """The classes of an ordinal task from the lowest to the highest."""
+        if not self.order:
+            if values == "number" or len(merged) == 1:
+                return _in_order(merged)
+            shown = ",".join(sorted(merged)[:6]) + (",..." if len(merged) > 6 else "")
+            raise self._fail(
+                f"the classes are texts, of which --task ordinal needs the order: give --order, as in "
+                f"--order {shown} from the lowest to the highest"
+            )
+        order = [canonical(name, values) for name in self.order]
+        for name, tally in merged.items():
+            if name not in order:
+                raise self._fail(
+                    f"the class {short(name)} is not in --order {','.join(self.order)}: name every class",
+                    row=tally.first,
+                )
+        for name in order:
+            if name not in merged:
+                raise self._fail(
+                    f"no row has the class {short(name)} of --order: {nearest(name, merged, 'there are')}"
+                )
+        return order
+
+    def number_notes(self, schema: Schema) -> list[str]:
+        """How the target is scaled, or how counts are spread."""
+        target, moments = schema.target, self.scans[self.columns[0]].moments
+        if schema.task not in COUNTS:
+            what = "median" if schema.task in _ROBUST else "mean"
+            by = ", by the quartiles" if schema.task in _ROBUST else ""
+            scale = f"{what} {target.mean:g}, deviation {target.std:g}{by}"
+            return [f"the target is standardised in training: {scale}"]
+        ratio = moments.std**2 / moments.mean if moments.mean else math.nan
+        more = ""
+        if schema.task == "count" and ratio > _WIDE:
+            more = "; where the features do not explain that, --task overdispersed-count is the better model"
+        return [
+            f"the counts have the mean {moments.mean:g} in the training rows, and a variance of {ratio:.3g} "
+            f"times that{more}"
+        ]
 
     def _sets(self, scan: ColumnScan) -> TargetSchema:
         values: _Values = "text"
@@ -257,7 +328,7 @@ class TargetScan:
         names = _in_order(merged)
         self._refuse_constant({name: merged[name] for name in names})
         return TargetSchema(
-            "sets", self.columns, values, tuple(names), tuple(merged[name].train for name in names)
+            "sets", self.columns, values, tuple(names), tuple(merged[name].weight for name in names)
         )
 
     def _one_label_column(self, scan: ColumnScan) -> TargetSchema:
@@ -274,7 +345,7 @@ class TargetScan:
                 f"more than {CLASS_LIMIT} distinct values where a label is 0 or 1: use --task regression"
             )
         self._refuse_constant({name: tally})
-        return TargetSchema("labels", self.columns, "number", self.columns, (tally.train,))
+        return TargetSchema("labels", self.columns, "number", self.columns, (tally.weight,))
 
     def _finish_label_columns(self, task: str) -> tuple[Task, TargetSchema, str]:
         if task not in ("auto", "multilabel"):
@@ -287,7 +358,7 @@ class TargetScan:
             row, name, text = self.outside
             raise label_error(text, self.path, row, name, hint=_probability_hint(task, text))
         self._refuse_constant(self.positives)
-        counts = tuple(self.positives[name].train for name in self.columns)
+        counts = tuple(self.positives[name].weight for name in self.columns)
         target = TargetSchema("labels", self.columns, "number", self.columns, counts)
         return "multilabel", target, f"multilabel: {len(self.columns)} target columns"
 
@@ -301,12 +372,15 @@ class TargetScan:
             return {}
         scan = self.scans[self.columns[0]]
         chosen = self._infer(scan)[0] if task == "auto" else task
-        return (self._merged(scan) or {}) if chosen in ("binary", "multiclass") else {}
+        return (self._merged(scan) or {}) if chosen in EXCLUSIVE else {}
 
     def constant_labels(self, target: TargetSchema) -> list[str]:
         """The labels that every training row has, or none."""
-        train = self.scans[self.columns[0]].rows_train
-        return [name for name, count in zip(target.names, target.counts, strict=True) if count in (0, train)]
+        return [
+            name
+            for name, count in zip(target.names, target.counts, strict=True)
+            if not count or math.isclose(count, self.train_weight, rel_tol=1e-12)
+        ]
 
 
 def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:
