@@ -11,6 +11,7 @@ from torch.distributions import Normal
 
 from likelihead.core.domains import POSITIVE, REAL
 from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
+from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.guard.check import check_call
@@ -72,8 +73,13 @@ class Gaussian(Likelihood):
             if variance != "predicted":
                 raise OptionError(f"variance is {variance!r}; expected a positive number, or 'predicted'.")
             self.parameter_shape = ("num_outputs", 2)
-        elif not bool(POSITIVE.contains(torch.tensor(float(variance), dtype=torch.float64))):
+        else:
+            variance = real_number("variance", variance)
+        if not isinstance(variance, str) and not bool(
+            POSITIVE.contains(torch.tensor(float(variance), dtype=torch.float64))
+        ):
             raise OptionError(f"variance is {variance}; expected a positive finite number, or 'predicted'.")
+        num_outputs = whole_number("num_outputs", num_outputs)
         if num_outputs < 1:
             raise OptionError(f"num_outputs is {num_outputs}; expected at least 1.")
         self.variance = variance
