@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.devices import check_devices
+from likelihead.core.options import shown
 from likelihead.errors import DTypeError, OptionError, ShapeError
 
 __all__ = ["Normalizer", "Reduction", "check_reduction", "reduce"]
@@ -24,12 +25,13 @@ def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> Non
     """Refuse an unknown reduction, and a normalizer that is no number or has nothing to divide.
 
     Raises:
-        OptionError: the reduction is not one of none, sum, mean; or a normalizer is given without mean.
+        OptionError: the reduction is not one of none, sum, mean; or a normalizer is given without mean, or is
+            a negative number or NaN.
         ShapeError: a normalizer of several numbers, or of one in a list.
         DTypeError: a normalizer that is no real number.
     """
     if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
-        raise OptionError(f"reduction is {reduction!r}; expected 'none', 'sum' or 'mean'.")
+        raise OptionError(f"reduction is {_named(reduction)}; expected 'none', 'sum' or 'mean'.")
     if normalizer is None:
         return
     if reduction != "mean":
@@ -49,9 +51,18 @@ def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> Non
             )
     elif isinstance(normalizer, bool) or not isinstance(normalizer, _NUMBERS):
         raise DTypeError(
-            f"normalizer is {normalizer!r}, a {type(normalizer).__name__}; expected a real number or a 0-d "
-            "tensor of one, such as the number of targets that count."
+            f"normalizer is {shown(normalizer)}; expected a real number or a 0-d tensor of one, "
+            "such as the number of targets that count."
         )
+    elif not normalizer >= 0:
+        raise OptionError(
+            f"normalizer is {normalizer}; expected a number that is not negative, which would turn the loss "
+            "round."
+        )
+
+
+def _named(reduction: object) -> str:
+    return repr(reduction) if isinstance(reduction, str) else shown(reduction)
 
 
 def reduce(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec
 
 import torch
@@ -12,7 +13,15 @@ from torch.amp.autocast_mode import is_autocast_available
 from torch.nn import _reduction
 from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_variadic
 
-from likelihead.errors import OptionError
+from likelihead.core.options import (
+    as_index,
+    as_number,
+    check_flag,
+    check_real_number,
+    check_tensor_option,
+    shown,
+)
+from likelihead.errors import DTypeError, OptionError
 from likelihead.guard.check import LossName, explain_shape
 
 __all__ = [
@@ -36,11 +45,18 @@ _AUTOCAST = frozenset(
     device for device in ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "xla") if is_autocast_available(device)
 )
 
-_INDEX_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_NARROW_INDEX = (torch.int32, torch.int16, torch.int8)
+_INDEX_DTYPES = (torch.int64, torch.uint8, *_NARROW_INDEX)  # torch takes the first two
 
 
 def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Let tensor subclasses override the function through ``__torch_function__``, as they can torch's own."""
+    """Make a public loss of a function.
+
+    Tensor subclasses may override it through ``__torch_function__``, as they can torch's own; and an option
+    of the wrong type is refused by its name, before anything is computed.
+    """
+    name, names = function.__name__, tuple(signature(function).parameters)
+    is_drop_in = hasattr(torch.nn.functional, name)
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
@@ -49,9 +65,60 @@ def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
             if has_torch_function(tensors):
                 result: Tensor = handle_torch_function(wrapper, tensors, *args, **kwargs)
                 return result
+        for option in kwargs:
+            if option in _OPTIONS:
+                kwargs[option] = _option(name, is_drop_in, option, kwargs[option])
+        if len(args) > 2:
+            options = zip(names[2:], args[2:], strict=False)
+            rest = (_option(name, is_drop_in, option, value) for option, value in options)
+            args = (*args[:2], *rest, *args[len(names) :])  # type: ignore[assignment]
         return function(*args, **kwargs)
 
     return wrapper
+
+
+# What is not here is checked where it is used, or by torch.
+_OPTIONS = frozenset(
+    {
+        "ignore_index",
+        "label_smoothing",
+        "z_loss",
+        "softcap",
+        "logit_offset",
+        "inplace_backward",
+        "shift",
+        "weight",
+    }
+)
+
+
+def _option(function: str, is_drop_in: bool, name: str, value: Any) -> Any:
+    """An option as the kernels take it.
+
+    Raises:
+        TypeError: the type is none that torch takes.
+        DTypeError: the same for an option, or a function, that torch does not have.
+    """
+    if name not in _OPTIONS:
+        return value
+    if name in ("z_loss", "softcap"):
+        if value is not None or name == "z_loss":
+            check_real_number(name, value, expected="a number" + ("" if name == "z_loss" else ", or None"))
+    elif name in ("inplace_backward", "shift"):
+        check_flag(name, value)
+    elif name == "logit_offset" or (name == "weight" and not is_drop_in):
+        check_tensor_option(name, value)
+    elif name != "weight":
+        number = as_index(value) if name == "ignore_index" else as_number(value)
+        if number is None:
+            wanted = "int" if name == "ignore_index" else "float"
+            if is_drop_in:
+                raise TypeError(
+                    f"{function}(): argument '{name}' must be {wanted}, not {type(value).__name__}"
+                )
+            raise DTypeError(f"{name} is {shown(value)}; expected {wanted}.")
+        return number
+    return value
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -139,10 +206,13 @@ def torchs_answer(
         options["weight"] = weight
     if pos_weight is not None:
         options["pos_weight"] = pos_weight
+    # What torch would say of a narrow dtype is not so here, and hides what does not fit.
+    narrow = loss in ("cross_entropy", "nll") and is_tensor(target) and target.dtype in _NARROW_INDEX
     try:
-        result = function(input, target, **options)
+        result = function(input, target.long() if narrow else target, **options)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
-        tensors = isinstance(input, Tensor) and isinstance(target, Tensor)
+        weights = (value for value in (weight, pos_weight) if value is not None)
+        tensors = all(isinstance(value, Tensor) for value in (input, target, *weights))
         finding = (
             explain_shape(loss, input, target, weight=weight, pos_weight=pos_weight) if tensors else None
         )
@@ -150,10 +220,17 @@ def torchs_answer(
             raise
         code = "" if finding.code is None else f" [{finding.code}: `likelihead explain {finding.code}`]"
         raise type(error)(f"{error}\n{finding.message}{code}") from None
-    unknown_to_torch = [name for name, value in (ours or {}).items() if value is not None and value != 0]
+    unknown_to_torch = [name for name, value in (ours or {}).items() if _is_set(value)]
     if unknown_to_torch:
+        smoothing = options.get("label_smoothing", 0)
+        if not 0 <= smoothing <= 1:
+            raise OptionError(f"label_smoothing is {smoothing}; expected a share in [0, 1].")
         raise OptionError(
             f"{', '.join(unknown_to_torch)} cannot be used with an input of shape {list(input.shape)} and "
             f"dtype {input.dtype}; leave it out, or give floating-point logits with at least one class."
         )
     return result
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (int, float)) and value == 0)

@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from likelihead.core.devices import check_devices
 from likelihead.core.overwritten import note_same_memory, will_overwrite
-from likelihead.core.reduction import Normalizer
+from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
 from likelihead.functional._class_index import blame_target
@@ -93,6 +93,11 @@ def language_model_loss(
         normalizer=normalizer,
     )
     _check(logits, targets, shift)
+    check_reduction(reduction, normalizer)
+    if weight is not None:
+        _check_weight(weight, logits)
+    if not 0 <= label_smoothing <= 1:
+        raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
     scored = _next_tokens(targets, ignore_index) if shift else targets
     rows, flat, turned = _rows(logits, scored)
     inplace_backward = will_overwrite(inplace_backward, logits)
@@ -159,6 +164,17 @@ def _check(logits: Tensor, targets: Tensor, shift: bool) -> None:
         raise ShapeError(f"logits has shape {list(logits.shape)}; expected [B, T, V].")
     if targets.shape != logits.shape[:-1]:
         raise _unfit(list(logits.shape), list(targets.shape), shift)
+
+
+def _check_weight(weight: Tensor, logits: Tensor) -> None:
+    if tuple(weight.shape) != (logits.shape[-1],):
+        raise ShapeError(
+            f"weight has shape {list(weight.shape)}; expected [{logits.shape[-1]}], one number per token "
+            "of the vocabulary.",
+            code="LH602",
+        )
+    if not weight.is_floating_point():
+        raise DTypeError(f"weight is {weight.dtype}; expected the logits' {logits.dtype}.")
 
 
 def _unfit(logits: list[int], targets: list[int], shift: bool) -> ShapeError:

@@ -127,6 +127,7 @@ def explain_shape(
         or dtypes.binary_target(loss, target)
         or dtypes.narrow_index(loss, input, target)
         or shapes.accepted(loss, input, target, weight=weight, pos_weight=pos_weight)
+        or dtypes.weight_dtype(loss, input, target, weight)
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 import torch
 from torch import Tensor
 
+from likelihead.core.options import check_real_number, check_tensor_option
 from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.core.sample_weight import weighted_count
@@ -207,7 +208,12 @@ def check_softmax_options(
     Raises:
         OptionError: a ``z_loss`` that is negative, or a ``softcap`` that is not positive; or one not finite.
         ShapeError: a ``logit_offset`` of another shape than ``[C]``.
+        DTypeError: an option that is no number, or no tensor.
     """
+    check_real_number("z_loss", z_loss)
+    if softcap is not None:
+        check_real_number("softcap", softcap, expected="a number, or None for no cap")
+    check_tensor_option("logit_offset", logit_offset)
     if not 0 <= z_loss < math.inf:
         raise OptionError(f"z_loss is {z_loss!r}; expected a finite number of at least 0.")
     if softcap is not None and not 0 < softcap < math.inf:

@@ -14,7 +14,7 @@ from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError
 from likelihead.likelihoods.base import Targets, register
 from likelihead.likelihoods.binary import BinaryLikelihood
-from likelihead.likelihoods.checks import check_in_domain, check_observed_weight
+from likelihead.likelihoods.checks import as_real_tensor, check_in_domain, check_observed_weight
 
 __all__ = ["Bernoulli"]
 
@@ -53,7 +53,7 @@ class Bernoulli(BinaryLikelihood):
         super().__init__(reduction=reduction)
         if pos_weight is None:
             return
-        value = torch.as_tensor(pos_weight).detach()
+        value = as_real_tensor("pos_weight", pos_weight)
         if value.numel() != 1:
             raise ShapeError(
                 f"pos_weight has shape {list(value.shape)}; a Bernoulli has one output and takes one number. "

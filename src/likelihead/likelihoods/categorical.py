@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
+from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
 from likelihead.errors import OptionError, ShapeError
@@ -94,6 +95,9 @@ class Categorical(Likelihood):
         logit_offset: Tensor | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=reduction)
+        num_classes = whole_number("num_classes", num_classes)
+        label_smoothing = real_number("label_smoothing", label_smoothing)
+        ignore_index = whole_number("ignore_index", ignore_index)
         if num_classes < 2:
             raise OptionError(
                 f"num_classes is {num_classes}; expected at least 2. One logit is a Bernoulli.", code="LH303"

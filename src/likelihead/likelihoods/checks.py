@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from likelihead.core.domains import Domain
+from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer
 from likelihead.core.sample_weight import check_sample_weight, check_sample_weight_values
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
 from likelihead.guard.switch import current
 
 __all__ = [
+    "as_real_tensor",
     "as_vector",
     "can_read",
     "check_class_logits",
@@ -52,7 +54,9 @@ def reduces_at_once(logits: object, target: object, reduction: str, normalizer: 
 
     Its mean over nothing is NaN, and ours 0: the value must be one that can be read (`is_settled`).
     """
-    if isinstance(normalizer, Tensor) or (normalizer is not None and (reduction != "mean" or not normalizer)):
+    if normalizer is not None and (
+        type(normalizer) not in (int, float) or reduction != "mean" or not normalizer > 0
+    ):
         return False
     if reduction == "none" or not (isinstance(logits, Tensor) and isinstance(target, Tensor)):
         return False
@@ -108,12 +112,13 @@ def as_vector(
     """An option with one number for each class or label, checked.
 
     Raises:
+        DTypeError: no numbers, or complex ones.
         ShapeError: not ``[length]`` (LH601, LH602).
         OptionError: a value that is NaN, infinite, or negative where it must not be.
     """
     if values is None:
         return None
-    vector = torch.as_tensor(values).detach()
+    vector = as_real_tensor(name, values)
     if not vector.is_floating_point():
         vector = vector.to(torch.get_default_dtype())
     if vector.shape != (length,):
@@ -133,6 +138,21 @@ def as_vector(
         )
         raise OptionError(f"{name}[{where}] is {vector[where].item()}; expected {expected}.")
     return vector
+
+
+def as_real_tensor(name: str, values: object) -> Tensor:
+    """Numbers as a tensor without gradient: a number, a sequence, an array or a tensor of them.
+
+    Raises:
+        DTypeError: something else, or complex numbers.
+    """
+    try:
+        tensor = torch.as_tensor(values).detach()
+    except (TypeError, ValueError, RuntimeError):
+        tensor = None
+    if tensor is None or tensor.is_complex():
+        raise DTypeError(f"{name} is {shown(values)}; expected real numbers: a tensor or a list of them.")
+    return tensor
 
 
 def check_tensor(name: str, value: object) -> None:

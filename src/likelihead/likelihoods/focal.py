@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from likelihead.core.links import SIGMOID
+from likelihead.core.options import check_real_number, check_tensor_option
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.kernels.ops import sigmoid_valid, softmax_count
 from likelihead.likelihoods.bernoulli import Bernoulli
 from likelihead.likelihoods.categorical import Categorical
+from likelihead.likelihoods.checks import check_tensor
 
 __all__ = ["binary_focal_loss", "focal_loss"]
 
@@ -59,6 +61,10 @@ def focal_loss(
         Lin et al. (2017), Focal Loss for Dense Object Detection.
     """
     _check_gamma(gamma)
+    check_tensor_option("weight", weight)
+    check_tensor_option("logit_offset", logit_offset)
+    check_tensor("logits", logits)
+    check_tensor("target", target)
     check_reduction(reduction, normalizer)
     if target.is_floating_point():
         raise DTypeError(
@@ -134,6 +140,8 @@ def binary_focal_loss(
     """
     _check_gamma(gamma)
     check_reduction(reduction, normalizer)
+    if alpha is not None:
+        check_real_number("alpha", alpha, expected="a number, or None")
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise OptionError(f"alpha is {alpha}; expected the share of a yes in [0, 1], or None.")
     likelihood = Bernoulli()
@@ -156,6 +164,7 @@ def binary_focal_loss(
 
 
 def _check_gamma(gamma: float) -> None:
+    check_real_number("gamma", gamma)
     if not 0.0 <= gamma < math.inf:
         raise OptionError(f"gamma is {gamma}; expected a finite number that is not negative, such as 2.")
 

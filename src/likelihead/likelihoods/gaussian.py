@@ -11,6 +11,7 @@ from torch.distributions import Normal
 
 from likelihead.core.domains import POSITIVE, REAL
 from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
+from likelihead.core.options import real_number
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError
 from likelihead.likelihoods.base import Targets, register
@@ -74,8 +75,12 @@ class Gaussian(RealLikelihood):
                 raise OptionError(f"variance is {variance!r}; expected a positive number, or 'predicted'.")
             self.parameter_shape = ("num_outputs", 2)
             self.parameters_of_target = 2
-        elif not bool(POSITIVE.contains(torch.tensor(float(variance), dtype=torch.float64))):
-            raise OptionError(f"variance is {variance}; expected a positive finite number, or 'predicted'.")
+        else:
+            variance = real_number("variance", variance)
+            if not bool(POSITIVE.contains(torch.tensor(variance, dtype=torch.float64))):
+                raise OptionError(
+                    f"variance is {variance}; expected a positive finite number, or 'predicted'."
+                )
         self.variance = variance
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from likelihead.core.options import whole_number
 from likelihead.core.reduction import Reduction
 from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError
@@ -65,6 +66,7 @@ class MultiLabel(BinaryLikelihood):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction=reduction)
+        num_labels = whole_number("num_labels", num_labels)
         if num_labels < 1:
             raise OptionError(f"num_labels is {num_labels}; expected at least 1.")
         self.num_labels = num_labels

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.links import at_least_float32, with_spare_digits
+from likelihead.core.options import whole_number
 from likelihead.core.reduction import Reduction
 from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
 from likelihead.errors import DTypeError, OptionError, ShapeError
@@ -52,6 +53,7 @@ class RealLikelihood(Likelihood):
 
     def __init__(self, *, num_outputs: int = 1, reduction: Reduction = "mean") -> None:
         super().__init__(reduction=reduction)
+        num_outputs = whole_number("num_outputs", num_outputs)
         if num_outputs < 1:
             raise OptionError(f"num_outputs is {num_outputs}; expected at least 1.")
         self.num_outputs = num_outputs
