@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from likelihead.errors import DTypeError, OptionError
 from likelihead.functional._call import overridable
 from likelihead.functional.overlap.average import average
 from likelihead.functional.overlap.options import Classes, Options, Task
-from likelihead.functional.overlap.pixels import Pixels, counted, one_hot, read
+from likelihead.functional.overlap.pixels import Pixels, counted, read
 from likelihead.functional.overlap.sums import link, wide_dtype
 
 __all__ = ["lovasz_loss"]
@@ -88,35 +90,39 @@ def lovasz_loss(
             f"from_logits {from_logits}; leave hinge out."
         )
     pixels = read(input, target, options, whole=True)
-    mistakes = list(_mistakes(pixels, hinge))
-    values, totals = zip(*(_value(e, t, w, per_image) for e, t, w in mistakes), strict=True)
+    each = (_value(*mistakes, per_image) for mistakes in _mistakes(pixels, hinge))
+    values, totals = zip(*each, strict=True)
     return average(
         torch.stack(values, 1), torch.stack(totals, 1), counted(pixels, per_image), pixels, options
     )
 
 
-def _mistakes(pixels: Pixels, hinge: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _mistakes(pixels: Pixels, hinge: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """For each class the mistakes, where the class is (bool) and the weights, ``[N, S]`` each."""
     values, target = pixels.clean(), pixels.target
     num_classes = values.shape[1]
-    if hinge:
-        present = target > 0
-        errors = torch.where(present, 1 - values, 1 + values).clamp_min(0)
-        wrong = errors.unbind(1)
-    else:
-        p, q = link(values, pixels.link)
-        if pixels.indexed:
-            # What the target's class lacks, one number for each pixel; a missing one has any.
-            lacking = q.gather(1, target.clamp(0, num_classes - 1).unsqueeze(1)).squeeze(1)
-            wrong = tuple(
-                torch.where(target == c, lacking, of_class) for c, of_class in enumerate(p.unbind(1))
-            )
-        else:
-            wrong = torch.where(target > 0, q, p).unbind(1)
     weight = pixels.valid if pixels.weight is None else pixels.weight
     weights = weight.expand(-1, num_classes, -1).unbind(1)
-    present = one_hot(target, num_classes, torch.bool) if pixels.indexed else target > 0
-    return list(zip(wrong, present.unbind(1), weights, strict=True))
+    if pixels.indexed:
+        index = target.clamp_min(0).unsqueeze(1)
+        if pixels.link == "softmax":
+            # What the target's class lacks is what the others have: all of its digits.
+            p = torch.softmax(values, 1)
+            lacking = p.scatter(1, index, torch.zeros_like(p[:, :1])).sum(1)
+        else:
+            p = values
+            lacking = (1 - p.gather(1, index)).squeeze(1)
+        for c, of_class in enumerate(p.unbind(1)):
+            present = target == c
+            yield torch.where(present, lacking, of_class), present, weights[c]
+        return
+    truth = target > 0
+    if hinge:
+        errors = torch.where(truth, 1 - values, 1 + values).clamp_min(0)
+    else:
+        p, q = link(values, pixels.link)
+        errors = torch.where(truth, q, p)
+    yield from zip(errors.unbind(1), truth.unbind(1), weights, strict=True)
 
 
 def _value(errors: Tensor, present: Tensor, weight: Tensor, per_image: bool) -> tuple[Tensor, Tensor]:

@@ -98,7 +98,8 @@ def check_number(name: str, value: object, *, above: float | None = None) -> flo
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DTypeError(f"{name} is {_shown(value)}; expected a number.")
-    if not math.isfinite(value) or (value < 0 if above is None else value <= above):
+    # Comparisons alone, which a compiler can trace for a number that it takes as unknown.
+    if not (0 <= value < math.inf if above is None else above < value < math.inf):
         wanted = "not negative" if above is None else f"above {above:g}"
         raise OptionError(f"{name} is {value}; expected a finite number that is {wanted}.")
     return float(value)

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from likelihead.functional.overlap.pixels import Pixels, clean, one_hot
+from likelihead.kernels.ops import compute_dtype
 
 __all__ = ["Sums", "link", "overlap_sums", "wide_dtype"]
 
@@ -63,7 +64,7 @@ def overlap_sums(pixels: Pixels, per_image: bool) -> Sums:
 def sums_of(
     input: Tensor,
     target: Tensor,
-    valid: Tensor | None,
+    valid: Tensor,
     weight: Tensor | None,
     link_name: str,
     per_image: bool,
@@ -74,8 +75,7 @@ def sums_of(
     p, q = link(values, link_name)
     if weight is None:
         off, missed, found = p * (1 - share), q * share, p * share
-        if valid is not None:
-            off = torch.where(valid, off, torch.zeros_like(off))
+        off = torch.where(valid, off, torch.zeros_like(off))
     else:
         # In the weight's dtype, if it is wider. A missing pixel weighs 0, and so does its share.
         share = share * weight
@@ -126,7 +126,7 @@ class _Sums(torch.autograd.Function):
         ctx: Any,
         input: Tensor,
         target: Tensor,
-        valid: Tensor | None,
+        valid: Tensor,
         weight: Tensor | None,
         link_name: str,
         per_image: bool,
@@ -134,7 +134,9 @@ class _Sums(torch.autograd.Function):
         n, c, _ = input.shape
         sums = input.new_zeros((4, n if per_image else 1, c), dtype=wide_dtype(input))
         for piece in _pieces(input):
-            parts = sums_of(*_cut(piece, input, target, valid, weight), link_name, per_image)
+            cut = _cut(piece, input, target, valid, weight)
+            one_class = link_name == "softmax" and target.dim() == 2 and input.device.type == "cpu"
+            parts = _sums_by_class(*cut, per_image) if one_class else sums_of(*cut, link_name, per_image)
             (sums[:, piece[0]] if per_image else sums).add_(torch.stack(parts))
         ctx.save_for_backward(input, target, valid, weight)
         ctx.link_name = link_name
@@ -164,6 +166,38 @@ class _Sums(torch.autograd.Function):
         return (grad, *(None,) * 5)
 
 
+def _sums_by_class(
+    input: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None, per_image: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`sums_of` for logits and class indices, in few passes: most terms are of one class for each pixel.
+
+    On the CPU alone, where counting into bins goes from first to last, in float64. What a pixel holds stays
+    within it, so that a missing one may have any probabilities until they are replaced.
+    """
+    n, c, _ = input.shape
+    p = torch.softmax(input.to(compute_dtype(input.dtype)), 1)
+    everywhere = bool(valid.all())
+    if not everywhere:
+        p.masked_fill_(~valid, 0)
+    at = target if everywhere else target.clamp_min(0)
+    index = at.unsqueeze(1)
+    found = p.gather(1, index).squeeze(1)
+    p.scatter_(1, index, 0)
+    missed = p.sum(1)
+    if weight is not None:
+        p, found, missed = p * weight, found * weight[:, 0], missed * weight[:, 0]
+        present = weight[:, 0]
+    else:
+        present = valid[:, 0]
+    groups, bins = (n, at + c * torch.arange(n).unsqueeze(1)) if per_image else (1, at)
+    bins = bins.flatten()
+    fn, tp, total = (
+        torch.bincount(bins, x.flatten().double(), groups * c).view(groups, c)
+        for x in (missed, found, present)
+    )
+    return p.sum([2] if per_image else [0, 2]).view(groups, c).double(), fn, tp, total
+
+
 def _is_batched(grad: Tensor) -> bool:
     """Whether it stands for several gradients (``is_grads_batched``), which no storage of one can take."""
     functorch = torch._C._functorch
@@ -173,29 +207,37 @@ def _is_batched(grad: Tensor) -> bool:
 def _slope(
     input: Tensor,
     target: Tensor,
-    valid: Tensor | None,
+    valid: Tensor,
     weight: Tensor | None,
     link_name: str,
     fp: Tensor,
     fn: Tensor,
 ) -> Tensor:
     """The derivative by the input, from those by FP and FN, ``[G, C]``."""
-    values = clean(input, valid)
-    share = one_hot(target, input.shape[1], values.dtype)
-    fp, fn = fp.unsqueeze(2).to(values.dtype), fn.unsqueeze(2).to(values.dtype)
-    slope = fp * (1 - share) - fn * share
-    if weight is not None:
-        slope = slope * weight.to(values.dtype)
+    # What a pixel holds stays within it: only derivatives of what is here carry a NaN on that was replaced.
+    values = clean(input, valid) if torch.is_grad_enabled() else input.to(compute_dtype(input.dtype))
+    of_target = fn.to(values.dtype)
+    fp, fn = fp.unsqueeze(2).to(values.dtype), of_target.unsqueeze(2)
     if link_name == "softmax":
         p = torch.softmax(values, 1)
-        # Taken relative to the likeliest class, so that nothing cancels where it is nearly certain.
-        slope = slope - slope.gather(1, p.detach().argmax(1, keepdim=True))
+        # Relative to that of the target's class, so that nothing cancels where it is nearly certain.
+        if target.dim() == 2:
+            index = target.clamp_min(0)
+            slope = fp + of_target.expand(input.shape[0], -1).gather(1, index).unsqueeze(1)
+            slope = slope.scatter(1, index.unsqueeze(1), torch.zeros_like(slope[:, :1]))
+        else:
+            share = target.to(values.dtype)
+            slope = fp * (1 - share) - fn * share
+            slope = slope - slope.gather(1, share.argmax(1, keepdim=True))
         slope = p * (slope - (p * slope).sum(1, keepdim=True))
-    elif link_name == "sigmoid":
-        slope = slope * torch.sigmoid(values) * torch.sigmoid(-values)
-    if valid is not None:
-        slope = torch.where(valid, slope, torch.zeros_like(slope))
-    return slope.to(input.dtype)
+    else:
+        share = one_hot(target, input.shape[1], values.dtype)
+        slope = fp * (1 - share) - fn * share
+        if link_name == "sigmoid":
+            slope = slope * torch.sigmoid(values) * torch.sigmoid(-values)
+    if weight is not None:
+        slope = slope * weight.to(values.dtype)
+    return torch.where(valid, slope, torch.zeros_like(slope)).to(input.dtype)
 
 
 Piece = tuple[slice, slice]
@@ -217,12 +259,12 @@ def _pieces(input: Tensor) -> Iterator[Piece]:
 
 
 def _cut(
-    piece: Piece, input: Tensor, target: Tensor, valid: Tensor | None, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    piece: Piece, input: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     rows, places = piece
     return (
         input[rows, :, places],
         target[rows, places] if target.dim() == 2 else target[rows, :, places],
-        None if valid is None else valid[rows, :, places],
-        None if weight is None else weight[rows, :, places if weight.shape[2] > 1 else slice(None)],
+        valid[rows, :, places],
+        None if weight is None else weight[rows, :, places],
     )
