@@ -147,9 +147,13 @@ class Option:
         where = {"table": "tables", "language": "text", "images": "images"}
         on = "" if len(self.kinds) == len(KINDS) else f" on {' and '.join(where[k] for k in self.kinds)}"
         raise OptionError(
-            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to a {task} task on "
+            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to {_a(task)} task on "
             f"{where[kind]}; it is for {', '.join(tasks)}{on}"
         )
+
+
+def _a(task: str) -> str:
+    return f"an {task}" if task[0] in "aeiou" else f"a {task}"
 
 
 def _shown(value: object) -> str:
