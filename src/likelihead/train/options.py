@@ -148,8 +148,8 @@ class Option:
         where = {"table": "tables", "language": "text", "images": "images"}
         on = "" if len(self.kinds) == len(KINDS) else f" on {' and '.join(where[k] for k in self.kinds)}"
         raise OptionError(
-            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to {with_article(task)} task on "
-            f"{where[kind]}; it is for {', '.join(tasks)}{on}"
+            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to {with_article(task)} task "
+            f"on {where[kind]}; it is for {', '.join(tasks)}{on}"
         )
 
 

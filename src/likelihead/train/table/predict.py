@@ -53,7 +53,7 @@ class Predictions:
         threshold: float | None = None,
         cost: Path | None = None,
     ) -> None:
-        schema = trained.schema
+        schema, run = trained.schema, f"{with_article(trained.schema.task)} run"
         if threshold is not None and cost is not None:
             raise OptionError(
                 "--threshold and --cost are both given; a cost matrix sets the threshold: give one"
@@ -66,9 +66,7 @@ class Predictions:
             raise OptionError(f"--threshold is {threshold}; expected a probability in [0, 1]")
         for option, is_given in (("--cost", cost is not None), ("--probs", probs)):
             if is_given and schema.numeric:
-                raise OptionError(
-                    f"{option} does not apply to {with_article(schema.task)} run; it predicts numbers, not classes"
-                )
+                raise OptionError(f"{option} does not apply to {run}; it predicts numbers, not classes")
         self.trained, self.probs = trained, probs
         self.threshold: float | Tensor | None = threshold
         if threshold is None and cost is None:
