@@ -180,6 +180,12 @@ def test_sums_keep_what_rounding_loses() -> None:
     assert NLL.from_state(figure.state()).compute() == math.inf
 
 
+def test_counts_are_exact_beyond_the_digits_of_float32() -> None:
+    figure = NLL()
+    figure.update(torch.tensor([1.0]), count=2**24 + 1)
+    assert figure.count == 2**24 + 1
+
+
 def test_merging_needs_the_same_kind_and_options() -> None:
     with pytest.raises(OptionError, match="a NLL cannot be merged with a Brier"):
         NLL().merge(Brier())  # type: ignore[arg-type]

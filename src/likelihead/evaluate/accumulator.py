@@ -20,6 +20,7 @@ __all__ = ["Accumulator", "merge_across_processes"]
 
 _A = TypeVar("_A", bound="Accumulator")
 
+_WIDE = torch.float64
 _WEIGHT = "weight"
 """The weights of rows, among the rows."""
 _WEIGHTED = "weighted_"
@@ -69,7 +70,9 @@ class Accumulator(ABC):
 
     def _add(self, name: str, value: Tensor | float) -> None:
         """Add to a total."""
-        self._totals[name] = _two_sum(self._totals[name], torch.as_tensor(value).detach().double().cpu())
+        # A Python number would become float32, which cannot hold a count above 2^24.
+        number = value.detach().double() if isinstance(value, Tensor) else torch.tensor(value, dtype=_WIDE)
+        self._totals[name] = _two_sum(self._totals[name], number.cpu())
 
     def _count(self, name: str, value: Tensor | float) -> None:
         """Add to a count: whole numbers exactly, a sum of weights (floating-point) in float64."""
