@@ -43,6 +43,7 @@ def identity(
     patience: float,
     out: Path | None,
     save: Path | None,
+    overwrite: bool,
 ) -> None:
     """Time torch against itself: every row must read 0.9 to 1.1, or the other tables mean nothing here.
 
@@ -53,7 +54,7 @@ def identity(
 
     cases = select(only)
     check_settings(threads, repeat)
-    bench.check_outputs(out, save)
+    bench.check_outputs(out, save, overwrite)
     results = measure_identity(
         cases,
         threads=threads,
@@ -62,7 +63,7 @@ def identity(
         patience=patience,
         observer=lambda case: click.echo(f"{case.name} ...", err=True),
     )
-    bench.deliver(results, out, save)
+    bench.deliver(results, out, save, overwrite)
     if not all(met for row in results.rows for _, _, met in row.outcomes()):
         raise click.exceptions.Exit(1)
 
@@ -71,7 +72,7 @@ def identity(
 @click.option("--only", metavar="REGEX", help="Only the cases whose name it finds.")
 @click.option("--repeat", type=int, default=11, metavar="N", help="Rounds per case. [11]")
 @bench.output_options
-def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None) -> None:
+def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None, overwrite: bool) -> None:
     """Time the GPU table with CUDA events, beside the peers that are installed."""
     from benchmarks.gpu.cases import CASES
     from benchmarks.gpu.run import check_device, measure
@@ -80,10 +81,10 @@ def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None) -> N
 
     cases = select(only, CASES)
     check_settings(None, repeat)
-    bench.check_outputs(out, save)
+    bench.check_outputs(out, save, overwrite)
     check_device()
     results = measure(cases, repeat=repeat, observer=lambda case: click.echo(f"{case.name} ...", err=True))
-    bench.deliver(results, out, save)
+    bench.deliver(results, out, save, overwrite)
 
 
 @main.command("plot")

@@ -264,7 +264,7 @@ def test_no_space_for_predictions_leaves_the_file_as_it_was(trained: dict[str, P
     for end in ("csv", "jsonl", "parquet"):
         out = tmp_path / f"p.{end}"
         out.write_text("before")
-        done = limited(1000, "predict", trained["run"], "iris", "--probs", "--out", out)
+        done = limited(1000, "predict", trained["run"], "iris", "--probs", "--overwrite", "--out", out)
         assert done.returncode == 2, done.stderr
         assert "cannot write" in done.stderr
         assert "Traceback" not in done.stderr

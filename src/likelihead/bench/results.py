@@ -11,7 +11,7 @@ from likelihead.bench.case import Goal
 from likelihead.bench.clock import spread
 from likelihead.errors import DataError
 
-__all__ = ["SCHEMA", "Results", "Row", "read", "write"]
+__all__ = ["SCHEMA", "Results", "Row", "read", "text_of", "write"]
 
 SCHEMA = 1
 
@@ -83,8 +83,8 @@ class Results:
     notes: list[str] = field(default_factory=list)
 
 
-def write(results: Results, path: Path) -> None:
-    """Write JSON, one line per list of samples."""
+def text_of(results: Results) -> str:
+    """The results as JSON, one line per list of samples."""
     content = {"schema": SCHEMA, **asdict(results)}
     for row, found in zip(content["rows"], results.rows, strict=True):
         row["seconds"] = {
@@ -93,7 +93,12 @@ def write(results: Results, path: Path) -> None:
         row["extra_mib"] = {name: round(mib, 1) for name, mib in row["extra_mib"].items()}
         row["medians"] = {name: float(f"{median:.4g}") for name, median in found.medians.items()}
     text = json.dumps(content, indent=1, allow_nan=False)
-    path.write_text(_short_lists(text) + "\n", encoding="utf-8")
+    return _short_lists(text) + "\n"
+
+
+def write(results: Results, path: Path) -> None:
+    """Write :func:`text_of` them."""
+    path.write_text(text_of(results), encoding="utf-8")
 
 
 def read(path: Path) -> Results:

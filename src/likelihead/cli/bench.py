@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ def output_options(function: click.decorators.FC) -> click.decorators.FC:
             help="Also write DIR/<date>-<machine>.json and .md.",
         ),
         click.option(
+            "--overwrite", is_flag=True, help="Replace files of earlier results that are there already."
+        ),
+        click.option(
             "--json", "out", type=click.Path(path_type=Path), metavar="OUT", help="Also write OUT, as JSON."
         ),
     ):
@@ -69,6 +73,7 @@ def command(
     memory: bool,
     out: Path | None,
     save: Path | None,
+    overwrite: bool,
 ) -> None:
     """Time the losses beside torch's on this machine.
 
@@ -83,7 +88,7 @@ def command(
 
     cases = select(only)
     check_settings(threads, repeat)
-    check_outputs(out, save)
+    check_outputs(out, save, overwrite)
     progress = Console(stderr=True)
     results = measure(
         cases,
@@ -95,16 +100,18 @@ def command(
         memory=memory,
         observer=lambda case: progress.print(f"{case.name} ...", style="dim", highlight=False),
     )
-    deliver(results, out, save)
+    deliver(results, out, save, overwrite)
 
 
-def check_outputs(out: Path | None, save: Path | None) -> None:
+def check_outputs(out: Path | None, save: Path | None, overwrite: bool = False) -> None:
     """Find out before the minutes of measuring that the results could not be written.
 
     Raises:
-        OptionError: there is no such folder.
+        OptionError: there is no such folder, or the file is there already.
+        RunError: the folder cannot be written.
     """
     from likelihead.errors import OptionError
+    from likelihead.train.output import Output
 
     if out is not None and not out.absolute().parent.is_dir():
         raise OptionError(f"--json is {out}, in a folder that does not exist; make it first.")
@@ -112,25 +119,36 @@ def check_outputs(out: Path | None, save: Path | None) -> None:
         raise OptionError(f"--json is {out}, which is a folder; expected a file's name.")
     if save is not None and not save.is_dir():
         raise OptionError(f"--save is {save}, which is no folder; make it first.")
+    if out is not None:
+        Output(out, overwrite=overwrite, option="--json")
 
 
-def deliver(results: Results, out: Path | None, save: Path | None) -> None:
-    """Print the table and write the files asked for."""
+def deliver(results: Results, out: Path | None, save: Path | None, overwrite: bool = False) -> None:
+    """Print the table and write the files asked for, those of --save under names that are free."""
     from rich.console import Console
 
     from likelihead.bench.machine import slug
-    from likelihead.bench.results import write
+    from likelihead.bench.results import text_of
     from likelihead.bench.show import markdown, print_table
+    from likelihead.train.output import STANDARD_OUTPUT, Output
 
-    print_table(results, Console())
+    aside = out is not None and str(out) in STANDARD_OUTPUT
+    print_table(results, Console(stderr=aside))
+    content = text_of(results).encode()
     if out is not None:
-        write(results, out)
+        Output(out, overwrite=overwrite, option="--json").write(content)
     if save is not None:
         machine = results.machine
         words = [results.date, machine.get("gpu", machine["cpu"])]
         words += [f"{results.settings['threads']} threads"] if "gpu" not in machine else []
         words += [] if results.suite == "cpu" else [results.suite]
         stem = slug(*words)
-        write(results, save / f"{stem}.json")
-        (save / f"{stem}.md").write_text(markdown(results), encoding="utf-8")
-        click.echo(f"Saved {stem}.json and {stem}.md.")
+        files = {f"{stem}.json": content, f"{stem}.md": markdown(results).encode()}
+        # Minutes of measuring are not thrown away for a name that an earlier measurement of the day has.
+        number = 2
+        while not overwrite and any(os.path.lexists(save / name) for name in files):
+            files = {f"{stem}-{number}.json": content, f"{stem}-{number}.md": markdown(results).encode()}
+            number += 1
+        for name, written in files.items():
+            Output(save / name, overwrite=overwrite, option="--save").write(written)
+        click.echo(f"Saved {' and '.join(files)}.", err=aside)

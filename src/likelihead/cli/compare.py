@@ -18,15 +18,20 @@ __all__ = ["command"]
     metavar="FILE",
     help="The page to write. [compare.html]",
 )
-def command(runs: tuple[Path, ...], out: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace FILE, whatever it is; a run's files never.")
+def command(runs: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     """Show the finished RUN folders, all of one task, side by side in one page.
 
-    The page asks nothing of any network. Runs whose data differ are shown with a warning.
+    The page asks nothing of any network. Runs whose data differ are shown with a warning. A page that this
+    command made is replaced, any other file only with --overwrite.
     """
     from likelihead.train.compare import compare
+    from likelihead.train.output import STANDARD_OUTPUT
 
-    result = compare(runs, out)
+    result = compare(runs, out, overwrite=overwrite)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(result.summary)
-    click.echo(f"{result.out}: {len(runs)} runs side by side")
+    # Where the page is on standard output, the words are not.
+    aside = str(out) in STANDARD_OUTPUT
+    click.echo(result.summary, err=aside)
+    click.echo(f"{result.out}: {len(runs)} runs side by side", err=aside)

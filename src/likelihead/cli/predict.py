@@ -38,6 +38,7 @@ __all__ = ["command"]
     help="The classes' frequencies where the predictions are for: a=0.1,b=0.9, a JSON or CSV file, or "
     "estimate.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there already; an input never.")
 def command(
     run: Path,
     data: str,
@@ -46,17 +47,29 @@ def command(
     threshold: float | None,
     cost: Path | None,
     prior: str | None,
+    overwrite: bool,
 ) -> None:
     """Predict each row or image of DATA with the trained RUN folder.
 
     DATA needs the columns that the run was trained on; a target column is not needed. A segmentation writes
     a mask for each image into the folder --out.
     """
+    from likelihead.train.output import STANDARD_OUTPUT
     from likelihead.train.predict import predict
 
+    if str(out) in STANDARD_OUTPUT:
+        out = None
     stream = sys.stdout.buffer if out is None else None
     notes = predict(
-        run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost, prior=prior
+        run,
+        data,
+        out=out,
+        stream=stream,
+        probs=probs,
+        threshold=threshold,
+        cost=cost,
+        prior=prior,
+        overwrite=overwrite,
     )
     for note in notes:
         click.echo(note, err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,10 @@ from likelihead.errors import RunError
 
 __all__ = ["clean_temporaries", "locked", "replacing", "sync_folder", "unwritable", "write_bytes"]
 
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+# Of the files that a run writes, and of no others: somebody may keep files of their own in the folder.
+_TEMPORARY = re.compile(
+    r"\.(config\.toml|schema\.json|metrics\.jsonl|model\.safetensors|report\.(html|json)|step-\d+\.ckpt)\.\d+\.tmp"
+)
 
 _REMEDIES = {
     errno.ENOSPC: "no space left on the device; free some space",
@@ -38,28 +41,48 @@ def unwritable(path: Path, error: OSError) -> RunError:
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, durable: bool = True, settle: Callable[[Path, Path], object] | None = None
+) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``, which takes its name when the block ends without an exception.
 
-    Whatever happens, ``path`` is either what it was or the whole new file. ``durable`` also waits until the
-    bytes and the name are on the disk.
+    Whatever happens, ``path`` is either what it was or the whole new file.
+
+    Args:
+        path: the file.
+        durable: whether to wait until the bytes and the name are on the disk.
+        settle: gives the finished temporary file its name, or removes it and raises; by default it takes
+            the name whatever has it.
 
     Raises:
         RunError: the file cannot be written; the temporary file is gone then.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary = _free_temporary(path)
         with _removed_on_failure(temporary):
             with temporary.open("wb") as file:
                 yield file
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.replace(temporary, path)
+            (settle or os.replace)(temporary, path)
             if durable:
                 sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _free_temporary(path: Path) -> Path:
+    """An empty new file beside ``path``, of a name that nothing had."""
+    number = os.getpid()
+    while True:
+        temporary = path.with_name(f".{path.name}.{number}.tmp")
+        try:
+            temporary.open("xb").close()
+        except FileExistsError:
+            number += 1
+        else:
+            return temporary
 
 
 @contextmanager

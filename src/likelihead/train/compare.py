@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likelihead.errors import OptionError
-from likelihead.train.atomic import write_bytes
+from likelihead.train.output import Output
 from likelihead.train.report.comparison import comparison_page, differing_data, run_names
 from likelihead.train.report.finished import read_run
 from likelihead.train.report.page import html
@@ -31,7 +31,9 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
-def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Comparison:
+def compare(
+    folders: Sequence[Path], out: Path = Path("compare.html"), *, overwrite: bool = False
+) -> Comparison:
     """Write one self-contained page that shows the runs side by side.
 
     The page holds the headline figures with the best of each marked, the learning curves on the same axes,
@@ -40,11 +42,12 @@ def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Compar
 
     Args:
         folders: of two to eight finished runs of one task.
-        out: the page.
+        out: the page; one that this function wrote before is replaced.
+        overwrite: whether any other file is; never a run's.
 
     Raises:
         OptionError: fewer than two runs or more than eight, the same run twice, runs of different tasks, or a
-            page that would take the place of a run's file.
+            page that would take the place of a run's file or of another file.
         RunError: a folder is no finished run, or the page cannot be written.
     """
     if not 2 <= len(folders) <= len(RUN_COLOURS):
@@ -57,7 +60,7 @@ def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Compar
         if folder.resolve() in seen:
             raise OptionError(f"{folder} is given twice; give each run once")
         seen[folder.resolve()] = folder
-    _check_out(out)
+    output = Output(out, inputs=folders, overwrite=overwrite, ours=_is_comparison)
     runs = [read_run(folder) for folder in folders]
     for run in runs[1:]:
         if run.task != runs[0].task:
@@ -66,11 +69,17 @@ def compare(folders: Sequence[Path], out: Path = Path("compare.html")) -> Compar
                 "do not mean the same, compare runs of one task"
             )
     page = comparison_page(runs)
-    write_bytes(out, html(page).encode("utf-8"))
+    output.write(html(page).encode("utf-8"))
     return Comparison(out, page.summary[0], tuple(differing_data(runs, run_names(runs))))
 
 
-def _check_out(out: Path) -> None:
-    """Refuse to write over what a run is made of."""
-    if out.is_file() and (out.resolve().parent / "config.toml").is_file():
-        raise OptionError(f"--out {out} is a file of a run; give a name that is free")
+def _is_comparison(path: Path) -> bool:
+    """Whether a file is a page that :func:`compare` wrote, to its last line."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return (
+        content[:15].lower() == b"<!doctype html>"
+        and b"<footer>Made by likelihead compare," in content[-2000:]
+    )

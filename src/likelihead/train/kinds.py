@@ -37,6 +37,7 @@ class Kind(Protocol):
         threshold: float | None,
         cost: Path | None,
         memory: int,
+        overwrite: bool = False,
     ) -> list[str]:
         """Write the predictions of a finished run; returns notes for the console."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from likelihead.train.kinds import kind_module, prior_option
+from likelihead.train.output import check_stream
 from likelihead.train.stored import stored
 
 __all__ = ["predict"]
@@ -22,6 +23,7 @@ def predict(
     cost: Path | None = None,
     prior: str | None = None,
     memory: int = 2**30,
+    overwrite: bool = False,
 ) -> list[str]:
     """Predict every row or image of some data, in its order and in bounded memory.
 
@@ -36,18 +38,23 @@ def predict(
         prior: the frequencies of a table's classes where the predictions are for: ``a=0.1,b=0.9``, a
             file, or ``estimate``.
         memory: bytes for the rows of a table.
+        overwrite: whether a file that is there already may be replaced; never an input.
 
     Returns:
         Notes on what was imputed or left out.
 
     Raises:
-        OptionError: an option that the run's task would ignore.
+        OptionError: an option that the run's task would ignore, or ``out`` is an input or there already.
         RunError: no finished run folder, or the output cannot be written.
         CheckpointError: the model's file is damaged.
         DataError: the data cannot be read, or do not fit the run.
     """
     config, _ = stored(run)
-    more = prior_option(prior, config.kind)
+    more: dict[str, Any] = prior_option(prior, config.kind)
+    if stream is not None:
+        check_stream([data])
+    if overwrite:
+        more["overwrite"] = True
     return kind_module(config.kind).predict(
         run, data, out=out, stream=stream, probs=probs, threshold=threshold, cost=cost, memory=memory, **more
     )

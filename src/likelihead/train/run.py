@@ -29,6 +29,7 @@ __all__ = [
     "MODEL",
     "SCHEMA",
     "MetricsLog",
+    "check_new",
     "created",
     "newest",
     "opened",
@@ -51,6 +52,7 @@ RUNS = Path("runs")
 _METADATA = "likelihead"
 
 _STALE = re.compile(r"\..+\.\d+\.tmp")
+_CHECKPOINT = re.compile(r"\.?step-\d+\.ckpt(\.\d+\.tmp)?")
 
 
 def _stem(data: str) -> str:
@@ -78,6 +80,33 @@ def newest(data: str) -> Path:
     return found[-1][1]
 
 
+def check_new(out: Path | None, data: str) -> None:
+    """Refuse a run folder that cannot be made, which is worth knowing before the data are read.
+
+    Raises:
+        RunError: it has no name, or is there already and not empty, or its parent cannot be written.
+    """
+    if out is None:
+        return
+    if out.name in ("", ".."):
+        raise RunError(
+            f"--out {out} has no name of its own; give a new folder's, such as {RUNS / _stem(data)}"
+        )
+    try:
+        if out.is_symlink() and not out.exists():
+            raise RunError(f"--out {out} is a link that leads nowhere; remove it, or choose another folder")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            what = "is a folder with files in it" if out.is_dir() else "is a file"
+            hint = ", or resume the run in it with --resume" if (out / CONFIG).exists() else ""
+            raise RunError(f"--out {out} {what}; choose another folder{hint}")
+        there = next(folder for folder in out.absolute().parents if folder.exists())
+    except OSError as error:
+        raise unwritable(out, error) from error
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = errno.EACCES if there.is_dir() else errno.ENOTDIR
+        raise unwritable(out, OSError(reason, os.strerror(reason)))
+
+
 @contextmanager
 def created(out: Path | None, data: str, fill: Callable[[Path], None]) -> Iterator[Path]:
     """Make a run folder and hold its lock.
@@ -93,14 +122,7 @@ def created(out: Path | None, data: str, fill: Callable[[Path], None]) -> Iterat
     Raises:
         RunError: the folder cannot be written, has no name, or is there already and not empty.
     """
-    if out is not None and out.name in ("", ".."):
-        raise RunError(
-            f"--out {out} has no name of its own; give a new folder's, such as {RUNS / _stem(data)}"
-        )
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "is a folder with files in it" if out.is_dir() else "is a file"
-        hint = ", or resume the run in it with --resume" if (out / CONFIG).exists() else ""
-        raise RunError(f"--out {out} {what}; choose another folder{hint}")
+    check_new(out, data)
     parent = RUNS if out is None else out.parent
     with contextlib.ExitStack() as stack:
         made = _make_folders(parent)
@@ -155,10 +177,18 @@ def _make_folders(parent: Path) -> list[Path]:
 def _remove_stale(parent: Path) -> None:
     """Remove half-made folders that killed processes left; a living process holds the lock of its own."""
     for path in parent.iterdir():
-        if _STALE.fullmatch(path.name) and path.is_dir():
+        if _STALE.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             with locked(path) as ours:
-                if ours:
+                if ours and _is_half_made(path):
                     shutil.rmtree(path)
+
+
+def _is_half_made(folder: Path) -> bool:
+    """Whether a folder holds what :func:`created` puts there, and nothing of anybody else's."""
+    ours = re.compile(rf"\.?({re.escape(CONFIG)}|{re.escape(SCHEMA)}|{re.escape(METRICS)})(\.\d+\.tmp)?")
+    entries = [path for path in folder.iterdir() if path.name != CHECKPOINTS]
+    entries += (folder / CHECKPOINTS).iterdir() if (folder / CHECKPOINTS).is_dir() else ()
+    return all(ours.fullmatch(path.name) or _CHECKPOINT.fullmatch(path.name) for path in entries)
 
 
 def _take_name(temporary: Path, out: Path | None, data: str) -> Path:

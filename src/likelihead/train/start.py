@@ -26,6 +26,7 @@ from likelihead.train.run import (
     CONFIG,
     METRICS,
     SCHEMA,
+    check_new,
     created,
     opened,
     read_schema,
@@ -59,6 +60,7 @@ def train(
         DomainError: the training diverged.
     """
     config.check()
+    check_new(out, config.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         problem = kind_module(config.kind).begin(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likelihead.errors import DataError, OptionError
-from likelihead.train.atomic import replacing, unwritable, write_bytes
 from likelihead.train.images.classify import image_batches
 from likelihead.train.images.large import roomy
 from likelihead.train.images.masks import mask_image
 from likelihead.train.images.others import Others, images_to_predict
 from likelihead.train.images.tiles import pieces
 from likelihead.train.images.trained import TrainedImages, check_finite, load_run
+from likelihead.train.output import OutputFolder
 from likelihead.train.table.cost import read_cost
-from likelihead.train.table.predict import FORMATS
+from likelihead.train.table.predict import FORMATS, predictions_file
 
 __all__ = ["predict"]
 
@@ -37,6 +38,7 @@ def predict(
     threshold: float | None = None,
     cost: Path | None = None,
     memory: int = 2**30,
+    overwrite: bool = False,
 ) -> list[str]:
     """Predict every image of a folder.
 
@@ -53,6 +55,7 @@ def predict(
         threshold: of a yes (multilabel, and a segmentation into two classes).
         cost: a file with a cost matrix.
         memory: not needed: images are read one after another.
+        overwrite: whether files that are there already may be replaced; never an input.
 
     Returns:
         What is to be known about the images.
@@ -67,14 +70,15 @@ def predict(
     if trained.schema.task == "segmentation":
         if out is None:
             raise OptionError("a segmentation predicts masks; name the folder for them with --out")
-        return _masks(trained, data, out, probs, threshold, cost)
+        return _masks(trained, data, out, probs, threshold, cost, overwrite)
     if out is not None and out.suffix.lower() not in FORMATS:
         raise OptionError(f"--out {out}: expected a name that ends in {', '.join(FORMATS)}")
+    output = None if out is None else predictions_file(out, (data, cost), overwrite)
     lines = _Lines(trained, probs, threshold, cost)
     others = images_to_predict(trained, data)
     with contextlib.ExitStack() as stack:
-        if out is not None:
-            write = stack.enter_context(FORMATS[out.suffix.lower()](stack.enter_context(replacing(out))))
+        if out is not None and output is not None:
+            write = stack.enter_context(FORMATS[out.suffix.lower()](stack.enter_context(output.open())))
         elif stream is not None:
             write = stack.enter_context(FORMATS[".csv"](stream))
         else:
@@ -134,7 +138,13 @@ def _check_threshold(threshold: float | None, cost: Path | None, applies: bool, 
 
 
 def _masks(
-    trained: TrainedImages, data: str, out: Path, probs: bool, threshold: float | None, cost: Path | None
+    trained: TrainedImages,
+    data: str,
+    out: Path,
+    probs: bool,
+    threshold: float | None,
+    cost: Path | None,
+    overwrite: bool,
 ) -> list[str]:
     schema = trained.schema
     if probs:
@@ -144,26 +154,25 @@ def _masks(
     )
     costs = None if cost is None else read_cost(cost, schema.names, more_decisions=False)[0]
     others = images_to_predict(trained, data)
-    targets = _files(others, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(out, error) from error
-    for index, classes in _predicted(trained, others, threshold, costs):
-        content = io.BytesIO()
-        mask_image(classes, schema.coding).save(content, format="PNG")
-        write_bytes(targets[index], content.getvalue())
+    names = _files(others)
+    folder = OutputFolder(
+        out, names, inputs=[data, trained.config.masks or Path(data) / "masks"], overwrite=overwrite
+    )
+    with folder.open() as write:
+        for index, classes in _predicted(trained, others, threshold, costs):
+            content = io.BytesIO()
+            mask_image(classes, schema.coding).save(content, format="PNG")
+            write(names[index], content.getvalue())
     return others.notes
 
 
-def _files(others: Others, out: Path) -> list[Path]:
+def _files(others: Others) -> list[str]:
     """Where the masks go: names that no two images share."""
-    files = [out / f"{Path(name).stem}.png" for name in others.side.names]
+    files = [f"{Path(name).stem}.png" for name in others.side.names]
+    often = Counter(files)
     for name, file in zip(others.side.names, files, strict=True):
-        if files.count(file) > 1:
-            raise DataError(f"two images would have the mask {file.name}; rename {name}", path=others.path)
-        if file.exists():
-            raise OptionError(f"--out {out} has a file {file.name} already; choose another folder")
+        if often[file] > 1:
+            raise DataError(f"two images would have the mask {file}; rename {name}", path=others.path)
     return files
 
 

@@ -20,6 +20,7 @@ def predict(
     threshold: float | None,
     cost: Path | None,
     memory: int,
+    overwrite: bool = False,
 ) -> NoReturn:
     """Refuse.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -17,8 +18,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli
 
 from likelihead.errors import OptionError
-from likelihead.train.atomic import replacing
 from likelihead.train.options import with_article
+from likelihead.train.output import Output
 from likelihead.train.table.cost import read_cost
 from likelihead.train.table.data import load_for_schema
 from likelihead.train.table.deployment import for_prior
@@ -26,7 +27,7 @@ from likelihead.train.table.network import DTYPE, EVAL_BATCH
 from likelihead.train.table.numbers import numbers, quantile_names, quantiles
 from likelihead.train.table.trained import Trained, load_run
 
-__all__ = ["FORMATS", "Predictions", "predict"]
+__all__ = ["FORMATS", "Predictions", "predict", "predictions_file"]
 
 Columns: TypeAlias = dict[str, list[Any]]
 
@@ -126,6 +127,7 @@ def predict(
     cost: Path | None = None,
     prior: str | None = None,
     memory: int = 2**30,
+    overwrite: bool = False,
 ) -> list[str]:
     """Predict every row of a data file, in its order and in bounded memory.
 
@@ -140,12 +142,14 @@ def predict(
         prior: the frequencies of the classes where the predictions are for: ``a=0.1,b=0.9``, a file, or
             ``estimate``.
         memory: bytes for the rows.
+        overwrite: whether a file that is there already may be replaced; never an input.
 
     Returns:
         What is to be known about the data: imputed cells, columns ignored.
 
     Raises:
-        OptionError: an option that does not apply, or ``out`` of an unknown format.
+        OptionError: an option that does not apply, ``out`` of an unknown format or one that
+            may not be written.
         RunError: no finished run folder, or ``out`` cannot be written.
         CheckpointError: the model's file is damaged.
         DataError: the data cannot be read.
@@ -154,6 +158,7 @@ def predict(
         raise OptionError(f"--out {out}: expected a name that ends in {', '.join(FORMATS)}")
     if (out is None) == (stream is None):
         raise OptionError("give either out or stream")
+    output = None if out is None else predictions_file(out, (data, cost, prior), overwrite)
     trained = load_run(run)
     rows_of = cache(partial(load_for_schema, data, trained.schema, need_target=False, memory=memory))
     if prior is not None:
@@ -167,10 +172,32 @@ def predict(
 
     if stream is not None:
         _write(_csv(stream), batches())
-    elif out is not None:
-        with replacing(out) as file:
+    elif out is not None and output is not None:
+        with output.open() as file:
             _write(FORMATS[out.suffix.lower()](file), batches())
     return [*trained.notes(), *dataset.notes]
+
+
+# Of CSV and of JSON lines.
+_HEAD = re.compile(rb'(row|image),"?prediction|\{"(row|image)": ("[^"]*"|\d+), "prediction')
+
+
+def predictions_file(out: Path, inputs: Iterable[str | Path | None], overwrite: bool) -> Output:
+    """The file that predictions go to; predictions that are there already are left if they are the same.
+
+    Raises:
+        OptionError: it may not be written.
+    """
+    return Output(out, inputs=[name for name in inputs if name], overwrite=overwrite, again=_is_predictions)
+
+
+def _is_predictions(path: Path) -> bool:
+    """Whether a file begins as predictions do."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    if path.suffix.lower() == ".parquet":
+        return head.startswith(b"PAR1")
+    return _HEAD.match(head) is not None
 
 
 Writer: TypeAlias = Callable[[Columns], None]
