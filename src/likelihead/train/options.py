@@ -25,6 +25,7 @@ __all__ = [
     "TEXT_SETS",
     "Option",
     "kind_of",
+    "with_article",
 ]
 
 Form = Literal["number", "numbers", "count", "text", "texts", "flag", "widths", "size"]
@@ -147,9 +148,18 @@ class Option:
         where = {"table": "tables", "language": "text", "images": "images"}
         on = "" if len(self.kinds) == len(KINDS) else f" on {' and '.join(where[k] for k in self.kinds)}"
         raise OptionError(
-            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to a {task} task on "
-            f"{where[kind]}; it is for {', '.join(tasks)}{on}"
+            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to {with_article(task)} task "
+            f"on {where[kind]}; it is for {', '.join(tasks)}{on}"
         )
+
+
+def with_article(task: str) -> str:
+    """A task's name in a sentence.
+
+    >>> with_article("ordinal"), with_article("count")
+    ('an ordinal', 'a count')
+    """
+    return f"an {task}" if task[0] in "aeiou" else f"a {task}"
 
 
 def _shown(value: object) -> str:

@@ -16,6 +16,7 @@ from likelihead.train import TrainConfig, resume, train
 from likelihead.train.run import read_metrics, read_model
 from likelihead.train.stored import stored
 from likelihead.train.table.data import load, load_for_schema
+from likelihead.train.table.data.dataset import Batch
 from likelihead.train.table.problem import TableProblem, begin
 from likelihead.train.table.trained import load_run
 
@@ -97,7 +98,7 @@ def test_a_student_learns_the_teachers_probabilities(teacher: Path, tmp_path: Pa
     config = options("iris", teacher=str(teacher), temperature=3.0)
     problem = begin(config)
     features, target, rows, _ = next(problem.batches(0, 0))
-    loss = problem.loss((features, target, rows), sums := {})
+    loss = problem.loss(Batch(features, target, rows, None), sums := {})
     taught = load_run(teacher)
     t = taught.output(features, rows, "iris") / 3
     z = problem.model(features).detach() / 3

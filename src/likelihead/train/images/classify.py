@@ -19,7 +19,8 @@ from likelihead.train.images.survey import ImageData
 from likelihead.train.problem import Measured
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.data.schema import Schema
-from likelihead.train.table.metrics import Mean, Tally
+from likelihead.train.table.means import Mean
+from likelihead.train.table.metrics import Tally
 from likelihead.train.table.network import row_nll
 from likelihead.train.table.weights import class_weights
 

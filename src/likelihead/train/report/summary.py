@@ -30,6 +30,10 @@ _MEANING = {
 }
 
 
+# A few outliers make up most of the variance there.
+_NO_R2 = ("robust-regression", "quantile")
+
+
 def nll_explained(content: ReportContent, scores: Scores) -> float:
     """``1 - NLL / baseline``: 0 for a useless model, 1 for a perfect one.
 
@@ -85,6 +89,9 @@ def _against_baseline(content: ReportContent, scores: Scores) -> str:
     explained = nll_explained(content, scores)
     if math.isfinite(explained):
         return f"The model explains {percent(explained)} of the {name}'s NLL: {pair}."
+    if content.task in _NO_R2 and math.isfinite(baseline):
+        gain = number(baseline - scores.nll, 3)
+        return f"The model's NLL is {gain} nats per row below that of the {name}, which {meaning}: {pair}."
     if content.family == "regression":
         r2 = scores.headline["r2"]
         first = (
@@ -115,7 +122,9 @@ def cards(content: ReportContent, scores: Scores) -> list[Card]:
             ),
             nll,
         ]
-        if unit:
+        if content.task in _NO_R2:
+            shown = [nll, Card("MAE", number(figures["mae"]), unit)]
+        elif unit:
             shown += [Card("RMSE", number(figures["rmse"]), unit), Card("MAE", number(figures["mae"]), unit)]
     elif content.family == "multilabel":
         shown = [

@@ -145,6 +145,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
             for a in (content.test.targets, content.test.predictions)
         )
         weights = None if content.test.weights is None else content.test.weights[usable]
+        counted = "count" if weights is None else "weight"
         limit = plots.SCATTER_LIMIT
         drawn = f" {limit:,} of {scores.used:,} rows are drawn, evenly spread." if scores.used > limit else ""
         for d, name in enumerate(names[:PANEL_LIMIT]):
@@ -155,7 +156,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
             )
             residuals = Figure(
                 plots.residual_histogram(target[:, d] - predicted[:, d], f"residuals{d}", weights),
-                f"Observed minus predicted {shown}, as a count of test rows. Right of the dashed line "
+                f"Observed minus predicted {shown}, as a {counted} of test rows. Right of the dashed line "
                 "the model said too little.",
             )
             blocks.append(Row([scatter, residuals], title=shown if len(names) > 1 else ""))

@@ -16,7 +16,6 @@ from likelihead.train.config import TrainConfig
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.choices import calibration_fraction
 from likelihead.train.table.data import Dataset, Schema
-from likelihead.train.table.means import weighing
 from likelihead.train.table.network import DTYPE, EVAL_BATCH
 from likelihead.train.table.objective import log_prior
 
@@ -206,12 +205,12 @@ def fit(
             targets.append(target)
             weights += [] if each is None else [each]
     output, target = torch.cat(outputs), torch.cat(targets)
-    weighted = weighing(torch.cat(weights) if weights else None)
+    weight = torch.cat(weights) if weights else None
     fitted = Fitted(len(data.calibration), labels=data.task == "multilabel")
     if config.calibrate != "none":
-        fitted = _calibrated(config, data.schema, fitted, likelihood, output, target, weighted)
+        fitted = _calibrated(config, data.schema, fitted, likelihood, output, target, weight)
     if config.tune_thresholds:
-        tuned = tune_thresholds(likelihood.probs(fitted.output(output)), target, **weighted)
+        tuned = tune_thresholds(likelihood.probs(fitted.output(output)), target, sample_weight=weight)
         columns = (t.reshape(-1).tolist() for t in (tuned.thresholds, tuned.value, tuned.value_at_half))
         thresholds, best, half = columns
         fitted = replace(fitted, thresholds=tuple(thresholds), f1=tuple(zip(best, half, strict=True)))
@@ -225,24 +224,24 @@ def _calibrated(
     likelihood: Likelihood,
     output: Tensor,
     target: Tensor,
-    weighted: Mapping[str, Tensor],
+    weight: Tensor | None,
 ) -> Fitted:
     fitted = replace(fitted, how=config.calibrate)
     shift = config.logit_adjustment * log_prior(schema) if config.logit_adjustment else None
     calibrator = _calibrator(config.calibrate, schema)
     if shift is None:
-        report = calibrator.fit(likelihood, output, target, **weighted)
+        report = calibrator.fit(likelihood, output, target, sample_weight=weight)
     elif isinstance(likelihood, Categorical):
         shifted = Categorical(likelihood.num_classes, logit_offset=shift)
-        report = calibrator.fit(shifted, output, target, **weighted)
+        report = calibrator.fit(shifted, output, target, sample_weight=weight)
     elif isinstance(calibrator, PlattScaling):
-        report = calibrator.fit(Bernoulli(), output + shift[1] - shift[0], target, **weighted)
+        report = calibrator.fit(Bernoulli(), output + shift[1] - shift[0], target, sample_weight=weight)
         # a (z + s) + b is the log-odds with the prior put back, and the run's own lacks s.
         calibrator.shift.add_((calibrator.scale - 1) * (shift[1] - shift[0]))
     else:
         # One logit is the second of two whose first is 0; the temperature is the same.
         two = torch.stack([torch.zeros_like(output), output], 1)
-        report = calibrator.fit(Categorical(2, logit_offset=shift), two, target.long(), **weighted)
+        report = calibrator.fit(Categorical(2, logit_offset=shift), two, target.long(), sample_weight=weight)
     fitted = replace(fitted, gain=report.gain)
     return fitted if report.by_chance else replace(fitted, calibrator=calibrator, at_bound=report.at_bound)
 

@@ -29,6 +29,11 @@ def check_together(config: TrainConfig, schema: Schema) -> None:
     _check_output(config)
     _check_targets(config, schema)
     _check_teacher(config)
+    if config.focal and config.label_smoothing:
+        raise OptionError(
+            f"--focal {config.focal:g} weighs a row by the probability of its one true class, and "
+            "--label-smoothing gives it several; leave one of them out"
+        )
     if config.sample_weight and config.resample != "none":
         raise OptionError(
             f"--resample {config.resample} draws each class equally often, which --sample-weight would undo; "

@@ -14,6 +14,7 @@ from torch.distributions import Bernoulli
 from likelihead.errors import OptionError
 from likelihead.evaluate import estimate_prior
 from likelihead.likelihoods import Categorical
+from likelihead.train.options import with_article
 from likelihead.train.table.by_class import read_by_class
 from likelihead.train.table.calibration import shift_of
 from likelihead.train.table.data import Dataset
@@ -43,7 +44,9 @@ def for_prior(trained: Trained, prior: str, rows: Callable[[], Dataset], memory:
     """
     schema = trained.schema
     if schema.task not in ("binary", "multiclass"):
-        raise OptionError(f"--prior does not apply to a {schema.task} run; it is for exclusive classes")
+        raise OptionError(
+            f"--prior does not apply to {with_article(schema.task)} run; it is for exclusive classes"
+        )
     names = schema.target.names
     shares: list[float] | None
     if prior == "estimate":

@@ -59,12 +59,14 @@ def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, .
         return for_task("multilabel", num_labels=schema.num_outputs, pos_weight=weights)
     if schema.task == "regression":
         return Gaussian()
-    options: dict[str, Any] = {}
-    if schema.task == "quantile":
-        options = {"levels": config.levels}
-    if schema.task == "ordinal":
-        options = {"num_classes": len(schema.classes)}
-    return for_task(schema.task, **options)
+    options: dict[str, dict[str, Any]] = {
+        # Quantiles that cross would contradict each other.
+        "quantile": {"levels": config.levels, "ordered": len(config.levels) > 1},
+        "ordinal": {"num_classes": len(schema.classes)},
+        "robust-regression": {"scale": "predicted"},
+        "overdispersed-count": {"dispersion": "predicted"},
+    }
+    return for_task(schema.task, **options.get(schema.task, {}))
 
 
 def plain(config: TrainConfig, schema: Schema, variance: float = 1.0) -> Likelihood:
@@ -126,6 +128,7 @@ def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tens
     """
     nll = likelihood.nll(output, target)
     if schema.numeric:
-        # A density's NLL shifts by the logarithm of the scale.
-        return nll + math.log(schema.target.std)
+        # A density's NLL shifts by the logarithm of the scale; each quantile has a density of its own.
+        densities: int = getattr(likelihood, "num_levels", 1)
+        return nll + densities * math.log(schema.target.std)
     return nll.flatten(1).sum(1) if nll.dim() > 1 else nll

@@ -35,7 +35,7 @@ def quantile_names(levels: tuple[float, ...]) -> list[str]:
 
 def quantiles(likelihood: Likelihood, schema: Schema, output: Tensor) -> Tensor:
     """The predicted quantiles ``[N, K]`` in the target's units, rising along each row."""
-    return schema.restore(likelihood.predict(output))
+    return schema.restore(likelihood.predict(output)).reshape(len(output), -1)
 
 
 def numbers(likelihood: Likelihood, schema: Schema, output: Tensor, levels: tuple[float, ...]) -> Tensor:
@@ -46,9 +46,6 @@ def numbers(likelihood: Likelihood, schema: Schema, output: Tensor, levels: tupl
     """
     if schema.task == "quantile":
         return quantiles(likelihood, schema, output)[:, central(levels)]
-    if schema.task in COUNTS:
-        mean: Tensor = likelihood.distribution(output).mean
-        return mean
     return schema.restore(likelihood.predict(output))
 
 

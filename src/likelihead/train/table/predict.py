@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli
 
 from likelihead.errors import OptionError
+from likelihead.train.options import with_article
 from likelihead.train.output import Output
 from likelihead.train.table.cost import read_cost
 from likelihead.train.table.data import load_for_schema
@@ -53,20 +54,20 @@ class Predictions:
         threshold: float | None = None,
         cost: Path | None = None,
     ) -> None:
-        schema = trained.schema
+        schema, run = trained.schema, f"{with_article(trained.schema.task)} run"
         if threshold is not None and cost is not None:
             raise OptionError(
                 "--threshold and --cost are both given; a cost matrix sets the threshold: give one"
             )
         if threshold is not None and schema.task not in ("binary", "multilabel"):
-            raise OptionError(f"--threshold does not apply to a {schema.task} run; it is for a yes or a no")
+            raise OptionError(
+                f"--threshold does not apply to {with_article(schema.task)} run; it is for a yes or a no"
+            )
         if threshold is not None and not 0 <= threshold <= 1:
             raise OptionError(f"--threshold is {threshold}; expected a probability in [0, 1]")
         for option, is_given in (("--cost", cost is not None), ("--probs", probs)):
             if is_given and schema.numeric:
-                raise OptionError(
-                    f"{option} does not apply to a {schema.task} run; it predicts numbers, not classes"
-                )
+                raise OptionError(f"{option} does not apply to {run}; it predicts numbers, not classes")
         self.trained, self.probs = trained, probs
         self.threshold: float | Tensor | None = threshold
         if threshold is None and cost is None:

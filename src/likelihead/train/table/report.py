@@ -207,4 +207,4 @@ def _test_set(problem: TableProblem, trainer: Trainer, outputs: Outputs) -> Test
         if schema.soft:
             target = target.argmax(1)
     weights = None if outputs.weight is None else outputs.weight.numpy()
-    return TestSet(*(t.numpy() for t in (outputs.rows, target, prediction, nll)), weights=weights)
+    return TestSet(outputs.rows.numpy(), target.numpy(), prediction.numpy(), nll.numpy(), weights=weights)

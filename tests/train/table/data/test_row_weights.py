@@ -170,3 +170,15 @@ def test_options_that_do_not_fit(write: Write) -> None:
         load(name, sample_weight="W")
     with pytest.raises(OptionError, match="both name the column 'w'"):
         load(name, sample_weight="w", target="w")
+
+
+def test_a_row_that_is_left_out_is_not_moved_into_the_training(write: Write) -> None:
+    """Where all rows would be tested on, the first that weighs something is trained on."""
+    data = load(
+        write(table([0, 0, *[1] * 38], [f"{i % 7},{i % 3},{i}.5" for i in range(40)])),
+        sample_weight="w",
+        task="regression",
+        target="y",
+        test_fraction=0.9999,
+    )
+    assert (data.schema.moved, len(data.train), len(data.test)) == ((3,), 1, 37)

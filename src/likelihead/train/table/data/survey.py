@@ -85,7 +85,7 @@ class Survey:
             self.target = ProbabilityScan(target, source.path)
         else:
             self.target = TargetScan(target, source.path, task=task, order=tuple(order))
-        self.rows = self.kept = self.last = 0
+        self.rows = self.kept = self.first = self.last = 0
         self.sizes: dict[Part, int] = {"train": 0, "test": 0, "calibration": 0}
         self.weights: dict[Part, Total] = {part: Total() for part in self.sizes}
         for whole in source.batches():
@@ -99,7 +99,7 @@ class Survey:
             for column in self.columns:
                 column.update(batch.column(column.name), numbers, train, weights)
             self.kept += len(numbers)
-            self.last = int(numbers[-1])
+            self.first, self.last = self.first or int(numbers[0]), int(numbers[-1])
             for part, total in self.weights.items():
                 chosen = sides.of(numbers, part)
                 self.sizes[part] += int(chosen.sum())
@@ -156,7 +156,7 @@ class Survey:
         moved = [tally.first for tally in tallies.values() if tally.train == 0]
         from_test = self.sides.of(np.array(moved, dtype=np.int64), "test")
         if self.sizes["train"] + len(moved) == 0:
-            moved.append(1)
+            moved.append(self.first)
         elif self.sizes["test"] == int(from_test.sum()) and self.sides.test_fraction > 0:
             # The last training row of the largest class: no class loses its only training row by it.
             largest: Tally | None = max(tallies.values(), key=lambda tally: tally.train, default=None)
