@@ -16,7 +16,8 @@ def check_devices(first: str, tensor: object, /, *, scalars: tuple[str, ...] = (
     Args:
         first: what the first tensor is called.
         tensor: the first tensor: the logits, nearly always. What is no tensor is for others to refuse.
-        scalars: the arguments that may be a 0-d tensor on the CPU beside any device, as in torch's arithmetic.
+        scalars: the arguments that may be a 0-d tensor on the CPU beside any device, as torch's arithmetic
+            has it.
         others: the other arguments by name; what is no tensor is not looked at.
 
     Raises:
