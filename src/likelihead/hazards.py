@@ -215,8 +215,9 @@ _TABLE = (
     Hazard(
         "LH111", "logits into an overlap loss (Dice, Tversky) that expects probabilities", "E",
         "An overlap loss is given logits, but its sums mean an overlap only for probabilities.",
-        "Apply a sigmoid (or a softmax over the classes) before the overlap loss, or switch on its own.",
-        lint="x",
+        "Apply a sigmoid (or a softmax over the classes) before the overlap loss, or switch on its own: "
+        "from_logits=True.",
+        guard="grad_fn, values", lint="x",
     ),
     Hazard(
         "LH112", "softmax over the wrong dimension (the batch's, or the implicit one)", "E",
@@ -236,6 +237,13 @@ _TABLE = (
         "and log-probabilities want exp, not a softmax or sigmoid.",
         "Take softmax of logits and exp of log-probabilities.",
         watch="x", lint="x",
+    ),
+    Hazard(
+        "LH115", "probabilities into an overlap loss (Dice, Tversky) that expects logits", "E",
+        "An overlap loss with from_logits=True applies a softmax or sigmoid, but its input is the output of "
+        "one.",
+        "Pass the logits, or say from_logits=False.",
+        guard="grad_fn", watch="x", lint="x",
     ),
     # ---- LH2: targets
     Hazard(

@@ -43,8 +43,8 @@ def test_without_a_code_all_are_listed() -> None:
 
 
 def test_an_unknown_code_names_the_nearest() -> None:
-    result = CliRunner().invoke(main, ["explain", "LH115"])
+    result = CliRunner().invoke(main, ["explain", "LH116"])
     assert result.exit_code == 2
-    assert "LH114" in result.stderr
+    assert "LH115" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout == ""

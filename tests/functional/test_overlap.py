@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from likelihead import functional as F
+from likelihead import nn
 from likelihead.errors import DomainError, DTypeError, LikelihoodError, OptionError, ShapeError, TargetError
 from oracles import overlap as oracle
 
@@ -654,3 +656,58 @@ def test_where_the_values_cannot_be_looked_at_an_impossible_target_is_nan() -> N
     target[0, 0] = 3
     value = torch.vmap(lambda x, y: F.dice_loss(x[None], y[None], from_logits=True))(logits, target)
     assert value.isnan().tolist() == [True, False]
+
+
+# -- modules -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "loss", "options"),
+    [
+        (nn.DiceLoss, F.dice_loss, {"smooth": 0.4}),
+        (nn.JaccardLoss, F.jaccard_loss, {"smooth": 0.4}),
+        (nn.TverskyLoss, F.tversky_loss, {"alpha": 0.2, "beta": 0.9}),
+        (nn.FocalTverskyLoss, F.focal_tversky_loss, {"gamma": 1.5}),
+        (nn.LovaszLoss, F.lovasz_loss, {}),
+    ],
+)
+def test_modules(module: type[nn.OverlapLoss], loss: Loss, options: dict[str, Any]) -> None:
+    logits, target = drawn()
+    common = {"from_logits": True, "ignore_index": 1, "per_image": True, "classes": "all", "reduction": "sum"}
+    weight, per_pixel = torch.tensor([1.0, 2.0, 0.5]), torch.rand(2, 7)
+    criterion = module(weight=weight, **common, **options)
+    more = {"mask": torch.rand(2, 7) < 0.8, "sample_weight": per_pixel}
+    want = loss(logits, target, weight=weight, **common, **options, **more)
+    torch.testing.assert_close(criterion(logits, target, **more), want, rtol=0, atol=0)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(criterion))(logits, target, **more), want)
+    assert list(criterion.state_dict()) == ["weight"]
+    assert "from_logits=True" in repr(criterion)
+    default, function = module(from_logits=True), loss(logits, target, from_logits=True)
+    torch.testing.assert_close(default(logits, target), function, rtol=0, atol=0)
+
+
+def test_modules_refuse_at_once() -> None:
+    for wrong in ({"smoothing": 1.0}, {}):
+        with pytest.raises(TypeError):
+            nn.DiceLoss(**wrong)
+    with pytest.raises(TypeError, match=r"DiceLoss\(\) got an unexpected keyword argument 'alpha'"):
+        nn.DiceLoss(from_logits=True, alpha=1.0)
+    with pytest.raises(OptionError, match="task"):
+        nn.LovaszLoss(from_logits=True, task="segmentation")
+    with pytest.raises(OptionError, match="gamma"):
+        nn.FocalTverskyLoss(from_logits=True, gamma=0.0)
+    with pytest.raises(TypeError, match="use DiceLoss"):
+        nn.OverlapLoss(from_logits=True)
+
+
+@pytest.mark.parametrize("loss", [F.dice_loss, F.focal_tversky_loss, F.lovasz_loss])
+def test_compiled_in_one_graph(loss: Loss) -> None:
+    logits, target = drawn(2, 3, 6)
+    target[0, 0] = -100
+    logits.requires_grad_()
+    torch._dynamo.reset()
+    call = partial(loss, target=target, from_logits=True, per_image=True)
+    value, want = torch.compile(call, fullgraph=True, backend="aot_eager")(logits), call(logits)
+    torch.testing.assert_close(value, want)
+    (grad,), (wanted,) = torch.autograd.grad(value, logits), torch.autograd.grad(want, logits)
+    torch.testing.assert_close(grad, wanted)
