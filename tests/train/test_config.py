@@ -48,8 +48,6 @@ NOT_APPLICABLE = [
     ("regression", {"output": "log-probs"}),
     ("multilabel", {"output": "log-probs"}),
     ("regression", {"label_smoothing": 0.1}),
-    ("binary", {"label_smoothing": 0.1}),
-    ("multilabel", {"label_smoothing": 0.1}),
     ("regression", {"class_weight": "balanced"}),
 ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likelihead.errors import OptionError
+from likelihead.train.options import with_article
 from likelihead.train.output import Output
 from likelihead.train.report.comparison import comparison_page, differing_data, run_names
 from likelihead.train.report.finished import read_run
@@ -14,6 +15,10 @@ from likelihead.train.report.page import html
 from likelihead.train.report.svg import RUN_COLOURS
 
 __all__ = ["Comparison", "compare"]
+
+
+# Two likelihoods of the same outcomes: their probabilities compare.
+_ALIKE = ({"count", "overdispersed-count"}, {"multiclass", "ordinal"})
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ def compare(
     differ. The same runs give the same bytes.
 
     Args:
-        folders: of two to eight finished runs of one task.
+        folders: of two to eight finished runs of one task, or of two that are about the same outcomes: a
+            count and an overdispersed count, classes and ranks.
         out: the page; one that this function wrote before is replaced.
         overwrite: whether any other file is; never a run's.
 
@@ -63,9 +69,10 @@ def compare(
     output = Output(out, inputs=folders, overwrite=overwrite, ours=_is_comparison)
     runs = [read_run(folder) for folder in folders]
     for run in runs[1:]:
-        if run.task != runs[0].task:
+        if not _alike(run.task, runs[0].task):
+            one, other = with_article(runs[0].task), with_article(run.task)
             raise OptionError(
-                f"{runs[0].folder} is a {runs[0].task} run and {run.folder} a {run.task} run; their figures "
+                f"{runs[0].folder} is {one} run and {run.folder} {other} run; their figures "
                 "do not mean the same, compare runs of one task"
             )
     page = comparison_page(runs)
@@ -83,3 +90,8 @@ def _is_comparison(path: Path) -> bool:
         content[:15].lower() == b"<!doctype html>"
         and b"<footer>Made by likelihead compare," in content[-2000:]
     )
+
+
+def _alike(task: str, other: str) -> bool:
+    """Whether the figures of two tasks mean the same."""
+    return task == other or any({task, other} <= tasks for tasks in _ALIKE)

@@ -160,3 +160,21 @@ def test_a_schema_goes_through_json() -> None:
         Coding("colour", (1, 2), "#000000", (1, 2, 3)),
     )  # fmt: skip
     assert ImageSchema.from_json(schema.to_json()) == schema
+
+
+def test_the_labels_of_an_image_are_smoothed() -> None:
+    """Drawn towards one half, a missing one left missing; the log's NLL is of the labels as they are."""
+    learned = problem("digit-scenes", task="multilabel", batch_size=20, label_smoothing=0.2)
+    images, labels = next(learned.batches(0, 0))
+    labels[0, 0] = torch.nan
+    known = ~labels.isnan()
+    z = learned.output(images).detach().double()
+    sums: dict[str, float] = {}
+    loss = float(learned.loss((images, labels), sums).detach())
+
+    def each(target: torch.Tensor) -> torch.Tensor:
+        t = target[known].double()
+        return -t * torch.log(torch.sigmoid(z[known])) - (1 - t) * torch.log(torch.sigmoid(-z[known]))
+
+    assert loss == pytest.approx(float(each(0.8 * labels + 0.1).mean()), rel=1e-5)
+    assert sums["nll"] == pytest.approx(float(each(labels).sum()), rel=1e-5)

@@ -77,8 +77,10 @@ def only(data: Path, target: str, folder: Path) -> Path:
 
 def config(path: Path, task: str, **options: Any) -> TrainConfig:
     target, own = TASKS[task]
-    common: dict[str, Any] = {"hidden": (6,), "epochs": 8, "batch_size": 50, "sample_weight": "w"}
-    return TrainConfig(data=str(path), target=target, task=task, **{**common, **own, **options})
+    common: dict[str, Any] = {"hidden": (6,), "epochs": 8, "batch_size": 50, "sample_weight": "w"} | {
+        "target": target
+    }
+    return TrainConfig(data=str(path), task=task, **{**common, **own, **options})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -277,3 +279,16 @@ def test_the_command_line_takes_levels_and_an_order(data: Path, tmp_path: Path) 
         "train", grades, *argv, "--class-weight", "balanced", "--order", "low,medium,high,top", code=2
     )
     assert "--class-weight balanced does not apply to an ordinal task" in wrong.output
+
+
+def test_two_models_of_the_same_counts_compare(data: Path, tmp_path: Path) -> None:
+    path = only(data, "wide", tmp_path)
+    for task in ("count", "overdispersed-count"):
+        train(config(path, task, epochs=2, target="wide"), out=tmp_path / task)
+    folders = [tmp_path / "count", tmp_path / "overdispersed-count"]
+    said = run("compare", *folders, "--out", tmp_path / "c.html").output
+    assert "overdispersed-count has the lowest NLL" in said
+    assert "other data" not in said
+    train(config(path, "robust-regression", epochs=1, target="wide"), out=tmp_path / "robust")
+    refused = run("compare", folders[0], tmp_path / "robust", "--out", tmp_path / "d.html", code=2)
+    assert "is a count run" in refused.output

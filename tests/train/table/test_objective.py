@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,49 @@ def test_logit_adjustment_of_two_classes_is_that_of_one_logit() -> None:
     torch.testing.assert_close(
         of_two(two, target, ROWS), of_one(two[:, 1] - two[:, 0], target.double(), ROWS)
     )
+
+
+@pytest.mark.parametrize("output", ["logits", "log-probs"])
+def test_label_smoothing_of_a_yes_is_that_of_two_classes(output: str) -> None:
+    z = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([1, 1, 0])
+    _, of_one, _ = objective(classes("binary", (90, 10)), label_smoothing=0.2, output=output)
+    said = torch.nn.functional.logsigmoid(z) if output == "log-probs" else z
+    loss = of_one(said, target.double(), ROWS)
+    two = torch.stack([torch.zeros_like(z), z], 1)
+    expected = torch.nn.functional.cross_entropy(two, target, label_smoothing=0.2)
+    torch.testing.assert_close(loss, expected)
+    gradients = [torch.autograd.grad(value, z, retain_graph=True)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_label_smoothing_of_labels_with_their_weights() -> None:
+    """By hand: a yes counts its pos_weight, and a smoothed one nine tenths of it."""
+    z = torch.tensor([[2.0, -1.0], [0.5, 1.0]], dtype=torch.float64)
+    y = torch.tensor([[1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    schema = classes("multilabel", (60, 30))
+    _, loss, weights = objective(schema, label_smoothing=0.2, class_weight="balanced")
+    t, w = 0.8 * y + 0.1, torch.tensor(weights, dtype=torch.float64)
+    each = -w * t * torch.log(torch.sigmoid(z)) - (1 - t) * torch.log(torch.sigmoid(-z))
+    torch.testing.assert_close(loss(z, y, ROWS), each.mean())
+
+
+def test_a_smoothed_run_starts_at_its_least_constant_loss() -> None:
+    problem = begin(TrainConfig(data="breast-cancer", hidden=(4,), batch_size=10_000, label_smoothing=0.3))
+    batch = next(problem.batches(0, 0))
+    t = 0.7 * batch.target + 0.15
+    share = float(t.mean())
+    least = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    assert float(problem.loss(batch, {}).detach()) == pytest.approx(least, rel=1e-9)
+    # What is reported knows of no smoothing.
+    plain = float(batch.target.mean())
+    nll = problem.plain.baseline_nll(batch.target)
+    assert float(nll) == pytest.approx(-plain * math.log(plain) - (1 - plain) * math.log(1 - plain))
+
+
+def test_focal_and_smoothing_exclude_each_other() -> None:
+    with pytest.raises(OptionError, match="--label-smoothing gives it several"):
+        check_together(TrainConfig(data="iris", focal=2.0, label_smoothing=0.1), classes())
 
 
 @pytest.mark.parametrize("weight", ["none", "balanced"])

@@ -21,7 +21,7 @@ from likelihead.train.resolved import Resolved
 from likelihead.train.table.data.schema import Schema
 from likelihead.train.table.means import Mean
 from likelihead.train.table.metrics import Tally
-from likelihead.train.table.network import row_nll
+from likelihead.train.table.network import YES_OR_NO, row_nll, smoothed
 from likelihead.train.table.weights import class_weights
 
 __all__ = ["EVAL_BATCH", "ClassifyProblem", "begin_classify", "classify_again", "image_batches", "targets_of"]
@@ -102,7 +102,8 @@ class ClassifyProblem(ImageProblem):
         """The criterion; ``sums`` hold the plain NLL, summed over an image's labels."""
         images, target = batch
         logits = self.output(images)
-        loss: Tensor = self.criterion(logits, target)
+        smoothing = self.config.label_smoothing if self.data.schema.task in YES_OR_NO else 0.0
+        loss: Tensor = self.criterion(logits, smoothed(target, smoothing))
         with torch.no_grad():
             nll = row_nll(self.plain, self.table, logits.detach(), target)
             sums["nll"] = sums.get("nll", 0.0) + float(nll.double().sum())

@@ -72,9 +72,10 @@ def differing_data(runs: Sequence[FinishedRun], names: Sequence[str]) -> list[st
         differ = [
             key
             for key in dict.fromkeys([*first.schema, *run.schema])
-            if first.schema.get(key) != run.schema.get(key)
+            # Two tasks on the same targets are two models, each with a baseline of its own.
+            if key != "task" and first.schema.get(key) != run.schema.get(key)
         ]
-        for key in ("rows", "baseline_nll"):
+        for key in ("rows", "baseline_nll") if run.task == first.task else ("rows",):
             if not _same(first.figures.get(key, math.nan), run.figures.get(key, math.nan)):
                 differ.append(f"{figure_name(key)} of the test set")
         if differ:

@@ -171,6 +171,7 @@ def _regression(content: ReportContent, scores: Scores) -> Section:
 def _confusion(content: ReportContent, scores: Scores) -> list[Section]:
     matrix, width = scores.confusion, len(content.classes)
     lead, blocks = "", list[Block]()
+    counted = "Test rows" if scores.weight is None else "The weight of the test rows"
     if matrix is None:
         lead = (
             f"With {width:,} classes the matrix is too large to be drawn; the most frequent confusions "
@@ -178,13 +179,13 @@ def _confusion(content: ReportContent, scores: Scores) -> list[Section]:
         )
     elif width <= NUMBERED_LIMIT:
         lead = (
-            "Test rows by true class (down) and predicted class (across). Blue is right, orange is "
+            f"{counted} by true class (down) and predicted class (across). Blue is right, orange is "
             "wrong; the strength of the colour is the share of the true class."
         )
         blocks.append(Matrix(matrix.tolist(), content.classes))
     else:
         caption = (
-            "Test rows by true class (down) and predicted class (across); the numbers are those of the "
+            f"{counted} by true class (down) and predicted class (across); the numbers are those of the "
             "table of classes. Blue is right, orange is wrong; the strength of the colour is the "
             "square root of the share of the true class."
         )
@@ -220,8 +221,9 @@ def _labels(content: ReportContent, scores: Scores) -> Section:
         blocks.append(
             Text(f"The first {len(shown)} of {len(scores.classes)} labels; the others are in report.json.")
         )
+    counted = "Test rows" if scores.weight is None else "The weight of the test rows"
     lead = (
-        "Test rows by whether they have the label (down) and whether the model says so, at a "
+        f"{counted} by whether they have the label (down) and whether the model says so, at a "
         "probability of one half (across). Blue is right, orange is wrong."
     )
     curve = _reliability(content, scores)
@@ -241,6 +243,7 @@ def _reliability(content: ReportContent, scores: Scores) -> Section:
         "probability for it.",
     }[content.family]
     counted = "label decisions" if content.family == "multilabel" else "test rows"
+    counted = counted if scores.weight is None else f"the weight of the {counted}"
     caption = (
         f"{what} On the dashed line the model is as good as its word; below it, it is too sure. Under "
         f"it, {counted} per bin. ECE {percent(curve.ece)}."

@@ -35,7 +35,8 @@ def class_table(content: ReportContent, scores: Scores) -> Table:
         + [number(c.nll)]
         for i, c in enumerate(scores.classes[:CLASS_LIMIT])
     ]
-    head = [*(["no."] if numbered else []), kind, "support", "precision", "recall", "F1", "NLL (nats)"]
+    support = "support" if scores.weight is None else "weight"
+    head = [*(["no."] if numbered else []), kind, support, "precision", "recall", "F1", "NLL (nats)"]
     more = len(scores.classes) - CLASS_LIMIT
     note = f"{more:,} more in report.json." if more > 0 else ""
     figures = frozenset(range(len(head))) - {head.index(kind)}
@@ -54,7 +55,8 @@ def confusion_pairs(content: ReportContent, scores: Scores) -> Table:
     names = content.classes
     rows = [[clean(names[t], 24), clean(names[p], 24), amount(n)] for t, p, n in scores.confusions[:PAIRS]]
     title = "Most frequent confusions"
-    return Table(["true class", "predicted as", "rows"], rows, frozenset({2}), title=title)
+    of = "rows" if scores.weight is None else "weight"
+    return Table(["true class", "predicted as", of], rows, frozenset({2}), title=title)
 
 
 def highest_loss(content: ReportContent) -> list[dict[str, Any]]:

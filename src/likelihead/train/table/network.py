@@ -22,11 +22,13 @@ from likelihead.train.table.models import MLP
 __all__ = [
     "DTYPE",
     "EVAL_BATCH",
+    "YES_OR_NO",
     "baseline_of",
     "build_model",
     "criterion",
     "plain",
     "row_nll",
+    "smoothed",
     "through_logits",
 ]
 
@@ -34,6 +36,9 @@ __all__ = [
 DTYPE = torch.float64
 
 EVAL_BATCH = 1024
+
+#: The tasks whose outcomes are a yes or a no.
+YES_OR_NO = ("binary", "multilabel")
 
 
 def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, ...]) -> Likelihood:
@@ -119,6 +124,17 @@ def through_logits(likelihood: Likelihood, output: Tensor, change: Callable[[Ten
         # Log-probabilities are logits that happen to sum to one.
         return torch.log_softmax(change(output), 1)
     return logsigmoid(change(output - link.log_complement(output)))
+
+
+def smoothed(target: Tensor, label_smoothing: float) -> Tensor:
+    r"""Yes-or-no labels drawn towards one half: :math:`(1 - \varepsilon) t + \varepsilon / 2`.
+
+    A missing label, NaN, stays one.
+
+    >>> smoothed(torch.tensor([0.0, 1.0]), 0.2)
+    tensor([0.1000, 0.9000])
+    """
+    return target + label_smoothing * (0.5 - target) if label_smoothing else target
 
 
 def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from likelihead.likelihoods.focal import binary_focal_loss, focal_loss
 from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.config import TrainConfig
 from likelihead.train.table.data import Schema
+from likelihead.train.table.network import YES_OR_NO, smoothed
 from likelihead.train.table.teacher import Teacher
 
 __all__ = ["Objective", "log_prior", "prior_shift"]
@@ -47,6 +48,8 @@ class Objective:
     ) -> None:
         self.criterion, self.teacher, self.focal = criterion, teacher, config.focal
         self.count_per_row = count_per_row
+        # Of exclusive classes it is the likelihood's own option.
+        self.smoothing = config.label_smoothing if schema.task in YES_OR_NO else 0.0
         self.offset: float | None = None
         if schema.task == "binary" and config.logit_adjustment:
             # Of two logits the softmax sees the difference alone, and a Bernoulli has it as its one logit.
@@ -62,7 +65,7 @@ class Objective:
             weighted = {"sample_weight": sample_weight, "normalizer": len(rows) * self.count_per_row}
         if self.teacher is not None:
             return self.teacher.loss(output, rows, **weighted)
-        criterion = self.criterion
+        criterion, target = self.criterion, smoothed(target, self.smoothing)
         if self.offset is not None:
             output = output + self.offset
         if not self.focal:

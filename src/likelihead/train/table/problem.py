@@ -23,7 +23,16 @@ from likelihead.train.table.data.dataset import Batch
 from likelihead.train.table.means import Mean, weighing
 from likelihead.train.table.metrics import hits, target_entropy, weight_of_stated
 from likelihead.train.table.models import MLP
-from likelihead.train.table.network import DTYPE, EVAL_BATCH, build_model, criterion, plain, row_nll
+from likelihead.train.table.network import (
+    DTYPE,
+    EVAL_BATCH,
+    YES_OR_NO,
+    build_model,
+    criterion,
+    plain,
+    row_nll,
+    smoothed,
+)
 from likelihead.train.table.numbers import misses
 from likelihead.train.table.objective import Objective, log_prior, prior_shift
 from likelihead.train.table.teacher import Teacher, teacher_of
@@ -274,7 +283,7 @@ def _prepare(
     # The baseline is that of the plain likelihood, whatever weights the training has.
     reference = build_model(config, data.schema, unweighted)
     _set_bias(unweighted, reference, data)
-    _set_bias(likelihood, model, data)
+    _set_bias(likelihood, model, data, config.label_smoothing if data.task in YES_OR_NO else 0.0)
     with torch.no_grad():
         if config.resample != "none":
             # Drawn equally often, the classes have a flat prior.
@@ -310,9 +319,10 @@ def _prepare(
     return model, likelihood, resolved
 
 
-def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset) -> None:
+def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset, smoothing: float = 0.0) -> None:
     batches = data.train.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False)
-    targets = (target.unsqueeze(1) if model.flat and target.dim() == 1 else target for _, target in batches)
+    known = (smoothed(target, smoothing) for _, target in batches)
+    targets = (target.unsqueeze(1) if model.flat and target.dim() == 1 else target for target in known)
     if not data.schema.weight:
         likelihood.init_bias_(model.head, targets)
         return

@@ -14,6 +14,9 @@ import torch
 
 from likelihead.errors import DataError, OptionError
 from likelihead.train.table.data import Dataset, load, load_for_schema
+from likelihead.train.table.data.opening import open_source
+from likelihead.train.table.data.sides import Sides
+from likelihead.train.table.data.survey import Survey
 
 Write = Callable[..., str]
 LINES = [f"{i % 7},{i % 3 + 0.5},{'ab'[i % 2]}" for i in range(40)]
@@ -174,11 +177,9 @@ def test_options_that_do_not_fit(write: Write) -> None:
 
 def test_a_row_that_is_left_out_is_not_moved_into_the_training(write: Write) -> None:
     """Where all rows would be tested on, the first that weighs something is trained on."""
-    data = load(
-        write(table([0, 0, *[1] * 38], [f"{i % 7},{i % 3},{i}.5" for i in range(40)])),
-        sample_weight="w",
-        task="regression",
-        target="y",
-        test_fraction=0.9999,
-    )
-    assert (data.schema.moved, len(data.train), len(data.test)) == ((3,), 1, 37)
+    lines = [f"{i % 7},{i % 3},{i}.5" for i in range(40)]
+    source = open_source(write(table([0, 0, *[1] * 37, 0], lines)))
+    survey = Survey(source, ("y",), "regression", Sides(0, 0.9999), weight="w")
+    assert survey.rows_to_move() == (3,)
+    survey = Survey(source, ("y",), "regression", Sides(0, 1e-9), weight="w")
+    assert survey.rows_to_move() == (39,)
