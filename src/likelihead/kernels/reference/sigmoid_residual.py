@@ -34,7 +34,7 @@ def _residual(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def forward_over_forward() -> bool:
     """Whether a forward-mode derivative of a forward-mode derivative is being taken.
 
-    torch calls the ``jvp`` of a function with forward mode switched off, and the second derivative would be 0.
+    torch calls a ``jvp`` with forward mode switched off, and the second derivative would be 0.
     """
     stack = torch._C._functorch.get_interpreter_stack() or ()
     return sum(level.key() == torch._C._functorch.TransformType.Jvp for level in stack) > 1
