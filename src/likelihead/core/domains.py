@@ -12,7 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["POSITIVE", "REAL", "UNIT_INTERVAL", "ClassIndex", "Domain", "Interval", "Violation"]
+__all__ = [
+    "COUNT",
+    "POSITIVE",
+    "REAL",
+    "UNIT_INTERVAL",
+    "ClassIndex",
+    "Domain",
+    "Interval",
+    "Violation",
+    "WholeNumbers",
+]
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,24 @@ class ClassIndex(Domain):
         return inside
 
 
+@dataclass(frozen=True)
+class WholeNumbers(Domain):
+    """The whole numbers from 0 up, in whatever dtype.
+
+    >>> COUNT.contains(torch.tensor([0.0, 3.0, 1.5, -1.0, float("inf")]))
+    tensor([ True,  True, False, False, False])
+    """
+
+    def contains(self, values: Tensor) -> Tensor:
+        inside = values >= 0
+        return (
+            inside & torch.isfinite(values) & (values == values.round())
+            if values.is_floating_point()
+            else inside
+        )
+
+
+COUNT = WholeNumbers("whole numbers from 0 up")
 REAL = Interval("finite real numbers")
 POSITIVE = Interval("positive finite numbers", low=0.0, open=True)
 UNIT_INTERVAL = Interval("0 or 1, or a probability in between", low=0.0, high=1.0)

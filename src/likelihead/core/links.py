@@ -20,11 +20,13 @@ from likelihead.errors import DTypeError
 __all__ = [
     "IDENTITY",
     "LOG",
+    "LOG_MEAN",
     "SIGMOID",
     "SOFTMAX",
     "IdentityLink",
     "Link",
     "LogLink",
+    "LogMeanLink",
     "ProbabilityLink",
     "SigmoidLink",
     "SoftmaxLink",
@@ -109,6 +111,16 @@ class IdentityLink(Link):
 
     def inverse(self, outputs: Tensor, dim: int = -1) -> Tensor:
         return at_least_float32(outputs)
+
+
+class LogMeanLink(Link):
+    r"""A positive mean by its logarithm: :math:`z = \log \mu`."""
+
+    def link(self, mean: Tensor, dim: int = -1) -> Tensor:
+        return torch.log(mean)
+
+    def inverse(self, outputs: Tensor, dim: int = -1) -> Tensor:
+        return torch.exp(at_least_float32(outputs))
 
 
 class SigmoidLink(ProbabilityLink):
@@ -202,3 +214,4 @@ IDENTITY = IdentityLink("identity")
 SIGMOID = SigmoidLink("sigmoid")
 SOFTMAX = SoftmaxLink("softmax")
 LOG = LogLink("log")
+LOG_MEAN = LogMeanLink("log of the mean")

@@ -314,6 +314,16 @@ class Likelihood(nn.Module, ABC):
         """A linear layer that puts out what this likelihood takes."""
         return nn.Linear(in_features, self.num_parameters, bias=bias)
 
+    def _check_head(self, head: nn.Linear) -> None:
+        """Refuse a head of another width, and one whose bias cannot be set."""
+        if head.out_features != self.num_parameters:
+            raise ShapeError(
+                f"the head puts out {head.out_features} numbers; this {type(self).__name__} takes "
+                f"{self.num_parameters}. Make it with head(in_features)."
+            )
+        if head.bias is None:
+            raise OptionError("the head has no bias to set; make it with bias=True.")
+
     def init_bias_(
         self,
         head: nn.Linear,
@@ -340,13 +350,7 @@ class Likelihood(nn.Module, ABC):
             ShapeError: the head's width is not that of this likelihood.
             OptionError: the head has no bias, or the smoothing leaves an infinite bias.
         """
-        if head.out_features != self.num_parameters:
-            raise ShapeError(
-                f"the head puts out {head.out_features} numbers; this {type(self).__name__} takes "
-                f"{self.num_parameters}. Make it with head(in_features)."
-            )
-        if head.bias is None:
-            raise OptionError("the head has no bias to set; make it with bias=True.")
+        self._check_head(head)
         bias = self.best_constant(targets, sample_weight=sample_weight, smoothing=smoothing)
         if not bool(torch.isfinite(bias).all()):
             raise OptionError(

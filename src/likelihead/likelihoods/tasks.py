@@ -22,7 +22,8 @@ def for_task(task: str, **options: Any) -> Likelihood:
     """The likelihood of a task.
 
     Args:
-        task: ``"regression"``, ``"binary"``, ``"multiclass"`` or ``"multilabel"``.
+        task: ``"regression"``, ``"binary"``, ``"multiclass"``, ``"multilabel"``, ``"count"``,
+            ``"overdispersed-count"``, ``"robust-regression"``, ``"quantile"`` or ``"ordinal"``.
         options: the likelihood's own; ``num_classes`` or ``num_labels`` where it needs one.
 
     Raises:
@@ -36,7 +37,11 @@ def for_task(task: str, **options: Any) -> Likelihood:
         near = get_close_matches(task, tasks, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise OptionError(f"task is {task!r}; expected one of {', '.join(map(repr, sorted(tasks)))}.{hint}")
-    needed = {"multiclass": "num_classes", "multilabel": "num_labels"}.get(task)
+    needed = {
+        "multiclass": "num_classes",
+        "multilabel": "num_labels",
+        "ordinal": "num_classes",
+    }.get(task)
     if needed is not None and needed not in options:
         raise OptionError(
             f"for_task({task!r}) needs {needed}=; or use {tasks[task].__name__}.from_targets(targets), "
@@ -284,4 +289,5 @@ def _one_real(view: _View) -> TaskGuess | None:
 
 
 def _outputs(view: _View) -> dict[str, Any]:
-    return {} if view.columns is None else {"num_outputs": view.columns}
+    # A Gaussian has its outputs last; classes and labels lie along dimension 1.
+    return {} if view.columns is None else {"num_outputs": view.values.shape[-1]}
