@@ -7,6 +7,7 @@ batches and over processes: see `Accumulator`.
 from likelihead.evaluate.accumulator import Accumulator, merge_across_processes
 from likelihead.evaluate.accuracy import Accuracy, ExactMatch, TopKAccuracy
 from likelihead.evaluate.brier import Brier, BrierDecomposition, BrierParts
+from likelihead.evaluate.by_likelihood import for_likelihood
 from likelihead.evaluate.calibration_error import CalibrationBin, CalibrationError
 from likelihead.evaluate.calibrator import CalibrationReport, Calibrator
 from likelihead.evaluate.confusion import ConfusionMatrix, LabelConfusion, Rates
@@ -18,7 +19,6 @@ from likelihead.evaluate.prior import adjust_prior, estimate_prior
 from likelihead.evaluate.ranking import Ranking
 from likelihead.evaluate.regression import Regression
 from likelihead.evaluate.smooth_ece import BootstrapInterval, SmoothECE
-from likelihead.evaluate.task_metrics import for_likelihood
 from likelihead.evaluate.temperature import TemperatureScaling
 from likelihead.evaluate.thresholds import (
     ThresholdCurve,

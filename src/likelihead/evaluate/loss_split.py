@@ -66,9 +66,9 @@ def _for_all(likelihood: Likelihood, constant: Tensor, logits: Tensor) -> Tensor
     Which these are is the likelihood's to say, and no size tells: classes and labels lie along dimension 1,
     the parameters of a number along the last ones.
     """
+    if len(constant) == 1:
+        return constant.expand(logits.shape)
     if isinstance(likelihood, (Categorical, BinaryLikelihood)):
-        if len(constant) == 1:
-            return constant.expand(logits.shape)
         if logits.dim() < 2 or logits.shape[1] != len(constant):
             raise _misfit(likelihood, logits, f"[N, {len(constant)}, ...]")
         return along_classes(constant, logits).expand(logits.shape)

@@ -107,9 +107,13 @@ class Metrics(Accumulator):
             count = float(where.sum() if weight is None else weight[where].sum())
         self._of("nll", NLL).update(_weighed(nll, weight, where), count=count)
         if "split" in self.figures:
-            prior = constant_nll(self.likelihood, logits, target, self.constant, mask=mask)
+            prior = self._prior(logits, target, mask)
             values = (_weighed(part, weight, where) for part in (nll, prior))
             self._of("split", InformationGain).update(*values, count=count)
+
+    def _prior(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+        """The NLL of each target under the constant prediction."""
+        return constant_nll(self.likelihood, logits, target, self.constant, mask=mask)
 
     @abstractmethod
     def _compute(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which figures belong to which task."""
+"""The figures of classes, and of yes or no."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from likelihead.errors import OptionError
 from likelihead.evaluate.accuracy import Accuracy, ExactMatch, TopKAccuracy
 from likelihead.evaluate.brier import Brier, BrierDecomposition
 from likelihead.evaluate.confusion import ConfusionMatrix, LabelConfusion, Rates
@@ -16,71 +15,15 @@ from likelihead.evaluate.inputs import class_rows, counted, spread_weight
 from likelihead.evaluate.metrics import Metrics
 from likelihead.evaluate.nll import NLL
 from likelihead.evaluate.ranking import Ranking
-from likelihead.evaluate.regression import Regression
-from likelihead.likelihoods.base import Likelihood, Targets
+from likelihead.likelihoods.base import Likelihood
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.categorical import Categorical
 from likelihead.likelihoods.checks import check_same_shape, check_tensor
-from likelihead.likelihoods.gaussian import Gaussian
 
-__all__ = ["BinaryMetrics", "ClassMetrics", "NumberMetrics", "for_likelihood"]
+__all__ = ["BinaryMetrics", "ClassMetrics"]
 
 MANY_CLASSES = 1000
 """Above so many classes (a vocabulary) the figures of each class are left out: they grow as C or C^2."""
-
-
-def for_likelihood(
-    likelihood: Likelihood,
-    *,
-    train_targets: Targets | None = None,
-    train_sample_weight: Targets | None = None,
-    num_bins: int = 10,
-    top_k: int = 5,
-    keep_scores: bool = False,
-) -> Metrics:
-    """The figures that belong to a likelihood's task.
-
-    Every task: the NLL and, if the training targets are known, its split into what the prior explains and
-    what the model adds. Classes: perplexity, accuracy, top-k, balanced accuracy, macro F1, Brier score and
-    its parts, ECE and smooth ECE of the predicted class, and precision, recall, F1 and IoU of each class.
-    A yes or no, and labels: the same of a yes, and for labels the share of examples that are right in all.
-    Numbers: RMSE, MAE, R^2.
-
-    Args:
-        likelihood: of the model; give the plain one, without the class weights or the offset of training.
-        train_targets: the training targets, for the split of the loss; by default those that
-            ``likelihood.from_targets`` saw, if any.
-        train_sample_weight: how often each of them counts.
-        num_bins: bins of the ECE and of the Brier score's parts.
-        top_k: of the top-k accuracy, where there are more classes than that.
-        keep_scores: keep every score, for ROC AUC, average precision, ECE of equal mass and an interval of
-            the smooth ECE.
-
-    >>> metrics = for_likelihood(Categorical(3))
-    >>> metrics.update(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 2]))
-    >>> figures = metrics.compute()
-    >>> figures["accuracy"], round(figures["nll"], 4)
-    (0.5, 0.8955)
-    """
-    kinds = ((Categorical, ClassMetrics), (BinaryLikelihood, BinaryMetrics), (Gaussian, NumberMetrics))
-    metrics = next((metrics for kind, metrics in kinds if isinstance(likelihood, kind)), None)
-    if metrics is None:
-        raise OptionError(
-            f"likelihood is a {type(likelihood).__name__}; expected a Categorical, a Bernoulli, a MultiLabel "
-            "or a Gaussian. For others use the accumulators one by one."
-        )
-    if train_targets is not None:
-        weighted: dict[str, Any] = (
-            {} if train_sample_weight is None else {"sample_weight": train_sample_weight}
-        )
-        constant: Tensor | None = likelihood.best_constant(train_targets, **weighted)
-    elif train_sample_weight is not None:
-        raise OptionError(
-            "train_sample_weight is given without train_targets; give the targets it belongs to."
-        )
-    else:
-        constant = None if likelihood.summary is None else likelihood.best_constant()
-    return metrics(likelihood, constant=constant, num_bins=num_bins, top_k=top_k, keep_scores=keep_scores)
 
 
 class ClassMetrics(Metrics):
@@ -118,9 +61,21 @@ class ClassMetrics(Metrics):
         rows, truth, weight = class_rows(
             "logits", logits, target, ignore_index=likelihood.ignore_index, sample_weight=sample_weight
         )
-        self._score(rows, truth, weight=weight)
         # Ready log-probabilities may be above 0 by a rounding.
-        probs, said = likelihood.probs(rows).clamp_max(1.0), likelihood.predict(rows)
+        self._take(rows, truth, weight, likelihood.probs(rows).clamp_max(1.0))
+
+    def _take(self, rows: Tensor, truth: Tensor, weight: Tensor | None, probs: Tensor) -> None:
+        """The figures of the rows that count.
+
+        Args:
+            rows: what the likelihood takes.
+            truth: class indices ``[M]``, or probabilities ``[M, C]``.
+            weight: ``[M]``.
+            probs: ``[M, C]``.
+        """
+        likelihood = self.likelihood
+        self._score(rows, truth, weight=weight)
+        said = likelihood.predict(rows)
         soft = truth.is_floating_point()
         hard = truth.argmax(1) if soft else truth
         self._of("accuracy", Accuracy).update(said, hard, sample_weight=weight)
@@ -128,7 +83,9 @@ class ClassMetrics(Metrics):
         outcome = truth.gather(1, index).squeeze(1) if soft else said == truth
         self._update_calibration(probs.gather(1, index).squeeze(1), outcome, weight)
         if "top_k" in self.figures:
-            self._of("top_k", TopKAccuracy).update(rows, hard, sample_weight=weight)
+            self._of("top_k", TopKAccuracy).update(
+                rows if rows.dim() > 1 else probs, hard, sample_weight=weight
+            )
         if soft:
             self._of("brier", Brier).update_soft(probs, truth, sample_weight=weight)
             share = truth.double()
@@ -221,36 +178,6 @@ class BinaryMetrics(Metrics):
             return figures | self._calibration() | self._ranking()
         figures |= _macro(rates) | {"micro_f1": rates.micro("f1")} | self._calibration() | self._ranking()
         return figures | {"balanced_accuracy_each": balanced.tolist()} | _each(rates)
-
-
-class NumberMetrics(Metrics):
-    """Of a Gaussian; see `for_likelihood`."""
-
-    likelihood: Gaussian
-
-    def __init__(self, likelihood: Likelihood, **options: Any) -> None:
-        super().__init__(likelihood, **options)
-        constant = options["constant"]
-        # The constant's first number is the mean: near enough for the variance to keep its digits.
-        self.figures["numbers"] = Regression(0.0 if constant is None else float(constant.flatten()[0]))
-
-    def _update(
-        self, logits: Tensor, target: Tensor, mask: Tensor | None, sample_weight: Tensor | None
-    ) -> None:
-        said = self.likelihood.predict(logits)
-        check_same_shape(said, target)
-        where, _ = counted(target, sample_weight=sample_weight)
-        # What is left out may be anything; its NLL is never looked at.
-        truth = torch.where(where, target, torch.zeros_like(target))
-        known = where.reshape(*where.shape, *[1] * (logits.dim() - where.dim()))
-        logits = torch.where(known, logits, torch.zeros_like(logits))
-        weight = spread_weight(sample_weight, where)
-        self._score(logits, truth, weight=weight, where=where)
-        self._of("numbers", Regression).update(said, target, sample_weight=sample_weight)
-
-    def _compute(self) -> dict[str, Any]:
-        numbers = self._of("numbers", Regression)
-        return {"rmse": numbers.rmse, "mae": numbers.mae, "r2": numbers.r2}
 
 
 def _macro(rates: Rates) -> dict[str, Any]:

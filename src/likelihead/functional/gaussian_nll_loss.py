@@ -94,8 +94,9 @@ def gaussian_nll_loss(
     wide = compute_dtype(dtype)
     spread = variance.reshape(sizes).to(wide)
     # As torch has it: the clamp acts on the value alone.
-    spread = spread + (spread.detach().clamp(min=eps) - spread.detach())
-    spread = torch.where(variance.reshape(sizes).detach() < 0, math.nan, spread)
+    given = spread.detach()
+    spread = torch.where(given < eps, spread - given + eps, spread)
+    spread = torch.where(given < 0, math.nan, spread)
     nll = 0.5 * (torch.log(spread) + (input.to(wide) - target.to(wide)).square() / spread)
     if full:
         nll = nll + 0.5 * math.log(2 * math.pi)
