@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from likelihead.evaluate.inputs import likelihood_rows, stated_rows, total
 from likelihead.likelihoods.base import Likelihood
 from likelihead.likelihoods.categorical import Categorical
 from likelihead.likelihoods.checks import check_tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["CalibrationReport", "Calibrator"]
 
@@ -75,6 +78,16 @@ class Calibrator(nn.Module, ABC):
     @abstractmethod
     def num_parameters(self) -> int:
         """How many free numbers it has."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # half(), to(torch.float32) and their like move the numbers and do not round them. MPS has no float64.
+        def keep_dtype(values: Tensor) -> Tensor:
+            moved = fn(values)
+            if moved.dtype is values.dtype or moved.device.type == "mps":
+                return moved
+            return values.to(moved.device)
+
+        return super()._apply(keep_dtype, recurse)
 
     @abstractmethod
     def forward(self, logits: Tensor) -> Tensor:

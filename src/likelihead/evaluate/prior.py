@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.links import at_least_float32
+from likelihead.core.rounding import PRIOR_TOLERANCE, sum_tolerance
 from likelihead.errors import DomainError, OptionError, ShapeError
 from likelihead.evaluate.inputs import spread_weight
 from likelihead.kernels.ops import along_classes
@@ -188,15 +189,17 @@ def estimate_prior(
 
 def _checked(name: str, prior: Prior, independent: bool) -> Tensor:
     values = torch.as_tensor(prior, dtype=torch.float64).detach()
+    given = prior.dtype if isinstance(prior, Tensor) else torch.float64
     if values.dim() > 1:
         raise ShapeError(f"{name} has shape {list(values.shape)}; expected one number, or [C].")
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise OptionError(f"{name} is {values.tolist()}; expected shares in [0, 1].")
     if values.dim() and not independent:
         total = float(values.sum())
-        if abs(total - 1) > 1e-6:
+        if abs(total - 1) > max(PRIOR_TOLERANCE, sum_tolerance(given, len(values))):
             raise OptionError(
                 f"{name} sums to {total:.6g}; the shares of the classes sum to 1. For labels that do not "
                 "exclude each other pass independent=True."
             )
+        values = values / total  # what rounding took or added
     return values

@@ -12,13 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from likelihead.core.rounding import sum_tolerance
 from likelihead.guard.report import Finding, LossName, shape_text
 from likelihead.guard.shape import BINARY_LOSSES, CLASS_LOSSES, class_count
 
 __all__ = ["check_values"]
 
-# How far a sum of probabilities may lie from one: rounding of each term, over a long row.
-_SUM_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 # How far above zero rounding may carry a log-probability, where the log-sum-exp that was taken off is large.
 _LOG_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.5, torch.bfloat16: 0.5}
 
@@ -184,8 +183,9 @@ def one_hot(target: Tensor) -> Finding | None:
 
 def unnormalised_rows(target: Tensor) -> Finding | None:
     """LH205. A row of zeros is left alone: it takes its example out of the loss, and may be meant to."""
-    sums = target.sum(_class_dim(target), dtype=_wide(target))
-    off = ((sums - 1).abs() > _SUM_TOLERANCE.get(target.dtype, 1e-4)) & (sums != 0)
+    dim = _class_dim(target)
+    sums = target.sum(dim, dtype=_wide(target))
+    off = ((sums - 1).abs() > sum_tolerance(target.dtype, target.shape[dim])) & (sums != 0)
     if not bool(off.any()):
         return None
     place = _position(off)
@@ -224,7 +224,7 @@ def _wide(values: Tensor) -> torch.dtype:
 
 def _sum_to_one(values: Tensor, dim: int) -> bool:
     off = (values.sum(dim, dtype=_wide(values)) - 1).abs()
-    return bool((off <= _SUM_TOLERANCE.get(values.dtype, 1e-4)).all())
+    return bool((off <= sum_tolerance(values.dtype, values.shape[dim])).all())
 
 
 def _rows_are_probabilities(values: Tensor) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli
 
+from likelihead.core.rounding import PRIOR_TOLERANCE
 from likelihead.errors import OptionError
 from likelihead.evaluate import estimate_prior
 from likelihead.likelihoods import Categorical
@@ -55,7 +56,7 @@ def for_prior(trained: Trained, prior: str, rows: Callable[[], Dataset], memory:
         shares = _inline(prior, names)
     else:
         shares = read_by_class(Path(prior), names, what="class", number="share", remedy=_REMEDY)
-    if shares is not None and abs(sum(shares) - 1) > 1e-6:
+    if shares is not None and abs(sum(shares) - 1) > PRIOR_TOLERANCE:
         raise OptionError(f"--prior sums to {sum(shares):.6g}; the shares of the classes sum to 1")
     shift = shift_of(trained.config, schema, trained.resolved, trained.fitted)
     if shift is None:
