@@ -195,6 +195,43 @@ def test_the_loss_is_the_weighted_mean(tmp_path: Path) -> None:
     torch.testing.assert_close(by_class, by_class.mean().expand(3))
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "ordinal", "count"])
+def test_only_the_ratio_of_the_weights_counts(tmp_path: Path, task: str) -> None:
+    """Importance weights may have any scale: the start, the baseline, the loss and its gradient stay."""
+    values = columns({"ordinal": "multiclass", "count": "regression"}.get(task, task))
+    options: dict[str, Any] = {"target": "y", "task": task}
+    if task == "multilabel":
+        # A label that no row has, as well.
+        values["also"] = [0] * ROWS
+        options["target"] = ("y", "also")
+    if task == "multiclass":
+        options["class_weight"] = "effective"
+    if task == "ordinal":
+        options["order"] = ("a", "b", "c")
+    if task == "count":
+        values["y"] = [max(0, round(v)) for v in values["y"]]
+    found = []
+    for scale in (0.9, 1e-6, 1e-30):
+        path = tmp_path / f"{scale}.parquet"
+        pq.write_table(pa.table({**values, "w": [scale * w / 3 for w in weights()]}), path)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            run = begin(TrainConfig(data=str(path), sample_weight="w", hidden=(3,), batch_size=40, **options))
+        loss = run.loss(next(run.batches(0, 0)), {})
+        gradients = torch.autograd.grad(loss, [run.model.head.weight, run.model.head.bias])
+        found.append(
+            [
+                run.resolved.baseline_nll,
+                *run.resolved.constant,
+                *run.resolved.constant_parameters,
+                float(loss.detach()),
+                *torch.cat([g.flatten() for g in gradients]).tolist(),
+            ]
+        )
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-6, abs=1e-9)
+
+
 def test_resampling_would_be_undone(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="which --sample-weight would undo"):
         problem(tmp_path, resample="balanced")
