@@ -27,6 +27,7 @@ from likelihead.likelihoods.checks import (
     is_settled,
     reduces_at_once,
 )
+from likelihead.likelihoods.counts import seen_or
 from likelihead.likelihoods.decisions import check_cost, check_threshold, least_cost, refuse_both
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 
@@ -331,7 +332,7 @@ class BinaryLikelihood(Likelihood):
         return baseline
 
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
-        no, yes = summary.clamp_min(smoothing).unbind(-1)
+        no, yes = seen_or(summary, smoothing).unbind(-1)
         if self.pos_weight is not None:
             # Of weight 0 a yes is never scored: any bias is best, and its frequency is a finite one.
             yes = yes * torch.where(self.pos_weight == 0, 1, self.pos_weight).to(yes)

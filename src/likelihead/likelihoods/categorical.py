@@ -29,7 +29,7 @@ from likelihead.likelihoods.checks import (
     is_settled,
     reduces_at_once,
 )
-from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
+from likelihead.likelihoods.counts import class_counts, class_counts_of_stream, seen_or
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 
@@ -462,7 +462,7 @@ class Categorical(Likelihood):
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
         # A class of weight 0 is never scored: any bias is best, and its frequency is a finite one.
         weight = None if self.weight is None else torch.where(self.weight == 0, 1, self.weight).to(summary)
-        share = self._share_of_loss(summary.sum(0).clamp_min(smoothing), weight)
+        share = self._share_of_loss(seen_or(summary.sum(0), smoothing), weight)
         bias = torch.log(share / share.sum())
         if self.logit_offset is not None:
             # A class that an offset of -inf takes out keeps a finite bias.

@@ -12,7 +12,19 @@ from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import ShapeError, TargetError
 from likelihead.likelihoods.checks import check_observed_weight
 
-__all__ = ["class_counts", "class_counts_of_stream"]
+__all__ = ["class_counts", "class_counts_of_stream", "seen_or"]
+
+
+def seen_or(counts: Tensor, smoothing: float) -> Tensor:
+    """The counts, with ``smoothing`` for an outcome that was never seen.
+
+    One that was seen is not touched, however little it counts: its share of the examples may be small where
+    it has a part of a probability target, or where the examples have small weights.
+
+    >>> seen_or(torch.tensor([0.0, 0.25, 3.0]), 0.5)
+    tensor([0.5000, 0.2500, 3.0000])
+    """
+    return torch.where(counts == 0, smoothing, counts)
 
 
 def class_counts(

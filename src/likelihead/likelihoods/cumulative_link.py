@@ -23,7 +23,7 @@ from likelihead.likelihoods.checks import (
     check_tensor,
     check_weight,
 )
-from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
+from likelihead.likelihoods.counts import class_counts, class_counts_of_stream, seen_or
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 from likelihead.likelihoods.special import softplus
@@ -112,7 +112,7 @@ class CumulativeLink(Likelihood):
         else:
             likelihood = cls(known, **options)
             likelihood.summary = likelihood.summarise(targets, sample_weight=sample_weight)
-        likelihood._set_thresholds(likelihood.summary.clamp_min(0.5))
+        likelihood._set_thresholds(seen_or(likelihood.summary, 0.5))
         return likelihood
 
     @torch.no_grad()
@@ -317,7 +317,7 @@ class CumulativeLink(Likelihood):
     @torch.no_grad()
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
         """The score that fits best under the thresholds as they are: where its derivative is 0."""
-        counts = summary.clamp_min(smoothing)
+        counts = seen_or(summary, smoothing)
         classes = torch.arange(self.num_classes, device=counts.device)
         low, high = counts.new_tensor(-1e4), counts.new_tensor(1e4)
         for _ in range(100):
@@ -338,7 +338,7 @@ class CumulativeLink(Likelihood):
 
         The head's weights stay as they are; see `Likelihood.init_bias_`.
         """
-        counts = self.summarise(targets, sample_weight=sample_weight).clamp_min(smoothing)
+        counts = seen_or(self.summarise(targets, sample_weight=sample_weight), smoothing)
         if not bool((counts > 0).all()):
             raise OptionError(
                 f"smoothing={smoothing} leaves a class that was never seen without a place between the "

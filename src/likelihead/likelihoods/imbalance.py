@@ -14,7 +14,7 @@ from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError, TargetError
 from likelihead.likelihoods.base import Targets, weighted_batches
 from likelihead.likelihoods.checks import check_in_domain, check_observed_weight
-from likelihead.likelihoods.counts import class_counts
+from likelihead.likelihoods.counts import class_counts, seen_or
 
 __all__ = ["ClassCounts", "LabelCounts"]
 
@@ -154,7 +154,7 @@ class ClassCounts:
         _shares(self.counts)
         if smoothing < 0:
             raise OptionError(f"smoothing is {smoothing}; expected a number of examples, not negative.")
-        counts = self.counts.clamp_min(smoothing)
+        counts = seen_or(self.counts, smoothing)
         absent = (counts == 0).nonzero().flatten().tolist()
         if absent:
             raise OptionError(
@@ -348,7 +348,7 @@ class LabelCounts:
         """
         if smoothing < 0:
             raise OptionError(f"smoothing is {smoothing}; expected a number of examples, not negative.")
-        counts = self.counts.clamp_min(smoothing)
+        counts = seen_or(self.counts, smoothing)
         lacking = (counts == 0).nonzero()
         if len(lacking):
             label, outcome = lacking[0].tolist()

@@ -206,6 +206,10 @@ def fit(
             weights += [] if each is None else [each]
     output, target = torch.cat(outputs), torch.cat(targets)
     weight = torch.cat(weights) if weights else None
+    if weight is not None:
+        # Rows that weigh less than one on the average still are as many observations as there are rows: what
+        # a calibration has to gain to be no chance is told in nats.
+        weight = weight / weight.mean().clamp_max(1.0)
     fitted = Fitted(len(data.calibration), labels=data.task == "multilabel")
     if config.calibrate != "none":
         fitted = _calibrated(config, data.schema, fitted, likelihood, output, target, weight)

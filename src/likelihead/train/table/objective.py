@@ -88,9 +88,9 @@ class Objective:
 def log_prior(schema: Schema) -> Tensor:
     """The logarithm of each class's share of the training rows, ``[C]``.
 
-    A class without a row counts as half of one.
+    A class without a row counts as :attr:`Schema.half_row`.
     """
-    return ClassCounts.from_counts(schema.target.counts).logit_offset(smoothing=0.5)
+    return ClassCounts.from_counts(schema.target.counts).logit_offset(smoothing=schema.half_row)
 
 
 def prior_shift(config: TrainConfig, schema: Schema, class_weights: tuple[float, ...]) -> Tensor | None:

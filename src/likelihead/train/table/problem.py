@@ -328,7 +328,7 @@ def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset, smoothing: floa
         return
     again = data.train.weighted_batches(EVAL_BATCH, dtype=DTYPE)
     weights = (weight for _, _, _, weight in again if weight is not None)
-    likelihood.init_bias_(model.head, targets, sample_weight=weights)
+    likelihood.init_bias_(model.head, targets, sample_weight=weights, smoothing=data.schema.half_row)
 
 
 def _own(model: MLP) -> tuple[float, ...]:

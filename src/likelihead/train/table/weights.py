@@ -41,16 +41,20 @@ def class_weights(option: str, schema: Schema) -> tuple[float, ...]:
     if option == "none":
         return ()
     names, counts = schema.target.names, schema.target.counts
+    # Rows that weigh less than one on the average still are as many as there are.
+    scale = 0.5 / schema.half_row
     if option not in ("balanced", "effective"):
         what = "label" if schema.task == "multilabel" else "class"
         remedy = "--class-weight takes none, balanced, effective or a file"
         weights = read_by_class(Path(option), names, what=what, number="weight", remedy=remedy)
     elif schema.task == "multilabel":
         pairs = [(_rest(schema, n), n) for n in counts]
-        by_label = [_by_count(option, pair, [name] * 2) for pair, name in zip(pairs, names, strict=True)]
+        by_label = [
+            _by_count(option, pair, [name] * 2, scale) for pair, name in zip(pairs, names, strict=True)
+        ]
         weights = [yes / no for no, yes in by_label]
     else:
-        weights = _by_count(option, counts, names)
+        weights = _by_count(option, counts, names, scale)
     if schema.task == "binary":
         if weights[0] == 0:
             raise OptionError(
@@ -71,13 +75,13 @@ def _rest(schema: Schema, yes: float) -> float:
     return 0.0 if math.isclose(total, yes, rel_tol=1e-12) else total - yes
 
 
-def _by_count(option: str, counts: Sequence[float], names: Sequence[str]) -> list[float]:
+def _by_count(option: str, counts: Sequence[float], names: Sequence[str], scale: float) -> list[float]:
     for count, name in zip(counts, names, strict=True):
         if not count:
             raise OptionError(
                 f"--class-weight {option}: {name!r} has no training row, or no other one, so that a weight "
                 "would be infinite; leave it out of the target, or give a file of weights"
             )
-    known = ClassCounts.from_counts(counts)
+    known = ClassCounts.from_counts([count * scale for count in counts])
     weights = known.balanced_weights() if option == "balanced" else known.effective_number_weights()
     return weights.tolist()

@@ -95,6 +95,15 @@ def test_a_spread_of_many_values_is_thinned(monkeypatch: pytest.MonkeyPatch) -> 
     assert deviation == pytest.approx(1, abs=0.12)
 
 
+def test_whole_numbers_of_a_large_range_may_be_counts(write: Write) -> None:
+    notes = load(write(rows([*range(40)]))).notes
+    assert any(note.startswith("task: regression") and "--task count" in note for note in notes)
+    for values in ([*range(-5, 35)], [*range(39), 0.5]):
+        notes = load(write(rows([*values]), "b.csv")).notes
+        assert any(note.startswith("task: regression") for note in notes)
+        assert not any("--task count" in note for note in notes)
+
+
 def test_ranks_are_ordered_by_number(write: Write) -> None:
     data = load(write(rows([10, 9, 2, "2.0"] * 10)), task="ordinal")
     assert (data.task, data.classes) == ("ordinal", ("2", "9", "10"))

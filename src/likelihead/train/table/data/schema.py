@@ -151,6 +151,14 @@ class Schema:
         return self.train_weight if self.weight else self.train_rows
 
     @property
+    def half_row(self) -> float:
+        """What an outcome that no training row has counts as: half a row, or half of an average one.
+
+        The latter where the rows weigh less than one on the average, so that it stays little beside them.
+        """
+        return 0.5 * min(1.0, self.train_total / self.train_rows) if self.train_rows else 0.5
+
+    @property
     def numeric(self) -> bool:
         """Whether the target is a number."""
         return self.target.form == "number"

@@ -185,7 +185,7 @@ class TargetScan:
                 return "binary", "binary: the target has two whole values"
             if distinct is not None and whole and len(distinct) <= min(AUTO_CLASSES, max(2, self.rows // 2)):
                 return "multiclass", f"multiclass: the target has {len(distinct)} whole values"
-            return "regression", "regression: the target is a number with many or fractional values"
+            return "regression", _many_values(distinct if whole else None)
         distinct = self._merged(scan)
         if distinct is not None and len(distinct) == 2:
             return "binary", "binary: the target has two texts"
@@ -381,6 +381,14 @@ class TargetScan:
             for name, count in zip(target.names, target.counts, strict=True)
             if not count or math.isclose(count, self.train_weight, rel_tol=1e-12)
         ]
+
+
+def _many_values(whole: dict[str, Tally] | None) -> str:
+    """The reason for a regression, and what else whole numbers may be."""
+    said = "regression: the target is a number with many or fractional values"
+    if whole is None or min(int(name) for name in whole) < 0:
+        return said
+    return f"{said}; all are whole, 0 or more: if they count something, the other reading is --task count"
 
 
 def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:
