@@ -143,7 +143,8 @@ def torchs_answer(
     try:
         result = function(input, target, **options)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
-        tensors = isinstance(input, Tensor) and isinstance(target, Tensor)
+        # Nested tensors have no sizes that could be told.
+        tensors = all(isinstance(t, Tensor) and not t.is_nested for t in (input, target))
         finding = (
             explain_shape(loss, input, target, weight=weight, pos_weight=pos_weight) if tensors else None
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy as torchs_cross_entropy
 
@@ -136,6 +137,8 @@ def cross_entropy(
     )
 
     given, dtype, dims = input, result_dtype(input), input.dim()
+    if target.layout is not torch.strided:
+        target = target.to_dense()  # torch takes sparse probabilities
     if target.is_floating_point():
         # Whichever argument is the widest sets the precision, as in torch.
         dtype = promoted(dtype, target, weight)
