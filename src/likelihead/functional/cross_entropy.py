@@ -32,6 +32,14 @@ from likelihead.kernels.ops import check_softmax_options
 
 __all__ = ["cross_entropy"]
 
+_SPARSE = (
+    torch.sparse_coo,
+    torch.sparse_csr,
+    torch.sparse_csc,
+    torch.sparse_bsr,
+    torch.sparse_bsc,
+)
+
 
 @overridable
 def cross_entropy(
@@ -137,7 +145,7 @@ def cross_entropy(
     )
 
     given, dtype, dims = input, result_dtype(input), input.dim()
-    if target.layout is not torch.strided:
+    if target.layout in _SPARSE and target.is_floating_point():
         target = target.to_dense()  # torch takes sparse probabilities
     if target.is_floating_point():
         # Whichever argument is the widest sets the precision, as in torch.
