@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy as torchs_cross_entropy
 
@@ -30,6 +31,14 @@ from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
 
 __all__ = ["cross_entropy"]
+
+_SPARSE = (
+    torch.sparse_coo,
+    torch.sparse_csr,
+    torch.sparse_csc,
+    torch.sparse_bsr,
+    torch.sparse_bsc,
+)
 
 
 @overridable
@@ -136,6 +145,8 @@ def cross_entropy(
     )
 
     given, dtype, dims = input, result_dtype(input), input.dim()
+    if target.layout in _SPARSE and target.is_floating_point():
+        target = target.to_dense()  # torch takes sparse probabilities
     if target.is_floating_point():
         # Whichever argument is the widest sets the precision, as in torch.
         dtype = promoted(dtype, target, weight)
