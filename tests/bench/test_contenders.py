@@ -1,4 +1,4 @@
-"""What is timed: each function's answer is torch's, its inputs are restored, and absences are told."""
+"""What is timed: each function's answer is torch's, what it writes over is a copy, and absences are told."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_peer_that_fails_or_is_wrong_is_named_and_the_others_go_on() -> None:
     assert [contender.name for contender in line.contenders][:2] == [OURS, EAGER]
 
 
-def test_a_function_that_writes_over_its_input_finds_it_restored() -> None:
+def test_a_function_that_writes_over_its_input_gets_a_copy() -> None:
     set_up = problem()
     right, seen = set_up.losses[EAGER], []
 

@@ -60,7 +60,8 @@ class Problem:
         losses: by the name of the function under test. The others must agree with the one called `EAGER`.
         floor: the least that can be done: the pass over memory, or the matrix products alone.
         absent: why a function that belongs here is not measured.
-        overwrites: the functions that write over the leaves, which are restored before each of their runs.
+        overwrites: the functions that write over what they take: they get copies of the leaves, made before
+            each of their runs.
     """
 
     leaves: tuple[Tensor, ...]

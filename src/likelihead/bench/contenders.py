@@ -41,23 +41,25 @@ class _Run:
     """A loss over one of several sets of leaves after the other."""
 
     def __init__(
-        self, loss: Callable[..., Tensor], sets: Sequence[Leaves], originals: Leaves | None = None
+        self, loss: Callable[..., Tensor], sets: Sequence[Leaves], *, overwrites: bool = False
     ) -> None:
         self._loss = loss
         self._sets = sets
-        self._originals = originals
+        self._overwrites = overwrites
         self._turn = 0
+        self._given: tuple[Tensor, ...] = ()
 
     def prepare(self) -> None:
-        """Go on to the next set, drop every gradient, and restore what was written over."""
+        """Go on to the next set, drop every gradient, and copy what will be written over."""
         self._turn = (self._turn + 1) % len(self._sets)
         for leaf in (leaf for leaves in self._sets for leaf in leaves):
             leaf.grad = None
-        if self._originals is not None:
-            _restore(self._sets[self._turn], self._originals)
+        self._given = ()  # the last copy goes before the next one is made
+        leaves = self._sets[self._turn]
+        self._given = _computed(leaves) if self._overwrites else leaves
 
     def step(self) -> None:
-        self._loss(*self._sets[self._turn]).backward()  # type: ignore[no-untyped-call]
+        self._loss(*self._given).backward()  # type: ignore[no-untyped-call]
 
 
 def line_up(problem: Problem, *, compiled: bool = True, copies: int = 1) -> Line:
@@ -76,24 +78,21 @@ def line_up(problem: Problem, *, compiled: bool = True, copies: int = 1) -> Line
         # Each case is compiled afresh: torch gives up on a function after a few shapes.
         torch._dynamo.reset()
         losses[COMPILED] = torch.compile(losses[EAGER], fullgraph=True, dynamic=False)
-    originals = _copy(problem.leaves) if problem.overwrites else None
     sets = [problem.leaves, *(_copy(problem.leaves) for _ in range(1, copies))]
     expected = _answer(problem.leaves, losses[EAGER])
     line = Line([], dict(problem.absent))
     for name, loss in losses.items():
         overwrites = name in problem.overwrites
         try:
-            _check(name, expected, _answer(problem.leaves, loss))
+            _check(name, expected, _answer(problem.leaves, loss, overwrites=overwrites))
         except Exception as error:
             # A peer that does not work here is named in the table; ours and eager are not excused.
             if name in (OURS, IN_PLACE, EAGER):
                 raise
             line.absent[name] = one_line(error)
         else:
-            run = _Run(loss, sets, originals if overwrites else None)
+            run = _Run(loss, sets, overwrites=overwrites)
             line.contenders.append(Contender(name, run.step, run.prepare))
-        if overwrites and originals is not None:
-            _restore(problem.leaves, originals)
     line.contenders.append(Contender(FLOOR, problem.floor, _nothing))
     return line
 
@@ -123,17 +122,16 @@ def _copy(leaves: Leaves) -> Leaves:
     return tuple(leaf.detach().clone().requires_grad_() for leaf in leaves)
 
 
-def _restore(leaves: Leaves, originals: Leaves) -> None:
-    with torch.no_grad():
-        for leaf, original in zip(leaves, originals, strict=True):
-            leaf.copy_(original)
+def _computed(leaves: Leaves) -> tuple[Tensor, ...]:
+    """As a model gives them: no leaves, and memory of their own; the way back to the leaves costs nothing."""
+    return tuple(leaf.clone() for leaf in leaves)
 
 
-def _answer(leaves: Leaves, loss: Callable[..., Tensor]) -> list[Tensor]:
+def _answer(leaves: Leaves, loss: Callable[..., Tensor], *, overwrites: bool = False) -> list[Tensor]:
     """The loss and the gradients, kept apart from the leaves, which are left without a gradient."""
     for leaf in leaves:
         leaf.grad = None
-    value = loss(*leaves)
+    value = loss(*(_computed(leaves) if overwrites else leaves))
     value.backward()  # type: ignore[no-untyped-call]
     answer = [value.detach().clone(), *(leaf.grad.clone() for leaf in leaves if leaf.grad is not None)]
     for leaf in leaves:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from likelihead.core.devices import check_devices
 from likelihead.core.options import shown
 from likelihead.errors import DTypeError, OptionError, ShapeError
 
@@ -100,6 +101,7 @@ def reduce(
         return total
     denominator: Normalizer = values.numel() if count is None else count
     if normalizer is not None:
+        check_devices("the loss", total, scalars=("normalizer",), normalizer=normalizer)
         denominator = normalizer
     if empty == "nan":
         mean = total / denominator

@@ -61,9 +61,10 @@ def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         if has_torch_function_variadic(*args, *kwargs.values()):
-            tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            if has_torch_function(tensors):
-                result: Tensor = handle_torch_function(wrapper, tensors, *args, **kwargs)
+            # Not tensors alone: a symbolic trace (torch.fx) hands in proxies, and records this function.
+            relevant = [v for v in (*args, *kwargs.values()) if hasattr(type(v), "__torch_function__")]
+            if has_torch_function(relevant):
+                result: Tensor = handle_torch_function(wrapper, relevant, *args, **kwargs)
                 return result
         for option in kwargs:
             if option in _OPTIONS:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn.functional import binary_cross_entropy as torchs_bce
 from torch.nn.functional import binary_cross_entropy_with_logits as torchs_bce_with_logits
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import (
@@ -26,6 +29,9 @@ from likelihead.kernels import dispatch
 from likelihead.kernels.ops import compute_dtype
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
+
+# What torch lets be a 0-d tensor on the CPU beside any device.
+_SCALARS = ("weight", "pos_weight", "normalizer")
 
 
 @overridable
@@ -76,6 +82,15 @@ def binary_cross_entropy_with_logits(
         tiny = tiny_bce_with_logits(input, target, reduction)
         if tiny is not None:
             return tiny
+    check_devices(
+        "input",
+        input,
+        scalars=_SCALARS,
+        target=target,
+        weight=weight,
+        pos_weight=pos_weight,
+        normalizer=normalizer,
+    )
     served = (
         is_real(input)
         and is_tensor(target)
@@ -166,7 +181,7 @@ def binary_cross_entropy(
     tensor(1.3863)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-
+    check_devices("input", input, scalars=_SCALARS, target=target, weight=weight, normalizer=normalizer)
     floats = is_real(input) and is_tensor(target) and target.is_floating_point()
     if not floats or reduction not in ("none", "sum", "mean"):
         return torchs_answer(
@@ -186,4 +201,23 @@ def binary_cross_entropy(
         weight = weight if weight is None else weight.to(wide)
     # torch's own elementwise form: its clamps and its gradient at 0 and 1 are the definition here.
     nll = torchs_answer(torchs_bce, "bce", input, target, weight=weight, reduction="none")
+    if forward_ad._current_level >= 0:
+        nll = _in_forward_mode(nll, input, target, weight)
     return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)
+
+
+def _in_forward_mode(nll: Tensor, input: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """The value of ``nll``, by arithmetic whose derivatives are torch's in every order of the modes.
+
+    The gradient of torch's elementwise loss has no forward derivative (it writes into a zero that is shared).
+    """
+    # The slopes of torch's loss: by the probability it is held finite at 0 and 1, by the target not at all.
+    p, t = input.detach(), target.detach()
+    inner = (p > 0) & (p < 1)
+    safe = torch.where(inner, input, 0.5)
+    by_formula = -(target * safe.log() + (1 - target) * torch.log1p(-safe))
+    at_edge = (p - t) / 1e-12 * input - target * (p.log() - torch.log1p(-p)).clamp(-100, 100)
+    term = torch.where(inner, by_formula, at_edge)
+    if weight is not None:
+        term = term * weight
+    return term + (nll.detach() - term.detach()).nan_to_num(0.0, 0.0, 0.0)

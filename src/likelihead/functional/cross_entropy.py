@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import cross_entropy as torchs_cross_entropy
 
+from likelihead.core.devices import check_devices
+from likelihead.core.overwritten import note_same_memory, will_overwrite
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError
@@ -68,10 +70,17 @@ def cross_entropy(
         z_loss: adds ``z_loss * logsumexp(x) ** 2`` to each row that counts.
         softcap: replaces the logits by ``softcap * tanh(x / softcap)``.
         logit_offset: a tensor of one number per class, added to the logits (after ``softcap``).
-        inplace_backward: write the gradient over the input, which is worth nothing after the call: saves the
-            memory of the gradient, and half the time. Autograd raises if anything else needs the input's
-            values. Needs the native backend and reduction ``"mean"`` or ``"sum"``; has no effect where no
-            gradient is asked for.
+        inplace_backward: let the gradient take the memory of the input, which saves that of the gradient, and
+            half the time. It is for logits that a model has computed and nobody needs afterwards. The input
+            (and the tensor that it is a view of) has no values after the call: whatever reads them, a second
+            loss or a metric, with a graph or without, raises RuntimeError, and so does the backward of
+            whatever was computed from the input before and has to know its values. There is one backward
+            pass, without ``create_graph``. A leaf that requires grad, or a view of one, raises RuntimeError.
+            Where other tensors share the memory (a detached copy that is kept for a metric, an output that
+            autograd needs) they keep their values, and the gradient has memory of its own. Needs the native
+            backend, reduction ``"mean"`` or ``"sum"``, contiguous logits that are not float16, and no
+            compiler or transform around it, and raises OptionError without; has no effect where no gradient
+            by the input is asked for.
 
     Shape:
         - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``.
@@ -93,6 +102,15 @@ def cross_entropy(
         tiny = None if inplace_backward else tiny_cross_entropy(input, target, ignore_index, reduction)
         if tiny is not None:
             return tiny
+    check_devices(
+        "input",
+        input,
+        scalars=("normalizer",),
+        target=target,
+        weight=weight,
+        logit_offset=logit_offset,
+        normalizer=normalizer,
+    )
     if not _is_served(input, target, weight, ignore_index, reduction, label_smoothing):
         return torchs_answer(
             torchs_cross_entropy,
@@ -122,11 +140,13 @@ def cross_entropy(
         # Whichever argument is the widest sets the precision, as in torch.
         dtype = promoted(dtype, target, weight)
         input = input.to(promoted(input.dtype, target, weight))
+    inplace_backward = will_overwrite(inplace_backward, input)
     if inplace_backward:
         _check_in_place(input, given, reduction)
     single = dims == 1
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
+        note_same_memory(input, given)
     num_classes = input.shape[1]
     if num_classes == 0:
         nll = input.sum(1)  # no row, or torch has refused; keeps the graph

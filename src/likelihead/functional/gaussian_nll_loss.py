@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gaussian_nll_loss as torchs_gaussian_nll_loss
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import is_real, overridable, promoted, result_dtype, torchs_answer
@@ -60,6 +61,14 @@ def gaussian_nll_loss(
     References:
         Nix and Weigend 1994, "Estimating the mean and variance of the target probability distribution".
     """
+    check_devices(
+        "input",
+        input,
+        scalars=("target", "var", "normalizer"),
+        target=target,
+        var=var,
+        normalizer=normalizer,
+    )
     variance = torch.full_like(input, var) if isinstance(var, float) and is_real(input) else var
     sizes = _sizes(input, target, variance)
     if (

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from likelihead.core.devices import check_devices
+from likelihead.core.overwritten import note_same_memory, will_overwrite
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
@@ -55,8 +57,8 @@ def language_model_loss(
             is NaN, as in torch.
         normalizer: a number or 0-d tensor that the mean divides by instead: the token count of all
             micro-batches of a step, for one.
-        inplace_backward: write the gradient over the logits; see :func:`cross_entropy`. They must be
-            contiguous.
+        inplace_backward: let the gradient take the memory of the logits, which have no values after the call;
+            see :func:`cross_entropy`. They must be contiguous.
 
     Shape:
         - logits: ``[B, T, V]``, or ``[..., T, V]``. Contiguous ones, and ``[T, B, V]`` ones that were
@@ -81,6 +83,15 @@ def language_model_loss(
     References:
         :doc:`/language-models`.
     """
+    check_devices(
+        "logits",
+        logits,
+        scalars=("normalizer",),
+        targets=targets,
+        weight=weight,
+        logit_offset=logit_offset,
+        normalizer=normalizer,
+    )
     _check(logits, targets, shift)
     check_reduction(reduction, normalizer)
     if weight is not None:
@@ -89,12 +100,15 @@ def language_model_loss(
         raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
     scored = _next_tokens(targets, ignore_index) if shift else targets
     rows, flat, turned = _rows(logits, scored)
+    inplace_backward = will_overwrite(inplace_backward, logits)
     if inplace_backward and not logits.is_contiguous() and not turned:
         raise OptionError(
             f"inplace_backward=True writes over the logits, but these {list(logits.shape)} logits with "
             f"strides {list(logits.stride())} are copied first; pass logits.contiguous(), or leave it out. "
             "With shift=True no slice is needed."
         )
+    if inplace_backward:
+        note_same_memory(rows, logits)
     try:
         loss = cross_entropy(
             rows,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss as torchs_mse_loss
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import (
@@ -65,6 +66,9 @@ def mse_loss(
     tensor(2.)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
+    check_devices(
+        "input", input, scalars=("target", "normalizer"), target=target, weight=weight, normalizer=normalizer
+    )
     served = (
         is_real(input)
         and is_tensor(target)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss as torchs_multilabel_soft_margin_loss
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import (
@@ -64,6 +65,9 @@ def multilabel_soft_margin_loss(
     tensor(0.3466)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
+    check_devices(
+        "input", input, scalars=("weight", "normalizer"), target=target, weight=weight, normalizer=normalizer
+    )
     served = (
         is_real(input)
         and is_tensor(target)

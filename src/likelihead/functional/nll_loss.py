@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss as torchs_nll_loss
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.functional._call import (
@@ -68,6 +69,9 @@ def nll_loss(
     tensor(1.3863)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
+    check_devices(
+        "input", input, scalars=("normalizer",), target=target, weight=weight, normalizer=normalizer
+    )
     served = (
         is_real(input)
         and is_tensor(target)

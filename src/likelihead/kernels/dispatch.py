@@ -5,6 +5,7 @@ There is no silent fallback: a backend that is asked for by name serves the call
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
+from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
 from likelihead.kernels.native._library import absent as _native_absent
+from likelihead.kernels.native.calls import PLAIN
+from likelihead.kernels.native.sharding import register_strategies
 from likelihead.kernels.native.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
 from likelihead.kernels.native.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
 from likelihead.kernels.native.softmax_nll import softmax_loss as _native_softmax_loss
@@ -117,6 +121,9 @@ _BACKENDS: tuple[Backend, ...] = (
         refuses=_never,
     ),
 )
+
+# Of the Bernoulli ops; these are multiplied with, and torch lets them be 0-d on the CPU beside any device.
+_SCALARS = ("weight", "pos_weight", "normalizer")
 
 # Process-wide, as the flags of torch.backends are; a plain global is what torch.compile can guard on.
 _selected: str = AUTO
@@ -222,6 +229,25 @@ def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
     return _choose(op, logits)[0].ops[op]
 
 
+def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
+    """See to it that a distributed tensor can be served; any other tensor is left alone.
+
+    Raises:
+        BackendError: the classes are spread over ranks, so that no rank has the sum over them.
+    """
+    distributed = sys.modules.get("torch.distributed.tensor")  # not imported for those who do without
+    if distributed is None or not isinstance(logits, distributed.DTensor):
+        return
+    if classes and any(placement.is_shard(1) for placement in logits.placements):
+        raise BackendError(
+            f"the logits are a DTensor of shape {list(logits.shape)} whose classes are spread over ranks "
+            f"({', '.join(map(str, logits.placements))}), and the softmax runs over all of them. Gather them "
+            "first, logits.redistribute(placements=[Replicate()]), or spread the examples, [Shard(0)]."
+        )
+    if _native_absent() is None and not torch.compiler.is_compiling():
+        register_strategies()
+
+
 def tiny(op: str) -> Callable[..., Tensor | None] | None:
     """``softmax_tiny`` or ``sigmoid_tiny`` of the backend in force for the CPU; None where it has none.
 
@@ -262,6 +288,9 @@ def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
 
 def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:
     """Categorical NLL and logsumexp on the backend in force; see `likelihead.kernels.ops.SoftmaxNLL`."""
+    if type(logits) not in PLAIN:
+        _spread_over_ranks(logits, classes=True)
+    check_devices("logits", logits, target=target, **options)
     op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
     return op(logits, target, **options)
 
@@ -276,6 +305,9 @@ def softmax_loss(
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """The reduced categorical NLL on the backend in force; see `likelihead.kernels.ops.SoftmaxLoss`."""
+    if type(logits) not in PLAIN:
+        _spread_over_ranks(logits, classes=True)
+    check_devices("logits", logits, scalars=("normalizer",), target=target, normalizer=normalizer, **options)
     op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
@@ -289,6 +321,9 @@ def softmax_loss(
 
 def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:
     """Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidNLL`."""
+    if type(logits) not in PLAIN:
+        _spread_over_ranks(logits, classes=False)
+    check_devices("logits", logits, scalars=_SCALARS, target=target, **options)
     op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
     return op(logits, target, **options)
 
@@ -302,5 +337,8 @@ def sigmoid_loss(
     **options: Unpack[SigmoidOptions],
 ) -> Tensor:
     """The reduced Bernoulli NLL on the backend in force; see `likelihead.kernels.ops.SigmoidLoss`."""
+    if type(logits) not in PLAIN:
+        _spread_over_ranks(logits, classes=False)
+    check_devices("logits", logits, scalars=_SCALARS, target=target, normalizer=normalizer, **options)
     op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
     return op(logits, target, reduction=reduction, normalizer=normalizer, **options)

@@ -96,9 +96,9 @@ class SoftmaxLoss(Protocol):
     """The sum or the mean of `SoftmaxNLL`, in one op so that a backend may fuse the reduction.
 
     Further arguments, beside those of `SoftmaxNLL`: ``reduction`` is ``"sum"`` or ``"mean"``, ``normalizer``
-    replaces what the mean divides by, and ``inplace_backward`` lets the gradient overwrite the logits, whose
-    version counter is bumped: they are worth nothing after the call. A backend that has no use for it raises
-    OptionError.
+    replaces what the mean divides by, and ``inplace_backward`` lets the gradient take the memory of the
+    logits, which raise when they are read after the call (`likelihead.core.overwritten`). A backend that has
+    no use for it raises OptionError, but where no gradient is asked for it has no effect anywhere.
     """
 
     def __call__(

@@ -81,9 +81,9 @@ def focal_loss(
                 code="LH602" if name == "weight" else None,
             )
     # Set, not passed: the constructor reads the values, and would wait for a GPU at each call.
-    plain.logit_offset = logit_offset
+    plain._buffers["logit_offset"] = logit_offset
     if not gamma and reduction != "none":
-        plain.weight, plain.reduction = weight, reduction
+        plain._buffers["weight"], plain.reduction = weight, reduction
         return plain.forward(logits, target, normalizer=normalizer)
     loss = plain.nll(logits, target)
     if gamma:

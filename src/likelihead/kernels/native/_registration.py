@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from likelihead.core.devices import check_devices
 from likelihead.kernels.ops import compute_dtype
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as sigmoid_reference
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
@@ -16,23 +18,36 @@ __all__ = ["register"]
 
 def register() -> None:
     """Complete the ops of the library that has just been loaded."""
-    torch.library.register_fake("likelihead::softmax_nll")(_softmax_nll_fake)
-    torch.library.register_fake("likelihead::softmax_nll_backward")(_softmax_nll_backward_fake)
-    torch.library.register_fake("likelihead::softmax_loss")(_softmax_loss_fake)
-    for name in ("softmax_tiny", "sigmoid_tiny"):
-        torch.library.register_fake(f"likelihead::{name}")(_softmax_loss_fake)
-    torch.library.register_fake("likelihead::softmax_loss_")(_softmax_loss_in_place_fake)
+    for name, shapes in _SHAPES.items():
+        torch.library.register_fake(f"likelihead::{name}")(_on_one_device(name, shapes))
     torch.library.register_autograd(
         "likelihead::softmax_nll", _softmax_nll_derivative, setup_context=_save_softmax_nll
     )
-    torch.library.register_fake("likelihead::sigmoid_nll")(_sigmoid_nll_fake)
-    torch.library.register_fake("likelihead::sigmoid_nll_backward")(_sigmoid_nll_backward_fake)
-    torch.library.register_fake("likelihead::sigmoid_loss")(_softmax_loss_fake)
     torch.library.register_autograd(
         "likelihead::sigmoid_nll", _sigmoid_nll_derivative, setup_context=_save_sigmoid_nll
     )
     for name in ("softmax_nll", "softmax_nll_backward", "sigmoid_nll", "sigmoid_nll_backward"):
         torch.library.register_vmap(f"likelihead::{name}", _batched(getattr(torch.ops.likelihead, name)))
+
+
+def _on_one_device(name: str, shapes: Callable[..., Any]) -> Callable[..., Any]:
+    """The shape-only stand-in of an op, which a single tensor on meta is enough to call.
+
+    It is for calls without any values. Beside real logits it would answer with memory as it happens to be.
+    """
+    names = [argument.name for argument in getattr(torch.ops.likelihead, name).default._schema.arguments]
+
+    def fake(*arguments: Any) -> Any:
+        given = {n: a for n, a in zip(names, arguments, strict=False) if isinstance(a, Tensor)}
+        first = "logits" if "logits" in given else next(iter(given))
+        check_devices(first, given.pop(first), scalars=_SCALARS, **given)
+        return shapes(*arguments)
+
+    return fake
+
+
+# A 0-d tensor on the CPU stands for its number, as anywhere in torch.
+_SCALARS = ("weight", "pos_weight", "grad_nll", "grad_lse")
 
 
 def _softmax_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -149,6 +164,19 @@ def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, 
         )
     found = dict(zip(asked, grads, strict=True))
     return tuple(found.get(i) for i in range(7))
+
+
+_SHAPES: dict[str, Callable[..., Any]] = {
+    "softmax_nll": _softmax_nll_fake,
+    "softmax_nll_backward": _softmax_nll_backward_fake,
+    "softmax_loss": _softmax_loss_fake,
+    "softmax_loss_": _softmax_loss_in_place_fake,
+    "softmax_tiny": _softmax_loss_fake,
+    "sigmoid_nll": _sigmoid_nll_fake,
+    "sigmoid_nll_backward": _sigmoid_nll_backward_fake,
+    "sigmoid_loss": _softmax_loss_fake,
+    "sigmoid_tiny": _softmax_loss_fake,
+}
 
 
 def _batched(op: Any) -> Any:

@@ -31,7 +31,19 @@ def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
         grad: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
     except IndexError:
         return None
-    return grad if torch.ops.likelihead.scale_.default._op(grad, upstream, ctx.in_place) else None
+    try:
+        return grad if torch.ops.likelihead.scale_.default._op(grad, upstream, ctx.in_place) else None
+    except RuntimeError:
+        if not _is_batched(upstream):
+            raise
+    # Several upstream gradients at once, in one tensor that shows as one number (``is_grads_batched``). As in
+    # the op, the gradient of an ignored example stays 0 whatever comes from above.
+    return torch.where(grad == 0, 0, grad * upstream).to(grad.dtype) if ctx.in_place else None
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    found: bool = torch._C._functorch.is_legacy_batchedtensor(tensor)
+    return found
 
 
 def index_error(

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from likelihead.core import overwritten
 from likelihead.core.reduction import Normalizer
+from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError
 from likelihead.kernels.native.calls import PLAIN, first_gradient, index_error, needs_reference
 from likelihead.kernels.ops import SoftmaxOptions, reduce_softmax_nll
@@ -59,11 +61,13 @@ def softmax_loss(
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.SoftmaxLoss`."""
+    inplace_backward = overwritten.will_overwrite(inplace_backward, logits)
     fused = (
         type(logits) in PLAIN
         and logits.is_cpu
-        and not isinstance(normalizer, Tensor)
+        and (inplace_backward or not isinstance(normalizer, Tensor))
         and not torch.compiler.is_compiling()
+        and not torch._C._get_tracing_state()
         and not needs_reference(target, options.get("weight"), options.get("logit_offset"))
     )
     if not fused:
@@ -71,6 +75,13 @@ def softmax_loss(
             raise OptionError(_NOT_IN_PLACE)
         nll, _ = softmax_nll(logits, target, **options)
         return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
+    if isinstance(normalizer, Tensor):
+        # Not read, which would wait for it and lose its graph: the gradient of the sum is scaled later.
+        total = softmax_loss(logits, target, reduction="sum", inplace_backward=True, **options)
+        return reduce_values(total, reduction, normalizer=normalizer)
+    if inplace_backward:
+        _check_in_place(logits)
+        inplace_backward = overwritten.is_alone(logits)
     divisor = None if normalizer is None else float(normalizer)
     given = (*_in_order(**options), reduction == "mean", divisor)
     loss: Tensor
@@ -97,10 +108,27 @@ def _in_order(
     return weight, label_smoothing, ignore_index, z_loss, softcap or 0.0, logit_offset, torch_nonfinite
 
 
+def _check_in_place(logits: Tensor) -> None:
+    overwritten.check_writable(logits)
+    if logits.dtype == torch.float16:
+        raise OptionError(
+            "inplace_backward=True is not for float16: a gradient that is rounded before the loss scale is "
+            "applied underflows; leave it out, or use bfloat16."
+        )
+    dense = logits.is_contiguous() or (
+        logits.dim() > 2 and logits.movedim(1, -1).is_contiguous()  # channels_last
+    )
+    if not dense:
+        raise OptionError(
+            f"inplace_backward=True writes over the logits, but these {list(logits.shape)} logits with "
+            f"strides {list(logits.stride())} are copied first; pass logits.contiguous(), or leave it out."
+        )
+
+
 _NOT_IN_PLACE = (
     "inplace_backward=True writes the gradient over the logits while the loss is computed, which cannot be "
-    "done here: under torch.compile, in a transform of torch.func, on meta tensors, with a tensor as "
-    "normalizer, or where a target, weight or offset is differentiated; leave it out."
+    "done here: under torch.compile, in a transform of torch.func, on meta tensors or tensor subclasses, or "
+    "where a target, weight or offset is differentiated; leave it out."
 )
 
 
@@ -111,19 +139,13 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, in_place: bool, options: tuple[Any, ...]) -> Tensor:
         weight, *_, logit_offset, _, _, _ = options
         ops = torch.ops.likelihead
-        ctx.save_for_backward(logits, target, weight, logit_offset)
         ctx.options, ctx.in_place = options, in_place
         loss: Tensor
         if in_place:
-            if logits.dtype == torch.float16:
-                raise OptionError(
-                    "inplace_backward=True is not for float16: a gradient that is rounded before the "
-                    "loss scale is applied underflows; leave it out, or use bfloat16."
-                )
             loss = ops.softmax_loss_.default(logits, target, *options)
-            torch.autograd.graph.increment_version(logits)
-            ctx.made = [logits.detach()]
+            ctx.made = [overwritten.give_up(logits)]
         else:
+            ctx.save_for_backward(logits, target, weight, logit_offset)
             # float16 would underflow before the loss scale of mixed precision comes from above.
             early = logits.dtype != torch.float16
             loss, grad = ops.softmax_loss.default(logits, target, *options, early)
@@ -142,7 +164,6 @@ _apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     if ctx.in_place:
-        # autograd would not notice: it takes the version of what it saves after the forward pass has ended
         raise RuntimeError(
             "the logits of this loss have been modified by an inplace operation: inplace_backward=True "
             "wrote the gradient over them, so there is one backward pass, without create_graph; leave it out "

@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from likelihead.core.reduction import Normalizer
 from likelihead.kernels.ops import SigmoidOptions, compute_dtype, reduce_sigmoid_nll, sigmoid_valid
-from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual
+from likelihead.kernels.reference.sigmoid_residual import forward_over_forward, nll_with_exact_residual
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +49,7 @@ def sigmoid_nll(
         as_torch = _torchs_form(torch.where(finite, 0, x), torch.where(finite, 0, t), pos_weight)
         x, t = torch.where(finite, x, 0), torch.where(finite, t, 0)
     positive = t if pos_weight is None else t * pos_weight.to(wide)
-    if wide == logits.dtype and not torch.compiler.is_compiling():
+    if wide == logits.dtype and not torch.compiler.is_compiling() and not forward_over_forward():
         nll = nll_with_exact_residual(x, 1 - t, positive)
     else:
         # The compiler takes no custom forward-mode derivative, and chooses its own exponential anyway.

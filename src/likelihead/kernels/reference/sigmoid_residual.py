@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["nll_with_exact_residual", "sigmoid_residual"]
+__all__ = ["forward_over_forward", "nll_with_exact_residual", "sigmoid_residual"]
 
 Pair = tuple[Tensor, Tensor]
 """An unevaluated sum of two floats, the second at most half a unit in the last place of the first."""
@@ -29,6 +29,15 @@ def nll_with_exact_residual(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def _residual(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     result: Tensor = _Residual.apply(x, a, b)  # type: ignore[no-untyped-call]
     return result
+
+
+def forward_over_forward() -> bool:
+    """Whether a forward-mode derivative of a forward-mode derivative is being taken.
+
+    torch calls a ``jvp`` with forward mode switched off, and the second derivative would be 0.
+    """
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    return sum(level.key() == torch._C._functorch.TransformType.Jvp for level in stack) > 1
 
 
 class _NLL(torch.autograd.Function):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from likelihead.core.overwritten import will_overwrite
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import OptionError
 from likelihead.kernels.ops import (
@@ -103,7 +104,7 @@ def softmax_loss(
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.SoftmaxLoss`."""
-    if inplace_backward:
+    if will_overwrite(inplace_backward, logits):
         raise OptionError(
             "inplace_backward=True needs the native backend, and the reference backend serves this call "
             "(`likelihead.explain` says why); leave it out."
