@@ -21,7 +21,7 @@ _REDUCTIONS = ("none", "sum", "mean")
 _NUMBERS = (int, float, Real, torch.SymInt, torch.SymFloat)  # numpy's are Real
 
 
-def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> None:
+def check_reduction(reduction: object, normalizer: object = None) -> None:
     """Refuse an unknown reduction, and a normalizer that is no number or has nothing to divide.
 
     Raises:
@@ -54,7 +54,7 @@ def check_reduction(reduction: str, normalizer: Normalizer | None = None) -> Non
             f"normalizer is {shown(normalizer)}; expected a real number or a 0-d tensor of one, "
             "such as the number of targets that count."
         )
-    elif not normalizer >= 0:
+    elif not normalizer >= 0:  # type: ignore[operator]  # of numbers.Real too
         raise OptionError(
             f"normalizer is {normalizer}; expected a number that is not negative, which would turn the loss "
             "round."

@@ -87,7 +87,8 @@ class Calibrator(nn.Module, ABC):
                 return moved
             return values.to(moved.device)
 
-        return super()._apply(keep_dtype, recurse)
+        super()._apply(keep_dtype, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @abstractmethod
     def forward(self, logits: Tensor) -> Tensor:

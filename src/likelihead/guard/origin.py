@@ -7,7 +7,8 @@ the guard stays silent. A custom ``autograd.Function`` is unknown by constructio
 in ``Backward`` without the digit that torch's own nodes have.
 
 Only sizes, dimensions and Python numbers saved in the nodes are read, never a saved tensor: that could unpack
-an offloaded one and wait for the device.
+an offloaded one and wait for the device. Of the tensor itself a few numbers are, on the CPU, where the graph
+names a probability and does not tell how large a constant was added.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from likelihead.guard.axes import STEPS, Node, Walk, signed
@@ -39,8 +41,8 @@ class Origin:
         share: the sum of the factors of such tensors that make up this one.
         mixed: it is an average of several, or of neighbours.
         guarded: it was clamped, or a constant was added before a logarithm was taken.
-        shifted: a constant of unknown size was added, or stands beside it: the origin is certain only of
-            numbers that look like it.
+        shifted: a constant of unknown size was added, or stands beside it, and the numbers look like
+            probabilities all the same.
     """
 
     kind: Kind
@@ -71,7 +73,29 @@ def trace(tensor: Tensor) -> Origin | None:
     if not (name in STEPS or name in MIXING or name in _SOURCES or name == "ReluBackward0"):
         return None  # the ordinary case, before any state is made
     origin = _follow(node, Walk(tuple(tensor.shape), _MAX_STEPS))
-    return origin if origin is not None and _is_one(origin.share) else None
+    if origin is None or not _is_one(origin.share):
+        return None
+    return None if origin.shifted and not _looks_like_probabilities(tensor) else origin
+
+
+_FEW = 16
+
+
+def _looks_like_probabilities(input: Tensor) -> bool:
+    """Whether some of the numbers lie in [0, 1], give or take a small constant.
+
+    The graph does not tell how large a constant was added. In the CPU's memory a few numbers cost nothing; on
+    a device that would wait they are left alone, and the input is unknown.
+    """
+    if not input.is_cpu or torch._C._len_torch_dispatch_stack() > 0:
+        return False
+    if torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() is not None:
+        return False
+    count = input.numel()
+    first, spread = range(min(count, _FEW)), range(0, count, max(1, count // _FEW))
+    with torch.no_grad():
+        some = torch.take(input, torch.tensor([*first, *spread], dtype=torch.int64)).tolist()
+    return bool(some) and all(-0.01 <= number <= 1.01 for number in some)
 
 
 def _is_one(share: float) -> bool:

@@ -32,7 +32,7 @@ def check_provenance(loss: LossName, input: Tensor, *, full: bool, reduction: st
     if loss == "nll" and reduction == "none":
         hazards = (log_of_softmax,)
     origin = trace(input)
-    if origin is None or (origin.shifted and not looks_like_probabilities(input)):
+    if origin is None:
         return None
     for hazard in hazards:
         finding = hazard(input, origin)
@@ -142,25 +142,6 @@ def _class_dim(input: Tensor) -> int:
 
 
 # -- evidence beside the graph -----------------------------------------------------------------------
-
-_FEW = 16
-
-
-def looks_like_probabilities(input: Tensor) -> bool:
-    """Whether some of the numbers lie in [0, 1], give or take a small constant.
-
-    The graph does not tell how large a constant was added. In the CPU's memory a few numbers cost nothing; on
-    a device that would wait they are left alone, and the input is unknown.
-    """
-    if not input.is_cpu or torch._C._len_torch_dispatch_stack() > 0:
-        return False
-    if torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() is not None:
-        return False
-    count = input.numel()
-    first, spread = range(min(count, _FEW)), range(0, count, max(1, count // _FEW))
-    with torch.no_grad():
-        some = torch.take(input, torch.tensor([*first, *spread], dtype=torch.int64)).tolist()
-    return bool(some) and all(-0.01 <= number <= 1.01 for number in some)
 
 
 def saved_elsewhere(input: Tensor) -> bool:

@@ -98,8 +98,8 @@ class Likelihood(nn.Module, ABC):
         link: what stands between the head's output and the mean.
         target_domain: what one target may be.
         parameter_shape: what the head puts out for each example; a string names an attribute.
-        reduction: ``"none"``, ``"sum"`` or ``"mean"``. The mean over no target at all is 0, connected to the
-            graph.
+        reduction: ``"none"``, ``"sum"`` or ``"mean"``. The mean over no target at all, over class weights
+            that sum to 0, or by a normalizer of 0 is 0, connected to the graph.
         summary: what `from_targets` saw, for `baseline_nll` and `init_bias_`; None otherwise.
     """
 
