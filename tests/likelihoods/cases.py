@@ -5,6 +5,7 @@ A new likelihood adds its rows here; `contract.py` has the checks and `test_cont
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,18 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, MultiLabel
+from likelihead.likelihoods import (
+    Bernoulli,
+    Categorical,
+    CumulativeLink,
+    Gaussian,
+    Likelihood,
+    MultiLabel,
+    NegativeBinomial,
+    Poisson,
+    Quantile,
+    StudentT,
+)
 
 # "Else the tests are not meaningful": large, opposite, signed zeros, and plain ones.
 REAL_LOGITS = st.one_of(
@@ -41,6 +53,9 @@ class Case:
         leave_out: the target with every value left out, or None where there is no such thing.
         frequency: the empirical mean of targets, as the distribution's mean reports it.
         expect: the expectation of a function of a target under the distribution of (likelihood, logits).
+        outcomes: a dozen targets in which every outcome occurs, where `contract.every_outcome` knows none.
+        scale: the size of the numbers that are rounded on the way to an NLL and its gradient.
+        is_smooth: whether the gradient has no steps.
     """
 
     name: str
@@ -56,6 +71,9 @@ class Case:
     leave_out: Callable[[Tensor], Tensor] | None = None
     frequency: Callable[[Tensor], Tensor] | None = None
     expect: Callable[[Likelihood, Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None
+    outcomes: Callable[[], Tensor] | None = None
+    scale: float = 1.0
+    is_smooth: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -91,7 +109,8 @@ def _left_out_nan(target: Tensor) -> Tensor:
 
 
 def _class_count(likelihood: Likelihood, target: Tensor) -> float:
-    weight = [1.0] * CLASSES if likelihood.weight is None else likelihood.weight.tolist()
+    weight = getattr(likelihood, "weight", None)
+    weight = [1.0] * CLASSES if weight is None else weight.tolist()
     return sum(weight[y] for y in target.flatten().tolist() if y != -100)
 
 
@@ -178,6 +197,86 @@ def _binary_case(
     )
 
 
+_COUNT = st.one_of(st.integers(0, 12).map(float), st.sampled_from([0.0, 1.0, 40.0, 1000.0]))
+_COUNT_OR_MISSING = st.one_of(_COUNT, st.just(float("nan")))
+
+
+def _with_gaps(targets: Tensor) -> Tensor:
+    targets = targets.clone()
+    targets[4] = float("nan")
+    targets.view(-1)[7] = float("nan")
+    return targets
+
+
+def _count_case(
+    name: str, make: Callable[..., Likelihood], outcome: tuple[int, ...], event: tuple[int, ...], target: Any
+) -> Case:
+    seen = torch.tensor([0.0, 2, 1, 9, 3, 0, 5, 0, 2, 30, 1, 4])
+    seen = seen.reshape(12, *[1] * len(event)).expand(12, *event)
+    missing = target is _COUNT_OR_MISSING
+    return Case(
+        name=name,
+        make=make,
+        outcome=outcome,
+        event=event,
+        target=target,
+        dtype=torch.float32,
+        is_plain=not missing,
+        logit=st.floats(-5.0, 3.0, width=32, allow_subnormal=False),
+        count=_label_count,
+        leave_out=_left_out_nan,
+        frequency=None if missing else (lambda target: target.double().mean()),
+        outcomes=lambda: _with_gaps(seen) if missing else seen.clone(),
+        scale=1000.0,
+    )
+
+
+def _real_case(
+    name: str,
+    make: Callable[..., Likelihood],
+    outcome: tuple[int, ...],
+    event: tuple[int, ...],
+    *,
+    is_smooth: bool = True,
+) -> Case:
+    seen = torch.tensor([-1.0, 0.25, 0.5, 9.0, 1.0, 1.5, -0.5, 0.125, 2.0, 0.75, 3.0, -2.0])
+    seen = seen.reshape(12, *[1] * len(event)).expand(12, *event)
+    composite = len(outcome) > len(event) and name.startswith("quantile")
+    return Case(
+        name=name,
+        make=make,
+        outcome=outcome,
+        event=event,
+        target=st.one_of(MODERATE, st.sampled_from([1e4, -300.0])),
+        dtype=torch.float32,
+        is_plain=not composite,
+        logit=MODERATE,
+        leave_out=_left_out_nan,
+        outcomes=seen.clone,
+        scale=100.0,
+        is_smooth=is_smooth,
+    )
+
+
+def _order_case(name: str, shape: tuple[int, ...], target: Any) -> Case:
+    return Case(
+        name=name,
+        make=lambda **o: CumulativeLink(CLASSES, **o),
+        outcome=shape,
+        event=shape,
+        target=target,
+        dtype=torch.int64,
+        count=_class_count,
+        leave_out=_left_out_index,
+        expect=_expect_order if target is _INDEX else None,
+    )
+
+
+def _expect_order(likelihood: Likelihood, logits: Tensor, value: Callable[[Tensor], Tensor]) -> Tensor:
+    probs = likelihood.distribution(logits.double()).probs.detach()
+    return sum(_times(probs[..., k], value(torch.full(logits.shape, k)).detach()) for k in range(CLASSES))
+
+
 CASES: list[Case] = [
     _class_case("plain"),
     _class_case("ignored", target=_INDEX_OR_IGNORED),
@@ -236,6 +335,33 @@ CASES: list[Case] = [
         logit=st.floats(-5.0, 5.0, width=32, allow_subnormal=False),
         expect=_expect_real,
     ),
+    Case(
+        name="gaussian-missing",
+        make=lambda **o: Gaussian("predicted", num_outputs=2, **o),
+        outcome=(2, 2),
+        event=(2,),
+        target=st.one_of(MODERATE, st.just(float("nan"))),
+        dtype=torch.float32,
+        is_plain=False,
+        logit=MODERATE,
+        count=_label_count,
+        leave_out=_left_out_nan,
+        outcomes=lambda: _with_gaps(torch.linspace(-2, 3, 24).reshape(12, 2)),
+    ),
+    _count_case("poisson-plain", Poisson, (), (), _COUNT),
+    _count_case("poisson-missing", lambda **o: Poisson(num_outputs=2, **o), (2,), (2,), _COUNT_OR_MISSING),
+    _count_case("negative_binomial-known", lambda **o: NegativeBinomial(0.5, **o), (), (), _COUNT),
+    _count_case("negative_binomial-predicted", NegativeBinomial, (2,), (), _COUNT_OR_MISSING),
+    _real_case("student_t-unit", StudentT, (), ()),
+    _real_case("student_t-cauchy", lambda **o: StudentT(1.0, 0.5, num_outputs=2, **o), (2,), (2,)),
+    _real_case("student_t-predicted", lambda **o: StudentT(3.5, "predicted", **o), (2,), ()),
+    _real_case("student_t-normal", lambda **o: StudentT(math.inf, "predicted", **o), (2,), ()),
+    _real_case("quantile-median", lambda **o: Quantile(0.5, **o), (), (), is_smooth=False),
+    _real_case("quantile-high", lambda **o: Quantile(0.9, scale=0.5, **o), (), (), is_smooth=False),
+    _real_case("quantile-levels", Quantile, (3,), (), is_smooth=False),
+    _real_case("quantile-ordered", lambda **o: Quantile(ordered=True, **o), (3,), (), is_smooth=False),
+    _order_case("cumulative_link-plain", (), _INDEX),
+    _order_case("cumulative_link-ignored", (1,), _INDEX_OR_IGNORED),
 ]
 
 

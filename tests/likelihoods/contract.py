@@ -37,7 +37,7 @@ def check_nll_is_minus_log_prob(case: Case, likelihood: Likelihood, logits: Tens
     expected = torch.where(skip, 0.0, expected)
     assert nll.dtype == logits.dtype
     # torch's log_prob subtracts logits of up to 1e4 from their logsumexp.
-    assert_close(nll.double(), expected, **tolerance(logits, scale=10.0))
+    assert_close(nll.double(), expected.detach(), **tolerance(logits, scale=10.0 * case.scale))
 
 
 def check_gradient_is_residual(case: Case, likelihood: Likelihood, logits: Tensor, target: Tensor) -> None:
@@ -46,7 +46,7 @@ def check_gradient_is_residual(case: Case, likelihood: Likelihood, logits: Tenso
     residual = likelihood.residual(logits.detach(), target)
     assert not residual.requires_grad
     assert residual.dtype == logits.dtype
-    bounds = tolerance(logits, scale=1.0 if case.name.startswith("gaussian") else 0.05)
+    bounds = tolerance(logits, scale=case.scale if case.dtype != torch.int64 else 0.05)
     if case.is_exact:
         # Hard targets: nothing cancels, so every digit counts, however small the gradient is.
         bounds["atol"] = torch.finfo(logits.dtype).tiny
@@ -82,6 +82,7 @@ def check_minimiser(case: Case, likelihood: Likelihood, targets: Tensor) -> None
     """The best constant: its gradient is 0, every other is worse, its value is the baseline."""
     head = nn.Linear(2, likelihood.num_parameters, dtype=torch.float64)
     nn.init.zeros_(head.weight)
+    likelihood = likelihood.double()
     likelihood.init_bias_(head, targets, smoothing=1e-9)
 
     def loss(bias: Tensor) -> Tensor:
@@ -90,13 +91,14 @@ def check_minimiser(case: Case, likelihood: Likelihood, targets: Tensor) -> None
     bias = head.bias.detach().clone().requires_grad_()
     best = loss(bias)
     (slope,) = torch.autograd.grad(best, bias)
-    assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-7)
+    if case.is_smooth:
+        assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-7)
     assert_close(best.detach(), likelihood.baseline_nll(targets), rtol=1e-9, atol=1e-9)
     for step in (0.01, -0.3):
         for k in range(bias.numel()):
             moved = bias.detach().clone()
             moved[k] += step
-            assert float(loss(moved)) >= float(best.detach()) - 1e-12
+            assert float(loss(moved).detach()) >= float(best.detach()) - 1e-12
 
 
 def check_frequency(case: Case, likelihood: Likelihood, targets: Tensor) -> None:
@@ -119,13 +121,16 @@ def check_gradients(case: Case, likelihood: Likelihood, logits: Tensor, target: 
         return likelihood.nll(z, target)
 
     assert torch.autograd.gradcheck(nll, (logits,), atol=1e-5)
-    assert torch.autograd.gradgradcheck(nll, (logits,), atol=1e-5)
+    if case.is_smooth:
+        assert torch.autograd.gradgradcheck(nll, (logits,), atol=1e-5)
 
 
 def check_entropy(case: Case, likelihood: Likelihood, logits: Tensor) -> None:
-    entropy = likelihood.entropy(logits)
+    entropy = likelihood.entropy(logits).detach()
     expected = case.expect(likelihood, logits, lambda target: likelihood.nll(logits, target))
-    assert_close(entropy.double(), expected, **tolerance(logits, scale=10.0 + float(logits.abs().max())))
+    assert_close(
+        entropy.double(), expected, **tolerance(logits, scale=case.scale * (10.0 + float(logits.abs().max())))
+    )
 
 
 def check_divergence(case: Case, likelihood: Likelihood, p: Tensor, q: Tensor) -> None:
@@ -135,7 +140,7 @@ def check_divergence(case: Case, likelihood: Likelihood, p: Tensor, q: Tensor) -
     assert bool((divergence >= 0).all())
     cross_entropy = case.expect(likelihood, p, lambda target: likelihood.nll(q, target))
     expected = cross_entropy - likelihood.entropy(p).double()
-    scale = 10.0 + float(cross_entropy.abs().max()) + float(p.abs().max())
+    scale = case.scale * (10.0 + float(cross_entropy.abs().max()) + float(p.abs().max()))
     assert_close(divergence.double(), expected, **tolerance(p, scale=scale))
 
 
@@ -155,6 +160,8 @@ def check_nothing_counts(case: Case, likelihood: Likelihood, logits: Tensor, tar
 
 def every_outcome(case: Case) -> Tensor:
     """A dozen examples in which every outcome occurs, unevenly; one is left out where that is possible."""
+    if case.outcomes is not None:
+        return case.outcomes()
     shape = (12, *case.event)
     generator = torch.Generator().manual_seed(1)
     if case.dtype == torch.int64:

@@ -126,11 +126,12 @@ class CumulativeLink(Likelihood):
         self.lowest.copy_(thresholds[0])
         self.gaps.copy_(distances + torch.log(-torch.expm1(-distances)))  # the inverse of softplus
 
-    def thresholds(self) -> Tensor:
-        """The thresholds in their order, ``[C - 1]``, in float32 at least."""
-        steps = softplus(at_least_float32(self.gaps)).cumsum(0)
-        lowest = at_least_float32(self.lowest).reshape(1)
-        return torch.cat([lowest, lowest + steps])
+    def thresholds(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The thresholds in their order, ``[C - 1]``, in float32 at least, or in ``dtype``."""
+        lowest, gaps = at_least_float32(self.lowest), at_least_float32(self.gaps)
+        if dtype is not None:
+            lowest, gaps = lowest.to(dtype), gaps.to(dtype)
+        return torch.cat([lowest.reshape(1), lowest + softplus(gaps).cumsum(0)])
 
     # -- what it is -------------------------------------------------------------------------------
 
@@ -144,7 +145,7 @@ class CumulativeLink(Likelihood):
 
     def _class_log_probs(self, score: Tensor) -> Tensor:
         """The log-probabilities of all classes, along a new last dimension."""
-        thresholds = self.thresholds().to(score.dtype)
+        thresholds = self.thresholds(score.dtype)
         distances = softplus(at_least_float32(self.gaps).to(score.dtype))
         apart = thresholds - score.unsqueeze(-1)
         below = -softplus(-apart)  # log P(y <= k)
@@ -201,7 +202,7 @@ class CumulativeLink(Likelihood):
             cost = check_cost(cost, ((self.num_classes, None),))
             return least_cost(torch.exp(self._class_log_probs(score)), cost)
         if rule == "median":
-            return (self.thresholds().to(score.dtype) < score.unsqueeze(-1)).sum(-1)
+            return (self.thresholds(score.dtype) < score.unsqueeze(-1)).sum(-1)
         return self._class_log_probs(score).argmax(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
@@ -254,7 +255,7 @@ class CumulativeLink(Likelihood):
             DTypeError: a target that holds no class indices (LH202).
         """
         score, classes, kept = self._check(logits, target, sample_weight)
-        below, above, distance = self._around(score, classes, self.thresholds())
+        below, above, distance = self._around(score, classes)
         is_first, is_last = classes == 0, classes == self.num_classes - 1
         # Each branch sees harmless values where the other is taken.
         up = torch.where(is_last, 0, softplus(torch.where(is_last, 0, -above)))
@@ -262,9 +263,9 @@ class CumulativeLink(Likelihood):
         inner = torch.where(is_first | is_last, 0, -log1mexp(-torch.where(is_first | is_last, 1.0, distance)))
         return weigh(torch.where(kept, up + down + inner, 0), sample_weight)
 
-    def _around(self, score: Tensor, classes: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _around(self, score: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """How far the thresholds below and above the class lie over the score, and from each other."""
-        thresholds = thresholds.to(score.dtype)
+        thresholds = self.thresholds(score.dtype)
         distances = softplus(at_least_float32(self.gaps).to(score.dtype))
         last = self.num_classes - 2
         above = thresholds[classes.clamp_max(last)] - score
@@ -289,7 +290,7 @@ class CumulativeLink(Likelihood):
         """
         score, classes, kept = self._check(logits, target, sample_weight)
         with torch.no_grad():
-            below, above, _ = self._around(with_spare_digits(score), classes, self.thresholds())
+            below, above, _ = self._around(with_spare_digits(score), classes)
         higher = torch.where(classes == self.num_classes - 1, 0, torch.sigmoid(-above))
         lower = torch.where(classes == 0, 0, torch.sigmoid(below))
         gradient = torch.where(kept, higher - lower, 0)

@@ -142,7 +142,7 @@ class Quantile(ObservedLikelihood):
         r"""The closed form: :math:`([y < q] - \tau) / \sigma`, and 0 where the two are equal."""
         slopes = []
         for quantile, level in zip(self._quantiles(outputs), self.levels, strict=True):
-            slope = torch.where(y > quantile, -level, 1 - level).to(y.dtype)
+            slope = torch.where(y > quantile, torch.full_like(y, -level), 1 - level)
             slopes.append(torch.where(y == quantile, 0, slope) / self.scale)
         if not self.ordered:
             return tuple(slopes)
