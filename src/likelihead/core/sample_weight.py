@@ -134,7 +134,9 @@ def weigh(values: Tensor, sample_weight: Tensor | None) -> Tensor:
 
 
 def without_left_out(values: Tensor, sample_weight: Tensor | None) -> Tensor:
-    """Logits or targets with 0 for what is not finite in an example of weight 0: no NaN enters a gradient.
+    """Logits or targets with 0 in an example of weight 0: nothing that overflows there enters a gradient.
+
+    Weights that are learnt have the value as their derivative: then only what is not finite becomes 0.
 
     >>> without_left_out(torch.tensor([math.nan, math.inf]), torch.tensor([0, 1]))
     tensor([0., inf])
@@ -142,7 +144,11 @@ def without_left_out(values: Tensor, sample_weight: Tensor | None) -> Tensor:
     if sample_weight is None or not values.is_floating_point():
         return values
     weight = expand_sample_weight(sample_weight.detach(), values)
-    return torch.where((weight == 0) & ~torch.isfinite(values), 0, values)
+    left_out = weight == 0
+    if sample_weight.requires_grad:
+        # The derivative by the weight is the value, which must be there where it can be had.
+        left_out = left_out & ~torch.isfinite(values)
+    return torch.where(left_out, 0, values)
 
 
 def weighted_count(counts: Tensor | None, sample_weight: Tensor, shape: Sequence[int]) -> Tensor:

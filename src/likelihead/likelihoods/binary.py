@@ -213,6 +213,10 @@ class BinaryLikelihood(Likelihood):
         # An outcome with no share of the target contributes nothing, however improbable it is.
         of_yes, of_no = self._shares(logits, target, mask)
         log_p = at_least_float32(logits)
+        if sample_weight is not None:
+            # A log-probability of 0, for one that is left out, would make a no infinitely improbable.
+            counting = expand_sample_weight(sample_weight.detach(), log_p) != 0
+            log_p = torch.where(counting, log_p, -1.0)
         safe = torch.where(of_no == 0, torch.full_like(log_p, -1.0), log_p)
         yes = of_yes * torch.where(of_yes == 0, torch.zeros_like(log_p), log_p)
         return weigh(-(yes + of_no * self.link.log_complement(safe)), sample_weight)
