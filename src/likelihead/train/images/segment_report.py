@@ -198,7 +198,7 @@ def _learning(curves: Curves, score: list[float], overlap: list[float], added: s
     ]
     if overlap:
         lead = (
-            f"The network was trained on the NLL + {added}. The NLL is reported without it, and compares with "
+            f"The network was trained on the NLL + {added}. The NLL is reported without it, to compare with "
             "that of other runs."
         )
         figure = Figure(
