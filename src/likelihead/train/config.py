@@ -52,6 +52,8 @@ class TrainConfig:
     optimizer: str = _BY_KIND
     weight_decay: float = _BY_KIND
     label_smoothing: float = _BY_KIND
+    overlap: str = _BY_KIND
+    overlap_weight: float = _BY_KIND
     class_weight: str = _BY_KIND
     logit_adjustment: float = _BY_KIND
     resample: str = _BY_KIND

@@ -49,8 +49,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     common = {"hidden": [4, 6], "epochs": 3, "batch_size": 4, "checkpoint_every": 4, "lr": 0.01}
     data = folders(folder / "data")
     options = {
-        "classes": {**common, "data": str(data["classes"]), "tile": 16, "class_weight": "balanced"},
-        "binary": {**common, "data": str(data["binary"]), "tile": 16},
+        "classes": {
+            **common,
+            "data": str(data["classes"]),
+            "tile": 16,
+            "class_weight": "balanced",
+            "overlap": "dice",
+        },
+        "binary": {**common, "data": str(data["binary"]), "tile": 16, "overlap": "lovasz"},
         "labels": {**common, "data": str(data["labels"]), "image_size": 12, "batch_size": 1},
     }
     jobs = [

@@ -51,7 +51,10 @@ def write(problem: ImageProblem, trainer: Trainer) -> None:
     score = [_number(record[problem.score_name]) for record in epochs]
     common = _common(problem, trainer)
     if isinstance(problem, SegmentationProblem):
-        write_segmentation(trainer.folder, problem, _curves(problem, epochs), score, common)
+        overlap = [_number(record.get("train_overlap")) for record in epochs]
+        if problem.config.overlap == "none":
+            overlap = []
+        write_segmentation(trainer.folder, problem, _curves(problem, epochs), score, common, overlap)
     elif isinstance(problem, ClassifyProblem):
         _write_classes(problem, trainer, _curves(problem, epochs), score, common)
 

@@ -13,6 +13,7 @@ from likelihead.errors import OptionError
 from likelihead.likelihoods import Categorical, Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.images.network import build_model, criterion
+from likelihead.train.images.overlap import check_overlap_options, overlap_loss, overlap_words
 from likelihead.train.images.pictures import CACHE_BYTES, as_batch
 from likelihead.train.images.problem import ImageProblem, resolve
 from likelihead.train.images.schema import IGNORE
@@ -30,8 +31,10 @@ def begin_segmentation(config: TrainConfig, data: ImageData) -> SegmentationProb
     """A new run's problem; draws the first weights from torch's global generator.
 
     Raises:
-        DataError, OptionError: the class weights are not right, or two classes are to be smoothed.
+        DataError, OptionError: the class weights are not right, two classes are to be smoothed, or an overlap
+            loss is weighed that there is not.
     """
+    check_overlap_options(config)
     if data.schema.is_binary and config.label_smoothing:
         raise OptionError(
             f"--label-smoothing {config.label_smoothing:g} does not apply to a segmentation into two "
@@ -111,7 +114,10 @@ class SegmentationProblem(ImageProblem):
         return places + [group[i] for i in draw.permutation(len(group))]
 
     def loss(self, batch: tuple[Tensor, Tensor], sums: dict[str, float]) -> Tensor:
-        """The criterion; ``sums`` hold the plain NLL of the labelled pixels."""
+        """The criterion, and an overlap loss if one was asked for.
+
+        ``sums`` hold the plain NLL of the labelled pixels, and apart from it the overlap loss of the batches.
+        """
         images, classes = batch
         logits = self.output(images)
         loss: Tensor = self.criterion(logits, as_target(classes, self.data.schema))
@@ -124,13 +130,32 @@ class SegmentationProblem(ImageProblem):
                 total = float(nll.double().sum())
         sums["nll"] = sums.get("nll", 0.0) + total
         sums["count"] = sums.get("count", 0) + count
+        if self.config.overlap != "none":
+            overlap = overlap_loss(self.config, self.data.schema, logits, classes)
+            if count:
+                sums["overlap"] = sums.get("overlap", 0.0) + float(overlap.detach())
+                sums["overlaps"] = sums.get("overlaps", 0) + 1
+            loss = loss + self.config.overlap_weight * overlap
         return loss
+
+    def end_epoch(self, sums: Mapping[str, float], kept: dict[str, float]) -> None:
+        """The mean overlap loss of the epoch's batches, for the log."""
+        if sums.get("overlaps"):
+            kept["overlap"] = sums["overlap"] / sums["overlaps"]
+
+    def summary(self) -> str:
+        """The network, its likelihood, and what is added to it."""
+        more = overlap_words(self.config)
+        return f"{super().summary()}{f' + {more}' if more else ''}"
 
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:
         """The mean test NLL per pixel, and the mean IoU."""
         tally = self.tally(pause)
         figures = tally.figures(self.resolved.constant)
-        return Measured(tally.mean_nll, tally.mean_iou, {"test_pixel_accuracy": figures["pixel_accuracy"]})
+        more = {"test_pixel_accuracy": figures["pixel_accuracy"]}
+        if "overlap" in kept:
+            more["train_overlap"] = kept["overlap"]
+        return Measured(tally.mean_nll, tally.mean_iou, more)
 
     def tally(self, pause: Callable[[], None] = lambda: None) -> PixelTally:
         """Score the network on the test images."""

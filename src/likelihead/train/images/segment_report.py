@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from likelihead.train.images.decode import unit
 from likelihead.train.images.large import row_bands
+from likelihead.train.images.overlap import overlap_words
 from likelihead.train.images.schema import IGNORE
 from likelihead.train.images.segment import SegmentationProblem
 from likelihead.train.images.tally import PixelTally
@@ -63,8 +64,9 @@ def write_segmentation(
     curves: Curves,
     score: list[float],
     common: dict[str, Any],
+    overlap: list[float],
 ) -> None:
-    """Write ``report.html`` and ``report.json``.
+    """Write ``report.html`` and ``report.json``; ``overlap`` is the overlap loss of each epoch, if any.
 
     Raises:
         RunError: they cannot be written.
@@ -77,6 +79,9 @@ def write_segmentation(
         f"segmentation · {type(problem.plain).__name__} · {len(schema.names)} classes · "
         f"{schema.test_images:,} test images · {figures['pixels']:,} labelled pixels"
     )
+    more = overlap_words(problem.config)
+    if more:
+        line += f" · trained on the NLL + {more}"
     page = Page(
         title=folder.name,
         task="segmentation",
@@ -84,7 +89,7 @@ def write_segmentation(
         summary=_summary(figures, rows),
         cards=_cards(figures, common["headline"]),
         sections=[
-            _learning(curves, score),
+            _learning(curves, score, overlap, more),
             _classes(rows, tally, schema.names),
             _gallery(problem),
             _losses(problem, worst),
@@ -101,7 +106,11 @@ def write_segmentation(
         "unit": "pixel",
         "figures": figures,
         "headline": common["headline"],
-        "curves": {**asdict(curves), "test_mean_iou": score},
+        "curves": {
+            **asdict(curves),
+            "test_mean_iou": score,
+            **({"train_overlap": overlap} if overlap else {}),
+        },
         "per_class": rows,
         "confusion": {"matrix": tally.pairs},
         "highest_loss": [
@@ -175,7 +184,7 @@ def _cards(figures: dict[str, Any], headline: dict[str, Any]) -> list[Card]:
     ]
 
 
-def _learning(curves: Curves, score: list[float]) -> Section:
+def _learning(curves: Curves, score: list[float], overlap: list[float], added: str) -> Section:
     blocks = [
         Figure(
             learning_curves(curves, _BASELINE, unit="pixel"),
@@ -187,6 +196,16 @@ def _learning(curves: Curves, score: list[float]) -> Section:
             "Mean intersection over union of the classes, on the test images, by epoch.",
         ),
     ]
+    if overlap:
+        lead = (
+            f"The network was trained on the NLL + {added}. The NLL is reported without it, to compare with "
+            "that of other runs."
+        )
+        figure = Figure(
+            score_curve(curves.epoch, overlap, "overlap loss", share=False, of="training set"),
+            "Mean overlap loss of the training batches by epoch, not weighed; lower is better.",
+        )
+        return Section("Learning curves", [Row(blocks), figure], lead, id="curves")
     return Section("Learning curves", [Row(blocks)], id="curves")
 
 

@@ -131,20 +131,26 @@ def overlaid_curves(
 
 
 def score_curve(
-    epoch: Sequence[int], values: Sequence[float], score: str, *, share: bool = True, name: str = ""
+    epoch: Sequence[int],
+    values: Sequence[float],
+    score: str,
+    *,
+    share: bool = True,
+    name: str = "",
+    of: str = "test set",
 ) -> str:
     """A score on the test set by epoch; ``share``: it is a share of 1 and shown as a percentage."""
     drawn = _finite(values)
     with drawing():
         figure, axes = bare()
-        axes.plot(epoch, drawn, color=COLOURS["accent"], label="test set", **_line_style(len(epoch)))
+        axes.plot(epoch, drawn, color=COLOURS["accent"], label=of, **_line_style(len(epoch)))
         _epochs(axes, epoch)
         if share:
             _share_axis(axes, "y")
         axes.set_ylabel(score)
         figure.legend(loc="outside upper left", handlelength=1.6)
         last = (percent(drawn[-1]) if share else number(drawn[-1])) if len(drawn) else "none"
-        description = f"Test {score} over {len(epoch)} epochs, at the end {last}."
+        description = f"{of.split()[0].capitalize()} {score} over {len(epoch)} epochs, at the end {last}."
         return to_svg(figure, name or re.sub(r"\W+", "-", score), description)
 
 
