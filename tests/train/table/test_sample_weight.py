@@ -126,10 +126,12 @@ def test_whole_numbers_are_repeated_rows(tmp_path: Path, task: str, options: dic
         _same(reports[0].get(key), reports[1].get(key), key)
     for when in ("before", "after") if "calibrate" in options else ():
         _same(*(report["calibrated"][when] for report in reports), when)
-    scored = [evaluate(run, str(data)) for run, data in zip(runs, (one, two), strict=True)]
-    for name, value in scored[0].items():
-        if name not in ("run", "data", "notes", "rows", "effective_rows"):
-            _same(value, scored[1][name], name)
+    exclusive = task in ("binary", "multiclass")
+    for prior in (None, "estimate") if exclusive else (None,):
+        scored = [evaluate(run, str(data), prior=prior) for run, data in zip(runs, (one, two), strict=True)]
+        for name, value in scored[0].items():
+            if name not in ("run", "data", "notes", "rows", "effective_rows"):
+                _same(value, scored[1][name], name)
 
 
 def _same(one: object, two: object, name: str) -> None:

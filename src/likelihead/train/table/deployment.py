@@ -79,17 +79,19 @@ def _estimated(trained: Trained, own: Tensor, dataset: Dataset, memory: int) -> 
             f"--prior estimate: the outputs for {len(dataset.all)} rows take {size / 2**20:.1f} MiB, more "
             "than half of the memory for the rows; estimate it on fewer, and give the shares"
         )
-    outputs = [
-        trained.output(features, rows, dataset.path)
-        for features, rows in dataset.all.feature_batches(EVAL_BATCH, dtype=DTYPE)
-    ]
+    outputs, weights = [], []
+    for features, rows, each in dataset.all.weighted_features(EVAL_BATCH, dtype=DTYPE):
+        outputs.append(trained.output(features, rows, dataset.path))
+        weights += [] if each is None else [each]
     if not outputs:
         raise OptionError(f"--prior estimate: {dataset.path} has no row to estimate from")
-    output = torch.cat(outputs)
+    output, weight = torch.cat(outputs), torch.cat(weights) if weights else None
     if isinstance(likelihood, Categorical):
-        return estimate_prior(output, own)
+        return estimate_prior(output, own, sample_weight=weight)
     # The distribution has the log-odds, of a network of log-probabilities too.
-    yes = estimate_prior(cast(Bernoulli, likelihood.distribution(output)).logits, float(own[1]))
+    yes = estimate_prior(
+        cast(Bernoulli, likelihood.distribution(output)).logits, float(own[1]), sample_weight=weight
+    )
     return torch.stack([1 - yes, yes])
 
 

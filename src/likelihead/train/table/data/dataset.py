@@ -180,8 +180,16 @@ class Split:
         self, batch_size: int, *, dtype: torch.dtype = torch.float32
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Features and row numbers in the file's order, for predicting; needs no target."""
+        for features, rows, _ in self.weighted_features(batch_size, dtype=dtype):
+            yield features, rows
+
+    def weighted_features(
+        self, batch_size: int, *, dtype: torch.dtype = torch.float32
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """:meth:`feature_batches` with the sample weights; None where each row counts once."""
         for block in self._ordered(batch_size, epoch=0, seed=0, start=0, shuffle=False):
-            yield torch.from_numpy(block.features).to(dtype), torch.from_numpy(block.rows)
+            weight = None if block.weight is None else torch.from_numpy(block.weight).to(dtype)
+            yield torch.from_numpy(block.features).to(dtype), torch.from_numpy(block.rows), weight
 
     def _ordered(
         self, batch_size: int, *, epoch: int, seed: int, start: int, shuffle: bool
