@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from likelihead import functional
-from likelihead.core.reduction import Normalizer
+from likelihead.core.reduction import Normalizer, check_reduction
+from likelihead.kernels.ops import check_focal_gamma
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BinaryFocalLoss",
     "CrossEntropyLoss",
+    "FocalLoss",
     "GaussianNLLLoss",
     "MSELoss",
     "MultiLabelSoftMarginLoss",
@@ -61,8 +64,19 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self.inplace_backward = inplace_backward
         self.register_buffer("logit_offset", logit_offset, persistent=False)
 
-    def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        where: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by.
+
+        ``where`` is False for a class that the example cannot have, ``sample_weight`` a number per example.
+        """
         return functional.cross_entropy(
             input,
             target,
@@ -74,6 +88,8 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             z_loss=self.z_loss,
             softcap=self.softcap,
             logit_offset=self.logit_offset,
+            where=where,
+            sample_weight=sample_weight,
             inplace_backward=self.inplace_backward,
         )
 
@@ -88,8 +104,15 @@ class NLLLoss(torch.nn.NLLLoss):
     tensor(0.2877)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
         return functional.nll_loss(
             input,
             target,
@@ -97,11 +120,17 @@ class NLLLoss(torch.nn.NLLLoss):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             normalizer=normalizer,
+            sample_weight=sample_weight,
         )
 
 
 class BCELoss(torch.nn.BCELoss):
     """Binary cross-entropy of probabilities; see `likelihead.functional.binary_cross_entropy`.
+
+    Args:
+        weight, size_average, reduce, reduction: as in `torch.nn.BCELoss`.
+        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior`` for
+            each label moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input, target: any, the same.
@@ -110,15 +139,50 @@ class BCELoss(torch.nn.BCELoss):
     tensor(0.6931)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
+    prior: float | Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        label_smoothing: float = 0.0,
+        prior: float | Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.label_smoothing = label_smoothing
+        _keep_prior(self, prior)
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
         return functional.binary_cross_entropy(
-            input, target, weight=self.weight, reduction=self.reduction, normalizer=normalizer
+            input,
+            target,
+            weight=self.weight,
+            reduction=self.reduction,
+            normalizer=normalizer,
+            label_smoothing=self.label_smoothing,
+            prior=self.prior,
+            sample_weight=sample_weight,
         )
 
 
 class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     """Binary cross-entropy of logits; see `likelihead.functional.binary_cross_entropy_with_logits`.
+
+    Args:
+        weight, size_average, reduce, reduction, pos_weight: as in `torch.nn.BCEWithLogitsLoss`.
+        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior`` for
+            each label moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input, target: any, the same.
@@ -127,8 +191,32 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     tensor(0.6931)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
+    prior: float | Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+        *,
+        label_smoothing: float = 0.0,
+        prior: float | Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction, pos_weight)
+        self.label_smoothing = label_smoothing
+        _keep_prior(self, prior)
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
         return functional.binary_cross_entropy_with_logits(
             input,
             target,
@@ -136,11 +224,19 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
             reduction=self.reduction,
             pos_weight=self.pos_weight,
             normalizer=normalizer,
+            label_smoothing=self.label_smoothing,
+            prior=self.prior,
+            sample_weight=sample_weight,
         )
 
 
 class MultiLabelSoftMarginLoss(torch.nn.MultiLabelSoftMarginLoss):
     """Mean binary cross-entropy of the labels; see `likelihead.functional.multilabel_soft_margin_loss`.
+
+    Args:
+        weight, size_average, reduce, reduction: as in `torch.nn.MultiLabelSoftMarginLoss`.
+        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior`` for
+            each label moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input, target: ``[N, L]``, the same.
@@ -149,10 +245,40 @@ class MultiLabelSoftMarginLoss(torch.nn.MultiLabelSoftMarginLoss):
     tensor(0.6931)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
+    prior: float | Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        label_smoothing: float = 0.0,
+        prior: float | Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.label_smoothing = label_smoothing
+        _keep_prior(self, prior)
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
         return functional.multilabel_soft_margin_loss(
-            input, target, weight=self.weight, reduction=self.reduction, normalizer=normalizer
+            input,
+            target,
+            weight=self.weight,
+            reduction=self.reduction,
+            normalizer=normalizer,
+            label_smoothing=self.label_smoothing,
+            prior=self.prior,
+            sample_weight=sample_weight,
         )
 
 
@@ -166,9 +292,18 @@ class MSELoss(torch.nn.MSELoss):
     tensor(2.)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, normalizer: Normalizer | None = None) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
-        return functional.mse_loss(input, target, reduction=self.reduction, normalizer=normalizer)
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        return functional.mse_loss(
+            input, target, reduction=self.reduction, normalizer=normalizer, sample_weight=sample_weight
+        )
 
 
 class GaussianNLLLoss(torch.nn.GaussianNLLLoss):
@@ -182,9 +317,15 @@ class GaussianNLLLoss(torch.nn.GaussianNLLLoss):
     """
 
     def forward(
-        self, input: Tensor, target: Tensor, var: Tensor | float, *, normalizer: Normalizer | None = None
+        self,
+        input: Tensor,
+        target: Tensor,
+        var: Tensor | float,
+        *,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
         return functional.gaussian_nll_loss(
             input,
             target,
@@ -193,4 +334,146 @@ class GaussianNLLLoss(torch.nn.GaussianNLLLoss):
             eps=self.eps,
             reduction=self.reduction,
             normalizer=normalizer,
+            sample_weight=sample_weight,
         )
+
+
+class FocalLoss(torch.nn.Module):
+    r"""Focal loss of a softmax over classes, from logits; see `likelihead.functional.focal_loss`.
+
+    Args:
+        gamma: how strongly confident right predictions are weighed down; not negative.
+        weight, ignore_index, softcap, logit_offset, reduction: as in `likelihead.functional.focal_loss`. Of the
+            two tensors only ``weight`` is part of the ``state_dict``, as in `torch.nn.CrossEntropyLoss`.
+
+    Shape:
+        - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``; target: class indices.
+
+    >>> FocalLoss(2.0)(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
+    tensor(0.0018)
+    """
+
+    weight: Tensor | None
+    logit_offset: Tensor | None
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        softcap: float | None = None,
+        logit_offset: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        check_focal_gamma(gamma)
+        check_reduction(reduction)
+        self.gamma = gamma
+        self.ignore_index = ignore_index
+        self.softcap = softcap
+        self.reduction = reduction
+        self.register_buffer("weight", weight)
+        self.register_buffer("logit_offset", logit_offset, persistent=False)
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        normalizer: Normalizer | None = None,
+        where: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``normalizer`` replaces what the mean divides by.
+
+        ``where`` is False for a class that the example cannot have, ``sample_weight`` a number per example.
+        """
+        return functional.focal_loss(
+            input,
+            target,
+            self.gamma,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            softcap=self.softcap,
+            logit_offset=self.logit_offset,
+            where=where,
+            sample_weight=sample_weight,
+            reduction=self.reduction,
+            normalizer=normalizer,
+        )
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"gamma={self.gamma}, reduction={self.reduction!r}"
+
+
+class BinaryFocalLoss(torch.nn.Module):
+    r"""Focal loss of yes-or-no outcomes, from logits; see `likelihead.functional.binary_focal_loss`.
+
+    Args:
+        gamma: how strongly confident right predictions are weighed down; not negative.
+        alpha: the share of the weight that a yes has, in [0, 1]; None weighs both outcomes with 1.
+        label_smoothing, prior, reduction: as in `likelihead.functional.binary_focal_loss`.
+
+    Shape:
+        - input, target: any, the same.
+
+    >>> BinaryFocalLoss(2.0, alpha=0.25)(torch.tensor([2.0, -1.0]), torch.tensor([1.0, 1.0]))
+    tensor(0.0880)
+    """
+
+    prior: float | Tensor | None
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        *,
+        alpha: float | None = None,
+        label_smoothing: float = 0.0,
+        prior: float | Tensor | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        check_focal_gamma(gamma)
+        check_reduction(reduction)
+        self.gamma = gamma
+        self.alpha = alpha
+        self.label_smoothing = label_smoothing
+        self.reduction = reduction
+        _keep_prior(self, prior)
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        normalizer: Normalizer | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; ``mask`` is False where a label is left out."""
+        return functional.binary_focal_loss(
+            input,
+            target,
+            self.gamma,
+            alpha=self.alpha,
+            mask=mask,
+            label_smoothing=self.label_smoothing,
+            prior=self.prior,
+            sample_weight=sample_weight,
+            reduction=self.reduction,
+            normalizer=normalizer,
+        )
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"gamma={self.gamma}, alpha={self.alpha}, reduction={self.reduction!r}"
+
+
+def _keep_prior(module: torch.nn.Module, prior: float | Tensor | None) -> None:
+    """Keep a prior: a number as it is, a tensor as a buffer that moves with the module."""
+    if isinstance(prior, Tensor):
+        module.register_buffer("prior", prior, persistent=False)
+    else:
+        module.prior = prior  # type: ignore[assignment]

@@ -1,11 +1,14 @@
 """`torch.nn.functional`'s losses with torch's signatures and answers, kept accurate and watched by the guard.
 
-What they add is keyword-only: ``normalizer=`` everywhere, ``z_loss=``, ``softcap=`` and ``logit_offset=`` for
-`cross_entropy`. `language_model_loss` is no drop-in: it takes `[B, T, V]` logits as they are.
+What they add is keyword-only: ``normalizer=`` and ``sample_weight=`` everywhere, ``z_loss=``, ``softcap=``,
+``logit_offset=`` and ``where=`` for `cross_entropy`, ``label_smoothing=`` and ``prior=`` for the binary losses.
+`language_model_loss`, which takes `[B, T, V]` logits as they are, and the focal losses are no drop-ins: torch has
+none.
 """
 
 from likelihead.functional.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
 from likelihead.functional.cross_entropy import cross_entropy
+from likelihead.functional.focal_loss import binary_focal_loss, focal_loss
 from likelihead.functional.gaussian_nll_loss import gaussian_nll_loss
 from likelihead.functional.language_model_loss import language_model_loss
 from likelihead.functional.mse_loss import mse_loss
@@ -15,7 +18,9 @@ from likelihead.functional.nll_loss import nll_loss
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "binary_focal_loss",
     "cross_entropy",
+    "focal_loss",
     "gaussian_nll_loss",
     "language_model_loss",
     "mse_loss",

@@ -30,6 +30,7 @@ __all__ = [
     "SoftmaxNLL",
     "SoftmaxOptions",
     "along_classes",
+    "as_prior",
     "check_class_mask",
     "check_focal_gamma",
     "check_label_smoothing",
@@ -70,6 +71,7 @@ class SigmoidOptions(TypedDict, total=False):
     label_smoothing: float  # 0.0
     prior: Tensor | None  # None
     focal_gamma: float  # 0.0
+    focal_alpha: float | None  # None
     sample_weight: Tensor | None  # None
 
 
@@ -150,7 +152,8 @@ class SigmoidNLL(Protocol):
 
     ``label_smoothing`` :math:`\varepsilon` draws each label towards its ``prior`` :math:`\rho`, a half where
     there is none: t becomes :math:`(1-\varepsilon)\,t + \varepsilon\,\rho`. ``focal_gamma`` multiplies the
-    term by :math:`[t\,(1-p) + (1-t)\,p]^\gamma`. ``sample_weight`` multiplies all of it; one of 0 leaves the
+    term by :math:`[t\,(1-p) + (1-t)\,p]^\gamma`, ``focal_alpha`` :math:`\alpha` by :math:`\alpha\,t +
+    (1-\alpha)(1-t)`. ``sample_weight`` multiplies all of it; one of 0 leaves the
     elements out.
 
     Shape:
@@ -187,6 +190,13 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def along_classes(per_class: Tensor, like: Tensor) -> Tensor:
     """View a ``[C]`` tensor so that it broadcasts along dimension 1 of ``like``."""
     return per_class.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def as_prior(prior: float | Tensor | None, like: Tensor) -> Tensor | None:
+    """What labels are drawn towards, as a tensor beside ``like``."""
+    if prior is None or isinstance(prior, Tensor):
+        return prior
+    return torch.full((), prior, dtype=compute_dtype(like.dtype), device=like.device)
 
 
 def shared(share: Tensor, cost: Tensor) -> Tensor:
@@ -230,7 +240,9 @@ def check_class_mask(where: object, shape: Sequence[int]) -> None:
         return
     if not isinstance(where, Tensor) or where.dtype != torch.bool:
         what = where.dtype if isinstance(where, Tensor) else f"a {type(where).__name__}"
-        raise DTypeError(f"where is {what}; expected a bool tensor, True for a class that the example can have.")
+        raise DTypeError(
+            f"where is {what}; expected a bool tensor, True for a class that the example can have."
+        )
     if tuple(where.shape) != tuple(shape):
         raise ShapeError(
             f"where has shape {list(where.shape)} and the logits {list(shape)}; expected the same. A mask that "
