@@ -15,8 +15,9 @@ from likelihead.hazards import FAMILIES, HAZARDS, SEVERITIES, Hazard, lookup
 EXPECTED = """
 LH101 E grad_fn; LH102 E grad_fn; LH103 I grad_fn; LH104 E grad_fn; LH105 E grad_fn, values; LH106 E grad_fn;
 LH107 E grad_fn; LH108 E values; LH109 W grad_fn; LH110 W grad_fn; LH111 E; LH112 E grad_fn; LH113 E; LH114 E;
-LH201 I x; LH202 E x; LH203 E values; LH204 E values; LH205 W values; LH206 E; LH207 E values; LH208 E values; LH301 E shape;
-LH302 E shape; LH303 E shape; LH401 E; LH402 W; LH403 W x; LH501 W; LH502 E; LH503 W; LH601 E shape;
+LH201 I x; LH202 E x; LH203 E values; LH204 E values; LH205 W values; LH206 E; LH207 E values; LH208 E values;
+LH301 E shape; LH302 E shape; LH303 E shape;
+LH401 E; LH402 W; LH403 W x; LH501 W; LH502 E; LH503 W; LH601 E shape;
 LH602 E shape; LH603 E shape; LH701 E; LH702 E; LH703 W; LH704 W; LH801 E values
 """
 

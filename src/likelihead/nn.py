@@ -112,7 +112,7 @@ class NLLLoss(torch.nn.NLLLoss):
         normalizer: Normalizer | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         return functional.nll_loss(
             input,
             target,
@@ -129,8 +129,8 @@ class BCELoss(torch.nn.BCELoss):
 
     Args:
         weight, size_average, reduce, reduction: as in `torch.nn.BCELoss`.
-        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior`` for
-            each label moves with the module and is not part of its ``state_dict``.
+        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior``
+            for each label moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input, target: any, the same.
@@ -163,7 +163,7 @@ class BCELoss(torch.nn.BCELoss):
         normalizer: Normalizer | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         return functional.binary_cross_entropy(
             input,
             target,
@@ -181,8 +181,8 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
 
     Args:
         weight, size_average, reduce, reduction, pos_weight: as in `torch.nn.BCEWithLogitsLoss`.
-        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior`` for
-            each label moves with the module and is not part of its ``state_dict``.
+        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior``
+            for each label moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input, target: any, the same.
@@ -216,7 +216,7 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         normalizer: Normalizer | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         return functional.binary_cross_entropy_with_logits(
             input,
             target,
@@ -235,8 +235,8 @@ class MultiLabelSoftMarginLoss(torch.nn.MultiLabelSoftMarginLoss):
 
     Args:
         weight, size_average, reduce, reduction: as in `torch.nn.MultiLabelSoftMarginLoss`.
-        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior`` for
-            each label moves with the module and is not part of its ``state_dict``.
+        label_smoothing, prior: as in `likelihead.functional.binary_cross_entropy_with_logits`. A ``prior``
+            for each label moves with the module and is not part of its ``state_dict``.
 
     Shape:
         - input, target: ``[N, L]``, the same.
@@ -269,7 +269,7 @@ class MultiLabelSoftMarginLoss(torch.nn.MultiLabelSoftMarginLoss):
         normalizer: Normalizer | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         return functional.multilabel_soft_margin_loss(
             input,
             target,
@@ -300,7 +300,7 @@ class MSELoss(torch.nn.MSELoss):
         normalizer: Normalizer | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         return functional.mse_loss(
             input, target, reduction=self.reduction, normalizer=normalizer, sample_weight=sample_weight
         )
@@ -325,7 +325,7 @@ class GaussianNLLLoss(torch.nn.GaussianNLLLoss):
         normalizer: Normalizer | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs the examples."""
+        """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         return functional.gaussian_nll_loss(
             input,
             target,
@@ -343,8 +343,8 @@ class FocalLoss(torch.nn.Module):
 
     Args:
         gamma: how strongly confident right predictions are weighed down; not negative.
-        weight, ignore_index, softcap, logit_offset, reduction: as in `likelihead.functional.focal_loss`. Of the
-            two tensors only ``weight`` is part of the ``state_dict``, as in `torch.nn.CrossEntropyLoss`.
+        weight, ignore_index, softcap, logit_offset, reduction: as in `likelihead.functional.focal_loss`. Of
+            the two tensors only ``weight`` is part of the ``state_dict``, as in `torch.nn.CrossEntropyLoss`.
 
     Shape:
         - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``; target: class indices.

@@ -23,9 +23,7 @@ def masked_nll(logits: Sequence[float], target: int, where: Sequence[bool], smoo
     return -(1 - mpf(smoothing)) * log_p[target] - mpf(smoothing) / len(allowed) * mp.fsum(allowed)
 
 
-def masked_slopes(
-    logits: Sequence[float], target: int, where: Sequence[bool], smoothing: float
-) -> list[mpf]:
+def masked_slopes(logits: Sequence[float], target: int, where: Sequence[bool], smoothing: float) -> list[mpf]:
     """The gradient of `masked_nll`: probability less share; 0 for a class that cannot be."""
     log_p = log_softmax(logits, where)
     each = mpf(smoothing) / sum(where)

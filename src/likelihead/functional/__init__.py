@@ -1,9 +1,9 @@
 """`torch.nn.functional`'s losses with torch's signatures and answers, kept accurate and watched by the guard.
 
 What they add is keyword-only: ``normalizer=`` and ``sample_weight=`` everywhere, ``z_loss=``, ``softcap=``,
-``logit_offset=`` and ``where=`` for `cross_entropy`, ``label_smoothing=`` and ``prior=`` for the binary losses.
-`language_model_loss`, which takes `[B, T, V]` logits as they are, and the focal losses are no drop-ins: torch has
-none.
+``logit_offset=`` and ``where=`` for `cross_entropy`, ``label_smoothing=`` and ``prior=`` for the binary
+losses. `language_model_loss`, which takes `[B, T, V]` logits as they are, and the focal losses are no
+drop-ins: torch has none.
 """
 
 from likelihead.functional.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits

@@ -67,7 +67,7 @@ def binary_cross_entropy_with_logits(
         label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1]: t becomes
             ``(1 - label_smoothing) * t + label_smoothing * prior``.
         prior: what the labels are drawn towards: a probability, or a tensor of one for each label, which
-            broadcasts against the input; None is a half. The labels' own frequencies leave their mean as it is.
+            broadcasts against the input; None is a half. The labels' own frequencies leave their mean alone.
         sample_weight: a number per example, not negative, that multiplies its loss and what it counts: of the
             input's shape, or as many of its first dimensions as it tells apart. One of 0 leaves the
             example out.
@@ -179,7 +179,7 @@ def binary_cross_entropy(
         label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1]: t becomes
             ``(1 - label_smoothing) * t + label_smoothing * prior``.
         prior: what the labels are drawn towards: a probability, or a tensor of one for each label, which
-            broadcasts against the input; None is a half. The labels' own frequencies leave their mean as it is.
+            broadcasts against the input; None is a half. The labels' own frequencies leave their mean alone.
         sample_weight: a number per example, not negative, that multiplies its loss and what it counts: of the
             input's shape, or as many of its first dimensions as it tells apart. One of 0 leaves the
             example out.

@@ -89,7 +89,7 @@ def cross_entropy(
 
     Raises:
         IndexError: a class index outside ``[0, C)`` that is not ``ignore_index`` (LH203).
-        ShapeError: a mask of another shape, or a ``sample_weight`` that is not one number per example (LH603).
+        ShapeError: a mask of another shape; a ``sample_weight`` that is not one number per example (LH603).
         ValueError, RuntimeError: as torch does, with the guard's explanation where it has one.
 
     >>> cross_entropy(torch.tensor([[20.0, 0.0]]), torch.tensor([0]))

@@ -69,7 +69,10 @@ def focal_loss(
         gamma: how strongly confident right predictions are weighed down; not negative.
         weight: ``[C]``, class weights. The mean divides by the sum of the targets' weights.
         ignore_index: a class index that scores 0 and is not counted.
-        softcap, logit_offset, where, sample_weight: as in :func:`cross_entropy`.
+        softcap: as in :func:`cross_entropy`.
+        logit_offset: as in :func:`cross_entropy`.
+        where: as in :func:`cross_entropy`.
+        sample_weight: as in :func:`cross_entropy`.
         reduction: ``"none"``, ``"sum"`` or ``"mean"``; the mean over nothing is 0.
         normalizer: what the mean divides by instead.
 
@@ -100,8 +103,8 @@ def focal_loss(
         if finding is not None:
             raise finding.error()
         raise ShapeError(
-            f"target has shape {list(target.shape)} and the input {list(input.shape)}; expected class indices "
-            f"{list(_rows(input))}."
+            f"target has shape {list(target.shape)} and the input {list(input.shape)}; expected class "
+            f"indices {list(_rows(input))}."
         )
     classes = input.shape[1] if input.dim() > 1 else input.shape[0]
     for name, values in (("weight", weight), ("logit_offset", logit_offset)):
@@ -187,7 +190,9 @@ def binary_focal_loss(
         gamma: how strongly confident right predictions are weighed down; not negative.
         alpha: the share of the weight that a yes has, in [0, 1]; None weighs both outcomes with 1.
         mask: False where a label is left out.
-        label_smoothing, prior, sample_weight: as in :func:`binary_cross_entropy_with_logits`.
+        label_smoothing: as in :func:`binary_cross_entropy_with_logits`.
+        prior: as in :func:`binary_cross_entropy_with_logits`.
+        sample_weight: as in :func:`binary_cross_entropy_with_logits`.
         reduction: ``"none"``, ``"sum"`` or ``"mean"`` over the labels that are scored; over nothing it is 0.
         normalizer: what the mean divides by instead.
 
@@ -210,7 +215,8 @@ def binary_focal_loss(
     for name, values in (("target", target), ("mask", mask)):
         if values is not None and values.shape != input.shape:
             raise ShapeError(
-                f"{name} has shape {list(values.shape)} and the input {list(input.shape)}; expected the same.",
+                f"{name} has shape {list(values.shape)} and the input {list(input.shape)}; expected the "
+                "same.",
                 code="LH302",
             )
     if mask is not None and mask.dtype != torch.bool:
@@ -257,15 +263,15 @@ def _check_tensors(input: object, target: object) -> None:
     if not is_real(input) or not is_tensor(target):
         what = getattr(input, "dtype", type(input).__name__)
         raise DTypeError(
-            f"input is {what} and target {type(target).__name__}; expected floating-point logits and a tensor of "
-            "targets."
+            f"input is {what} and target {type(target).__name__}; expected floating-point logits and a "
+            "tensor of targets."
         )
     if isinstance(target, Tensor) and target.is_complex():
         raise DTypeError(f"target is {target.dtype}; expected real numbers.", code="LH202")
 
 
 def _reduces_at_once(input: Tensor, target: Tensor, reduction: str, normalizer: Normalizer | None) -> bool:
-    """Whether the kernel may reduce the loss itself: where its mean over nothing, NaN, can be told from ours."""
+    """Whether the kernel may reduce the loss itself: its mean over nothing is NaN, ours 0."""
     if reduction == "none" or isinstance(normalizer, Tensor) or (normalizer is not None and not normalizer):
         return False
     return not torch.compiler.is_compiling() and all(_can_read(tensor) for tensor in (input, target))

@@ -99,8 +99,8 @@ class SoftmaxNLL(Protocol):
     ``focal_gamma`` :math:`\gamma` multiplies :math:`\ell_y` by :math:`(1 - p_y)^\gamma`. It takes index
     targets without label smoothing.
 
-    ``sample_weight`` multiplies the nll of an example, as :math:`s_i`. One of 0 leaves the example out: value 0
-    and gradient 0, whatever the logits are.
+    ``sample_weight`` multiplies the nll of an example, as :math:`s_i`. One of 0 leaves the example out:
+    value and gradient are 0, whatever the logits are.
 
     Shape:
         - logits: ``[N, C]`` or ``[N, C, d1, ...]``, any strides, floating point.
@@ -245,8 +245,8 @@ def check_class_mask(where: object, shape: Sequence[int]) -> None:
         )
     if tuple(where.shape) != tuple(shape):
         raise ShapeError(
-            f"where has shape {list(where.shape)} and the logits {list(shape)}; expected the same. A mask that "
-            f"several examples share: where.expand({list(shape)}), which takes no memory."
+            f"where has shape {list(where.shape)} and the logits {list(shape)}; expected the same. A mask "
+            f"that several examples share: where.expand({list(shape)}), which takes no memory."
         )
 
 
@@ -269,8 +269,8 @@ def check_focal_gamma(gamma: float, target: Tensor | None = None, *, label_smoot
         )
     if label_smoothing:
         raise OptionError(
-            f"label_smoothing is {label_smoothing} beside a focal gamma of {gamma}: the factor belongs to one "
-            "true class, and a smoothed target has several. Leave one of the two out."
+            f"label_smoothing is {label_smoothing} beside a focal gamma of {gamma}: the factor belongs to "
+            "one true class, and a smoothed target has several. Leave one of the two out."
         )
 
 
@@ -288,16 +288,16 @@ def check_label_smoothing(label_smoothing: float, prior: object, shape: Sequence
         return
     if not share:
         raise OptionError(
-            "prior is what label_smoothing draws the labels towards, and label_smoothing is 0; set it, or leave "
-            "prior out."
+            "prior is what label_smoothing draws the labels towards, and label_smoothing is 0; set it, or "
+            "leave prior out."
         )
     if isinstance(prior, Tensor):
         fits = prior.dim() <= len(shape) and not prior.is_complex()
         pairs = zip(reversed(prior.shape), reversed(shape), strict=False)
         if not (fits and all(a in (1, b) for a, b in pairs)):
             raise ShapeError(
-                f"prior has shape {list(prior.shape)} and the logits {list(shape)}; expected one number, or one "
-                "per label."
+                f"prior has shape {list(prior.shape)} and the logits {list(shape)}; expected one number, or "
+                "one per label."
             )
     elif isinstance(prior, bool) or not isinstance(prior, (int, float)) or not 0.0 <= prior <= 1.0:
         raise OptionError(
