@@ -222,7 +222,7 @@ def binary_cross_entropy(
         input, target = input.to(wide), target.to(wide)
         weight = weight if weight is None else weight.to(wide)
     if label_smoothing:
-        half = 0.5 if prior is None else as_prior(prior, target)
+        half = 0.5 if prior is None else prior
         target = (target * (1 - label_smoothing) + label_smoothing * half).to(target.dtype)
     count = None
     if sample_weight is not None and target.shape == input.shape:

@@ -99,7 +99,7 @@ def cross_entropy(
         :doc:`/mathematics`.
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    plain = weight is normalizer is logit_offset is where is sample_weight is softcap is None
+    plain = weight is normalizer is logit_offset is where is sample_weight is None and softcap is None
     if plain and z_loss == label_smoothing == 0:
         tiny = None if inplace_backward else tiny_cross_entropy(input, target, ignore_index, reduction)
         if tiny is not None:

@@ -86,7 +86,7 @@ def gaussian_nll_loss(
             ours={"normalizer": normalizer, "sample_weight": None if sample_weight is None else True},
         )
     check_reduction(reduction, normalizer)
-    shape = torch.broadcast_shapes(input.shape, target.shape, sizes)
+    shape = torch.broadcast_shapes(input.shape, target.shape, sizes)  # type: ignore[no-untyped-call]
     sample_weight = checked_weight(sample_weight, shape)
     check_call("gaussian_nll", input, target, default_action="warn", sample_weight=sample_weight)
     dtype = promoted(result_dtype(input, one_op=False), target, variance)

@@ -91,7 +91,7 @@ def mse_loss(
             ours={"normalizer": normalizer, "sample_weight": None if sample_weight is None else True},
         )
     check_reduction(reduction, normalizer)
-    shape = torch.broadcast_shapes(input.shape, target.shape)
+    shape = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
     sample_weight = checked_weight(sample_weight, shape)
     check_call("mse", input, target, default_action="warn", weight=weight, sample_weight=sample_weight)
     if target.shape != input.shape and not torch.compiler.is_compiling():

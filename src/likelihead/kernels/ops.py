@@ -257,7 +257,8 @@ def check_focal_gamma(gamma: float, target: Tensor | None = None, *, label_smoot
         OptionError: as above; or a focal loss with label smoothing.
         DTypeError: probability targets (LH202).
     """
-    if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0.0 <= gamma < math.inf:
+    exponent: object = gamma
+    if not isinstance(exponent, (int, float)) or not 0.0 <= gamma < math.inf:
         raise OptionError(f"gamma is {gamma}; expected a finite number that is not negative, such as 2.")
     if not gamma or target is None:
         return
@@ -281,8 +282,8 @@ def check_label_smoothing(label_smoothing: float, prior: object, shape: Sequence
         OptionError: as above; or a prior without smoothing, or one number outside [0, 1].
         ShapeError: a prior that does not broadcast to the logits.
     """
-    share = label_smoothing
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
+    share: object = label_smoothing
+    if not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
         raise OptionError(f"label_smoothing is {share!r}; expected a share in [0, 1].")
     if prior is None:
         return
