@@ -292,6 +292,12 @@ _TABLE = (
         "Map the labels to 0 and 1: (target + 1) / 2 for -1/+1, target / 255 for 8-bit masks.",
         guard="values", watch="x",
     ),
+    Hazard(
+        "LH208", "the target's class is masked out by `where`", "E",
+        "The class mask says that an example cannot have the class that its target says it has.",
+        "Set where[i, target[i]] to True, or take the example out: ignore_index, or a sample_weight of 0.",
+        guard="values",
+    ),
     # ---- LH3: shapes
     Hazard(
         "LH301", "class dimension is not dimension 1 (`[B, T, V]` passed as it is)", "E",

@@ -1,12 +1,14 @@
 """`torch.nn.functional`'s losses with torch's signatures and answers, kept accurate and watched by the guard.
 
-What they add is keyword-only: ``normalizer=`` everywhere, ``z_loss=``, ``softcap=`` and ``logit_offset=`` for
-`cross_entropy`. `language_model_loss` is no drop-in: it takes `[B, T, V]` logits as they are. Nor are the
-losses of overlapping regions, `dice_loss` and the others, which torch does not have.
+What they add is keyword-only: ``normalizer=`` and ``sample_weight=`` everywhere, ``z_loss=``, ``softcap=``,
+``logit_offset=`` and ``where=`` for `cross_entropy`, ``label_smoothing=`` and ``prior=`` for the binary
+losses. No drop-ins, since torch has none, are `language_model_loss`, which takes `[B, T, V]` logits as they
+are, the focal losses, and the losses of overlapping regions, `dice_loss` and the others.
 """
 
 from likelihead.functional.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
 from likelihead.functional.cross_entropy import cross_entropy
+from likelihead.functional.focal_loss import binary_focal_loss, focal_loss
 from likelihead.functional.gaussian_nll_loss import gaussian_nll_loss
 from likelihead.functional.language_model_loss import language_model_loss
 from likelihead.functional.mse_loss import mse_loss
@@ -23,8 +25,10 @@ from likelihead.functional.overlap import (
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "binary_focal_loss",
     "cross_entropy",
     "dice_loss",
+    "focal_loss",
     "focal_tversky_loss",
     "gaussian_nll_loss",
     "jaccard_loss",

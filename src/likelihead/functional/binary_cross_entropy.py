@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as torchs_bce_w
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
+from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count
 from likelihead.functional._call import (
     broadcasts_to,
     in_dtype,
@@ -23,10 +24,11 @@ from likelihead.functional._call import (
     torchs_answer,
     wants_gradient,
 )
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional._tiny import tiny_bce_with_logits
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
-from likelihead.kernels.ops import compute_dtype
+from likelihead.kernels.ops import SigmoidOptions, as_prior, check_label_smoothing, compute_dtype
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
 
@@ -45,6 +47,9 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
     *,
     normalizer: Normalizer | None = None,
+    label_smoothing: float = 0.0,
+    prior: float | Tensor | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     r"""Binary cross-entropy of logits, elementwise, in nats.
 
@@ -64,6 +69,13 @@ def binary_cross_entropy_with_logits(
         pos_weight: the weight of the positive label's term; broadcasts against the input, so one number per
             label goes on the last dimension.
         normalizer: a number or 0-d tensor that the mean divides by instead.
+        label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1]: t becomes
+            ``(1 - label_smoothing) * t + label_smoothing * prior``.
+        prior: what the labels are drawn towards: a probability, or a tensor of one for each label, which
+            broadcasts against the input; None is a half. The labels' own frequencies leave their mean alone.
+        sample_weight: a number per example, not negative, that multiplies its loss and what it counts: of the
+            input's shape, or as many of its first dimensions as it tells apart. One of 0 leaves the
+            example out.
 
     Shape:
         - input, target: any, the same.
@@ -78,7 +90,7 @@ def binary_cross_entropy_with_logits(
     tensor([6.9315e-01, 9.3576e-14])
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    if weight is pos_weight is normalizer is None:
+    if weight is pos_weight is normalizer is sample_weight is prior is None and label_smoothing == 0:
         tiny = tiny_bce_with_logits(input, target, reduction)
         if tiny is not None:
             return tiny
@@ -111,32 +123,39 @@ def binary_cross_entropy_with_logits(
             weight=weight,
             pos_weight=pos_weight,
             reduction=reduction,
-            ours={"normalizer": normalizer},
+            ours={
+                "normalizer": normalizer,
+                "label_smoothing": label_smoothing,
+                "prior": None if prior is None else True,
+                "sample_weight": None if sample_weight is None else True,
+            },
         )
     check_reduction(reduction, normalizer)
-    check_call("bce_with_logits", input, target, default_action="warn", weight=weight, pos_weight=pos_weight)
-    dtype = result_dtype(target)  # torch forms the sum in place, in 1 - target
-    input = in_dtype(input, promoted(input.dtype, target, weight, pos_weight))
-    if reduction == "none":
-        nll = dispatch.sigmoid_nll(
-            input,
-            target,
-            weight=weight,
-            pos_weight=pos_weight,
-            skip_nan_target=False,
-            torch_nonfinite=True,
-        )
-        return in_dtype(nll, dtype)
-    loss = dispatch.sigmoid_loss(
+    check_label_smoothing(label_smoothing, prior, input.shape)
+    sample_weight = checked_weight(sample_weight, input.shape)
+    check_call(
+        "bce_with_logits",
         input,
         target,
+        default_action="warn",
         weight=weight,
         pos_weight=pos_weight,
-        skip_nan_target=False,
-        torch_nonfinite=True,
-        reduction=reduction,
-        normalizer=normalizer,
+        sample_weight=sample_weight,
     )
+    dtype = result_dtype(target)  # torch forms the sum in place, in 1 - target
+    input = in_dtype(input, promoted(input.dtype, target, weight, pos_weight))
+    options: SigmoidOptions = {
+        "weight": weight,
+        "pos_weight": pos_weight,
+        "skip_nan_target": False,
+        "torch_nonfinite": True,
+        "label_smoothing": label_smoothing,
+        "prior": as_prior(prior, input),
+        "sample_weight": sample_weight,
+    }
+    if reduction == "none":
+        return in_dtype(dispatch.sigmoid_nll(input, target, **options), dtype)
+    loss = dispatch.sigmoid_loss(input, target, reduction=reduction, normalizer=normalizer, **options)
     return in_dtype(loss, dtype)
 
 
@@ -150,6 +169,9 @@ def binary_cross_entropy(
     reduction: str = "mean",
     *,
     normalizer: Normalizer | None = None,
+    label_smoothing: float = 0.0,
+    prior: float | Tensor | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     r"""Binary cross-entropy of probabilities, elementwise, in nats.
 
@@ -168,6 +190,13 @@ def binary_cross_entropy(
         reduce: deprecated in torch; see ``reduction``.
         reduction: ``"none"``, ``"sum"`` or ``"mean"`` over all elements.
         normalizer: a number or 0-d tensor that the mean divides by instead.
+        label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1]: t becomes
+            ``(1 - label_smoothing) * t + label_smoothing * prior``.
+        prior: what the labels are drawn towards: a probability, or a tensor of one for each label, which
+            broadcasts against the input; None is a half. The labels' own frequencies leave their mean alone.
+        sample_weight: a number per example, not negative, that multiplies its loss and what it counts: of the
+            input's shape, or as many of its first dimensions as it tells apart. One of 0 leaves the
+            example out.
 
     Shape:
         - input, target: any, the same.
@@ -191,19 +220,36 @@ def binary_cross_entropy(
             target,
             weight=weight,
             reduction=reduction,
-            ours={"normalizer": normalizer},
+            ours={
+                "normalizer": normalizer,
+                "label_smoothing": label_smoothing,
+                "prior": None if prior is None else True,
+                "sample_weight": None if sample_weight is None else True,
+            },
         )
     check_reduction(reduction, normalizer)
-    check_call("bce", input, target, default_action="warn", weight=weight)
+    check_label_smoothing(label_smoothing, prior, input.shape)
+    sample_weight = checked_weight(sample_weight, input.shape)
+    check_call("bce", input, target, default_action="warn", weight=weight, sample_weight=sample_weight)
     dtype, wide = result_dtype(input), compute_dtype(input.dtype)
     if wide != input.dtype and target.dtype == input.dtype:
         input, target = input.to(wide), target.to(wide)
         weight = weight if weight is None else weight.to(wide)
+    if label_smoothing:
+        half = 0.5 if prior is None else prior
+        target = (target * (1 - label_smoothing) + label_smoothing * half).to(target.dtype)
+    count = None
+    if sample_weight is not None and target.shape == input.shape:
+        # Of an example that is left out nothing may reach a gradient; 1/2 is a probability like any other.
+        counts = expand_sample_weight(sample_weight.detach(), input) != 0
+        input = torch.where(counts, input, torch.where(input.isfinite(), input, 0.5).clamp(0, 1))
+        target = torch.where(counts | target.isfinite(), target, 0)
+        count = weighted_count(None, sample_weight, input.shape)
     # torch's own elementwise form: its clamps and its gradient at 0 and 1 are the definition here.
     nll = torchs_answer(torchs_bce, "bce", input, target, weight=weight, reduction="none")
     if forward_ad._current_level >= 0:
         nll = _in_forward_mode(nll, input, target, weight)
-    return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)
+    return reduce_values(weigh(nll, sample_weight), reduction, count=count, normalizer=normalizer).to(dtype)
 
 
 def _in_forward_mode(nll: Tensor, input: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

@@ -25,10 +25,11 @@ from likelihead.functional._call import (
     torchs_answer,
 )
 from likelihead.functional._class_index import blame_target, fits_classes
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional._tiny import tiny_cross_entropy
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
-from likelihead.kernels.ops import check_softmax_options
+from likelihead.kernels.ops import check_class_mask, check_softmax_options
 
 __all__ = ["cross_entropy"]
 
@@ -56,6 +57,8 @@ def cross_entropy(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_offset: Tensor | None = None,
+    where: Tensor | None = None,
+    sample_weight: Tensor | None = None,
     inplace_backward: bool = False,
 ) -> Tensor:
     r"""Cross-entropy of logits against class indices or class probabilities, in nats.
@@ -79,6 +82,11 @@ def cross_entropy(
         z_loss: adds ``z_loss * logsumexp(x) ** 2`` to each row that counts.
         softcap: replaces the logits by ``softcap * tanh(x / softcap)``.
         logit_offset: a tensor of one number per class, added to the logits (after ``softcap``).
+        where: False for a class that the example cannot have: its probability is 0 and so is its gradient,
+            whatever its logit; label smoothing is spread over the others. A target that cannot be has an
+            infinite loss (LH208); an example that can have no class has none, and NaN comes instead.
+        sample_weight: a number per example, not negative, that multiplies its loss; the mean divides by the
+            sum of ``sample_weight * weight[target]``. A weight of 0 leaves the example out.
         inplace_backward: let the gradient take the memory of the input, which saves that of the gradient, and
             half the time. It is for logits that a model has computed and nobody needs afterwards. The input
             (and the tensor that it is a view of) has no values after the call: whatever reads them, a second
@@ -94,10 +102,12 @@ def cross_entropy(
     Shape:
         - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``.
         - target: ``[]``, ``[N]`` or ``[N, d1, ...]``; or the input's shape.
+        - where: the input's shape. sample_weight: ``[N]``, or as much of ``[N, d1, ...]`` as it tells apart.
         - returns: the target's index shape for ``"none"``, else 0-d; the input's dtype.
 
     Raises:
         IndexError: a class index outside ``[0, C)`` that is not ``ignore_index`` (LH203).
+        ShapeError: a mask of another shape; a ``sample_weight`` that is not one number per example (LH603).
         ValueError, RuntimeError: as torch does, with the guard's explanation where it has one.
 
     >>> cross_entropy(torch.tensor([[20.0, 0.0]]), torch.tensor([0]))
@@ -107,7 +117,8 @@ def cross_entropy(
         :doc:`/mathematics`.
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    if weight is normalizer is logit_offset is None and softcap is None and z_loss == label_smoothing == 0:
+    plain = weight is normalizer is logit_offset is where is sample_weight is None and softcap is None
+    if plain and z_loss == label_smoothing == 0:
         tiny = None if inplace_backward else tiny_cross_entropy(input, target, ignore_index, reduction)
         if tiny is not None:
             return tiny
@@ -135,13 +146,26 @@ def cross_entropy(
                 "z_loss": z_loss,
                 "softcap": softcap,
                 "logit_offset": logit_offset,
+                "where": None if where is None else True,
+                "sample_weight": None if sample_weight is None else True,
                 "inplace_backward": inplace_backward,
             },
         )
     check_reduction(reduction, normalizer)
     check_softmax_options(_num_classes(input), z_loss=z_loss, softcap=softcap, logit_offset=logit_offset)
+    check_class_mask(where, input.shape)
+    sample_weight = checked_weight(
+        sample_weight, [*input.shape[:1], *input.shape[2:]] if input.dim() > 1 else []
+    )
     check_call(
-        "cross_entropy", input, target, default_action="warn", weight=weight, ignore_index=ignore_index
+        "cross_entropy",
+        input,
+        target,
+        default_action="warn",
+        weight=weight,
+        ignore_index=ignore_index,
+        where=where,
+        sample_weight=sample_weight,
     )
 
     given, dtype, dims = input, result_dtype(input), input.dim()
@@ -158,6 +182,8 @@ def cross_entropy(
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
         note_same_memory(input, given)
+        where = None if where is None else where.unsqueeze(0)
+        sample_weight = None if sample_weight is None else sample_weight.unsqueeze(0)
     num_classes = input.shape[1]
     if num_classes == 0:
         nll = input.sum(1)  # no row, or torch has refused; keeps the graph
@@ -172,6 +198,8 @@ def cross_entropy(
         "softcap": softcap,
         "logit_offset": logit_offset,
         "torch_nonfinite": True,
+        "where": where,
+        "sample_weight": sample_weight,
     }
     try:
         if reduction == "none":

@@ -11,7 +11,9 @@ from torch.nn.functional import gaussian_nll_loss as torchs_gaussian_nll_loss
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
+from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
 from likelihead.functional._call import is_real, overridable, promoted, result_dtype, torchs_answer
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.guard.check import check_call
 from likelihead.kernels.ops import compute_dtype
 
@@ -28,6 +30,7 @@ def gaussian_nll_loss(
     reduction: str = "mean",
     *,
     normalizer: Normalizer | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     r"""Negative log-likelihood of observations under Gaussians, in nats.
 
@@ -47,6 +50,9 @@ def gaussian_nll_loss(
         eps: variances below this are raised to it; their gradient passes through unchanged.
         reduction: ``"none"``, ``"sum"`` or ``"mean"``.
         normalizer: a number or 0-d tensor that the mean divides by instead.
+        sample_weight: a number per example, not negative, that multiplies its loss and what it counts: the
+            shape of the result of ``"none"``, or as many of its first dimensions as it tells apart. One of 0
+            leaves the example out.
 
     Shape:
         - input, target: the same, or sizes that broadcast.
@@ -86,10 +92,12 @@ def gaussian_nll_loss(
             full=full,
             eps=eps,
             reduction=reduction,
-            ours={"normalizer": normalizer},
+            ours={"normalizer": normalizer, "sample_weight": None if sample_weight is None else True},
         )
     check_reduction(reduction, normalizer)
-    check_call("gaussian_nll", input, target, default_action="warn")
+    shape = torch.broadcast_shapes(input.shape, target.shape, sizes)  # type: ignore[no-untyped-call]
+    sample_weight = checked_weight(sample_weight, shape)
+    check_call("gaussian_nll", input, target, default_action="warn", sample_weight=sample_weight)
     dtype = promoted(result_dtype(input, one_op=False), target, variance)
     wide = compute_dtype(dtype)
     spread = variance.reshape(sizes).to(wide)
@@ -97,10 +105,18 @@ def gaussian_nll_loss(
     given = spread.detach()
     spread = torch.where(given < eps, spread - given + eps, spread)
     spread = torch.where(given < 0, math.nan, spread)
-    nll = 0.5 * (torch.log(spread) + (input.to(wide) - target.to(wide)).square() / spread)
+    mean, value = input.to(wide), target.to(wide)
+    count = None
+    if sample_weight is not None:
+        # Of an example that is left out nothing may reach a gradient, and a variance of 0 would.
+        left_out = expand_sample_weight(sample_weight.detach(), spread.expand(shape)) == 0
+        spread = torch.where(left_out & ~spread.isfinite(), 1, spread)
+        mean, value = (without_left_out(x.expand(shape), sample_weight) for x in (mean, value))
+        count = weighted_count(None, sample_weight, shape)
+    nll = 0.5 * (torch.log(spread) + (mean - value).square() / spread)
     if full:
         nll = nll + 0.5 * math.log(2 * math.pi)
-    return reduce_values(nll, reduction, normalizer=normalizer).to(dtype)
+    return reduce_values(weigh(nll, sample_weight), reduction, count=count, normalizer=normalizer).to(dtype)
 
 
 def _sizes(input: object, target: object, variance: object) -> torch.Size | None:

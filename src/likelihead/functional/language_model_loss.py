@@ -12,6 +12,7 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
 from likelihead.functional._class_index import blame_target
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.cross_entropy import cross_entropy
 
 __all__ = ["language_model_loss"]
@@ -31,6 +32,7 @@ def language_model_loss(
     logit_offset: Tensor | None = None,
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
+    sample_weight: Tensor | None = None,
     inplace_backward: bool = False,
 ) -> Tensor:
     r"""Cross-entropy of a language model: the mean NLL of the next token, in nats.
@@ -57,6 +59,8 @@ def language_model_loss(
             is NaN, as in torch.
         normalizer: a number or 0-d tensor that the mean divides by instead: the token count of all
             micro-batches of a step, for one.
+        sample_weight: ``[B]`` or ``[B, T]``: a number per sequence or position, not negative, that multiplies
+            its loss and what it counts. With ``shift=True`` it belongs to the position of the logits.
         inplace_backward: let the gradient take the memory of the logits, which have no values after the call;
             see :func:`cross_entropy`. They must be contiguous.
 
@@ -70,6 +74,7 @@ def language_model_loss(
         ShapeError: the classes are not last (LH301), or the targets are longer or shorter than the logits, as
             tokens that were shifted already are.
         DTypeError: targets that cannot be token ids (LH202).
+        ShapeError: a ``sample_weight`` that is not one number per sequence or position (LH603).
         IndexError: a token id outside ``[0, V)`` that is not ``ignore_index`` (LH203).
 
     >>> tokens = torch.tensor([[0, 1, 2, 1], [2, 0, 0, 0]])
@@ -100,6 +105,11 @@ def language_model_loss(
         raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
     scored = _next_tokens(targets, ignore_index) if shift else targets
     rows, flat, turned = _rows(logits, scored)
+    sample_weight = checked_weight(sample_weight, scored.shape)
+    if sample_weight is not None:
+        each = sample_weight.reshape(*sample_weight.shape, *[1] * (scored.dim() - sample_weight.dim()))
+        each = each.expand(scored.shape)
+        sample_weight = (each.transpose(0, 1) if turned else each).flatten()
     inplace_backward = will_overwrite(inplace_backward, logits)
     if inplace_backward and not logits.is_contiguous() and not turned:
         raise OptionError(
@@ -121,6 +131,7 @@ def language_model_loss(
             z_loss=z_loss,
             softcap=softcap,
             logit_offset=logit_offset,
+            sample_weight=sample_weight,
             inplace_backward=inplace_backward,
         )
     except IndexError as error:

@@ -11,6 +11,7 @@ from torch.nn.functional import mse_loss as torchs_mse_loss
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
+from likelihead.core.sample_weight import weigh, weighted_count, without_left_out
 from likelihead.functional._call import (
     is_real,
     is_tensor,
@@ -20,6 +21,7 @@ from likelihead.functional._call import (
     result_dtype,
     torchs_answer,
 )
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.guard.check import check_call
 from likelihead.kernels.ops import compute_dtype
 
@@ -36,6 +38,7 @@ def mse_loss(
     weight: Tensor | None = None,
     *,
     normalizer: Normalizer | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     r"""Squared error, elementwise.
 
@@ -54,6 +57,9 @@ def mse_loss(
             given.
         weight: a weight per element, of the input's shape.
         normalizer: a number or 0-d tensor that the mean divides by instead.
+        sample_weight: a number per example, not negative, that multiplies its loss and what it counts: the
+            shape of the result of ``"none"``, or as many of its first dimensions as it tells apart. One of 0
+            leaves the example out.
 
     Shape:
         - input, target: the same; sizes that broadcast are taken as torch takes them, with a warning (LH302).
@@ -86,10 +92,12 @@ def mse_loss(
             target,
             weight=weight,
             reduction=reduction,
-            ours={"normalizer": normalizer},
+            ours={"normalizer": normalizer, "sample_weight": None if sample_weight is None else True},
         )
     check_reduction(reduction, normalizer)
-    check_call("mse", input, target, default_action="warn", weight=weight)
+    shape = torch.broadcast_shapes(input.shape, target.shape)  # type: ignore[no-untyped-call]
+    sample_weight = checked_weight(sample_weight, shape)
+    check_call("mse", input, target, default_action="warn", weight=weight, sample_weight=sample_weight)
     if target.shape != input.shape and not torch.compiler.is_compiling():
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}): "
@@ -98,11 +106,18 @@ def mse_loss(
         )
     dtype = promoted(result_dtype(input, one_op=weight is None), target, weight)
     wide = compute_dtype(dtype)
-    error = (input.to(wide) - target.to(wide)).square()
+    mean, value = input.to(wide), target.to(wide)
+    if sample_weight is not None:
+        mean, value = (without_left_out(x.expand(shape), sample_weight) for x in (mean, value))
+    error = (mean - value).square()
     count = None
     if weight is not None:
         error = error * weight.to(wide)
         count = weight.to(wide).sum()
+    if sample_weight is not None:
+        error = weigh(error, sample_weight)
+        each = None if weight is None else weight.to(wide).expand(shape)
+        count = weighted_count(each, sample_weight, shape)
     return reduce_values(error, reduction, count=count, normalizer=normalizer).to(dtype)
 
 

@@ -9,6 +9,7 @@ from torch.nn.functional import multilabel_soft_margin_loss as torchs_multilabel
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
+from likelihead.core.sample_weight import weighted_count
 from likelihead.functional._call import (
     broadcasts_to,
     is_real,
@@ -19,8 +20,10 @@ from likelihead.functional._call import (
     result_dtype,
     torchs_answer,
 )
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
+from likelihead.kernels.ops import as_prior, check_label_smoothing
 
 __all__ = ["multilabel_soft_margin_loss"]
 
@@ -35,6 +38,9 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
     *,
     normalizer: Normalizer | None = None,
+    label_smoothing: float = 0.0,
+    prior: float | Tensor | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     r"""The mean over the labels of the binary cross-entropy of logits, in nats.
 
@@ -53,6 +59,13 @@ def multilabel_soft_margin_loss(
         reduce: deprecated in torch; see ``reduction``.
         reduction: ``"none"``, ``"sum"`` or ``"mean"`` over the examples.
         normalizer: a number or 0-d tensor that the mean divides by instead of the number of examples.
+        label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1]: t becomes
+            ``(1 - label_smoothing) * t + label_smoothing * prior``.
+        prior: what the labels are drawn towards: a probability, or a tensor of one for each label, which
+            broadcasts against the input; None is a half. The labels' own frequencies leave their mean alone.
+        sample_weight: a number per example, not negative, that multiplies its loss and what it counts: of the
+            shape ``[...]``, or as many of its first dimensions as it tells apart. One of 0 leaves the
+            example out.
 
     Shape:
         - input, target: ``[..., L]``.
@@ -88,11 +101,34 @@ def multilabel_soft_margin_loss(
             target,
             weight=weight,
             reduction=reduction,
-            ours={"normalizer": normalizer},
+            ours={
+                "normalizer": normalizer,
+                "label_smoothing": label_smoothing,
+                "prior": None if prior is None else True,
+                "sample_weight": None if sample_weight is None else True,
+            },
         )
     check_reduction(reduction, normalizer)
-    check_call("multilabel_soft_margin", input, target, default_action="warn", weight=weight)
+    check_label_smoothing(label_smoothing, prior, input.shape)
+    sample_weight = checked_weight(sample_weight, input.shape[:-1])
+    check_call(
+        "multilabel_soft_margin",
+        input,
+        target,
+        default_action="warn",
+        weight=weight,
+        sample_weight=sample_weight,
+    )
     dtype = promoted(result_dtype(input, one_op=False), target, weight)
     input = input.to(promoted(input.dtype, target, weight))
-    per_label = dispatch.sigmoid_nll(input, target.expand_as(input), weight=weight, skip_nan_target=False)
-    return reduce_values(per_label.mean(-1), reduction, normalizer=normalizer).to(dtype)
+    per_label = dispatch.sigmoid_nll(
+        input,
+        target.expand_as(input),
+        weight=weight,
+        skip_nan_target=False,
+        label_smoothing=label_smoothing,
+        prior=as_prior(prior, input),
+        sample_weight=sample_weight,
+    )
+    count = None if sample_weight is None else weighted_count(None, sample_weight, input.shape[:-1])
+    return reduce_values(per_label.mean(-1), reduction, count=count, normalizer=normalizer).to(dtype)

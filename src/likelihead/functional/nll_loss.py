@@ -9,6 +9,7 @@ from torch.nn.functional import nll_loss as torchs_nll_loss
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
+from likelihead.core.sample_weight import weigh
 from likelihead.functional._call import (
     is_class_index,
     is_real,
@@ -19,6 +20,7 @@ from likelihead.functional._call import (
     torchs_answer,
 )
 from likelihead.functional._class_index import blame_target, fits_classes
+from likelihead.functional._sample_weight import checked_weight
 from likelihead.guard.check import check_call
 from likelihead.kernels.ops import compute_dtype, softmax_count
 
@@ -36,6 +38,7 @@ def nll_loss(
     reduction: str = "mean",
     *,
     normalizer: Normalizer | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     r"""Negative log-likelihood of class indices under log-probabilities, in nats.
 
@@ -55,6 +58,8 @@ def nll_loss(
         reduction: ``"none"``, ``"sum"`` or ``"mean"``, which divides by the sum of ``weight[target]`` over
             the rows that count.
         normalizer: a number or 0-d tensor that the mean divides by instead.
+        sample_weight: a number per example, not negative, that multiplies its loss and what it counts. One of
+            0 leaves the example out.
 
     Shape:
         - input: ``[C]``, ``[N, C]`` or ``[N, C, d1, ...]``.
@@ -89,9 +94,10 @@ def nll_loss(
             weight=weight,
             ignore_index=ignore_index,
             reduction=reduction,
-            ours={"normalizer": normalizer},
+            ours={"normalizer": normalizer, "sample_weight": None if sample_weight is None else True},
         )
     check_reduction(reduction, normalizer)
+    sample_weight = checked_weight(sample_weight, target.shape)
     check_call(
         "nll",
         input,
@@ -100,12 +106,14 @@ def nll_loss(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        sample_weight=sample_weight,
     )
 
     dtype, wide = result_dtype(input), compute_dtype(input.dtype)
     single = input.dim() == 1
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
+        sample_weight = None if sample_weight is None else sample_weight.unsqueeze(0)
     classes = target.long()
     kept = classes != ignore_index
     index = torch.where(kept, classes, 0)
@@ -121,10 +129,16 @@ def nll_loss(
             raise
         if wide_weight is not None:
             nll = nll * wide_weight[index]
-        nll = torch.where(kept, nll, 0)
+        nll = weigh(torch.where(kept, nll, 0), sample_weight)
     if reduction == "none":
         return (nll.squeeze(0) if single else nll).to(dtype)
     count = None
     if reduction == "mean" and normalizer is None:
-        count = softmax_count(classes, input.shape[1], weight=wide_weight, ignore_index=ignore_index)
+        count = softmax_count(
+            classes,
+            input.shape[1],
+            weight=wide_weight,
+            ignore_index=ignore_index,
+            sample_weight=sample_weight,
+        )
     return reduce_values(nll, reduction, count=count, normalizer=normalizer).to(dtype)

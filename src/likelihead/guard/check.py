@@ -11,6 +11,7 @@ from torch import Tensor
 from likelihead.guard import dtype as dtypes
 from likelihead.guard import shape as shapes
 from likelihead.guard import switch
+from likelihead.guard.counted import masked_target, that_count
 from likelihead.guard.provenance import check_provenance, saved_elsewhere
 from likelihead.guard.report import Finding, LossName, report
 from likelihead.guard.values import check_values
@@ -33,6 +34,8 @@ def check_call(
     mask: Tensor | None = None,
     nan_target_is_missing: bool = False,
     reduction: str = "mean",
+    where: Tensor | None = None,
+    sample_weight: Tensor | None = None,
 ) -> None:
     """Look for hazards in a loss call that is about to be made, and warn or raise.
 
@@ -56,6 +59,8 @@ def check_call(
         mask: elements of a BCE target that count.
         nan_target_is_missing: whether a NaN in a BCE target stands for a missing label.
         reduction: the loss's: an `nll_loss` that is not reduced picks entries, of whatever kind they are.
+        where: classes that an example can have; what stands at another is not looked at.
+        sample_weight: weights of the examples; one of weight 0 is not looked at.
 
     Raises:
         LikelihoodError: the hazard found, where the action is to raise; TargetError (LH203) at *full* always.
@@ -76,6 +81,11 @@ def check_call(
     if finding is not None:
         report(finding, default_action)
     if full and _may_read(input):
+        impossible = masked_target(target, where, ignore_index, sample_weight) if where is not None else None
+        if impossible is not None:
+            report(impossible, default_action)
+        if sample_weight is not None or where is not None:
+            input, target, mask = that_count(loss, input, target, mask, where, sample_weight)
         found = _read(loss, input, target, num_classes, ignore_index, mask, nan_target_is_missing, known)
         for finding in found:
             report(finding, default_action)

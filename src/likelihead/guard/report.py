@@ -32,6 +32,7 @@ _ERRORS: dict[str, type[LikelihoodError]] = {
     "LH203": TargetError,
     "LH205": DomainError,
     "LH207": TargetError,
+    "LH208": TargetError,
     "LH301": ShapeError,
     "LH302": ShapeError,
     "LH303": ShapeError,

@@ -31,6 +31,7 @@ __all__ = [
     "SoftmaxNLL",
     "SoftmaxOptions",
     "along_classes",
+    "as_prior",
     "check_class_mask",
     "check_focal_gamma",
     "check_label_smoothing",
@@ -71,6 +72,7 @@ class SigmoidOptions(TypedDict, total=False):
     label_smoothing: float  # 0.0
     prior: Tensor | None  # None
     focal_gamma: float  # 0.0
+    focal_alpha: float | None  # None
     sample_weight: Tensor | None  # None
 
 
@@ -98,8 +100,8 @@ class SoftmaxNLL(Protocol):
     ``focal_gamma`` :math:`\gamma` multiplies :math:`\ell_y` by :math:`(1 - p_y)^\gamma`. It takes index
     targets without label smoothing.
 
-    ``sample_weight`` multiplies the nll of an example, as :math:`s_i`. One of 0 leaves the example out: value 0
-    and gradient 0, whatever the logits are.
+    ``sample_weight`` multiplies the nll of an example, as :math:`s_i`. One of 0 leaves the example out:
+    value and gradient are 0, whatever the logits are.
 
     Shape:
         - logits: ``[N, C]`` or ``[N, C, d1, ...]``, any strides, floating point.
@@ -151,7 +153,8 @@ class SigmoidNLL(Protocol):
 
     ``label_smoothing`` :math:`\varepsilon` draws each label towards its ``prior`` :math:`\rho`, a half where
     there is none: t becomes :math:`(1-\varepsilon)\,t + \varepsilon\,\rho`. ``focal_gamma`` multiplies the
-    term by :math:`[t\,(1-p) + (1-t)\,p]^\gamma`. ``sample_weight`` multiplies all of it; one of 0 leaves the
+    term by :math:`[t\,(1-p) + (1-t)\,p]^\gamma`, ``focal_alpha`` :math:`\alpha` by :math:`\alpha\,t +
+    (1-\alpha)(1-t)`. ``sample_weight`` multiplies all of it; one of 0 leaves the
     elements out.
 
     Shape:
@@ -188,6 +191,13 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def along_classes(per_class: Tensor, like: Tensor) -> Tensor:
     """View a ``[C]`` tensor so that it broadcasts along dimension 1 of ``like``."""
     return per_class.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def as_prior(prior: float | Tensor | None, like: Tensor) -> Tensor | None:
+    """What labels are drawn towards, as a tensor beside ``like``."""
+    if prior is None or isinstance(prior, Tensor):
+        return prior
+    return torch.full((), prior, dtype=compute_dtype(like.dtype), device=like.device)
 
 
 def shared(share: Tensor, cost: Tensor) -> Tensor:
@@ -236,11 +246,13 @@ def check_class_mask(where: object, shape: Sequence[int]) -> None:
         return
     if not isinstance(where, Tensor) or where.dtype != torch.bool:
         what = where.dtype if isinstance(where, Tensor) else f"a {type(where).__name__}"
-        raise DTypeError(f"where is {what}; expected a bool tensor, True for a class that the example can have.")
+        raise DTypeError(
+            f"where is {what}; expected a bool tensor, True for a class that the example can have."
+        )
     if tuple(where.shape) != tuple(shape):
         raise ShapeError(
-            f"where has shape {list(where.shape)} and the logits {list(shape)}; expected the same. A mask that "
-            f"several examples share: where.expand({list(shape)}), which takes no memory."
+            f"where has shape {list(where.shape)} and the logits {list(shape)}; expected the same. A mask "
+            f"that several examples share: where.expand({list(shape)}), which takes no memory."
         )
 
 
@@ -251,7 +263,8 @@ def check_focal_gamma(gamma: float, target: Tensor | None = None, *, label_smoot
         OptionError: as above; or a focal loss with label smoothing.
         DTypeError: probability targets (LH202).
     """
-    if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0.0 <= gamma < math.inf:
+    exponent: object = gamma
+    if not isinstance(exponent, (int, float)) or not 0.0 <= gamma < math.inf:
         raise OptionError(f"gamma is {gamma}; expected a finite number that is not negative, such as 2.")
     if not gamma or target is None:
         return
@@ -263,8 +276,8 @@ def check_focal_gamma(gamma: float, target: Tensor | None = None, *, label_smoot
         )
     if label_smoothing:
         raise OptionError(
-            f"label_smoothing is {label_smoothing} beside a focal gamma of {gamma}: the factor belongs to one "
-            "true class, and a smoothed target has several. Leave one of the two out."
+            f"label_smoothing is {label_smoothing} beside a focal gamma of {gamma}: the factor belongs to "
+            "one true class, and a smoothed target has several. Leave one of the two out."
         )
 
 
@@ -275,23 +288,23 @@ def check_label_smoothing(label_smoothing: float, prior: object, shape: Sequence
         OptionError: as above; or a prior without smoothing, or one number outside [0, 1].
         ShapeError: a prior that does not broadcast to the logits.
     """
-    share = label_smoothing
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
+    share: object = label_smoothing
+    if not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
         raise OptionError(f"label_smoothing is {share!r}; expected a share in [0, 1].")
     if prior is None:
         return
     if not share:
         raise OptionError(
-            "prior is what label_smoothing draws the labels towards, and label_smoothing is 0; set it, or leave "
-            "prior out."
+            "prior is what label_smoothing draws the labels towards, and label_smoothing is 0; set it, or "
+            "leave prior out."
         )
     if isinstance(prior, Tensor):
         fits = prior.dim() <= len(shape) and not prior.is_complex()
         pairs = zip(reversed(prior.shape), reversed(shape), strict=False)
         if not (fits and all(a in (1, b) for a, b in pairs)):
             raise ShapeError(
-                f"prior has shape {list(prior.shape)} and the logits {list(shape)}; expected one number, or one "
-                "per label."
+                f"prior has shape {list(prior.shape)} and the logits {list(shape)}; expected one number, or "
+                "one per label."
             )
     elif isinstance(prior, bool) or not isinstance(prior, (int, float)) or not 0.0 <= prior <= 1.0:
         raise OptionError(

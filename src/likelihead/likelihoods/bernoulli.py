@@ -12,6 +12,7 @@ from likelihead.core.links import LOG
 from likelihead.core.reduction import Reduction
 from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError
+from likelihead.kernels.ops import check_label_smoothing
 from likelihead.likelihoods.base import Targets, register
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.checks import as_real_tensor, check_in_domain, check_observed_weight
@@ -31,6 +32,8 @@ class Bernoulli(BinaryLikelihood):
 
     Args:
         pos_weight: the weight of a yes; the mean still divides by the number of targets, as torch does.
+        label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1].
+        prior: what the labels are drawn towards: a probability; None is a half.
         reduction: see `Likelihood`.
 
     Raises:
@@ -49,8 +52,18 @@ class Bernoulli(BinaryLikelihood):
     task = "binary"
     parameter_shape = ()
 
-    def __init__(self, *, pos_weight: float | Tensor | None = None, reduction: Reduction = "mean") -> None:
-        super().__init__(reduction=reduction)
+    def __init__(
+        self,
+        *,
+        pos_weight: float | Tensor | None = None,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+        prior: float | None = None,
+    ) -> None:
+        super().__init__(reduction=reduction, label_smoothing=label_smoothing)
+        check_label_smoothing(label_smoothing, prior, ())
+        if prior is not None:
+            self.prior = torch.tensor(float(prior))
         if pos_weight is None:
             return
         value = as_real_tensor("pos_weight", pos_weight)
@@ -67,7 +80,12 @@ class Bernoulli(BinaryLikelihood):
 
     @classmethod
     def from_log_probs(
-        cls, *, pos_weight: float | Tensor | None = None, reduction: Reduction = "mean"
+        cls,
+        *,
+        pos_weight: float | Tensor | None = None,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+        prior: float | None = None,
     ) -> Bernoulli:
         r"""The same likelihood, for an input that is the log-probability of a yes, as of ``logsigmoid``.
 
@@ -80,7 +98,9 @@ class Bernoulli(BinaryLikelihood):
         >>> Bernoulli.from_log_probs()(log_probs, torch.tensor([1, 0]))
         tensor(0.2201)
         """
-        likelihood = cls(pos_weight=pos_weight, reduction=reduction)
+        likelihood = cls(
+            pos_weight=pos_weight, reduction=reduction, label_smoothing=label_smoothing, prior=prior
+        )
         likelihood.link = LOG
         return likelihood
 

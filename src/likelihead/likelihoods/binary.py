@@ -16,7 +16,7 @@ from likelihead.errors import DTypeError
 from likelihead.guard.check import check_call
 from likelihead.guard.switch import current
 from likelihead.kernels.dispatch import sigmoid_loss, sigmoid_nll
-from likelihead.kernels.ops import sigmoid_count, sigmoid_valid
+from likelihead.kernels.ops import check_label_smoothing, sigmoid_count, sigmoid_valid
 from likelihead.likelihoods.base import Likelihood, given
 from likelihead.likelihoods.checks import (
     can_read,
@@ -45,10 +45,22 @@ class BinaryLikelihood(Likelihood):
     weight: Tensor | None
     pos_weight: Tensor | None
 
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
+    prior: Tensor | None
+
+    def __init__(self, *, reduction: Reduction = "mean", label_smoothing: float = 0.0) -> None:
         super().__init__(reduction=reduction)
+        check_label_smoothing(label_smoothing, None, ())
+        self.label_smoothing = label_smoothing
         self.register_buffer("weight", None)
         self.register_buffer("pos_weight", None)
+        self.register_buffer("prior", None)
+
+    def _smoothed(self, yes: Tensor, prior: Tensor | float | None = None) -> Tensor:
+        """Labels, or shares of a yes, drawn towards the prior."""
+        if not self.label_smoothing:
+            return yes
+        half = 0.5 if prior is None else prior
+        return yes * (1 - self.label_smoothing) + self.label_smoothing * half
 
     @property
     def takes_log_probs(self) -> bool:
@@ -207,9 +219,10 @@ class BinaryLikelihood(Likelihood):
             MisuseError: the input is no logits: it came out of a sigmoid (LH106) or a softmax (LH107).
         """
         self._check(logits, target, mask, sample_weight)
-        logits, target = (without_left_out(x, sample_weight) for x in (logits, target))
         if not self.takes_log_probs:
-            return weigh(sigmoid_nll(logits, target, mask=mask, **self._options(logits)), sample_weight)
+            options = self._options(logits)
+            return sigmoid_nll(logits, target, mask=mask, sample_weight=sample_weight, **options)
+        logits, target = (without_left_out(x, sample_weight) for x in (logits, target))
         # An outcome with no share of the target contributes nothing, however improbable it is.
         of_yes, of_no = self._shares(logits, target, mask)
         log_p = at_least_float32(logits)
@@ -224,7 +237,8 @@ class BinaryLikelihood(Likelihood):
     def _shares(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """How much a yes and a no weigh in each NLL, in the logits' shape; 0 where nothing is scored."""
         dtype = at_least_float32(logits).dtype
-        y = target.to(dtype)
+        prior = None if self.prior is None else self._along(self.prior.to(dtype), logits)
+        y = self._smoothed(target.to(dtype), prior)
         valid = sigmoid_valid(target, mask=mask)
         if valid is None:
             yes, no = y, 1 - y
@@ -270,13 +284,14 @@ class BinaryLikelihood(Likelihood):
         """
         # A subclass with another nll or count has another mean.
         ours = type(self).nll is BinaryLikelihood.nll and type(self).count is BinaryLikelihood.count
-        ours = ours and not self.takes_log_probs and sample_weight is None
+        ours = ours and not self.takes_log_probs
         if ours and reduces_at_once(logits, target, self.reduction, normalizer):
-            self._check(logits, target, mask)
+            self._check(logits, target, mask, sample_weight)
             loss = sigmoid_loss(
                 logits,
                 target,
                 mask=mask,
+                sample_weight=sample_weight,
                 reduction=self.reduction,
                 normalizer=normalizer,
                 **self._options(logits),
@@ -291,6 +306,8 @@ class BinaryLikelihood(Likelihood):
         return {
             "weight": None if self.weight is None else self._along(self.weight, logits),
             "pos_weight": None if self.pos_weight is None else self._along(self.pos_weight, logits),
+            "label_smoothing": self.label_smoothing,
+            "prior": None if self.prior is None else self._along(self.prior, logits),
         }
 
     def residual(
@@ -325,8 +342,17 @@ class BinaryLikelihood(Likelihood):
 
     # -- the best constant prediction: the summary is [..., 2], the shares of no and of yes -------
 
+    def _shares_of_loss(self, summary: Tensor) -> Tensor:
+        """The summary, ``[..., 2]``, of labels that are drawn towards their prior."""
+        if not self.label_smoothing:
+            return summary
+        total = summary.sum(-1)
+        prior = 0.5 if self.prior is None else self.prior.to(summary)
+        yes = self._smoothed(summary[..., 1], total * prior)
+        return torch.stack([total - yes, yes], dim=-1)
+
     def _baseline(self, summary: Tensor) -> Tensor:
-        shares = summary.clone()
+        shares = self._shares_of_loss(summary).clone()
         if self.pos_weight is not None:
             shares[..., 1] *= self.pos_weight.to(summary)
         nll = -torch.special.xlogy(shares, shares / shares.sum(-1, keepdim=True).clamp_min(_TINY)).sum(-1)
@@ -336,7 +362,7 @@ class BinaryLikelihood(Likelihood):
         return baseline
 
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
-        no, yes = seen_or(summary, smoothing).unbind(-1)
+        no, yes = self._shares_of_loss(seen_or(summary, smoothing)).unbind(-1)
         if self.pos_weight is not None:
             # Of weight 0 a yes is never scored: any bias is best, and its frequency is a finite one.
             yes = yes * torch.where(self.pos_weight == 0, 1, self.pos_weight).to(yes)

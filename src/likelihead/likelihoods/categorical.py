@@ -18,7 +18,14 @@ from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_loss, softmax_nll
-from likelihead.kernels.ops import along_classes, check_softmax_options, compute_dtype, shared, softmax_count
+from likelihead.kernels.ops import (
+    along_classes,
+    check_class_mask,
+    check_softmax_options,
+    compute_dtype,
+    shared,
+    softmax_count,
+)
 from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
 from likelihead.likelihoods.checks import (
     as_vector,
@@ -193,30 +200,48 @@ class Categorical(Likelihood):
         """Whether the input is log-probabilities."""
         return isinstance(self.link, LogLink)
 
-    def _effective(self, logits: Tensor) -> Tensor:
-        """The logits of the distribution: capped, then offset."""
+    def _effective(self, logits: Tensor, where: Tensor | None = None) -> Tensor:
+        """The logits of the distribution: capped, then offset, and -inf where a class cannot be."""
         check_class_logits(logits, self.num_classes)
+        check_class_mask(where, logits.shape)
         z = at_least_float32(logits)
+        if where is not None:
+            z = torch.where(where, z, 0)
         if self.softcap is not None:
             z = self.softcap * torch.tanh(z / self.softcap)
         if self.logit_offset is not None:
             z = z + along_classes(self.logit_offset.to(z.dtype), z)
+        if where is not None:
+            z = torch.where(where, z, -torch.inf)
+            if self.takes_log_probs:
+                # What the classes that cannot be had is shared among the others.
+                z = torch.log_softmax(z, 1)
         return z
 
-    def distribution(self, logits: Tensor) -> CategoricalDistribution:
+    def distribution(self, logits: Tensor, *, where: Tensor | None = None) -> CategoricalDistribution:
         """The distribution, with the classes moved from dimension 1 to the end of its parameters."""
-        return CategoricalDistribution(logits=self._effective(logits).movedim(1, -1))
+        return CategoricalDistribution(logits=self._effective(logits, where).movedim(1, -1))
 
-    def probs(self, logits: Tensor) -> Tensor:
-        """The probability of each class, in the logits' shape, in float32 at least."""
-        return self.link.inverse(self._effective(logits), 1)
+    def probs(self, logits: Tensor, *, where: Tensor | None = None) -> Tensor:
+        """The probability of each class, in the logits' shape, in float32 at least.
 
-    def log_probs(self, logits: Tensor) -> Tensor:
+        Args:
+            logits: ``[N, C, ...]``.
+            where: the logits' shape; False for a class that the example cannot have, whose probability is 0.
+        """
+        return self.link.inverse(self._effective(logits, where), 1)
+
+    def log_probs(self, logits: Tensor, *, where: Tensor | None = None) -> Tensor:
         """The log-probability of each class, in the logits' shape, with every digit of a confident one."""
-        return self.link.log_inverse(self._effective(logits), 1)
+        return self.link.log_inverse(self._effective(logits, where), 1)
 
     def predict(
-        self, logits: Tensor, *, threshold: float | Tensor | None = None, cost: Tensor | None = None
+        self,
+        logits: Tensor,
+        *,
+        threshold: float | Tensor | None = None,
+        cost: Tensor | None = None,
+        where: Tensor | None = None,
     ) -> Tensor:
         """The most probable class, or the decision with the least expected cost.
 
@@ -227,6 +252,7 @@ class Categorical(Likelihood):
             threshold: not for more than two outcomes; give a cost matrix.
             cost: ``[C, A]``, ``cost[true, predicted]``. With A = C the decisions are the classes; a further
                 column is a further decision, such as to abstain.
+            where: the logits' shape; False for a class that the example cannot have, which is not predicted.
 
         Returns:
             int64 indices, ``[N, ...]``.
@@ -237,15 +263,15 @@ class Categorical(Likelihood):
         """
         if threshold is not None:
             raise OptionError("a Categorical has no threshold; give cost=, a matrix cost[true, predicted].")
-        z = self._effective(logits)
+        z = self._effective(logits, where)
         if cost is None:
             return z.argmax(1)
         cost = check_cost(cost, ((self.num_classes, None),))
         return least_cost(self.link.inverse(z, 1).movedim(1, -1), cost)
 
-    def entropy(self, logits: Tensor) -> Tensor:
+    def entropy(self, logits: Tensor, *, where: Tensor | None = None) -> Tensor:
         r"""The entropy :math:`-\sum_k p_k \log p_k`, in nats, ``[N, ...]``."""
-        return entropy_terms(self.log_probs(logits)).sum(1)
+        return entropy_terms(self.log_probs(logits, where=where)).sum(1)
 
     def kl(self, logits_p: Tensor, logits_q: Tensor) -> Tensor:
         r"""The divergence :math:`\sum_k p_k (\log p_k - \log q_k)`, in nats, ``[N, ...]``; never negative."""
@@ -257,10 +283,17 @@ class Categorical(Likelihood):
         log_p, log_q = (self.log_probs(with_spare_digits(logits)) for logits in (logits_p, logits_q))
         return kl_terms(log_p, log_q).sum(1).to(at_least_float32(logits_p).dtype)
 
-    def _check(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def _check(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+        where: Tensor | None = None,
+    ) -> Tensor:
         """Refuse what cannot be scored; class indices come back as int64."""
         check_class_logits(logits, self.num_classes, name="log_probs" if self.takes_log_probs else "logits")
         check_class_target(target, logits.shape, self.target_domain)
+        check_class_mask(where, logits.shape)
         check_weight(sample_weight, [*logits.shape[:1], *logits.shape[2:]])
         known, counting = target, None
         if sample_weight is not None:
@@ -277,10 +310,19 @@ class Categorical(Likelihood):
             weight=self.weight,
             ignore_index=self.ignore_index,
             mask=counting,
+            where=where,
+            sample_weight=sample_weight,
         )
         return target if target.is_floating_point() else target.long()
 
-    def nll(self, logits: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+    def nll(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        where: Tensor | None = None,
+    ) -> Tensor:
         r"""Negative log-likelihood of each target, in nats, with every option applied.
 
         .. math:: (1-\varepsilon)\,w_y\,\ell_y + \frac{\varepsilon}{C}\sum_k w_k\,\ell_k
@@ -288,10 +330,11 @@ class Categorical(Likelihood):
 
         with :math:`w` the weight, :math:`\varepsilon` the smoothing and :math:`\zeta` the z-loss; for a
         probability target q, :math:`\sum_k w_k q'_k \ell_k` with :math:`q' = (1-\varepsilon) q + \varepsilon
-        / C`.
+        / C`. ``where`` is False for a class that the example cannot have: its probability is 0, its gradient
+        too, and the smoothing is spread over the others.
 
         Shape:
-            - logits: ``[N, C]`` or ``[N, C, *spatial]``.
+            - logits, where: ``[N, C]`` or ``[N, C, *spatial]``.
             - target: ``[N]`` or ``[N, *spatial]``, or probabilities of the logits' shape.
             - returns: ``[N]`` or ``[N, *spatial]``, float32 at least; 0 where the target is ignored
               or the example's ``sample_weight`` is 0.
@@ -306,11 +349,12 @@ class Categorical(Likelihood):
         >>> Categorical(3).nll(torch.zeros(1, 3), torch.tensor([0]))
         tensor([1.0986])
         """
-        target = self._check(logits, target, sample_weight)
+        target = self._check(logits, target, sample_weight, where)
+        if not self.takes_log_probs:
+            return softmax_nll(logits, target, sample_weight=sample_weight, where=where, **self._options())[0]
         logits, target = self._without_left_out(logits, target, sample_weight)
-        if self.takes_log_probs:
-            return weigh(self._nll_of_log_probs(at_least_float32(logits), target), sample_weight)
-        return weigh(softmax_nll(logits, target, **self._options())[0], sample_weight)
+        log_probs = at_least_float32(logits) if where is None else self._effective(logits, where)
+        return weigh(self._nll_of_log_probs(log_probs, target, where), sample_weight)
 
     def _without_left_out(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None
@@ -328,19 +372,29 @@ class Categorical(Likelihood):
         *,
         sample_weight: Tensor | None = None,
         normalizer: Normalizer | None = None,
+        where: Tensor | None = None,
     ) -> Tensor:
-        """`nll`, reduced; see `Likelihood.forward`."""
+        """`nll`, reduced; see `Likelihood.forward`. ``where`` is that of `nll`."""
         # A subclass with another nll or count has another mean.
         ours = type(self).nll is Categorical.nll and type(self).count is Categorical.count
-        ours = ours and not self.takes_log_probs and sample_weight is None
+        ours = ours and not self.takes_log_probs
         if ours and reduces_at_once(logits, target, self.reduction, normalizer):
-            target = self._check(logits, target)
+            target = self._check(logits, target, sample_weight, where)
             loss = softmax_loss(
-                logits, target, reduction=self.reduction, normalizer=normalizer, **self._options()
+                logits,
+                target,
+                reduction=self.reduction,
+                normalizer=normalizer,
+                sample_weight=sample_weight,
+                where=where,
+                **self._options(),
             )
             if is_settled(loss, self.reduction):
                 return loss
-        return super().forward(logits, target, normalizer=normalizer, **given(sample_weight))
+        if where is None:
+            return super().forward(logits, target, normalizer=normalizer, **given(sample_weight))
+        nll = self.nll(logits, target, where=where, **given(sample_weight))
+        return self._reduce(nll, self.count(target, **given(sample_weight)), normalizer)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -352,7 +406,7 @@ class Categorical(Likelihood):
             "logit_offset": self.logit_offset,
         }
 
-    def _nll_of_log_probs(self, log_probs: Tensor, target: Tensor) -> Tensor:
+    def _nll_of_log_probs(self, log_probs: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
         if not target.is_floating_point() and not self.label_smoothing:
             kept = target != self.ignore_index
             index = torch.where(kept, target, torch.zeros_like(target))
@@ -360,11 +414,13 @@ class Categorical(Likelihood):
             if self.weight is not None:
                 nll = shared(self.weight.to(nll.dtype)[index], nll)
             return torch.where(kept, nll, torch.zeros_like(nll))
-        share, scored = self._target_share(target, log_probs)
+        share, scored = self._target_share(target, log_probs, where)
         nll = -shared(share, log_probs).sum(1)
         return nll if scored is None else torch.where(scored, nll, torch.zeros_like(nll))
 
-    def _target_share(self, target: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _target_share(
+        self, target: Tensor, like: Tensor, where: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """How much each class weighs in the NLL, in the logits' shape; and which targets are kept."""
         kept: Tensor | None = None
         if target.is_floating_point():
@@ -374,7 +430,10 @@ class Categorical(Likelihood):
             index = torch.where(kept, target, torch.zeros_like(target)).unsqueeze(1)
             share = torch.zeros_like(like).scatter(1, index, 1.0)
         if self.label_smoothing:
-            share = share * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+            each: Tensor | float = self.label_smoothing / self.num_classes
+            if where is not None:
+                each = torch.where(where, self.label_smoothing / where.sum(1, keepdim=True), 0)
+            share = share * (1 - self.label_smoothing) + each
         if self.weight is not None:
             share = share * along_classes(self.weight.to(like.dtype), like)
         return share, kept
@@ -399,7 +458,14 @@ class Categorical(Likelihood):
         check_weight(sample_weight, shape)
         return weighted_count(counts, sample_weight, shape)
 
-    def residual(self, logits: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+    def residual(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        where: Tensor | None = None,
+    ) -> Tensor:
         r"""The gradient of ``nll(logits, target).sum()``: :math:`p - y`, with every option applied.
 
         With :math:`a_k` the weight of class k in the target and A their sum it is
@@ -410,25 +476,30 @@ class Categorical(Likelihood):
         For log-probabilities it is :math:`-a_k`.
 
         Returns:
-            The logits' shape, float32 at least; 0 where the target is ignored.
+            The logits' shape, float32 at least; 0 where the target is ignored, and where ``where`` is False.
 
         >>> Categorical(3).residual(torch.tensor([[20.0, 0.0, 0.0]]), torch.tensor([0]))
         tensor([[-4.1223e-09,  2.0612e-09,  2.0612e-09]])
         """
-        target = self._check(logits, target, sample_weight)
+        target = self._check(logits, target, sample_weight, where)
         dtype = at_least_float32(logits).dtype
         logits, target = self._without_left_out(with_spare_digits(logits), target, sample_weight)
-        share, kept = self._target_share(target, logits)
+        share, kept = self._target_share(target, logits, where)
         if self.takes_log_probs:
             gradient = -share
+            if where is not None:
+                # Masked log-probabilities are normalised anew.
+                gradient = share.sum(1, keepdim=True) * self.probs(logits, where=where) - share
         else:
-            z = self._effective(logits)
+            z = self._effective(logits, where)
             p, total = self.link.inverse(z, 1), share.sum(1, keepdim=True)
             gradient = (total - share) * p - share * self.link.complement(z, 1)
             if self.z_loss:
                 gradient = gradient + 2 * self.z_loss * torch.logsumexp(z, 1, keepdim=True) * p
             if self.softcap is not None:
                 gradient = gradient / torch.cosh(logits / self.softcap).square()
+        if where is not None:
+            gradient = torch.where(where, gradient, 0)
         if kept is not None:
             gradient = torch.where(kept.unsqueeze(1), gradient, torch.zeros_like(gradient))
         if sample_weight is not None:

@@ -1,20 +1,15 @@
-"""Focal losses: the negative log-likelihood, weighed down where the model is already right."""
+"""Focal losses, as strict about what they are given as the likelihoods are."""
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 
-from likelihead.core.links import SIGMOID
-from likelihead.core.options import check_real_number, check_tensor_option
-from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
-from likelihead.errors import DTypeError, OptionError, ShapeError
-from likelihead.kernels.ops import sigmoid_valid, softmax_count
-from likelihead.likelihoods.bernoulli import Bernoulli
-from likelihead.likelihoods.categorical import Categorical
-from likelihead.likelihoods.checks import check_tensor
+from likelihead.core.domains import ClassIndex
+from likelihead.core.reduction import Normalizer, Reduction
+from likelihead.functional.focal_loss import binary_focal_loss as fused_binary_focal_loss
+from likelihead.functional.focal_loss import focal_loss as fused_focal_loss
+from likelihead.kernels.ops import check_focal_gamma
+from likelihead.likelihoods.checks import check_class_logits, check_class_target, check_same_shape
 
 __all__ = ["binary_focal_loss", "focal_loss"]
 
@@ -27,10 +22,12 @@ def focal_loss(
     weight: Tensor | None = None,
     ignore_index: int = -100,
     logit_offset: Tensor | None = None,
+    where: Tensor | None = None,
+    sample_weight: Tensor | None = None,
     reduction: Reduction = "mean",
     normalizer: Normalizer | None = None,
 ) -> Tensor:
-    r"""Focal loss of a softmax over classes.
+    r"""Focal loss of a softmax over classes; see `likelihead.functional.focal_loss`, which computes it.
 
     .. math:: w_y\,(1 - p_y)^{\gamma}\,(-\log p_y)
 
@@ -44,6 +41,8 @@ def focal_loss(
         weight: ``[C]``, class weights. The mean divides by the sum of the targets' weights.
         ignore_index: a class index that scores 0 and is not counted.
         logit_offset: ``[C]``, added to the logits, as for logit adjustment.
+        where: False for a class that the example cannot have, in the logits' shape.
+        sample_weight: a number per example.
         reduction: ``"none"``, ``"sum"`` or ``"mean"``; the mean over nothing is 0.
         normalizer: what the mean divides by instead.
 
@@ -60,44 +59,23 @@ def focal_loss(
     References:
         Lin et al. (2017), Focal Loss for Dense Object Detection.
     """
-    _check_gamma(gamma)
-    check_tensor_option("weight", weight)
-    check_tensor_option("logit_offset", logit_offset)
-    check_tensor("logits", logits)
-    check_tensor("target", target)
-    check_reduction(reduction, normalizer)
-    if target.is_floating_point():
-        raise DTypeError(
-            f"target is {target.dtype}; focal_loss takes class indices, as the probability of the one true "
-            "class sets the weight. Use target.long(), or target.argmax(1) of one-hot rows.",
-            code="LH202",
-        )
+    check_focal_gamma(gamma)
+    check_focal_gamma(gamma or 1.0, target)
     num_classes = logits.shape[1] if logits.dim() > 1 else 2
-    plain = Categorical(num_classes, ignore_index=ignore_index)
-    for name, values in (("weight", weight), ("logit_offset", logit_offset)):
-        if values is not None and values.shape != (num_classes,):
-            raise ShapeError(
-                f"{name} has shape {list(values.shape)}; expected [{num_classes}], one for each class.",
-                code="LH602" if name == "weight" else None,
-            )
-    # Set, not passed: the constructor reads the values, and would wait for a GPU at each call.
-    plain._buffers["logit_offset"] = logit_offset
-    if not gamma and reduction != "none":
-        plain._buffers["weight"], plain.reduction = weight, reduction
-        return plain.forward(logits, target, normalizer=normalizer)
-    loss = plain.nll(logits, target)
-    if gamma:
-        # At -log p > 100 the factor 1 - p is 1 in float64, too; the bounds keep 0 * inf out of the gradient.
-        miss = -torch.expm1(-loss.clamp(torch.finfo(loss.dtype).tiny, 100.0))
-        loss = miss.pow(gamma) * loss
-    if weight is not None:
-        weight = weight.detach().to(loss)
-        kept = target.long() != ignore_index
-        of_target = weight[torch.where(kept, target.long(), 0)]
-        # A class of weight 0 is not scored, however improbable its example was.
-        loss = torch.where(kept & (of_target != 0), of_target * loss, torch.zeros_like(loss))
-    count = softmax_count(target, num_classes, weight=weight, ignore_index=ignore_index)
-    return _reduced(loss, count, reduction, normalizer)
+    check_class_logits(logits, num_classes)
+    check_class_target(target, logits.shape, ClassIndex.of(num_classes, ignore_index))
+    return fused_focal_loss(
+        logits,
+        target,
+        gamma,
+        weight=weight,
+        ignore_index=ignore_index,
+        logit_offset=logit_offset,
+        where=where,
+        sample_weight=sample_weight,
+        reduction=reduction,
+        normalizer=normalizer,
+    )
 
 
 def binary_focal_loss(
@@ -107,10 +85,13 @@ def binary_focal_loss(
     *,
     alpha: float | None = None,
     mask: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    prior: float | Tensor | None = None,
+    sample_weight: Tensor | None = None,
     reduction: Reduction = "mean",
     normalizer: Normalizer | None = None,
 ) -> Tensor:
-    r"""Focal loss of independent yes-or-no outcomes, elementwise.
+    r"""Focal loss of yes-or-no outcomes, elementwise; see `likelihead.functional.binary_focal_loss`.
 
     .. math:: \alpha_y\,[\,y\,(1-p) + (1-y)\,p\,]^{\gamma}\,
               [-y \log p - (1-y) \log(1-p)], \qquad \alpha_y = \alpha y + (1-\alpha)(1-y)
@@ -124,6 +105,9 @@ def binary_focal_loss(
         gamma: how strongly confident right predictions are weighed down; not negative.
         alpha: the share of the weight that a yes has, in [0, 1]; None weighs both outcomes with 1.
         mask: False where a label is left out.
+        label_smoothing: how far each label is drawn towards its ``prior``.
+        prior: what it is drawn towards; None is a half.
+        sample_weight: a number per example, or per label.
         reduction: ``"none"``, ``"sum"`` or ``"mean"`` over the labels that are scored; over nothing it is 0.
         normalizer: what the mean divides by instead.
 
@@ -138,40 +122,18 @@ def binary_focal_loss(
     References:
         Lin et al. (2017), Focal Loss for Dense Object Detection.
     """
-    _check_gamma(gamma)
-    check_reduction(reduction, normalizer)
-    if alpha is not None:
-        check_real_number("alpha", alpha, expected="a number, or None")
-    if alpha is not None and not 0.0 <= alpha <= 1.0:
-        raise OptionError(f"alpha is {alpha}; expected the share of a yes in [0, 1], or None.")
-    likelihood = Bernoulli()
-    if not gamma and alpha is None and reduction != "none":
-        likelihood.reduction = reduction
-        return likelihood.forward(logits, target, mask=mask, normalizer=normalizer)
-    loss = likelihood.nll(logits, target, mask=mask)
-    if gamma or alpha is not None:
-        y = target.to(loss.dtype)
-        valid = sigmoid_valid(target, mask=mask)
-        if valid is not None:
-            y = torch.where(valid, y, torch.zeros_like(y))
-        if gamma:
-            miss = y * SIGMOID.complement(logits) + (1 - y) * SIGMOID.inverse(logits)
-            # An infinite power of 0 would make the gradient 0 * inf.
-            loss = miss.clamp_min(torch.finfo(loss.dtype).tiny).pow(gamma) * loss
-        if alpha is not None:
-            loss = (alpha * y + (1 - alpha) * (1 - y)) * loss
-    return _reduced(loss, likelihood.count(target, mask=mask), reduction, normalizer)
-
-
-def _check_gamma(gamma: float) -> None:
-    check_real_number("gamma", gamma)
-    if not 0.0 <= gamma < math.inf:
-        raise OptionError(f"gamma is {gamma}; expected a finite number that is not negative, such as 2.")
-
-
-def _reduced(
-    loss: Tensor, count: Tensor | int, reduction: Reduction, normalizer: Normalizer | None
-) -> Tensor:
-    if isinstance(count, Tensor) and count.is_floating_point():
-        count = count.to(loss.dtype)
-    return reduce(loss, reduction, count=count, normalizer=normalizer, empty="zero")
+    check_same_shape(logits, target)
+    if mask is not None:
+        check_same_shape(logits, mask, name="mask")
+    return fused_binary_focal_loss(
+        logits,
+        target,
+        gamma,
+        alpha=alpha,
+        mask=mask,
+        label_smoothing=label_smoothing,
+        prior=prior,
+        sample_weight=sample_weight,
+        reduction=reduction,
+        normalizer=normalizer,
+    )

@@ -12,7 +12,7 @@ from likelihead.core.options import whole_number
 from likelihead.core.reduction import Reduction
 from likelihead.core.sample_weight import expand_sample_weight
 from likelihead.errors import OptionError, ShapeError
-from likelihead.kernels.ops import along_classes
+from likelihead.kernels.ops import along_classes, check_label_smoothing
 from likelihead.likelihoods.base import Targets, register, weighted_batches
 from likelihead.likelihoods.binary import BinaryLikelihood
 from likelihead.likelihoods.checks import as_vector, check_in_domain, check_observed_weight
@@ -39,6 +39,8 @@ class MultiLabel(BinaryLikelihood):
         num_labels: L.
         weight: ``[L]``; scales the loss of each label. The mean still divides by the number of labels.
         pos_weight: ``[L]``; the weight of a yes.
+        label_smoothing: how far each label is drawn towards its ``prior``, in [0, 1].
+        prior: what the labels are drawn towards: a probability, or ``[L]``; None is a half.
         reduction: see `Likelihood`.
 
     Raises:
@@ -64,14 +66,23 @@ class MultiLabel(BinaryLikelihood):
         weight: Tensor | Sequence[float] | None = None,
         pos_weight: Tensor | Sequence[float] | None = None,
         reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+        prior: float | Tensor | Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction=reduction)
+        super().__init__(reduction=reduction, label_smoothing=label_smoothing)
         num_labels = whole_number("num_labels", num_labels)
         if num_labels < 1:
             raise OptionError(f"num_labels is {num_labels}; expected at least 1.")
         self.num_labels = num_labels
         self.weight = as_vector("weight", weight, num_labels)
         self.pos_weight = as_vector("pos_weight", pos_weight, num_labels)
+        if isinstance(prior, (int, float)):
+            check_label_smoothing(label_smoothing, prior, ())
+            prior = [float(prior)] * num_labels
+        self.prior = as_vector("prior", prior, num_labels)
+        check_label_smoothing(label_smoothing, self.prior, (num_labels,))
+        if self.prior is not None and not self.prior.is_meta and bool((self.prior > 1).any()):
+            raise OptionError(f"prior is {self.prior.tolist()}; expected probabilities in [0, 1].")
 
     @classmethod
     def from_targets(

@@ -144,15 +144,15 @@ def _sigmoid_nll_backward_fake(grad_nll: Tensor, scale: float, logits: Tensor, *
 
 
 def _save_sigmoid_nll(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    *tensors, skip_nan_target, torch_nonfinite, label_smoothing, prior, focal_gamma, sample_weight = inputs
+    *tensors, skip_nan_target, torch_nonfinite, label_smoothing, prior, gamma, alpha, sample_weight = inputs
     ctx.save_for_backward(*tensors, prior, sample_weight)
-    ctx.flags = (skip_nan_target, torch_nonfinite, label_smoothing, focal_gamma)
+    ctx.flags = (skip_nan_target, torch_nonfinite, label_smoothing, gamma, alpha)
 
 
 def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, ...]:
     logits, target, weight, pos_weight, mask, prior, sample_weight = ctx.saved_tensors
-    skip_nan_target, torch_nonfinite, label_smoothing, focal_gamma = ctx.flags
-    tensors = {0: logits, 1: target, 2: weight, 3: pos_weight, 8: prior, 10: sample_weight}
+    skip_nan_target, torch_nonfinite, label_smoothing, focal_gamma, focal_alpha = ctx.flags
+    tensors = {0: logits, 1: target, 2: weight, 3: pos_weight, 8: prior, 11: sample_weight}
     asked = [i for i in tensors if ctx.needs_input_grad[i]]
     if not torch.is_grad_enabled() and asked == [0]:
         grad = torch.ops.likelihead.sigmoid_nll_backward(
@@ -168,9 +168,10 @@ def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, 
             label_smoothing,
             prior,
             focal_gamma,
+            focal_alpha,
             sample_weight,
         )
-        return (grad, *(None,) * 10)
+        return (grad, *(None,) * 11)
     with torch.enable_grad():
         nll = sigmoid_reference(
             logits,
@@ -183,13 +184,14 @@ def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, 
             label_smoothing=label_smoothing,
             prior=prior,
             focal_gamma=focal_gamma,
+            focal_alpha=None if focal_alpha < 0 else focal_alpha,
             sample_weight=sample_weight,
         )
         grads = torch.autograd.grad(
             nll, [tensors[i] for i in asked], grad_nll, create_graph=True, allow_unused=True
         )
     found = dict(zip(asked, grads, strict=True))
-    return tuple(found.get(i) for i in range(11))
+    return tuple(found.get(i) for i in range(12))
 
 
 _SHAPES: dict[str, Callable[..., Any]] = {

@@ -69,6 +69,7 @@ def _in_order(
     label_smoothing: float = 0.0,
     prior: Tensor | None = None,
     focal_gamma: float = 0.0,
+    focal_alpha: float | None = None,
     sample_weight: Tensor | None = None,
 ) -> tuple[Any, ...]:
     """The options as the C++ ops take them."""
@@ -81,12 +82,18 @@ def _in_order(
         label_smoothing,
         _spread(prior, logits),
         focal_gamma,
+        -1.0 if focal_alpha is None else focal_alpha,
         sample_weight,
     )
 
 
 def _differentiable(options: SigmoidOptions) -> tuple[Tensor | None, ...]:
-    return options.get("weight"), options.get("pos_weight"), options.get("prior"), options.get("sample_weight")
+    return (
+        options.get("weight"),
+        options.get("pos_weight"),
+        options.get("prior"),
+        options.get("sample_weight"),
+    )
 
 
 def _widened(logits: Tensor, target: Tensor) -> Tensor:
@@ -109,7 +116,7 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, options: tuple[Any, ...]) -> Tensor:
-        weight, pos_weight, mask, _, _, _, prior, _, sample_weight, _, _ = options
+        weight, pos_weight, mask, _, _, _, prior, _, _, sample_weight, _, _ = options
         ctx.save_for_backward(logits, target, weight, pos_weight, mask, prior, sample_weight)
         ctx.options, ctx.in_place = options, False
         # float16 would underflow before the loss scale of mixed precision comes from above.
@@ -131,7 +138,8 @@ _apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     logits, target, weight, pos_weight, mask, prior, sample_weight = ctx.saved_tensors
-    skip_nan_target, torch_nonfinite, label_smoothing, _, focal_gamma, _, mean, divisor = ctx.options[-8:]
+    flags, (mean, divisor) = ctx.options[-9:-2], ctx.options[-2:]
+    skip_nan_target, torch_nonfinite, label_smoothing, _, focal_gamma, focal_alpha, _ = flags
     options = {"mask": mask, "skip_nan_target": skip_nan_target, "sample_weight": sample_weight}
     if divisor is not None:
         count: Tensor | float = divisor
@@ -154,6 +162,7 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             label_smoothing,
             prior,
             focal_gamma,
+            focal_alpha,
             sample_weight,
         )
         return result
@@ -167,6 +176,7 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             label_smoothing=label_smoothing,
             prior=prior,
             focal_gamma=focal_gamma,
+            focal_alpha=None if focal_alpha < 0 else focal_alpha,
             **options,
         )
         grads: tuple[Tensor, ...] = torch.autograd.grad(nll.sum(), logits, upstream, create_graph=True)

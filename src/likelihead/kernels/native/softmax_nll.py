@@ -188,9 +188,20 @@ def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             "for more."
         )
     logits, target, weight, logit_offset, where, sample_weight = ctx.saved_tensors
-    _, label_smoothing, ignore_index, z_loss, softcap, _, torch_nonfinite, _, focal_gamma, _, mean, divisor = (
-        ctx.options
-    )
+    (
+        _,
+        label_smoothing,
+        ignore_index,
+        z_loss,
+        softcap,
+        _,
+        torch_nonfinite,
+        _,
+        focal_gamma,
+        _,
+        mean,
+        divisor,
+    ) = ctx.options
     if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
         scale = 1.0 if divisor is None else 1 / divisor
         result: Tensor = torch.ops.likelihead.softmax_nll_backward.default(

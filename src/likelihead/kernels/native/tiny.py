@@ -87,7 +87,7 @@ class _Sigmoid(torch.autograd.Function):
         ctx.save_for_backward(logits, target, None, None, None, None, None)
         loss: Tensor
         loss, grad = _sigmoid(logits, target, mean, True)
-        ctx.options = (False, True, 0.0, None, 0.0, None, mean, None)
+        ctx.options = (False, True, 0.0, None, 0.0, -1.0, None, mean, None)
         ctx.made, ctx.in_place = [grad], False
         return loss
 

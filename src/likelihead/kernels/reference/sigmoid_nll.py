@@ -38,6 +38,7 @@ def sigmoid_nll(
     label_smoothing: float = 0.0,
     prior: Tensor | None = None,
     focal_gamma: float = 0.0,
+    focal_alpha: float | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """See `likelihead.kernels.ops.SigmoidNLL`."""
@@ -71,6 +72,8 @@ def sigmoid_nll(
         nll = torch.where(finite, nll, as_torch)
     if focal_gamma:
         nll = _focal_factor(given_x, given_t, nll, focal_gamma) * nll
+    if focal_alpha is not None:
+        nll = (given_t * focal_alpha + (1 - given_t) * (1 - focal_alpha)) * nll
     if weight is not None:
         nll = nll * weight.to(wide)
     if valid is not None:

@@ -144,8 +144,8 @@ def softmax_loss(
 def _focal_factor(exps: Tensor, index: Tensor, nll: Tensor, gamma: float) -> Tensor:
     r""":math:`(1 - p)^\gamma`, where 1 - p is the sum of the *other* exponentials' shares.
 
-    Its derivative is that of :math:`\exp(\gamma \log(1 - p))`, which is bounded for any gamma where that of the
-    power is not; its value is the power, with one rounding. The correction is a constant to autograd.
+    Its derivative is that of :math:`\exp(\gamma \log(1 - p))`, which is bounded for any gamma where that of
+    the power is not; its value is the power, with one rounding. The correction is a constant to autograd.
     """
     column = index.unsqueeze(1)
     rest = _sum_without(exps, column)

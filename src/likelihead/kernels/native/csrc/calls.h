@@ -69,6 +69,7 @@ struct SigmoidCall {
   const void* prior = nullptr;  // as the weights are
   int64_t prior_period = 0;
   double focal_gamma = 0;
+  double focal_alpha = -1;  // the share of the weight that a yes has; -1: both outcomes weigh 1
   const void* sample_weight = nullptr;  // wide, one for every sample_each elements; 0: they are left out
   int64_t sample_each = 1;
 

@@ -55,9 +55,10 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
 #define LK_OPTION_PARAMETERS                                                                                    \
   const std::optional<Tensor>&weight, const std::optional<Tensor>&pos_weight, const std::optional<Tensor>&mask, \
       bool skip_nan_target, bool torch_nonfinite, double label_smoothing, const std::optional<Tensor>&prior,    \
-      double focal_gamma, const std::optional<Tensor>&sample_weight
+      double focal_gamma, double focal_alpha, const std::optional<Tensor>&sample_weight
 #define LK_OPTION_ARGUMENTS                                                                                     \
-  weight, pos_weight, mask, skip_nan_target, torch_nonfinite, label_smoothing, prior, focal_gamma, sample_weight
+  weight, pos_weight, mask, skip_nan_target, torch_nonfinite, label_smoothing, prior, focal_gamma, focal_alpha, \
+      sample_weight
 
 PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
   PreparedSigmoid p;
@@ -87,6 +88,7 @@ PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PA
   call.label_smoothing = label_smoothing;
   if (label_smoothing > 0) call.prior = spread_of(p, prior, call.prior_period, "prior");
   call.focal_gamma = focal_gamma;
+  call.focal_alpha = focal_alpha;
   if (sample_weight) {
     const int64_t n = sample_weight->numel();
     STD_TORCH_CHECK(sample_weight->is_cpu() && (n > 0 ? call.count % n == 0 : call.count == 0),
@@ -225,7 +227,7 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
 
 #define LK_OPTIONS \
   "Tensor? weight, Tensor? pos_weight, Tensor? mask, bool skip_nan_target, bool torch_nonfinite, " \
-  "float label_smoothing, Tensor? prior, float focal_gamma, Tensor? sample_weight"
+  "float label_smoothing, Tensor? prior, float focal_gamma, float focal_alpha, Tensor? sample_weight"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("sigmoid_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");

@@ -226,7 +226,8 @@ struct ElementKernel {
     const V one = splat(A(1)), over = one / (one + e);
     const V wrong = x >= A(0) ? t * e + (one - t) : t + (one - t) * e;  // both terms are of one sign
     const V m = wrong * over, pq = e * over * over;
-    const V value = power(m, call.focal_gamma);
+    V value = power(m, call.focal_gamma);
+    if (call.focal_alpha >= 0) value *= t * A(call.focal_alpha) + (one - t) * A(1 - call.focal_alpha);
     const V turn = (m == V{}) | (pq == V{}) ? V{} : A(call.focal_gamma) * (one - t - t) * (pq * (r.nll / m));
     return {value * r.nll, value * (r.slope + turn)};
   }
@@ -299,7 +300,7 @@ struct ElementKernel {
         if (!std::isfinite(xs[k]) || !std::isfinite(ts[k])) nonfinite<A>(call, xs[k], ts[k], ps[k], nll[k], slope[k]);
       r = {load(nll), load(slope)};
     }
-    if (call.focal_gamma > 0) r = focal(r, x, t, e);
+    if (call.focal_gamma > 0 || call.focal_alpha >= 0) r = focal(r, x, t, e);
     if (extras.sampled) {
       const V each = get(extras.sampled + k, count, A(1));
       r.nll *= each;
