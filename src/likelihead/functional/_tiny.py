@@ -60,7 +60,7 @@ def _is_dense(tensor: Tensor) -> bool:
     """Whether it is a plain tensor in the CPU's memory, one number beside the other, outside every trace."""
     return (
         not torch.compiler.is_compiling()
-        and not torch._C._get_tracing_state()  # what is recorded has to serve other sizes
+        and torch._C._get_tracing_state() is None  # what is recorded has to serve other sizes
         and type(tensor) in _PLAIN
         and tensor.is_cpu
         and tensor.layout is torch.strided

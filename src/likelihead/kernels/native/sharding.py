@@ -45,7 +45,9 @@ class _Strategy:
         def placements(split: Any) -> list[Any]:
             return [split(n, a) if hasattr(a, "tensor_meta") else None for n, a in given.items()]
 
-        ways = [([Replicate()] * self._outputs, placements(lambda *_: Replicate()))]
+        ways: list[tuple[list[Any], list[Any]]] = [
+            ([Replicate()] * self._outputs, placements(lambda *_: Replicate()))
+        ]
         for d in dims:
 
             def split(name: str, spec: Any, d: int = d) -> Any:

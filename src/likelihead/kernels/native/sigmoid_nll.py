@@ -43,7 +43,7 @@ def sigmoid_loss(
         and logits.is_cpu
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
-        and not torch._C._get_tracing_state()
+        and torch._C._get_tracing_state() is None
         and not needs_reference(target, *_differentiable(options))
     )
     if not fused:

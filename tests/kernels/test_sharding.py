@@ -1,0 +1,85 @@
+# ruff: noqa: E501
+"""Distributed tensors on two processes: the whole batch's loss and gradient, whoever holds which rows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+SCRIPT = r"""
+import datetime, sys, warnings
+warnings.simplefilter("ignore")
+import torch, torch.distributed as dist
+rank, world, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+dist.init_process_group(
+    "gloo", rank=rank, world_size=world, init_method=f"file://{store}", timeout=datetime.timedelta(seconds=60)
+)
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
+import torch.nn.functional as torchs
+from likelihead import functional as ours
+from likelihead.likelihoods import Categorical
+mesh = init_device_mesh("cpu", (world,))
+torch.manual_seed(0)
+z, y = torch.randn(5, 4), torch.tensor([0, -100, 2, -100, 1])  # three rows and two; unequal counts
+t, w = torch.rand(5, 4), torch.rand(4) + 0.5
+image, classes = torch.randn(3, 4, 5), torch.randint(4, (3, 5))
+R, S0, S1, S2 = Replicate(), Shard(0), Shard(1), Shard(2)
+spread = lambda a, placement: distribute_tensor(a, mesh, [placement])
+CE, BCE = "cross_entropy", "binary_cross_entropy_with_logits"
+cases = [
+    (CE, z, y, {}, R, R), (CE, z, y, {}, S0, S0), (CE, z, y, {}, S0, R), (CE, z, t, {}, S0, S0),
+    (CE, z, y, {"weight": w, "label_smoothing": 0.1}, S0, S0), (CE, z, y, {"reduction": "none"}, S0, S0),
+    (CE, image, classes, {}, S0, S0), (CE, image, classes, {}, S2, S1),
+    (BCE, z, t, {}, R, R), (BCE, z, t, {}, S0, S0), (BCE, z, t, {}, S1, S1), (BCE, z, t, {"pos_weight": w}, S1, S1),
+    ("multilabel_soft_margin_loss", z, t, {}, S0, S0), ("mse_loss", z, t, {}, S0, S0),
+]
+for name, logits, target, options, a, b in cases:
+    leaf = logits.clone().requires_grad_()
+    want = getattr(torchs, name)(leaf, target, **options)
+    want.sum().backward()
+    x = spread(logits, a).requires_grad_()
+    given = {k: spread(v, R) if isinstance(v, torch.Tensor) else v for k, v in options.items()}
+    got = getattr(ours, name)(x, spread(target, b), **given)
+    got.sum().backward()
+    torch.testing.assert_close(got.full_tensor(), want, msg=lambda m: f"{name} {a} {b} {options}: {m}")
+    torch.testing.assert_close(x.grad.full_tensor(), leaf.grad, msg=lambda m: f"{name} {a} {b} {options}: {m}")
+torch.testing.assert_close(Categorical(4)(spread(z, S0), spread(y, S0)).full_tensor(), torchs.cross_entropy(z, y))
+for split, labels in ((S1, y), (S1, t)):
+    try:
+        ours.cross_entropy(spread(z, split), spread(labels, R))
+    except RuntimeError as error:
+        assert "redistribute" in str(error), error
+    else:
+        raise AssertionError("classes that are spread over ranks were taken")
+try:
+    ours.cross_entropy(spread(z, R), y)
+except RuntimeError as error:
+    assert "mixed torch.Tensor and DTensor" in str(error), error
+else:
+    raise AssertionError("a plain target beside distributed logits was taken")
+dist.barrier(); dist.destroy_process_group()
+print("done", flush=True)
+import os; os._exit(0)  # the threads of gloo may end in an abort
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_loss_and_the_gradient_of_the_whole_batch(world: int, tmp_path: object) -> None:
+    command = [sys.executable, "-c", SCRIPT]
+    ranks = [
+        subprocess.Popen(
+            [*command, str(rank), str(world), f"{tmp_path}/store"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    for process in ranks:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err[-3000:]
+        assert "done" in out
