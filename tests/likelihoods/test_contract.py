@@ -77,7 +77,7 @@ def test_minimiser_is_the_frequency(case: Case):
     contract.check_frequency(case, case.make(), contract.every_outcome(case))
 
 
-@every
+@some(is_smooth=True)
 @settings(contract_settings, max_examples=3)
 @given(data=st.data())
 def test_first_and_second_derivatives(case: Case, data: st.DataObject):
