@@ -77,7 +77,7 @@ def test_minimiser_is_the_frequency(case: Case):
     contract.check_frequency(case, case.make(), contract.every_outcome(case))
 
 
-@every
+@some(is_smooth=True)
 @settings(contract_settings, max_examples=3)
 @given(data=st.data())
 def test_first_and_second_derivatives(case: Case, data: st.DataObject):
@@ -131,7 +131,8 @@ def test_half_precision_is_scored_in_float32(case: Case, data: st.DataObject):
         assert_close(nll, likelihood.nll(half.float(), target))
         assert likelihood.entropy(half).dtype == torch.float32
         assert likelihood.residual(half, target).dtype == torch.float32
-        assert likelihood.predict(half).shape == target.shape
+        predicted = half.shape if case.name.startswith("quantile") else target.shape
+        assert likelihood.predict(half).shape == predicted
 
 
 @every

@@ -90,11 +90,12 @@ class NegativeBinomial(CountLikelihood):
                 "a Poisson."
             )
         self.dispersion = dispersion
+        self._known = 0.0 if isinstance(dispersion, str) else math.log(dispersion)
 
     def _log_dispersion(self, outputs: tuple[Tensor, ...]) -> Tensor:
         if isinstance(self.dispersion, str):
             return outputs[1].clamp(-_LOG_BOUND, _LOG_BOUND)
-        return torch.full_like(outputs[0], math.log(self.dispersion))
+        return torch.full_like(outputs[0], self._known)
 
     def distribution(self, logits: Tensor) -> NegativeBinomialDistribution:
         r"""The negative binomial distribution of each count; its ``total_count`` is :math:`1 / \alpha`."""

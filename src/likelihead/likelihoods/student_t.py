@@ -86,18 +86,21 @@ class StudentT(ObservedLikelihood):
         elif not bool(POSITIVE.contains(torch.tensor(float(scale), dtype=torch.float64))):
             raise OptionError(f"scale is {scale}; expected a positive finite number, or 'predicted'.")
         self.df = float(df)
+        self._is_normal = math.isinf(self.df)
+        self._known_log_scale = 0.0 if isinstance(scale, str) else math.log(scale)
+        self._constant = _constant(self.df)  # here, since a compiler does not trace into math.lgamma
         self.scale = scale
 
     def _log_scale(self, outputs: tuple[Tensor, ...]) -> Tensor:
         if isinstance(self.scale, str):
             return outputs[1]
-        return torch.full_like(outputs[0], math.log(self.scale))
+        return torch.full_like(outputs[0], self._known_log_scale)
 
     def distribution(self, logits: Tensor) -> Distribution:
         """The Student-t distribution of each target; a normal one for infinite degrees of freedom."""
         outputs = self._along_last(at_least_float32(logits))
         scale = torch.exp(self._log_scale(outputs))
-        if math.isinf(self.df):
+        if self._is_normal:
             return Normal(outputs[0], scale)
         return StudentTDistribution(torch.full_like(scale, self.df), outputs[0], scale)
 
@@ -118,7 +121,7 @@ class StudentT(ObservedLikelihood):
     def _nll(self, outputs: tuple[Tensor, ...], y: Tensor) -> Tensor:
         log_scale = self._log_scale(outputs)
         t = (y - outputs[0]) * torch.exp(-log_scale)
-        if math.isinf(self.df):
+        if self._is_normal:
             return 0.5 * (t.square() + LOG_2PI) + log_scale
         # The square of an outlier may be infinite where its logarithm is a plain number.
         u = (t / math.sqrt(self.df)).abs()
@@ -126,7 +129,7 @@ class StudentT(ObservedLikelihood):
         far, near = torch.where(is_far, u, _FAR), torch.where(is_far, 0, t)
         of_far = 2 * torch.log(far) + torch.log1p(1 / far.square())
         of_near = torch.log1p(near.square() / self.df)
-        return 0.5 * (self.df + 1) * torch.where(is_far, of_far, of_near) + (log_scale + _constant(self.df))
+        return 0.5 * (self.df + 1) * torch.where(is_far, of_far, of_near) + (log_scale + self._constant)
 
     def _gradient(self, outputs: tuple[Tensor, ...], y: Tensor) -> tuple[Tensor, ...]:
         r"""The closed form: :math:`-\frac{\nu + 1}{\sigma} \frac{t}{\nu + t^2}`.
@@ -136,7 +139,7 @@ class StudentT(ObservedLikelihood):
         """
         precision = torch.exp(-self._log_scale(outputs))
         t = (y - outputs[0]) * precision
-        if math.isinf(self.df):
+        if self._is_normal:
             pull, share = t, t.square()
         else:
             u = t / math.sqrt(self.df)
@@ -159,7 +162,7 @@ class StudentT(ObservedLikelihood):
                   \psi\bigl(\tfrac{\nu}{2}\bigr)\Bigr] + c_\nu
         """
         outputs = self._along_last(at_least_float32(logits))
-        return self._log_scale(outputs) + (_constant(self.df) + _mean_part(self.df))
+        return self._log_scale(outputs) + (self._constant + _mean_part(self.df))
 
     def kl(self, logits_p: Tensor, logits_q: Tensor) -> Tensor:
         """The divergence of p from q, in nats; never negative.
@@ -173,7 +176,7 @@ class StudentT(ObservedLikelihood):
         log_p, log_q = self._log_scale(p), self._log_scale(q)
         log_ratio = log_p - log_q
         shift = (p[0] - q[0]) * torch.exp(-log_q)
-        if math.isinf(self.df):
+        if self._is_normal:
             divergence = 0.5 * (shift.square() + expm1_excess(2 * log_ratio))
         else:
             nodes, weights = (x.to(shift) for x in _gegenbauer(self.df))
@@ -194,7 +197,7 @@ class StudentT(ObservedLikelihood):
         spread = (weights * (values - mean).square()).sum() / total
         if is_scale and not bool(spread > 0):
             return self._without_spread(mean, total, smoothing)
-        if is_scale and math.isinf(self.df):
+        if is_scale and self._is_normal:
             return torch.stack([mean, 0.5 * spread.log()])
         # The likelihood of the location may have several peaks: climb from several places, keep the highest.
         order = weights.cumsum(0) / total
@@ -222,7 +225,7 @@ class StudentT(ObservedLikelihood):
         square, df = scale.square(), self.df
         for _ in range(_STEPS):
             t2 = (values - location).square() / square
-            share = weights * ((df + 1) / (df + t2)) if math.isfinite(df) else weights
+            share = weights * ((df + 1) / (df + t2)) if not self._is_normal else weights
             moved = (share * values).sum() / share.sum()
             step = (moved - location).abs()
             location = moved
