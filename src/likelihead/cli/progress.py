@@ -47,7 +47,8 @@ class TrainingProgress:
         problem = trainer.problem
         self._say(escape(problem.describe()))
         for note in problem.notes:
-            self._say(f"[dim]{escape(note)}[/dim]")
+            shown = escape(note)
+            self._say(f"[yellow]{shown}[/yellow]" if note.startswith("warning: ") else f"[dim]{shown}[/dim]")
         self._say(
             f"{escape(problem.summary())}; baseline NLL [bold]{problem.resolved.baseline_nll:.4f}[/bold] nats"
         )

@@ -37,6 +37,11 @@ class TrainConfig:
 
     data: str
     target: str | tuple[str, ...] | None = None
+    strict: bool = _BY_KIND
+    separator: str = _BY_KIND
+    decimal: str = _BY_KIND
+    missing: tuple[str, ...] = _BY_KIND
+    encoding: str = _BY_KIND
     task: str = _BY_KIND
     output: str = _BY_KIND
     hidden: tuple[int, ...] = _BY_KIND

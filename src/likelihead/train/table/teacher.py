@@ -113,14 +113,15 @@ def teacher_of(config: TrainConfig, data: Dataset, digest: str = "") -> Teacher 
             + (f" ({', '.join(map(repr, odd[:4]))} in one alone)" if odd else ", in another order")
             + "; expected the same classes"
         )
-    size = 8 * len(names) * len(data.all)
+    rows_of = load_for_schema(config.data, trained.schema, need_target=False, memory=config.memory)
+    # By row number: those without a target, which are left out of the training, have a place as well.
+    size = 8 * len(names) * len(rows_of.all)
     if size > config.memory // 2:
         raise OptionError(
-            f"--teacher: its probabilities of {len(data.all)} rows take {size / 2**20:.1f} MiB, more than "
+            f"--teacher: its probabilities of {len(rows_of.all)} rows take {size / 2**20:.1f} MiB, more than "
             f"half of --memory; give --memory {-(-2 * size // 2**20)}MiB"
         )
-    rows_of = load_for_schema(config.data, trained.schema, need_target=False, memory=config.memory)
-    logits = torch.empty(len(data.all), len(names), dtype=DTYPE)
+    logits = torch.empty(len(rows_of.all), len(names), dtype=DTYPE)
     with _one_thread():
         for features, rows in rows_of.all.feature_batches(EVAL_BATCH, dtype=DTYPE):
             logits[rows - 1] = trained.output(features, rows, rows_of.path)

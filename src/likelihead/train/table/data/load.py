@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from likelihead.errors import DataError, OptionError
 from likelihead.train.table.data.bundled import trainable
 from likelihead.train.table.data.dataset import Dataset, Split
-from likelihead.train.table.data.encode import Encoder
+from likelihead.train.table.data.encode import Encoder, without_target
 from likelihead.train.table.data.hashing import Ints
-from likelihead.train.table.data.notes import encoding_notes, listed, split_notes
-from likelihead.train.table.data.opening import open_source
+from likelihead.train.table.data.notes import encoding_notes, left_out, listed, split_notes
+from likelihead.train.table.data.read_as import open_as
+from likelihead.train.table.data.reading import AUTO, Reading
 from likelihead.train.table.data.schema import Schema
 from likelihead.train.table.data.sides import Part, Sides
 from likelihead.train.table.data.source import Source, nearest
 from likelihead.train.table.data.stream import Block
-from likelihead.train.table.data.survey import Survey, choose_target
+from likelihead.train.table.data.survey import Survey, ask_for_target, choose_target
 
 __all__ = ["MEMORY_FLOOR", "load", "load_for_schema"]
 
@@ -40,6 +43,8 @@ def load(
     seed: int = 0,
     test_fraction: float = 0.2,
     calibration_fraction: float = 0.0,
+    reading: Reading = AUTO,
+    strict: bool = False,
 ) -> Dataset:
     """A data set to train on.
 
@@ -52,7 +57,7 @@ def load(
     training rows' mean and deviation, text is one-hot encoded. Not used, and noted: a column that is
     constant, counts the rows, differs in every row, or has more than :data:`CATEGORY_LIMIT` distinct
     texts. An empty cell, ``NA``, ``nan``, ``null``, ``None`` or ``?`` is missing: the training mean
-    stands in for a number, a category of its own for a text. A missing target is an error.
+    stands in for a number, a category of its own for a text. A row without a target is left out and counted.
 
     Args:
         source: a bundled set (:data:`BUNDLED`), or a CSV, Parquet or JSON-lines file.
@@ -67,6 +72,8 @@ def load(
         test_fraction: the expected part of the test rows, in [0, 1).
         calibration_fraction: the expected part of the other rows that is held out of the training, in
             [0, 1); their targets and statistics are not the training's.
+        reading: how the file is to be read.
+        strict: whether a row without a target is an error.
 
     Raises:
         DataError: the file cannot be read, or does not hold what was asked for.
@@ -76,15 +83,20 @@ def load(
     'iris: 150 rows (123 to train on, 27 to test), 4 features, multiclass of 3 classes, held in memory'
     """
     _check_options(task, memory, test_fraction)
-    opened = open_source(source)
-    columns, notes = choose_target(opened, target)
+    opened, reading, notes = open_as(source, reading)
+    columns, chosen = choose_target(opened, target)
+    notes += chosen
     sides = Sides(seed, test_fraction, calibration_fraction, trainable=trainable(source))
-    survey = Survey(opened, columns, task, sides)
+    guessed = any("the last column" in note for note in chosen)
+    survey = Survey(opened, columns, task, sides, strict=strict, guessed=guessed)
+    doubt = survey.doubt() if guessed else ""
+    if doubt:
+        raise ask_for_target(opened, doubt)
     moved = survey.rows_to_move()
     if moved:
         sides = sides.moving(moved)
-        survey = Survey(opened, columns, task, sides)
-    schema = survey.schema()
+        survey = Survey(opened, columns, task, sides, strict=strict)
+    schema = replace(survey.schema(), reading=reading)
     if calibration_fraction and not survey.sizes["calibration"]:
         raise DataError(
             f"none of the {survey.sizes['train']} training rows was drawn to calibrate on: leave out "
@@ -112,7 +124,15 @@ def load(
     )
 
 
-def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: int = 1 << 30) -> Dataset:
+def load_for_schema(
+    source: str,
+    schema: Schema,
+    *,
+    need_target: bool,
+    memory: int = 1 << 30,
+    reading: Reading | None = None,
+    strict: bool = False,
+) -> Dataset:
     """A file read by the schema of a trained model; all of its rows are in ``test`` and ``all``.
 
     The whole file is read and checked before this returns. Columns that the schema does not know are
@@ -123,28 +143,40 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
         schema: the trained model's.
         need_target: whether the target is read as well, for evaluating.
         memory: as for :func:`load`.
+        reading: how the file is to be read; None reads it as the training data were.
+        strict: whether a row without a target is an error, where the target is read.
 
     Raises:
         DataError: a column is missing, a cell cannot be read as in training, or (with ``need_target``) a
             class was not in the training data.
     """
     _check_options("auto", memory, 0.0)
-    opened = open_source(source)
+    opened, _, taken = open_as(source, schema.reading if reading is None else reading)
     _check_columns(opened, schema, need_target)
-    rows = sum(batch.num_rows for batch in opened.batches(_used_columns(schema, need_target)[:1]))
-    if not rows:
+    needed = () if strict or not need_target else schema.target.columns
+    rows = total = 0
+    for batch in opened.batches(needed or _used_columns(schema, need_target)[:1]):
+        total += batch.num_rows
+        rows += batch.num_rows - int(without_target(batch, needed).sum())
+    if not total:
         raise DataError("the file has no rows: add some below the header", path=opened.path)
+    if not rows:
+        raise DataError(
+            "no row has a target: fill them in, or use `likelihead predict`",
+            path=opened.path,
+            column=", ".join(needed),
+        )
     encoder = Encoder(schema, opened.path)
-    held = _held(opened, encoder, rows, memory, need_target)
+    held = _held(opened, encoder, rows, memory, need_target, strict)
     if held is None:
-        for _ in _blocks(opened, encoder, need_target):
+        for _ in _blocks(opened, encoder, need_target, strict=strict):
             pass
 
     def split(name: str, size: int, index: Ints | None = None) -> Split:
         return Split(
             name,
             size,
-            blocks=lambda: _blocks(opened, Encoder(schema, opened.path), need_target),
+            blocks=lambda: _blocks(opened, Encoder(schema, opened.path), need_target, strict=strict),
             window=_window(schema, memory),
             held=held,
             index=index,
@@ -153,7 +185,9 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
     splits = split("train", 0, np.zeros(0, np.int64)), split("test", rows), split("all", rows)
     known = {column.name for column in schema.columns} | set(schema.target.columns)
     known |= {name for name, _ in schema.dropped}
-    notes = encoding_notes(encoder)
+    notes = [*taken, *encoding_notes(encoder)]
+    if rows < total:
+        notes.append(left_out(total - rows, total, needed))
     extra = [name for name in opened.names if name not in known]
     if extra:
         notes.append(f"ignored, as the model was not trained on it: {listed(extra)}")
@@ -201,9 +235,15 @@ def _window(schema: Schema, memory: int) -> int:
 
 
 def _blocks(
-    source: Source, encoder: Encoder, need_target: bool, sides: Sides | None = None, part: Part = "train"
+    source: Source,
+    encoder: Encoder,
+    need_target: bool,
+    sides: Sides | None = None,
+    part: Part = "train",
+    *,
+    strict: bool = False,
 ) -> Iterator[Block]:
-    """The rows of a part; without sides, all of them."""
+    """The rows of a part; without sides, all of them; where targets are needed, those that have one."""
     schema, first = encoder.schema, 1
     # One-hot columns can make a small batch of cells a large block.
     step = max(16, _PIECE // _row_bytes(schema))
@@ -211,17 +251,25 @@ def _blocks(
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, step)
             rows = np.arange(first, first + piece.num_rows, dtype=np.int64)
-            features = encoder.features(piece, first)
-            block = Block(rows, features, encoder.target(piece, first) if need_target else None)
             first += piece.num_rows
+            if need_target and not strict:
+                gone = without_target(piece, schema.target.columns)
+                if gone.any():
+                    piece, rows = piece.filter(pa.array(~gone)), rows[~gone]
+                if not len(rows):
+                    continue
+            features = encoder.features(piece, rows)
+            block = Block(rows, features, encoder.target(piece, rows) if need_target else None)
             yield block if sides is None else block.take(sides.of(rows, part))
 
 
-def _held(source: Source, encoder: Encoder, rows: int, memory: int, need_target: bool) -> Block | None:
+def _held(
+    source: Source, encoder: Encoder, rows: int, memory: int, need_target: bool, strict: bool = False
+) -> Block | None:
     """All rows, where half of the memory budget holds them."""
     if rows * _row_bytes(encoder.schema, need_target) > memory // 2:
         return None
-    return _hold(_blocks(source, encoder, need_target), rows)
+    return _hold(_blocks(source, encoder, need_target, strict=strict), rows)
 
 
 def _splits(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from likelihead.errors import RunError
+from likelihead.train.table.data.reading import AUTO, Reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,6 +94,7 @@ class Schema:
             whose rows would all be test rows has its first row trained on.
         train_rows: how many rows the training statistics are taken from.
         calibration_fraction: the share of the rows not tested on that is held out of the training.
+        reading: how the file was read, for others to be read alike.
     """
 
     task: Task
@@ -104,6 +106,7 @@ class Schema:
     moved: tuple[int, ...] = ()
     train_rows: int = 0
     calibration_fraction: float = 0.0
+    reading: Reading = AUTO
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -178,7 +181,10 @@ class Schema:
             )
             dropped = tuple((name, reason) for name, reason in fields.pop("dropped"))
             moved = tuple(fields.pop("moved"))
-            return cls(columns=columns, target=target, dropped=dropped, moved=moved, **fields)
+            reading = Reading.from_dict(fields.pop("reading"))
+            return cls(
+                columns=columns, target=target, dropped=dropped, moved=moved, reading=reading, **fields
+            )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, RunError):
                 raise

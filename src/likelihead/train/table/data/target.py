@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from likelihead.errors import DataError
+from likelihead.train.options import TASKS
+from likelihead.train.table.data.bundled import BUNDLED
 from likelihead.train.table.data.columns import canonical, class_key, is_number
 from likelihead.train.table.data.encode import label_error, missing_target, split_set
 from likelihead.train.table.data.hashing import Ints
@@ -160,7 +162,7 @@ class TargetScan:
             if distinct is not None and len(distinct) == 2 and whole:
                 return "binary", "binary: the target has two whole values"
             if distinct is not None and whole and len(distinct) <= min(AUTO_CLASSES, max(2, self.rows // 2)):
-                return "multiclass", f"multiclass: the target has {len(distinct)} whole values"
+                return "multiclass", _whole_values(distinct, self.path)
             return "regression", "regression: the target is a number with many or fractional values"
         distinct = self._merged(scan)
         if distinct is not None and len(distinct) == 2:
@@ -307,6 +309,19 @@ class TargetScan:
         """The labels that every training row has, or none."""
         train = self.scans[self.columns[0]].rows_train
         return [name for name, count in zip(target.names, target.counts, strict=True) if count in (0, train)]
+
+
+def _whole_values(distinct: dict[str, Tally], path: str) -> str:
+    """The reason for classes, and what else grades and counts may be."""
+    said = f"multiclass: the target has {len(distinct)} whole values"
+    numbers = sorted(int(name) for name in distinct)
+    if len(numbers) < 3 or path in BUNDLED:
+        return said
+    other = " or --task ordinal" if "ordinal" in TASKS else ""
+    return (
+        f"{said}, {numbers[0]} to {numbers[-1]}; if they are grades or counts, more or less of one thing, "
+        f"the other reading is --task regression{other}"
+    )
 
 
 def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:
