@@ -48,7 +48,7 @@ def evaluate(
     """
     trained = load_run(run)
     read_as = trained.schema.reading.with_options(**(reading or {}))
-    options = {"need_target": True, "memory": memory, "reading": read_as, "strict": strict}
+    options: dict[str, Any] = {"need_target": True, "memory": memory, "reading": read_as, "strict": strict}
     rows_of = cache(partial(load_for_schema, data, trained.schema, **options))
     if prior is not None:
         trained = for_prior(trained, prior, rows_of, memory)
