@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from likelihead.cli.reading import given, reading_options
+
 __all__ = ["command"]
 
 
@@ -19,7 +21,11 @@ __all__ = ["command"]
     metavar="P",
     help="The classes' frequencies in DATA: a=0.1,b=0.9, a JSON or CSV file, or estimate.",
 )
-def command(run: Path, data: str, as_json: bool, prior: str | None) -> None:
+@reading_options
+@click.option(
+    "--strict", is_flag=True, help="Refuse rows without a target, which are left out and counted otherwise."
+)
+def command(run: Path, data: str, as_json: bool, prior: str | None, strict: bool, **reading: Any) -> None:
     """Score the trained RUN folder on DATA, of the kind that it was trained on, with its targets.
 
     All of DATA is scored. NLLs are in nats per row, image, labelled pixel or token; the baseline always
@@ -27,7 +33,7 @@ def command(run: Path, data: str, as_json: bool, prior: str | None) -> None:
     """
     from likelihead.train.evaluate import evaluate
 
-    figures = evaluate(run, data, prior=prior)
+    figures = evaluate(run, data, prior=prior, reading=given(reading), strict=strict)
     if as_json:
         import json
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+
+from likelihead.cli.reading import given, reading_options
 
 __all__ = ["command"]
 
@@ -38,6 +41,7 @@ __all__ = ["command"]
     help="The classes' frequencies where the predictions are for: a=0.1,b=0.9, a JSON or CSV file, or "
     "estimate.",
 )
+@reading_options
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there already; an input never.")
 def command(
     run: Path,
@@ -48,6 +52,7 @@ def command(
     cost: Path | None,
     prior: str | None,
     overwrite: bool,
+    **reading: Any,
 ) -> None:
     """Predict each row or image of DATA with the trained RUN folder.
 
@@ -70,6 +75,7 @@ def command(
         cost=cost,
         prior=prior,
         overwrite=overwrite,
+        reading=given(reading),
     )
     for note in notes:
         click.echo(note, err=True)

@@ -33,6 +33,7 @@ class TrainingProgress:
         )
         self._task = self._bar.add_task("train", total=None, epoch="", figures="")
         self._test = ""
+        self._has_warned = False
 
     def __enter__(self) -> TrainingProgress:
         self._bar.start()
@@ -47,7 +48,8 @@ class TrainingProgress:
         problem = trainer.problem
         self._say(escape(problem.describe()))
         for note in problem.notes:
-            self._say(f"[dim]{escape(note)}[/dim]")
+            shown = escape(note)
+            self._say(f"[yellow]{shown}[/yellow]" if note.startswith("warning: ") else f"[dim]{shown}[/dim]")
         self._say(
             f"{escape(problem.summary())}; baseline NLL [bold]{problem.resolved.baseline_nll:.4f}[/bold] nats"
         )
@@ -72,6 +74,7 @@ class TrainingProgress:
         """Take in an epoch's figures."""
         test = record["test_nll"]
         self._test = "" if test is None else f", test {test:.4f}"
+        self._warn(trainer, record["train_nll"] if test is None else test)
         if self.console.is_terminal or record["epoch"] % max(1, trainer.config.epochs // 10):
             return
         name = trainer.problem.score_name
@@ -81,6 +84,18 @@ class TrainingProgress:
             f"baseline {trainer.problem.resolved.baseline_nll:.4f}, {name.replace('_', ' ')} "
             f"{shown(record[name])}",
         )
+
+    def _warn(self, trainer: Trainer, nll: float) -> None:
+        """Say at once, and once, that a run goes nowhere."""
+        from likelihead.train.resolved import far_above
+
+        baseline = trainer.problem.resolved.baseline_nll
+        if not self._has_warned and far_above(nll, baseline):
+            self._has_warned = True
+            self._say(
+                f"[yellow]warning: the NLL is {nll:,.4g} nats, far above the baseline of {baseline:.4g}; "
+                "if it stays so, stop and take a lower --lr[/yellow]"
+            )
 
     def _say(self, line: str) -> None:
         self.console.print(line, highlight=False, soft_wrap=True)

@@ -177,9 +177,17 @@ def _say_stopped(stopped: Interrupted) -> NoReturn:
 
 
 def _say(outcome: Outcome) -> None:
+    from likelihead.train.resolved import far_above
+
     for code, message in outcome.findings:
         click.echo(f"{code}: {message}", err=True)
     score = f"{outcome.score_name.replace('_', ' ')} {outcome.score:.4f}"
     more = "".join(f", {name.replace('_', ' ')} {value:.4f}" for name, value in outcome.more.items())
+    if far_above(outcome.test_nll, outcome.baseline_nll):
+        click.echo(
+            f"FAILED: the test NLL of {outcome.test_nll:,.4g} nats is far above the baseline of "
+            f"{outcome.baseline_nll:.4g}, which looks at no feature: the model is certain of wrong answers; "
+            "take a lower --lr, a smaller --hidden or fewer --epochs"
+        )
     click.echo(f"{score}, test NLL {outcome.test_nll:.4f} nats (baseline {outcome.baseline_nll:.4f}){more}")
     click.echo(f"{outcome.folder}: report.html, model.safetensors")

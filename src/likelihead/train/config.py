@@ -38,6 +38,11 @@ class TrainConfig:
     data: str
     target: str | tuple[str, ...] | None = None
     sample_weight: str = _BY_KIND
+    strict: bool = _BY_KIND
+    separator: str = _BY_KIND
+    decimal: str = _BY_KIND
+    missing: tuple[str, ...] = _BY_KIND
+    encoding: str = _BY_KIND
     task: str = _BY_KIND
     levels: tuple[float, ...] = _BY_KIND
     order: tuple[str, ...] = _BY_KIND

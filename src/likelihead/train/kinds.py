@@ -11,7 +11,7 @@ from likelihead.train.config import TrainConfig
 from likelihead.train.problem import Problem
 from likelihead.train.resolved import Resolved
 
-__all__ = ["Kind", "kind_module", "prior_option"]
+__all__ = ["Kind", "kind_module", "prior_option", "table_options"]
 
 
 class Kind(Protocol):
@@ -23,7 +23,7 @@ class Kind(Protocol):
     def again(self, config: TrainConfig, resolved: Resolved) -> Problem:
         """The problem of a run that goes on."""
 
-    def evaluate(self, run: Path, data: str, *, memory: int) -> dict[str, Any]:
+    def evaluate(self, run: Path, data: str, *, memory: int, **more: Any) -> dict[str, Any]:
         """The figures of a finished run on other data."""
 
     def predict(
@@ -37,7 +37,7 @@ class Kind(Protocol):
         threshold: float | None,
         cost: Path | None,
         memory: int,
-        overwrite: bool = False,
+        **more: Any,
     ) -> list[str]:
         """Write the predictions of a finished run; returns notes for the console."""
 
@@ -53,6 +53,20 @@ def prior_option(prior: str | None, kind: str) -> dict[str, Any]:
     if kind != "table":
         raise OptionError(f"--prior is for the classes of tables; this run is of {kind} data")
     return {"prior": prior}
+
+
+def table_options(kind: str, **options: Any) -> dict[str, Any]:
+    """Those options that are given, which only tables have.
+
+    Raises:
+        OptionError: one was given, and the run is of another kind of data.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if kind != "table":
+            named = f"--{next(iter(value))}" if isinstance(value, dict) else f"--{name}"
+            raise OptionError(f"{named} is for tables; this run is of {kind} data")
+    return given
 
 
 def kind_module(kind: str) -> Kind:

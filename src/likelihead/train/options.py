@@ -192,6 +192,7 @@ _WEIGHABLE: dict[str, Any] = {"tasks": (*_CLASSES, "segmentation"), "kinds": (_T
 _ONE_OF_MANY: dict[str, Any] = {"tasks": ("binary", "multiclass"), "kinds": (_TABLE,)}
 _TEXT: dict[str, Any] = {"tasks": ("language",), "kinds": (_LANGUAGE,)}
 _MASKS: dict[str, Any] = {"tasks": ("segmentation",), "kinds": (_IMAGES,)}
+_DIALECT: dict[str, Any] = {"tasks": KINDS[_TABLE], "kinds": (_TABLE,)}
 _PICTURES: dict[str, Any] = {"tasks": KINDS[_IMAGES], "kinds": (_IMAGES,)}
 
 OPTIONS: tuple[Option, ...] = (
@@ -212,6 +213,40 @@ OPTIONS: tuple[Option, ...] = (
         "",
         kinds=(_TABLE,),
     ),
+    Option(
+        "strict",
+        "flag",
+        "",
+        "Refuse rows without a target, which are left out and counted otherwise.",
+        False,
+        **_DIALECT,
+    ),
+    Option(
+        "separator",
+        "text",
+        "CHAR",
+        "Between the cells of a CSV file: a character, tab or space.",
+        "auto",
+        **_DIALECT,
+    ),
+    Option(
+        "decimal",
+        "text",
+        "CHAR",
+        "Before decimals in a CSV file.",
+        "auto",
+        allowed=("auto", ".", ","),
+        **_DIALECT,
+    ),
+    Option(
+        "missing",
+        "texts",
+        "TEXT",
+        "Stands for a missing cell, besides an empty one, NA, nan, null, None and ?; may be repeated.",
+        (),
+        **_DIALECT,
+    ),
+    Option("encoding", "text", "NAME", "Of a CSV file: utf-8, cp1252, utf-16, ...", "auto", **_DIALECT),
     Option("task", "text", "TASK", f"{', '.join(TASKS[:-1])} or {TASKS[-1]}.", "auto", allowed=TASKS),
     Option(
         "levels",

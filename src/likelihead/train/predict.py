@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from likelihead.train.kinds import kind_module, prior_option
+from likelihead.train.kinds import kind_module, prior_option, table_options
 from likelihead.train.output import check_stream
 from likelihead.train.stored import stored
 
@@ -24,6 +25,7 @@ def predict(
     prior: str | None = None,
     memory: int = 2**30,
     overwrite: bool = False,
+    reading: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Predict every row or image of some data, in its order and in bounded memory.
 
@@ -39,6 +41,7 @@ def predict(
             file, or ``estimate``.
         memory: bytes for the rows of a table.
         overwrite: whether a file that is there already may be replaced; never an input.
+        reading: how a table's file is to be read where that is not as in training.
 
     Returns:
         Notes on what was imputed or left out.
@@ -53,6 +56,7 @@ def predict(
     more: dict[str, Any] = prior_option(prior, config.kind)
     if stream is not None:
         check_stream([data])
+    more |= table_options(config.kind, reading=reading or None)
     if overwrite:
         more["overwrite"] = True
     return kind_module(config.kind).predict(

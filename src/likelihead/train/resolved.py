@@ -8,7 +8,16 @@ from typing import Any
 
 from likelihead.errors import RunError
 
-__all__ = ["Resolved"]
+__all__ = ["Resolved", "far_above"]
+
+
+def far_above(nll: float, baseline: float) -> bool:
+    """Whether an NLL is so far above the baseline that nothing was learnt but wrong certainty.
+
+    >>> far_above(4312.0, 1.1), far_above(1.2, 1.1)
+    (True, False)
+    """
+    return not nll <= baseline + max(10.0, abs(baseline))
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from likelihead.errors import OptionError
 
-__all__ = ["GRU", "LanguageModel", "Transformer"]
+__all__ = ["EMBEDDING", "GRU", "LanguageModel", "Transformer"]
 
 State = tuple[Tensor, ...]
 
-_EMBEDDING = 128
+EMBEDDING = 128
 """Widest embedding of a GRU: a token is told from others with less than its history needs."""
 _HEAD_WIDTH = 32
 
@@ -78,7 +78,7 @@ class GRU(LanguageModel):
     """
 
     def __init__(self, vocabulary: int, widths: Sequence[int], head: nn.Linear) -> None:
-        first = min(widths[0], _EMBEDDING)
+        first = min(widths[0], EMBEDDING)
         super().__init__(nn.Embedding(vocabulary, first), head)
         before = [first, *widths[:-1]]
         self.layers = nn.ModuleList(

@@ -13,9 +13,10 @@ from torch import Tensor
 from likelihead.errors import OptionError
 from likelihead.functional import language_model_loss
 from likelihead.train.config import TrainConfig
+from likelihead.train.footprint import Footprint, recurrent, require, transformer
 from likelihead.train.language.batches import IGNORED, Batch, Batches, Packed, Padded
 from likelihead.train.language.corpus import Corpus, load
-from likelihead.train.language.models import LanguageModel
+from likelihead.train.language.models import EMBEDDING, LanguageModel
 from likelihead.train.language.network import build_model, set_prior
 from likelihead.train.language.scoring import Scores, score
 from likelihead.train.problem import Measured, Problem
@@ -47,6 +48,7 @@ def begin(config: TrainConfig) -> LanguageProblem:
         raise OptionError(f"--task {config.task} does not go with {config.data}, which is text; leave it out")
     config.check_for("language")
     corpus = load(config)
+    _check_memory(config, corpus)
     model = build_model(config, corpus.tokenizer.vocabulary)
     set_prior(model, corpus.train)
     parameters = sum(p.numel() for p in model.parameters())
@@ -72,7 +74,25 @@ def again(config: TrainConfig, resolved: Resolved) -> LanguageProblem:
         DataError: the data cannot be read.
     """
     corpus = load(config)
+    _check_memory(config, corpus)
     return LanguageProblem(config, resolved, corpus, build_model(config, corpus.tokenizer.vocabulary))
+
+
+def _check_memory(config: TrainConfig, corpus: Corpus) -> None:
+    if not config.hidden:
+        return  # the network says what is wrong with that
+    vocabulary, text = corpus.tokenizer.vocabulary, corpus.train
+    if config.network == "transformer":
+        counts = transformer(vocabulary, config.hidden)
+    else:
+        counts = recurrent(vocabulary, min(config.hidden[0], EMBEDDING), config.hidden)
+    if config.packing == "padded":
+        longest = int(np.diff(text.starts).max(initial=1))
+        tokens = min(config.batch_size * min(config.context, longest), 2 * text.tokens)
+    else:
+        rows = max(1, min(config.batch_size, text.tokens))
+        tokens = rows * min(config.context, -(-text.tokens // rows))
+    require(Footprint(*counts, tokens, "token", 4, "--batch-size or --context"), config.optimizer)
 
 
 def baseline(model: LanguageModel, counts: np.ndarray[Any, np.dtype[np.int64]]) -> float:

@@ -8,6 +8,7 @@ from likelihead.train.report.content import ReportContent
 from likelihead.train.report.page import Card
 from likelihead.train.report.scores import Scores
 from likelihead.train.report.text import amount, clean, number, percent
+from likelihead.train.resolved import far_above
 
 __all__ = ["BASELINE_NAMES", "cards", "nll_explained", "sentences"]
 
@@ -84,6 +85,11 @@ def _against_baseline(content: ReportContent, scores: Scores) -> str:
     if not math.isfinite(scores.nll):
         value = number(scores.nll) if math.isinf(scores.nll) else "not a number"
         return f"The model's mean NLL is {value}: it has diverged, or is certain of a wrong answer."
+    if math.isfinite(baseline) and far_above(scores.nll, baseline):
+        return (
+            f"The model has failed: it is certain of wrong answers, far worse than the {name}, which "
+            f"{meaning}: {pair} (LH704)."
+        )
     if math.isfinite(baseline) and scores.nll >= baseline:
         return f"The model does no better than the {name}, which {meaning}: {pair} (LH704)."
     explained = nll_explained(content, scores)

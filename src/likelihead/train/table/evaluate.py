@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ from likelihead.train.table.trained import load_run
 __all__ = ["evaluate"]
 
 
-def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2**30) -> dict[str, Any]:
+def evaluate(
+    run: Path,
+    data: str,
+    *,
+    prior: str | None = None,
+    memory: int = 2**30,
+    reading: Mapping[str, Any] | None = None,
+    strict: bool = False,
+) -> dict[str, Any]:
     """The figures of a run on a data file, by name; undefined ones are None.
 
     All rows of the file are scored, in bounded memory. The baseline is the best constant prediction of the
@@ -28,6 +37,9 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
         prior: the frequencies of the classes in the data: ``a=0.1,b=0.9``, a file, or
             ``estimate``.
         memory: bytes for the rows.
+        reading: how the file is to be read where that is not as in training: options of
+            :meth:`likelihead.train.table.data.Reading.with_options`.
+        strict: whether a row without a target is an error; otherwise it is left out and counted.
 
     Raises:
         RunError: no finished run folder.
@@ -35,7 +47,9 @@ def evaluate(run: Path, data: str, *, prior: str | None = None, memory: int = 2*
         DataError: the data cannot be read, or has a class that training did not have.
     """
     trained = load_run(run)
-    rows_of = cache(partial(load_for_schema, data, trained.schema, need_target=True, memory=memory))
+    read_as = trained.schema.reading.with_options(**(reading or {}))
+    options: dict[str, Any] = {"need_target": True, "memory": memory, "reading": read_as, "strict": strict}
+    rows_of = cache(partial(load_for_schema, data, trained.schema, **options))
     if prior is not None:
         trained = for_prior(trained, prior, rows_of, memory)
     dataset = rows_of()

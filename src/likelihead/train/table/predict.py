@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -128,6 +128,7 @@ def predict(
     prior: str | None = None,
     memory: int = 2**30,
     overwrite: bool = False,
+    reading: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Predict every row of a data file, in its order and in bounded memory.
 
@@ -143,6 +144,8 @@ def predict(
             ``estimate``.
         memory: bytes for the rows.
         overwrite: whether a file that is there already may be replaced; never an input.
+        reading: how the file is to be read where that is not as in training: options of
+            :meth:`likelihead.train.table.data.Reading.with_options`.
 
     Returns:
         What is to be known about the data: imputed cells, columns ignored.
@@ -160,7 +163,10 @@ def predict(
         raise OptionError("give either out or stream")
     output = None if out is None else predictions_file(out, (data, cost, prior), overwrite)
     trained = load_run(run)
-    rows_of = cache(partial(load_for_schema, data, trained.schema, need_target=False, memory=memory))
+    read_as = trained.schema.reading.with_options(**(reading or {}))
+    rows_of = cache(
+        partial(load_for_schema, data, trained.schema, need_target=False, memory=memory, reading=read_as)
+    )
     if prior is not None:
         trained = for_prior(trained, prior, rows_of, memory)
     predictions = Predictions(trained, probs=probs, threshold=threshold, cost=cost)

@@ -14,12 +14,14 @@ from likelihead.evaluate import CalibrationError
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
+from likelihead.train.footprint import Footprint, mlp, require
 from likelihead.train.problem import Measured, NotFiniteError, Problem, optimizer_for
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.calibration import Fitted, check_held_out, fit
 from likelihead.train.table.choices import calibration_fraction, check_together
-from likelihead.train.table.data import Dataset, load
+from likelihead.train.table.data import Dataset, Reading, load
 from likelihead.train.table.data.dataset import Batch
+from likelihead.train.table.leak import leaks
 from likelihead.train.table.means import Mean, weighing
 from likelihead.train.table.metrics import hits, target_entropy, weight_of_stated
 from likelihead.train.table.models import MLP
@@ -66,9 +68,11 @@ def begin(config: TrainConfig) -> TableProblem:
         DataError: the data cannot be read.
     """
     data = _load(config)
+    data.notes += leaks(data)
     config.check_for(data.task)
     check_together(config, data.schema)
     check_held_out(config, data)
+    _check_memory(config, data)
     weights = class_weights(config.class_weight, data.schema)
     teacher = teacher_of(config, data)
     model, likelihood, resolved = _prepare(config, data, weights, teacher)
@@ -82,6 +86,8 @@ def again(config: TrainConfig, resolved: Resolved) -> TableProblem:
         DataError: the data cannot be read.
     """
     data = _load(config)
+    data.notes += leaks(data)
+    _check_memory(config, data)
     teacher = teacher_of(config, data, resolved.teacher)
     likelihood = criterion(config, data.schema, resolved.class_weights)
     model = build_model(config, data.schema, likelihood)
@@ -272,7 +278,15 @@ def _load(config: TrainConfig) -> Dataset:
         calibration_fraction=calibration_fraction(config),
         sample_weight=config.sample_weight,
         order=config.order,
+        reading=Reading(config.separator, config.decimal, config.encoding, config.missing),
+        strict=config.strict,
     )
+
+
+def _check_memory(config: TrainConfig, data: Dataset) -> None:
+    counts = mlp(data.num_features, config.hidden, data.num_outputs)
+    batch = min(config.batch_size, max(1, len(data.train)))
+    require(Footprint(*counts, batch, "row", DTYPE.itemsize), config.optimizer)
 
 
 def _prepare(

@@ -114,7 +114,7 @@ def teacher_of(config: TrainConfig, data: Dataset, digest: str = "") -> Teacher 
             + (f" ({', '.join(map(repr, odd[:4]))} in one alone)" if odd else ", in another order")
             + "; expected the same classes"
         )
-    # All rows of the file: those that weigh nothing have their numbers, too.
+    # By row number: those that the training leaves out have a place as well.
     rows_of = load_for_schema(config.data, trained.schema, need_target=False, memory=config.memory)
     size = 8 * len(names) * len(rows_of.all)
     if size > config.memory // 2:

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ Write = Callable[..., str]
 GOOD = b"a,b,y\n" + b"1,2,p\n3,1,q\n" * 10
 
 
-def refused(name: str, words: str, **options: str) -> DataError:
+def refused(name: str, words: str, **options: Any) -> DataError:
     with pytest.raises(DataError) as caught:
         load(name, **options)
     message = str(caught.value)
@@ -41,11 +42,15 @@ def refused(name: str, words: str, **options: str) -> DataError:
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image", None, None),
         (b"PK\x03\x04rest", "spreadsheet", None, None),
         (random.Random(0).randbytes(5000), "save the file as UTF-8", None, None),
-        ("a,b,y\n1,2,p\n".encode("utf-16"), "UTF-16", None, None),
         (GOOD + b"1,2\n", "2 cells where the header names 3", 21, None),
         (GOOD[:18] + b"1,2,p,4\n" + GOOD[18:], "4 cells where the header names 3", 3, None),
         (GOOD + b"1,\0,p\n", "a NUL byte", 21, None),
-        (GOOD + b"1,2,caf\xe9\n", "byte 0xe9 is not UTF-8 text (line 22, byte 133)", 21, None),
+        (
+            "é,b,y\n1,2,p\n".encode() + b"1,2,caf\xe9\n",
+            "byte 0xe9 is not UTF-8 text (line 3, byte 20)",
+            2,
+            None,
+        ),
         (GOOD + b"1,2,caf\xc3", "is not UTF-8 text", 21, None),
         (GOOD + b"inf,2,p\n", "an infinite value", 21, "a"),
         (GOOD + b"1,-Infinity,p\n", "an infinite value", 21, "b"),
@@ -55,7 +60,7 @@ def refused(name: str, words: str, **options: str) -> DataError:
         (b"a, a ,y\n1,2,p\n", "two columns have this name", None, "a"),
         (b"1,2,3\n4,5,6\n", "only numbers", None, None),
         (b"y\np\nq\n", "no column is left for features", None, None),
-        (b"a|y\n1|p\n2|q\n", "no column is left for features", None, None),
+        (b"a:y\n1:p\n2:q\n", "no column is left for features", None, None),
         (b"a,y\n" + b"5,p\n5,q\n" * 5, "no column can be used as a feature (a: constant", None, None),
         (b'a,y\n1,p\n"2,q\n' + b"3,p\n" * 5, "the quotes do not match", 2, None),
         (b'y,a\np,1\n\nq,"2\n' + b"p,3\nq,4\n" * 5, "the quotes do not match", 2, None),
@@ -82,7 +87,7 @@ def test_a_fault_beyond_the_first_block_names_its_row(write: Write) -> None:
     assert refused(write(b"a,b,y\n" + body + b"1,2,\xff\n"), "0xff").row == 300_001
     assert refused(write(b"a,b,y\n" + body + b"1,2,\0\n"), "NUL").row == 300_001
     assert refused(write(b"a,b,y\n" + body + b"1,inf,p\n"), "infinite").row == 300_001
-    assert refused(write(b"a,b,y\n" + body + b"1,1,\n"), "missing").row == 300_001
+    assert refused(write(b"a,b,y\n" + body + b"1,1,\n"), "missing", strict=True).row == 300_001
 
 
 def test_quotes_that_match_may_hold_anything(write: Write) -> None:
@@ -91,7 +96,10 @@ def test_quotes_that_match_may_hold_anything(write: Write) -> None:
     assert (len(data.all), data.classes) == (12, ("q", 'say "p", or\nnot'))
     long = b'1,"' + b"long " * 40_000 + b'",q\n'
     assert len(load(write(GOOD + long)).all) == 21
-    assert len(str(refused(write(b"a,b,y\n" + long.replace(b"q\n", b"\n") + GOOD[6:]), "missing"))) < 300
+    assert (
+        len(str(refused(write(b"a,b,y\n" + long.replace(b"q\n", b"\n") + GOOD[6:]), "missing", strict=True)))
+        < 300
+    )
     assert len(str(refused(write(GOOD + long.replace(b"1,", b"1,2,").replace(b",q", b"")), "one row"))) < 400
 
 

@@ -69,7 +69,6 @@ def test_the_last_column_may_be_the_weight(write: Write) -> None:
         ("inf", "the weight is inf"),
         ("1e200", "the weight is 1e+200"),
         ("heavy", "'heavy' is no weight"),
-        ("1,5", "'1,5' is no weight"),
     ],
 )
 def test_a_cell_that_is_no_weight_is_refused(write: Write, cell: str, said: str) -> None:
@@ -102,7 +101,8 @@ def test_a_row_of_weight_0_is_not_read(write: Write) -> None:
     assert data.classes == ("a", "b")
     assert sorted(weights_of(data)) == [row for row in range(1, 41) if row not in (4, 9)]
     assert [column.kind for column in data.schema.columns] == ["number", "number"]
-    assert "2 rows of weight 0 are left out" in data.notes
+    # Without a target a row is left out before its weight is asked for.
+    assert "rows left out for their weight of 0: 1" in data.notes
     scored = load_for_schema(write(table(weights, lines), "b.csv"), data.schema, need_target=True)
     assert len(scored.all) == 38
     # To predict, every row is there, and needs no weight.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from likelihead.train.table.data.bundled import BUNDLED
 from likelihead.train.table.data.dataset import Dataset, Split
 from likelihead.train.table.data.load import MEMORY_FLOOR, load, load_for_schema
+from likelihead.train.table.data.reading import Reading
 from likelihead.train.table.data.scan import CATEGORY_LIMIT
 from likelihead.train.table.data.schema import Column, Schema, TargetSchema, Task
 
@@ -19,6 +20,7 @@ __all__ = [
     "MEMORY_FLOOR",
     "Column",
     "Dataset",
+    "Reading",
     "Schema",
     "Split",
     "TargetSchema",

@@ -1,4 +1,4 @@
-"""CSV: comma, semicolon or tab between cells, one header line, UTF-8."""
+"""CSV: one header line; what stands between cells and the encoding are told from the head of the file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from likelihead.errors import DataError
-from likelihead.train.table.data.columns import is_number
-from likelihead.train.table.data.source import check_names
+from likelihead.train.table.data.columns import MISSING, is_number
+from likelihead.train.table.data.dialect import encoding_of, read_dialect
+from likelihead.train.table.data.source import check_names, short
 from likelihead.train.table.data.text_file import LINE_LIMIT, Stamp, check_text, open_bytes, reading
 
 __all__ = ["CsvFile"]
@@ -24,56 +25,66 @@ _BLOCK = 1 << 18
 
 
 class CsvFile:
-    """A CSV file; every cell is handed over as text, and the meaning is found later."""
+    """A CSV file; every cell is handed over as text, and the meaning is found later.
+
+    Args:
+        path: the file.
+        separator: between cells; ``auto`` tells it from the first rows.
+        encoding: a codec's name, or ``auto``.
+
+    Attributes:
+        dialect: how the file is written, with its first rows.
+    """
 
     default_target: str | None = None
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, separator: str = "auto", encoding: str = "auto") -> None:
         self.path = path
-        found = check_text(path, header_lines=1)
+        encoding = encoding_of(path, encoding)
+        found = check_text(path, header_lines=1, encoding=encoding)
         self._stamp = Stamp(path)
         self._block = max(_BLOCK, 4 * found.longest)
-        self._delimiter, self._raw_names = self._header()
-        self.names = tuple(name.strip() or f"column {place}" for place, name in enumerate(self._raw_names, 1))
+        self.dialect = read_dialect(path, separator, encoding)
+        header = self.dialect.header
+        self.names = tuple(name.strip() or f"column {place}" for place, name in enumerate(header, 1))
         check_names(path, self.names)
-        if found.quotes:
+        if found.quotes or self.dialect.quote != '"':
             self._check_quotes()
+        self._refuse_data_as_names()
+
+    def _refuse_data_as_names(self) -> None:
+        """Refuse a first line that is a row: a value for a name would be wrong, and the row would be lost."""
         if all(is_number(name) for name in self.names):
             raise DataError(
                 f"the first line holds only numbers ({', '.join(self.names[:4])}): "
                 "put a line with the columns' names above it",
-                path=path,
+                path=self.path,
             )
-
-    def _header(self) -> tuple[str, list[str]]:
-        with reading(self.path), open_bytes(self.path) as handle:
-            text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
-            line = next((line for line in text if line.strip()), "")
-            if self.path.lower().removesuffix(".gz").endswith(".tsv"):
-                delimiter = "\t"
-            else:
-                # The most frequent of the three; a comma where two are as frequent.
-                delimiter = max(",;\t", key=line.count)
-            try:
-                names = next(
-                    csv.reader([line, *text] if line.count('"') % 2 else [line], delimiter=delimiter)
-                )
-            except csv.Error as error:
-                raise DataError(
-                    f"the header cannot be read ({error}): check its quotes", path=self.path
-                ) from error
-            # Arrow takes a header without a line end for an empty file.
-            self._has_rows = any(line.strip() for line in text)
-        return delimiter, names
+        numbers = [name for name in self.names if is_number(name)]
+        columns = list(zip(*(r for r in self.dialect.rows if len(r) == len(self.names)), strict=True))
+        again = [
+            name
+            for name, cells in zip(self.names, columns, strict=False)
+            if not is_number(name) and name not in MISSING and name in map(str.strip, cells)
+        ]
+        if len(again) > 1 or (again and numbers):
+            raise DataError(
+                f"the first line is a row, not the columns' names ({', '.join(map(short, again[:3]))} "
+                f"stand below it as well): put a line with the names above it",
+                path=self.path,
+            )
 
     def _check_quotes(self) -> None:
         """Refuse quotes that do not match; Arrow would take all rows up to the next quote for one cell."""
         rows = -1
         limit = csv.field_size_limit(LINE_LIMIT)
         try:
-            with reading(self.path), open_bytes(self.path) as handle:
+            with reading(self.path), open_bytes(self.path, self.dialect.encoding) as handle:
                 text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
-                for cells in csv.reader(text, delimiter=self._delimiter, strict=True):
+                for _ in range(self.dialect.skipped):
+                    next(text)
+                quote = self.dialect.quote
+                for cells in csv.reader(text, delimiter=self.dialect.separator, quotechar=quote, strict=True):
                     rows += bool(cells)
         except csv.Error as error:
             raise DataError(
@@ -92,36 +103,44 @@ class CsvFile:
             DataError: a row with more or fewer cells than the header, or a quote that is not closed.
         """
         self._stamp.check()
-        if not self._has_rows:
+        if not self.dialect.has_rows:
             return
-        chosen = [
-            (raw, name)
-            for raw, name in zip(self._raw_names, self.names, strict=True)
-            if columns is None or name in columns
-        ]
+        chosen = [name for name in self.names if columns is None or name in columns]
         ragged: list[Any] = []
 
         def refuse(row: Any) -> str:
             ragged.append(row)
             return "error"
 
+        dialect = self.dialect
+        # Arrow unpacks a file by its name.
+        source = self.path if dialect.encoding == "utf-8" else open_bytes(self.path, dialect.encoding)
         try:
             with arrow_csv.open_csv(
-                self.path,
-                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=self._block),
+                source,
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=self._block,
+                    skip_rows=dialect.skipped,
+                    skip_rows_after_names=1,
+                    column_names=list(self.names),
+                ),
                 parse_options=arrow_csv.ParseOptions(
-                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=refuse
+                    delimiter=dialect.separator,
+                    quote_char=dialect.quote,
+                    newlines_in_values=True,
+                    invalid_row_handler=refuse,
                 ),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types={raw: pa.string() for raw in self._raw_names},
-                    include_columns=[raw for raw, _ in chosen],
+                    column_types={name: pa.string() for name in self.names},
+                    include_columns=chosen,
                     strings_can_be_null=False,
                     check_utf8=False,
                 ),
             ) as reader:
                 for batch in reader:
                     if batch.num_rows:
-                        yield batch.rename_columns([name for _, name in chosen])
+                        yield batch
         except pa.ArrowInvalid as error:
             if ragged:
                 raise self._ragged(ragged[0]) from error
@@ -138,5 +157,5 @@ class CsvFile:
             f"{cells} where the header names {row.expected_columns}: add or remove cells, and quote a cell "
             "that holds the separator",
             path=self.path,
-            row=None if row.number is None else row.number - 1,
+            row=None if row.number is None else row.number - 1 - self.dialect.skipped,
         )

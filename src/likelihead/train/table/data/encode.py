@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from likelihead.train.table.data.columns import Kind, as_numbers, canonical, cla
 from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.numbers import check_counts
 from likelihead.train.table.data.probabilities import read_probabilities
-from likelihead.train.table.data.row_weights import FirstRow
 from likelihead.train.table.data.scan import first_bad_cell
 from likelihead.train.table.data.schema import COUNTS, Column, Schema
-from likelihead.train.table.data.source import nearest, short
+from likelihead.train.table.data.source import nearest, row_number, short
 
-__all__ = ["Encoder", "encode_table", "split_set"]
+__all__ = ["Encoder", "encode_table", "split_set", "without_target"]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 # Further out, float32 activations are on their way to infinity.
 _FAR = 1e30
 _NAMED = {"number": "a number", "boolean": "true or false", "date": "a date (2024-12-31)"}
@@ -47,8 +48,13 @@ class Encoder:
         self.unknown: Counter[str] = Counter()
         self._index = {name: index for index, name in enumerate(schema.target.names)}
 
-    def features(self, batch: Any, first_row: FirstRow) -> Floats:
-        """The features ``[rows, num_features]`` of a batch whose first row has the number ``first_row``."""
+    def features(self, batch: Any, first_row: int | Ints) -> Floats:
+        """The features ``[rows, num_features]`` of a batch.
+
+        Args:
+            batch: the rows.
+            first_row: the number of the first of them; or of each, where some were left out.
+        """
         encoded = np.zeros((batch.num_rows, self.schema.num_features))
         at = 0
         for column in self.schema.columns:
@@ -66,7 +72,7 @@ class Encoder:
             at += width
         return encoded
 
-    def _numbers(self, array: Any, kind: Kind, name: str, first_row: FirstRow) -> Floats:
+    def _numbers(self, array: Any, kind: Kind, name: str, first_row: int | Ints) -> Floats:
         if array.null_count == len(array):
             return np.full(len(array), np.nan)
         try:
@@ -77,7 +83,7 @@ class Encoder:
                 f"{short(text)} is not {_NAMED[kind]}, which the column held in training: correct the cell "
                 "or leave it empty",
                 path=self.path,
-                row=first_row + position,
+                row=row_number(first_row, position),
                 column=name,
             ) from error
         infinite = np.isinf(values)
@@ -85,13 +91,13 @@ class Encoder:
             raise DataError(
                 "an infinite value: replace it by a number, or leave the cell empty to have it imputed",
                 path=self.path,
-                row=first_row + int(np.argmax(infinite)),
+                row=row_number(first_row, int(np.argmax(infinite))),
                 column=name,
             )
         return values
 
     def _standardised(
-        self, values: Floats, mean: float, std: float, name: str, first_row: FirstRow
+        self, values: Floats, mean: float, std: float, name: str, first_row: int | Ints
     ) -> Floats:
         with np.errstate(over="ignore"):
             values = (values - mean) / std
@@ -100,7 +106,7 @@ class Encoder:
             raise DataError(
                 f"a value more than {_FAR:g} standard deviations from the training mean: correct the cell",
                 path=self.path,
-                row=first_row + int(np.argmax(far)),
+                row=row_number(first_row, int(np.argmax(far))),
                 column=name,
             )
         return values
@@ -119,7 +125,7 @@ class Encoder:
         known = np.flatnonzero(codes >= 0)
         out[known, codes[known]] = 1.0
 
-    def target(self, batch: Any, first_row: FirstRow) -> Floats | Ints:
+    def target(self, batch: Any, first_row: int | Ints) -> Floats | Ints:
         """The target: ``[rows]``, int64 for multiclass and float64 otherwise, or ``[rows, labels]``.
 
         Of probability columns ``[rows, C]``, float64.
@@ -145,12 +151,14 @@ class Encoder:
         for code, value in enumerate(encoded.dictionary.to_pylist()):
             class_name = canonical(class_key(value), target.values)
             if class_name not in self._index:
-                self._refuse_class("class", class_name, first_row + int(np.argmax(codes == code)), name)
+                self._refuse_class(
+                    "class", class_name, row_number(first_row, int(np.argmax(codes == code))), name
+                )
             indices[code] = self._index[class_name]
         chosen: Ints = indices[codes]
         return chosen if self.schema.task in ("multiclass", "ordinal") else chosen.astype(np.float64)
 
-    def _label(self, batch: Any, name: str, first_row: FirstRow) -> Floats:
+    def _label(self, batch: Any, name: str, first_row: int | Ints) -> Floats:
         array = tidy(batch.column(name))
         self._refuse_missing(array, name, first_row)
         try:
@@ -160,14 +168,16 @@ class Encoder:
                 values = as_numbers(array, "number")
             except pa.ArrowInvalid as error:
                 position, text = first_bad_cell(array, "number")
-                raise label_error(text, self.path, first_row + position, name) from error
+                raise label_error(text, self.path, row_number(first_row, position), name) from error
         outside = (values != 0) & (values != 1)
         if outside.any():
             position = int(np.argmax(outside))
-            raise label_error(class_key(array[position].as_py()), self.path, first_row + position, name)
+            raise label_error(
+                class_key(array[position].as_py()), self.path, row_number(first_row, position), name
+            )
         return values
 
-    def _sets(self, array: Any, name: str, first_row: FirstRow) -> Floats:
+    def _sets(self, array: Any, name: str, first_row: int | Ints) -> Floats:
         values = np.zeros((len(array), len(self._index)))
         encoded = array.dictionary_encode()
         codes = encoded.indices.to_numpy(zero_copy_only=False)
@@ -176,15 +186,15 @@ class Encoder:
             for part in split_set(class_key(cell)):
                 label = canonical(part, self.schema.target.values)
                 if label not in self._index:
-                    self._refuse_class("label", label, first_row + int(rows[0]), name)
+                    self._refuse_class("label", label, row_number(first_row, int(rows[0])), name)
                 values[rows, self._index[label]] = 1.0
         return values
 
-    def _refuse_missing(self, array: Any, name: str, first_row: FirstRow) -> None:
+    def _refuse_missing(self, array: Any, name: str, first_row: int | Ints) -> None:
         if array.null_count:
             gone = array.is_null().to_numpy(zero_copy_only=False)
             sets = self.schema.target.form == "sets"
-            raise missing_target(self.path, first_row + int(np.argmax(gone)), name, sets=sets)
+            raise missing_target(self.path, row_number(first_row, int(np.argmax(gone))), name, sets=sets)
 
     def _refuse_class(self, what: str, found: str, row: int, name: str) -> None:
         hint = nearest(found, self._index, "training had")
@@ -195,6 +205,15 @@ class Encoder:
             row=row,
             column=name,
         )
+
+
+def without_target(batch: Any, columns: Sequence[str]) -> Bools:
+    """Which rows of a batch have no target; of several columns: none in any of them."""
+    gone: Bools = np.full(batch.num_rows, bool(columns))
+    for name in columns:
+        array = tidy(batch.column(name))
+        gone &= array.is_null().to_numpy(zero_copy_only=False) if array.null_count else False
+    return gone
 
 
 def label_error(text: str, path: str, row: int, column: str, *, hint: str = "") -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -13,19 +14,15 @@ from likelihead.train.table.data.bundled import trainable
 from likelihead.train.table.data.dataset import Dataset, Split
 from likelihead.train.table.data.encode import Encoder
 from likelihead.train.table.data.hashing import Ints
-from likelihead.train.table.data.notes import encoding_notes, listed, split_notes
-from likelihead.train.table.data.opening import open_source
-from likelihead.train.table.data.row_weights import (
-    RowNumbers,
-    WithoutColumn,
-    check_weight_column,
-    weighted_rows,
-)
+from likelihead.train.table.data.notes import encoding_notes, left_out, listed, split_notes
+from likelihead.train.table.data.read_as import open_as
+from likelihead.train.table.data.reading import AUTO, Reading
+from likelihead.train.table.data.row_weights import WithoutColumn, check_weight_column, kept_rows
 from likelihead.train.table.data.schema import Schema, Task
 from likelihead.train.table.data.sides import Part, Sides
 from likelihead.train.table.data.source import Source, nearest
 from likelihead.train.table.data.stream import Block
-from likelihead.train.table.data.survey import Survey, choose_target
+from likelihead.train.table.data.survey import Survey, ask_for_target, choose_target
 
 __all__ = ["MEMORY_FLOOR", "load", "load_for_schema"]
 
@@ -48,6 +45,8 @@ def load(
     calibration_fraction: float = 0.0,
     sample_weight: str = "",
     order: Sequence[str] = (),
+    reading: Reading = AUTO,
+    strict: bool = False,
 ) -> Dataset:
     """A data set to train on.
 
@@ -60,7 +59,7 @@ def load(
     training rows' mean and deviation, text is one-hot encoded. Not used, and noted: a column that is
     constant, counts the rows, differs in every row, or has more than :data:`CATEGORY_LIMIT` distinct
     texts. An empty cell, ``NA``, ``nan``, ``null``, ``None`` or ``?`` is missing: the training mean
-    stands in for a number, a category of its own for a text. A missing target is an error.
+    stands in for a number, a category of its own for a text. A row without a target is left out and counted.
 
     Args:
         source: a bundled set (:data:`BUNDLED`), or a CSV, Parquet or JSON-lines file.
@@ -80,6 +79,8 @@ def load(
             there. The training rows' statistics and the counts of the classes are weighted, so that a whole
             number is as good as that many rows.
         order: the classes of an ordinal task from the lowest to the highest; by default as numbers.
+        reading: how the file is to be read.
+        strict: whether a row without a target is an error.
 
     Raises:
         DataError: the file cannot be read, or does not hold what was asked for.
@@ -89,16 +90,22 @@ def load(
     'iris: 150 rows (123 to train on, 27 to test), 4 features, multiclass of 3 classes, held in memory'
     """
     _check_options(task, memory, test_fraction)
-    opened = open_source(source)
+    opened, reading, notes = open_as(source, reading)
     check_weight_column(opened, sample_weight, target)
-    columns, notes = choose_target(WithoutColumn(opened, sample_weight) if sample_weight else opened, target)
+    columns, chosen = choose_target(WithoutColumn(opened, sample_weight) if sample_weight else opened, target)
+    notes += chosen
     sides = Sides(seed, test_fraction, calibration_fraction, trainable=trainable(source))
-    survey = Survey(opened, columns, task, sides, weight=sample_weight, order=order)
+    guessed = any("the last column" in note for note in chosen)
+    more: dict[str, Any] = {"strict": strict, "weight": sample_weight, "order": order}
+    survey = Survey(opened, columns, task, sides, guessed=guessed, **more)
+    doubt = survey.doubt() if guessed else ""
+    if doubt:
+        raise ask_for_target(opened, doubt)
     moved = survey.rows_to_move()
     if moved:
         sides = sides.moving(moved)
-        survey = Survey(opened, columns, task, sides, weight=sample_weight, order=order)
-    schema = survey.schema()
+        survey = Survey(opened, columns, task, sides, **more)
+    schema = replace(survey.schema(), reading=reading)
     if calibration_fraction and not survey.sizes["calibration"]:
         raise DataError(
             f"none of the {survey.sizes['train']} training rows was drawn to calibrate on: leave out "
@@ -107,7 +114,7 @@ def load(
         )
     notes += survey.notes(schema)
     splits = _splits(opened, Encoder(schema, opened.path), survey, memory)
-    notes += split_notes(schema, survey.kept, survey.sizes)
+    notes += split_notes(schema, survey.rows, survey.sizes)
     if not splits[0].in_memory:
         notes.append(
             f"the rows take more than half of the memory budget: each epoch reads the file and mixes about "
@@ -126,7 +133,15 @@ def load(
     )
 
 
-def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: int = 1 << 30) -> Dataset:
+def load_for_schema(
+    source: str,
+    schema: Schema,
+    *,
+    need_target: bool,
+    memory: int = 1 << 30,
+    reading: Reading | None = None,
+    strict: bool = False,
+) -> Dataset:
     """A file read by the schema of a trained model; all of its rows are in ``test`` and ``all``.
 
     The whole file is read and checked before this returns. Columns that the schema does not know are
@@ -137,46 +152,61 @@ def load_for_schema(source: str, schema: Schema, *, need_target: bool, memory: i
         schema: the trained model's.
         need_target: whether the target is read as well, for evaluating.
         memory: as for :func:`load`.
+        reading: how the file is to be read; None reads it as the training data were.
+        strict: whether a row without a target is an error, where the target is read.
 
     Raises:
         DataError: a column is missing, a cell cannot be read as in training, or (with ``need_target``) a
             class was not in the training data.
     """
     _check_options("auto", memory, 0.0)
-    opened = open_source(source)
+    opened, _, taken = open_as(source, schema.reading if reading is None else reading)
     _check_columns(opened, schema, need_target)
     weight = schema.weight if need_target and schema.weight in opened.names else ""
-    rows = kept = 0
-    for batch in opened.batches([weight] if weight else _used_columns(schema, need_target)[:1]):
-        numbers = np.arange(rows + 1, rows + 1 + batch.num_rows, dtype=np.int64)
-        rows += batch.num_rows
-        kept += len(weighted_rows(batch, numbers, weight, opened.path)[1])
-    if not rows:
+    needed = () if strict or not need_target else schema.target.columns
+    read = [*needed, weight] if weight else needed
+    rows = total = lacking = 0
+    for batch in opened.batches(read or _used_columns(schema, need_target)[:1]):
+        numbers = np.arange(total + 1, total + 1 + batch.num_rows, dtype=np.int64)
+        total += batch.num_rows
+        _, kept, _, gone = kept_rows(batch, numbers, needed, weight, opened.path)
+        rows, lacking = rows + len(kept), lacking + gone
+    if not total:
         raise DataError("the file has no rows: add some below the header", path=opened.path)
-    if not kept:
+    if not rows and lacking < total:
         raise DataError("every row has the weight 0: there is none to score", path=opened.path, column=weight)
+    if not rows:
+        raise DataError(
+            "no row has a target: fill them in, or use `likelihead predict`",
+            path=opened.path,
+            column=", ".join(needed),
+        )
     encoder = Encoder(schema, opened.path)
-    held = _held(opened, encoder, kept, memory, need_target, weight)
+    held = _held(opened, encoder, rows, memory, need_target, strict, weight)
     if held is None:
-        for _ in _blocks(opened, encoder, need_target, weight=weight):
+        for _ in _blocks(opened, encoder, need_target, strict=strict, weight=weight):
             pass
 
     def split(name: str, size: int, index: Ints | None = None) -> Split:
         return Split(
             name,
             size,
-            blocks=lambda: _blocks(opened, Encoder(schema, opened.path), need_target, weight=weight),
+            blocks=lambda: _blocks(
+                opened, Encoder(schema, opened.path), need_target, strict=strict, weight=weight
+            ),
             window=_window(schema, memory),
             held=held,
             index=index,
         )
 
-    splits = split("train", 0, np.zeros(0, np.int64)), split("test", kept), split("all", kept)
+    splits = split("train", 0, np.zeros(0, np.int64)), split("test", rows), split("all", rows)
     known = {column.name for column in schema.columns} | set(schema.target.columns)
     known |= {schema.weight, *(name for name, _ in schema.dropped)}
-    notes = encoding_notes(encoder)
-    if kept < rows:
-        notes.append(f"{rows - kept} rows of weight 0 are left out")
+    notes = [*taken, *encoding_notes(encoder)]
+    if lacking:
+        notes.append(left_out(lacking, total, needed))
+    if rows + lacking < total:
+        notes.append(f"rows left out for their weight of 0: {total - lacking - rows}")
     if need_target and schema.weight and not weight:
         notes.append(f"there is no column {schema.weight!r} of weights here: every row counts once")
     extra = [name for name in opened.names if name not in known]
@@ -233,9 +263,13 @@ def _blocks(
     sides: Sides | None = None,
     part: Part = "train",
     *,
+    strict: bool = False,
     weight: str = "",
 ) -> Iterator[Block]:
-    """The rows of a part; without sides, all of them. Rows of weight 0 are none."""
+    """The rows of a part; without sides, all of them: where targets are needed, those that have one.
+
+    Rows of weight 0 are none.
+    """
     schema, first = encoder.schema, 1
     # One-hot columns can make a small batch of cells a large block.
     step = max(16, _PIECE // _row_bytes(schema))
@@ -244,22 +278,28 @@ def _blocks(
             piece = batch.slice(start, step)
             rows = np.arange(first, first + piece.num_rows, dtype=np.int64)
             first += piece.num_rows
-            piece, rows, weights = weighted_rows(piece, rows, weight, source.path)
+            needed = () if strict or not need_target else schema.target.columns
+            piece, rows, weights, _ = kept_rows(piece, rows, needed, weight, source.path)
             if not len(rows):
                 continue
-            numbers = RowNumbers(rows)
-            features = encoder.features(piece, numbers)
-            block = Block(rows, features, encoder.target(piece, numbers) if need_target else None, weights)
+            features = encoder.features(piece, rows)
+            block = Block(rows, features, encoder.target(piece, rows) if need_target else None, weights)
             yield block if sides is None else block.take(sides.of(rows, part))
 
 
 def _held(
-    source: Source, encoder: Encoder, rows: int, memory: int, need_target: bool, weight: str
+    source: Source,
+    encoder: Encoder,
+    rows: int,
+    memory: int,
+    need_target: bool,
+    strict: bool = False,
+    weight: str = "",
 ) -> Block | None:
     """All rows, where half of the memory budget holds them."""
     if rows * _row_bytes(encoder.schema, need_target) > memory // 2:
         return None
-    return _hold(_blocks(source, encoder, need_target, weight=weight), rows)
+    return _hold(_blocks(source, encoder, need_target, strict=strict, weight=weight), rows)
 
 
 def _splits(
@@ -267,7 +307,7 @@ def _splits(
 ) -> tuple[Split, Split, Split, Split]:
     """The training rows, the test rows, all rows, and those held out for calibration."""
     schema, sides, weight = encoder.schema, survey.sides, survey.weight
-    held = _held(source, encoder, survey.kept, memory, True, weight)
+    held = _held(source, encoder, survey.rows, memory, True, weight=weight)
 
     def split(name: str, size: int, part: Part | None = None) -> Split:
         index = None if held is None or part is None else np.flatnonzero(sides.of(held.rows, part))
@@ -291,7 +331,7 @@ def _splits(
     return (
         split("train", sizes["train"], "train"),
         split("test", sizes["test"], "test"),
-        split("all", survey.kept),
+        split("all", survey.rows),
         split("calibration", sizes["calibration"], "calibration"),
     )
 

@@ -8,7 +8,7 @@ from likelihead.train.table.data.encode import Encoder
 from likelihead.train.table.data.schema import Column, Schema
 from likelihead.train.table.data.sides import Part
 
-__all__ = ["encoding_notes", "imputed", "listed", "split_notes"]
+__all__ = ["encoding_notes", "imputed", "left_out", "listed", "split_notes"]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -22,6 +22,14 @@ def imputed(column: Column, count: int) -> str:
     if column.kind == "category":
         return f"{cells}, encoded as {'a category of its own' if column.missing_category else 'no category'}"
     return f"{cells}, replaced by the training mean {column.mean:g}"
+
+
+def left_out(count: int, rows: int, target: Sequence[str]) -> str:
+    """How many rows have no target."""
+    are = "row is" if count == 1 else "rows are"
+    return (
+        f"{count} of {rows} {are} left out, without a target ({listed(target)}); --strict refuses such rows"
+    )
 
 
 def encoding_notes(encoder: Encoder) -> list[str]:

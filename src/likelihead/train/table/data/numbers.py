@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likelihead.errors import DataError
-from likelihead.train.table.data.row_weights import FirstRow
+from likelihead.train.table.data.hashing import Ints
+from likelihead.train.table.data.source import row_number
 
 __all__ = ["Spread", "check_counts"]
 
@@ -17,7 +18,9 @@ _KEPT = 1 << 20
 _IQR_OF_NORMAL = 1.3489795003921634
 
 
-def check_counts(values: NDArray[np.float64], column: str, path: str, first_row: FirstRow, task: str) -> None:
+def check_counts(
+    values: NDArray[np.float64], column: str, path: str, first_row: int | Ints, task: str
+) -> None:
     """Refuse what is no count.
 
     Raises:
@@ -30,7 +33,7 @@ def check_counts(values: NDArray[np.float64], column: str, path: str, first_row:
             f"{values[position]:g} is no count: --task {task} takes whole numbers, 0 or more; correct the "
             "cell, or use --task regression",
             path=path,
-            row=first_row + position,
+            row=row_number(first_row, position),
             column=column,
         )
 

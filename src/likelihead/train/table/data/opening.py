@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from likelihead.errors import DataError
+from likelihead.errors import DataError, OptionError
 from likelihead.train.table.data.bundled import BUNDLED, bundled
 from likelihead.train.table.data.csv_file import CsvFile
 from likelihead.train.table.data.json_lines import JsonLines
@@ -20,13 +20,20 @@ _CSV, _JSON, _PARQUET = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parq
 SUFFIXES = (*_CSV, *_JSON, *_PARQUET)
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, *, separator: str = "auto", encoding: str = "auto") -> Source:
     """The bundled set or the file of this name.
 
+    Args:
+        name: of the set or the file.
+        separator: of a CSV file; ``auto`` tells it from its head.
+        encoding: likewise.
+
     Raises:
+        OptionError: a separator or an encoding for what is no CSV file.
         DataError: there is no such set or file, or it is not one that can be read.
     """
     if name in BUNDLED:
+        _only_csv(name, separator, encoding)
         return bundled(name)
     path = Path(name)
     _check_path(name, path)
@@ -35,7 +42,8 @@ def open_source(name: str) -> Source:
     if packed:
         suffix = Path(path.stem).suffix.lower()
     if suffix in _CSV:
-        return CsvFile(name)
+        return CsvFile(name, separator, encoding)
+    _only_csv(name, separator, encoding)
     if suffix in _JSON:
         return JsonLines(name)
     if suffix in _PARQUET and not packed:
@@ -47,6 +55,14 @@ def open_source(name: str) -> Source:
         f"{', '.join(SUFFIXES)} (text also with .gz){hint}",
         path=name,
     )
+
+
+def _only_csv(name: str, separator: str, encoding: str) -> None:
+    for option, value in (("--separator", separator), ("--encoding", encoding)):
+        if value != "auto":
+            raise OptionError(
+                f"{option} {value} does not apply to {name}, which is no CSV file: leave it out"
+            )
 
 
 def _check_path(name: str, path: Path) -> None:

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import as_numbers, tidy
 from likelihead.train.table.data.hashing import Ints
-from likelihead.train.table.data.row_weights import FirstRow, RowNumbers
 from likelihead.train.table.data.scan import first_bad_cell
 from likelihead.train.table.data.schema import Schema, TargetSchema, Task
 from likelihead.train.table.data.sides import Bools
-from likelihead.train.table.data.source import short
+from likelihead.train.table.data.source import row_number, short
 
 if TYPE_CHECKING:
     from likelihead.train.table.data.target import Tally
@@ -42,7 +41,7 @@ def class_names(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_probabilities(
-    batch: Any, columns: tuple[str, ...], path: str, first_row: FirstRow
+    batch: Any, columns: tuple[str, ...], path: str, first_row: int | Ints
 ) -> NDArray[np.float64]:
     """The probabilities ``[rows, C]`` of a batch, each row divided by its sum.
 
@@ -56,7 +55,7 @@ def read_probabilities(
         raise DataError(
             f"the probability is {values[row, column]:g}: correct the cell, probabilities are 0 or more",
             path=path,
-            row=first_row + int(row),
+            row=row_number(first_row, int(row)),
             column=columns[column],
         )
     total = values.sum(axis=1)
@@ -67,21 +66,21 @@ def read_probabilities(
             f"the probabilities sum to {total[row]:.9g}, not to 1 (within {TOLERANCE:g}): correct the row, "
             "or give all classes' columns with --target",
             path=path,
-            row=first_row + row,
+            row=row_number(first_row, row),
             column=", ".join(columns[:3]) + (", ..." if len(columns) > 3 else ""),
         )
     shares: NDArray[np.float64] = values / total[:, None]
     return shares
 
 
-def _column(batch: Any, name: str, path: str, first_row: FirstRow) -> NDArray[np.float64]:
+def _column(batch: Any, name: str, path: str, first_row: int | Ints) -> NDArray[np.float64]:
     array = tidy(batch.column(name))
     gone = array.is_null().to_numpy(zero_copy_only=False)
     if gone.any():
         raise DataError(
             "the probability is missing (empty, NaN or NA): fill it in or leave the row out",
             path=path,
-            row=first_row + int(np.argmax(gone)),
+            row=row_number(first_row, int(np.argmax(gone))),
             column=name,
         )
     try:
@@ -91,7 +90,7 @@ def _column(batch: Any, name: str, path: str, first_row: FirstRow) -> NDArray[np
         raise DataError(
             f"{short(text)} is no probability: correct the cell, or take the column out of --target",
             path=path,
-            row=first_row + position,
+            row=row_number(first_row, position),
             column=name,
         ) from error
 
@@ -111,7 +110,7 @@ class ProbabilityScan:
         Raises:
             DataError: a row that is no distribution.
         """
-        values = read_probabilities(batch, self.columns, self.path, RowNumbers(row_numbers))
+        values = read_probabilities(batch, self.columns, self.path, row_numbers)
         self.mass += (values if weights is None else values * weights[:, None])[train].sum(axis=0)
 
     def finish(self, task: str) -> tuple[Task, TargetSchema, str]:

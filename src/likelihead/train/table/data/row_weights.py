@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,45 +12,22 @@ from numpy.typing import NDArray
 
 from likelihead.errors import DataError, OptionError
 from likelihead.train.table.data.columns import as_numbers, native_kind, tidy
+from likelihead.train.table.data.encode import without_target
 from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.scan import first_bad_cell
-from likelihead.train.table.data.source import Source, nearest, short
+from likelihead.train.table.data.source import Source, nearest, row_number, short
 
 __all__ = [
-    "FirstRow",
-    "RowNumbers",
     "Total",
     "WithoutColumn",
     "check_weight_column",
+    "kept_rows",
     "read_weights",
-    "weighted_rows",
 ]
 
 # Sums, squares and ratios of weights within these are finite.
 _LOWEST, _HIGHEST = 1e-100, 1e100
 _REMEDY = "a weight is 0 (the row is left out) or a positive number"
-
-
-class FirstRow(Protocol):
-    """What a position in a batch is added to for the row's number in the file: the first row's number."""
-
-    def __add__(self, position: int, /) -> int:
-        """The row's number."""
-
-
-@dataclass(frozen=True)
-class RowNumbers:
-    """The numbers of rows that do not follow one another, as a :class:`FirstRow`.
-
-    >>> RowNumbers(np.array([3, 7])) + 1
-    7
-    """
-
-    rows: Ints
-
-    def __add__(self, position: int, /) -> int:
-        """The number of the row at a position."""
-        return int(self.rows[position])
 
 
 class WithoutColumn:
@@ -122,7 +99,7 @@ def check_weight_column(source: Source, column: str, target: str | Sequence[str]
         )
 
 
-def read_weights(batch: Any, column: str, path: str, first_row: FirstRow) -> NDArray[np.float64]:
+def read_weights(batch: Any, column: str, path: str, first_row: int | Ints) -> NDArray[np.float64]:
     """The weights ``[rows]`` of a batch.
 
     Raises:
@@ -134,7 +111,7 @@ def read_weights(batch: Any, column: str, path: str, first_row: FirstRow) -> NDA
         raise DataError(
             f"the weight is missing (empty, NaN or NA): fill it in; {_REMEDY}",
             path=path,
-            row=first_row + int(np.argmax(gone)),
+            row=row_number(first_row, int(np.argmax(gone))),
             column=column,
         )
     try:
@@ -148,7 +125,10 @@ def read_weights(batch: Any, column: str, path: str, first_row: FirstRow) -> NDA
             ) from error
         position, text = first_bad_cell(array, "number")
         raise DataError(
-            f"{short(text)} is no weight: {_REMEDY}", path=path, row=first_row + position, column=column
+            f"{short(text)} is no weight: {_REMEDY}",
+            path=path,
+            row=row_number(first_row, position),
+            column=column,
         ) from error
     wrong = ~((values == 0) | ((values >= _LOWEST) & (values <= _HIGHEST)))
     if wrong.any():
@@ -156,23 +136,39 @@ def read_weights(batch: Any, column: str, path: str, first_row: FirstRow) -> NDA
         value = values[position]
         allowed = _REMEDY if value < 0 or np.isinf(value) else f"{_REMEDY} from {_LOWEST:g} to {_HIGHEST:g}"
         raise DataError(
-            f"the weight is {value:g}: {allowed}", path=path, row=first_row + position, column=column
+            f"the weight is {value:g}: {allowed}",
+            path=path,
+            row=row_number(first_row, position),
+            column=column,
         )
     return values
 
 
-def weighted_rows(
-    batch: Any, rows: Ints, column: str, path: str
-) -> tuple[Any, Ints, NDArray[np.float64] | None]:
-    """The rows of a batch that weigh something, with their numbers and weights.
+def kept_rows(
+    batch: Any, rows: Ints, target: Sequence[str], weight: str, path: str
+) -> tuple[Any, Ints, NDArray[np.float64] | None, int]:
+    """The rows of a batch that have a target and weigh something, with their numbers and weights.
 
-    Without a column of weights, all of them and None. A row of weight 0 is as if it were not there: nothing
-    else in it is read.
+    Of a row without a target the weight is not read, and of a row of weight 0 nothing else.
+
+    Args:
+        batch: the rows.
+        rows: their numbers.
+        target: the target's columns; none where a row may lack it.
+        weight: the column of weights; empty where each row counts once.
+        path: what messages call the file.
+
+    Returns:
+        The rows, their numbers, their weights or None, and how many had no target.
     """
-    if not column:
-        return batch, rows, None
-    weights = read_weights(batch, column, path, RowNumbers(rows))
-    if weights.all():
-        return batch, rows, weights
+    gone = without_target(batch, target)
+    if gone.any():
+        batch, rows = batch.filter(pa.array(~gone)), rows[~gone]
+    lacking = int(gone.sum())
+    if not weight:
+        return batch, rows, None, lacking
+    weights = read_weights(batch, weight, path, rows)
     kept = weights > 0
-    return batch.filter(pa.array(kept)), rows[kept], weights[kept]
+    if kept.all():
+        return batch, rows, weights, lacking
+    return batch.filter(pa.array(kept)), rows[kept], weights[kept], lacking

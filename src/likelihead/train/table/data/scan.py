@@ -22,6 +22,7 @@ from likelihead.train.table.data.columns import (
 )
 from likelihead.train.table.data.hashing import Ints
 from likelihead.train.table.data.schema import Column
+from likelihead.train.table.data.sentinel import Ends
 from likelihead.train.table.data.source import short
 
 __all__ = ["CATEGORY_LIMIT", "ColumnScan", "Moments", "first_bad_cell"]
@@ -111,6 +112,8 @@ class ColumnScan:
     rows_train: int = 0
     mostly_numbers: bool = False
     counts_rows: bool = True
+    first_row: int | None = None
+    ends: Ends = field(default_factory=Ends)
 
     def update(
         self, raw: Any, row_numbers: Ints, train: Bools, weights: NDArray[np.float64] | None = None
@@ -122,6 +125,8 @@ class ColumnScan:
             self.meanings = list(KINDS) if native is None else [native]
         array = tidy(raw)
         self.rows += len(array)
+        if self.first_row is None and len(array):
+            self.first_row = int(row_numbers[0])
         self.rows_train += int(train.sum())
         if self.meanings == ["unread"]:
             return array
@@ -173,10 +178,11 @@ class ColumnScan:
         present = values[~np.isnan(values)]
         if present.size:
             self.low, self.high = min(self.low, float(present.min())), max(self.high, float(present.max()))
+        self.ends.update(present)
         chosen = train & ~np.isnan(values)
         self.moments.update(values[chosen], None if weights is None else weights[chosen])
         if self.counts_rows:
-            self.counts_rows = bool((values == self.low + (row_numbers - 1)).all())
+            self.counts_rows = bool((values == self.low + (row_numbers - (self.first_row or 1))).all())
 
     def _count_categories(self, array: Any, train: Bools) -> None:
         chosen = array.filter(pa.array(train)).drop_null()
@@ -245,6 +251,12 @@ class ColumnScan:
             return ""
         row, text = self.refused["number"]
         return f"read as text because of {short(text)} in row {row}"
+
+    @property
+    def mark(self) -> str:
+        """What may stand for a missing number in a column that is text because of it; empty where nothing."""
+        text = self.refused["number"][1] if self.blame else ""
+        return text if len(text) < 12 and not any(char.isdigit() for char in text) else ""
 
     def _finish_text(self) -> Column | str:
         blame = f"; {self.blame}" if self.blame else ""

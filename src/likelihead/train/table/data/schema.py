@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from likelihead.errors import RunError
+from likelihead.train.table.data.reading import AUTO, Reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,6 +112,7 @@ class Schema:
         calibration_fraction: the share of the rows not tested on that is held out of the training.
         weight: the column of sample weights; empty where each row counts once.
         train_weight: what the training rows weigh, where there is such a column.
+        reading: how the file was read, for others to be read alike.
     """
 
     task: Task
@@ -124,6 +126,7 @@ class Schema:
     calibration_fraction: float = 0.0
     weight: str = ""
     train_weight: float = 0.0
+    reading: Reading = AUTO
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -216,7 +219,10 @@ class Schema:
             )
             dropped = tuple((name, reason) for name, reason in fields.pop("dropped"))
             moved = tuple(fields.pop("moved"))
-            return cls(columns=columns, target=target, dropped=dropped, moved=moved, **fields)
+            reading = Reading.from_dict(fields.pop("reading"))
+            return cls(
+                columns=columns, target=target, dropped=dropped, moved=moved, reading=reading, **fields
+            )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, RunError):
                 raise

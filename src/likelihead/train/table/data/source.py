@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from likelihead.errors import DataError
+from likelihead.train.table.data.hashing import Ints
 
-__all__ = ["Source", "check_names", "near", "nearest", "raw_rows", "short"]
+__all__ = ["Source", "check_names", "near", "nearest", "raw_rows", "row_number", "short"]
 
 
 class Source(Protocol):
@@ -37,6 +38,16 @@ def short(text: str) -> str:
     ("'setosa'", 62)
     """
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def row_number(first: int | Ints, position: int) -> int:
+    """The number of a row in its file.
+
+    Args:
+        first: of the batch's first row; or of each of its rows, where some were left out.
+        position: of the row in the batch.
+    """
+    return first + position if isinstance(first, int) else int(first[position])
 
 
 def near(name: str, names: Iterable[str]) -> str | None:

@@ -9,6 +9,8 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from likelihead.errors import DataError
+from likelihead.train.options import TASKS
+from likelihead.train.table.data.bundled import BUNDLED
 from likelihead.train.table.data.columns import as_numbers, canonical, class_key, is_number
 from likelihead.train.table.data.encode import Floats, label_error, missing_target, split_set
 from likelihead.train.table.data.hashing import Ints
@@ -184,7 +186,7 @@ class TargetScan:
             if distinct is not None and len(distinct) == 2 and whole:
                 return "binary", "binary: the target has two whole values"
             if distinct is not None and whole and len(distinct) <= min(AUTO_CLASSES, max(2, self.rows // 2)):
-                return "multiclass", f"multiclass: the target has {len(distinct)} whole values"
+                return "multiclass", _whole_values(distinct, self.path)
             return "regression", _many_values(distinct if whole else None)
         distinct = self._merged(scan)
         if distinct is not None and len(distinct) == 2:
@@ -389,6 +391,19 @@ def _many_values(whole: dict[str, Tally] | None) -> str:
     if whole is None or min(int(name) for name in whole) < 0:
         return said
     return f"{said}; all are whole, 0 or more: if they count something, the other reading is --task count"
+
+
+def _whole_values(distinct: dict[str, Tally], path: str) -> str:
+    """The reason for classes, and what else grades and counts may be."""
+    said = f"multiclass: the target has {len(distinct)} whole values"
+    numbers = sorted(int(name) for name in distinct)
+    if len(numbers) < 3 or path in BUNDLED:
+        return said
+    other = " or --task ordinal" if "ordinal" in TASKS else ""
+    return (
+        f"{said}, {numbers[0]} to {numbers[-1]}; if they are grades or counts, more or less of one thing, "
+        f"the other reading is --task regression{other}"
+    )
 
 
 def _merge(tallies: dict[str, Tally], values: str) -> dict[str, Tally]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -60,9 +61,35 @@ class Stamp:
             raise DataError("the file changed while it was in use: start again", path=self._path)
 
 
-def open_bytes(path: str) -> IO[bytes]:
-    """The file's bytes, unpacked where its name ends in ``.gz``."""
+def open_bytes(path: str, encoding: str = "utf-8") -> IO[bytes]:
+    """The file's bytes in UTF-8, unpacked where its name ends in ``.gz``."""
+    if encoding != "utf-8":
+        return cast("IO[bytes]", io.BufferedReader(_Recoded(open_bytes(path), encoding), _CHUNK))
     return cast("IO[bytes]", gzip.open(path, "rb")) if path.lower().endswith(".gz") else open(path, "rb")
+
+
+class _Recoded(io.RawIOBase):
+    """Text of another encoding as UTF-8, piece by piece."""
+
+    def __init__(self, raw: IO[bytes], encoding: str) -> None:
+        self._raw, self._left, self._is_done = raw, b"", False
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left and not self._is_done:
+            data = self._raw.read(_CHUNK)
+            self._is_done = not data
+            self._left = self._decoder.decode(data, self._is_done).encode()
+        piece, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 @contextmanager
@@ -80,8 +107,8 @@ def reading(path: str) -> Iterator[None]:
         ) from error
 
 
-def check_text(path: str, header_lines: int) -> Found:
-    """Make sure that a file is UTF-8 text without NUL bytes.
+def check_text(path: str, header_lines: int, encoding: str = "utf-8") -> Found:
+    """Make sure that a file is text of an encoding (UTF-8 unless another is asked for) without NUL bytes.
 
     Raises:
         DataError: the file is empty, binary, or not UTF-8; names the line and the byte.
@@ -89,8 +116,8 @@ def check_text(path: str, header_lines: int) -> Found:
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = lines = longest = current = 0
     blank, quotes = True, False
-    with reading(path), open_bytes(path) as handle:
-        while chunk := handle.read(_CHUNK):
+    with reading(path), open_bytes(path, encoding) as handle:
+        while chunk := _read(handle, path, encoding):
             if offset == 0:
                 _refuse_magic(path, chunk)
             nul = chunk.find(b"\0")
@@ -131,12 +158,21 @@ def check_text(path: str, header_lines: int) -> Found:
     return Found(longest, quotes)
 
 
+def _read(handle: IO[bytes], path: str, encoding: str) -> bytes:
+    try:
+        return handle.read(_CHUNK)
+    except UnicodeError as error:
+        raise DataError(
+            f"the file is not text in {encoding} ({error}): name its encoding with --encoding", path=path
+        ) from error
+
+
 def _refuse_magic(path: str, chunk: bytes) -> None:
     for magic, name in _MAGIC:
         if chunk.startswith(magic):
             raise DataError(f"the file is not text but {name}", path=path)
     if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError("the file is UTF-16 text: save it as UTF-8", path=path)
+        raise DataError("the file is UTF-16 text: save it as UTF-8, or give --encoding utf-16", path=path)
 
 
 def _not_utf8(path: str, chunk: bytes, at: int, offset: int, lines: int, header_lines: int) -> DataError:
@@ -148,7 +184,8 @@ def _at(path: str, chunk: bytes, at: int, offset: int, lines: int, header_lines:
     line = lines + chunk[: max(at, 0)].count(b"\n") + 1
     row = line - header_lines
     return DataError(
-        f"{what} (line {line}, byte {offset + at}): save the file as UTF-8 text",
+        f"{what} (line {line}, byte {offset + at}): save the file as UTF-8 text, or name its encoding with "
+        "--encoding",
         path=path,
         row=row if row > 0 else None,
     )
