@@ -21,6 +21,7 @@ _RIGHT = 0.995
 _LEFT = 0.02
 _VARIANCE_LEFT = 1e-3
 _LEAST_ROWS = 20
+_ROWS_FOR_BLOCKS = 50
 _CELLS = 4_000_000
 _ROWS = 20_000
 _LABELS = 20
@@ -104,6 +105,8 @@ def _is_given_away(values: Floats, classes: Ints, is_text: bool) -> bool:
     # A class of a few rows would be found by chance.
     if wrong_without < 5:
         return False
+    if not is_text and rows >= _ROWS_FOR_BLOCKS and _in_blocks(values, classes):
+        return True
     wrong = 0
     most = min((1 - _RIGHT) * rows, _LEFT * wrong_without)
     rule = _by_text if is_text else _by_nearest
@@ -113,6 +116,15 @@ def _is_given_away(values: Floats, classes: Ints, is_text: bool) -> bool:
         if wrong > most:
             return False
     return True
+
+
+def _in_blocks(values: Floats, classes: Ints) -> bool:
+    """Whether each class has an interval of its own, as where rows were numbered class after class."""
+    order = np.lexsort((classes, values))
+    sorted_values, sorted_classes = values[order], classes[order]
+    changes = np.flatnonzero(sorted_classes[1:] != sorted_classes[:-1])
+    apart = bool((sorted_values[changes + 1] != sorted_values[changes]).all())
+    return apart and len(changes) + 1 == len(np.unique(classes))
 
 
 def _by_text(known: Floats, classes: Ints, asked: Floats, count: int) -> Ints:
