@@ -266,3 +266,17 @@ def test_every_reduction_none_agrees_with_torch_on_ignored_and_masked_rows() -> 
     torch.testing.assert_close(
         LF.cross_entropy(x, target, reduction="none"), F.cross_entropy(x, target, reduction="none")
     )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_second_derivative_of_a_picked_entry_is_zero_as_in_torch(reduction: str) -> None:
+    """A gradient penalty differentiates the gradient, which does not depend on the input at all."""
+    target = torch.tensor([0, 2, 1, -100])
+    for entry in (-1.5, -math.inf):
+        x = torch.full((4, 3), entry, requires_grad=True)
+        for function in (LF.nll_loss, F.nll_loss):
+            loss = function(x, target, reduction=reduction).sum()
+            (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
+            assert gradient.sum() == (-3 if reduction != "mean" else -1)
+            (second,) = torch.autograd.grad(gradient.square().sum(), x)
+            assert torch.equal(second, torch.zeros(4, 3))

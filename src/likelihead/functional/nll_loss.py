@@ -123,7 +123,7 @@ def nll_loss(
     else:
         try:
             # Only the picked entries are widened: the log-probabilities are not copied.
-            nll = -input.gather(1, index.unsqueeze(1)).squeeze(1).to(wide)
+            nll = -_twice_differentiable(input.gather(1, index.unsqueeze(1)).squeeze(1).to(wide))
         except (IndexError, RuntimeError) as error:
             blame_target(error, target, input.shape[1], ignore_index)
             raise
@@ -142,3 +142,11 @@ def nll_loss(
             sample_weight=sample_weight,
         )
     return reduce_values(nll, reduction, count=count, normalizer=normalizer).to(dtype)
+
+
+def _twice_differentiable(picked: Tensor) -> Tensor:
+    """The same values, with the second derivative that torch's loss has: 0, where a picked entry has none."""
+    if not (picked.requires_grad and torch.is_grad_enabled()):
+        return picked
+    nothing = picked - picked.detach()  # but for an infinite entry, where it is NaN
+    return picked + 0.0 * torch.where(nothing == 0, nothing, 0).square()
