@@ -196,6 +196,7 @@ def test_function_transforms(case: Case):
 @some(is_plain=True)
 def test_compiles_in_one_piece(case: Case):
     torch.manual_seed(0)
+    torch._dynamo.reset()  # else the cases before this one count as recompilations of the same `forward`
     targets = contract.every_outcome(case)
     logits = torch.randn(targets.shape[0], *case.outcome)
     likelihood = case.make()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.domains import Domain
-from likelihead.core.options import shown
+from likelihead.core.options import real_number, shown
 from likelihead.core.reduction import Normalizer
 from likelihead.core.sample_weight import check_sample_weight, check_sample_weight_values
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
@@ -31,6 +31,7 @@ __all__ = [
     "check_tensor",
     "check_weight",
     "is_settled",
+    "positive_number",
     "reduces_at_once",
 ]
 
@@ -138,6 +139,20 @@ def as_vector(
         )
         raise OptionError(f"{name}[{where}] is {vector[where].item()}; expected {expected}.")
     return vector
+
+
+def positive_number(name: str, value: object, *, or_else: str = "") -> float:
+    """An option that is a positive finite number.
+
+    Raises:
+        DTypeError: no number.
+        OptionError: one that is not positive and finite.
+    """
+    number = real_number(name, value)
+    if not 0 < number < math.inf:
+        rest = f", or {or_else}" if or_else else ""
+        raise OptionError(f"{name} is {number}; expected a positive finite number{rest}.")
+    return number
 
 
 def as_real_tensor(name: str, values: object) -> Tensor:
