@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from likelihead.core.domains import Domain
 from likelihead.core.options import real_number, shown
@@ -30,6 +31,7 @@ __all__ = [
     "check_same_shape",
     "check_tensor",
     "check_weight",
+    "has_values",
     "is_settled",
     "positive_number",
     "reduces_at_once",
@@ -48,6 +50,15 @@ def can_read(values: Tensor) -> bool:
         and torch._C._get_tracing_state() is None
         and torch._C._len_torch_dispatch_stack() == 0
     )
+
+
+def has_values(values: Tensor) -> bool:
+    """Whether there are values at all: not on the meta device, nor in a trace with fake tensors.
+
+    >>> has_values(torch.ones(2)), has_values(torch.ones(2, device="meta"))
+    (True, False)
+    """
+    return not values.is_meta and not isinstance(values, FakeTensor)
 
 
 def reduces_at_once(logits: object, target: object, reduction: str, normalizer: Normalizer | None) -> bool:
@@ -128,7 +139,7 @@ def as_vector(
             "label.",
             code={"pos_weight": "LH601", "weight": "LH602"}.get(name),
         )
-    if vector.is_meta:
+    if not has_values(vector):
         return vector
     # An offset of -inf takes a class out; a weight must be a finite amount.
     wrong = vector.isnan() | (vector == math.inf) if signed else ~torch.isfinite(vector) | (vector < 0)

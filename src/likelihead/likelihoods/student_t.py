@@ -167,11 +167,13 @@ class StudentT(ObservedLikelihood):
         return self._log_scale(outputs) + (self._constant + _mean_part(self.df))
 
     def kl(self, logits_p: Tensor, logits_q: Tensor) -> Tensor:
-        """The divergence of p from q, in nats; never negative.
+        r"""The divergence of p from q, in nats; never negative.
 
-        There is no closed form: a Gauss-Gegenbauer rule of 256 nodes, which gives 10 digits up to scales ten
-        times as large as each other and locations ten scales apart, and fewer beyond. For infinite degrees
-        of freedom, the closed form of a Gaussian.
+        For one degree of freedom the closed form :math:`\log(1 + \sinh^2 \frac{r}{2} + \frac{(\mu_p -
+        \mu_q)^2}{4 \sigma_p \sigma_q})` with :math:`r = \log \sigma_p - \log \sigma_q` (Chyzak, Nielsen
+        2019); for infinite ones, that of a Gaussian. Else there is none: a Gauss-Gegenbauer rule of 256
+        nodes, which gives 10 digits up to scales ten times as large as each other and locations ten scales
+        apart, and fewer beyond.
         """
         check_same_shape(logits_p, logits_q, name="logits_q")
         p, q = (self._along_last(with_spare_digits(logits)) for logits in (logits_p, logits_q))
@@ -180,6 +182,9 @@ class StudentT(ObservedLikelihood):
         shift = (p[0] - q[0]) * torch.exp(-log_q)
         if self._is_normal:
             divergence = 0.5 * (shift.square() + expm1_excess(2 * log_ratio))
+        elif self.df == 1.0:
+            distance = (0.5 * shift).square() * torch.exp(-log_ratio)
+            divergence = torch.log1p(torch.sinh(0.5 * log_ratio).square() + distance)
         else:
             nodes, weights = (x.to(shift) for x in _gegenbauer(self.df))
             sine, cosine = nodes.square(), 1 - nodes.square()
