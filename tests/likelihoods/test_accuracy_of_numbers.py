@@ -119,11 +119,11 @@ def test_cumulative_link(classes: int, dtype: torch.dtype) -> None:
         eps, tiny = torch.finfo(dtype).eps, torch.finfo(dtype).tiny
         # A threshold less a score is rounded once: that much of a difference of 1e3 is an error of the value.
         assert abs(nll.item() - truth) <= 8 * eps * abs(truth) * (1 + abs(score)) + tiny, (score, k)
-        slope = oracle.cumulative_residual(score, thresholds, k)
+        above, below = oracle.cumulative_shares(score, thresholds, k)
         for found in (gradient, residual):
-            # A share above less a share below: exact to the last digit of the larger.
-            bound = 8 * eps * (1 + abs(score)) * abs(slope) + eps + tiny
-            assert abs(found.item() - slope) <= bound, (score, k)
+            # Exact to the last digits of the larger share, however small both are.
+            bound = 8 * eps * (1 + abs(score)) * (above + below) + tiny
+            assert abs(found.item() - (above - below)) <= bound, (score, k)
 
 
 def test_a_plain_formula_would_fail() -> None:

@@ -208,9 +208,9 @@ def cumulative_probability(score: float, thresholds: Sequence[float], k: int) ->
         return high - low
 
 
-def cumulative_residual(score: float, thresholds: Sequence[float], k: int) -> mpf:
-    """The derivative of minus the logarithm of it by the score: the share above less the share below."""
+def cumulative_shares(score: float, thresholds: Sequence[float], k: int) -> tuple[mpf, mpf]:
+    """The probability of a class above k and of one below: their difference is the loss's derivative."""
     with mpmath.workdps(10 * DIGITS):
         ends = [-mpmath.inf, *(mpf(t) - mpf(score) for t in thresholds), mpmath.inf]
         low, high = ends[k : k + 2]
-        return 1 / (1 + mpmath.exp(high)) - 1 / (1 + mpmath.exp(-low))
+        return 1 / (1 + mpmath.exp(high)), 1 / (1 + mpmath.exp(-low))
