@@ -20,7 +20,17 @@ import likelihead
 from likelihead import functional as LF
 from likelihead import nn as losses
 from likelihead.errors import DTypeError, LikelihoodError
-from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, MultiLabel
+from likelihead.likelihoods import (
+    Bernoulli,
+    Categorical,
+    CumulativeLink,
+    Gaussian,
+    MultiLabel,
+    NegativeBinomial,
+    Poisson,
+    Quantile,
+    StudentT,
+)
 from likelihead.likelihoods.focal import binary_focal_loss, focal_loss
 
 LOGITS = torch.tensor([[0.5, -1.0, 2.0], [0.0, 1.0, -1.0], [3.0, 0.1, 0.2], [-2.0, 0.3, 0.0]])
@@ -158,6 +168,7 @@ def test_by_position_as_well(soft: bool) -> None:
 # -- options that are ours -----------------------------------------------------------------------------
 
 NUMBERS = {"float", "int", "numpy float", "numpy int"}
+WHOLE = {"int", "numpy int", "0-d integer"}
 READ = {"0-d tensor", "0-d integer"}  # of which the number is taken
 
 OURS: list[tuple[str, Callable[..., Any], dict[str, Any], dict[str, set[str]]]] = [
@@ -229,6 +240,13 @@ OURS: list[tuple[str, Callable[..., Any], dict[str, Any], dict[str, set[str]]]] 
         {"pos_weight": NUMBERS | READ | {"None", "bool", "[1]", "with gradient"}, "reduction": set()},
     ),
     ("Gaussian", Gaussian, {}, {"variance": NUMBERS | READ, "reduction": set()}),
+    ("Poisson", Poisson, {}, {"num_outputs": WHOLE, "reduction": set()}),
+    ("NegativeBinomial", NegativeBinomial, {}, {"dispersion": NUMBERS | READ, "num_outputs": WHOLE}),
+    ("StudentT", StudentT, {}, {"df": NUMBERS | READ, "scale": NUMBERS | READ, "num_outputs": WHOLE}),
+    ("Quantile", Quantile, {}, {"levels": {"0-d tensor", "[1]", "[3]"}, "num_outputs": WHOLE}),
+    ("Quantile", Quantile, {}, {"scale": NUMBERS | READ, "ordered": {"bool"}, "reduction": set()}),
+    ("CumulativeLink", CumulativeLink, {}, {"num_classes": WHOLE}),
+    ("CumulativeLink", CumulativeLink, {"num_classes": 3}, {"ignore_index": WHOLE, "reduction": set()}),
     (
         "focal_loss",
         focal_loss,
@@ -269,6 +287,11 @@ OURS: list[tuple[str, Callable[..., Any], dict[str, Any], dict[str, set[str]]]] 
             (MultiLabel(3), SHARES),
             (Bernoulli(), SHARES),
             (Gaussian(), SHARES),
+            (Poisson(), SHARES.round()),
+            (NegativeBinomial(0.5), SHARES.round()),
+            (StudentT(), SHARES),
+            (Quantile(0.5), SHARES),
+            (CumulativeLink(3), CLASSES.unsqueeze(1).expand(4, 3)),
         )
     ),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from likelihead.likelihoods import (
     Quantile,
     StudentT,
 )
+from oracles import cross_entropy as expected
 
 # "Else the tests are not meaningful": large, opposite, signed zeros, and plain ones.
 REAL_LOGITS = st.one_of(
@@ -53,6 +55,9 @@ class Case:
         leave_out: the target with every value left out, or None where there is no such thing.
         frequency: the empirical mean of targets, as the distribution's mean reports it.
         expect: the expectation of a function of a target under the distribution of (likelihood, logits).
+        cross_entropy: the expected NLL of q under p in float64, where a sum over `expect` would be long.
+        kl_range: how far apart the outputs of p and q are for which the divergence promises ten digits, where
+            it does not promise all of them everywhere.
         outcomes: a dozen targets in which every outcome occurs, where `contract.every_outcome` knows none.
         scale: the size of the numbers that are rounded on the way to an NLL and its gradient.
         is_smooth: whether the gradient has no steps.
@@ -71,12 +76,25 @@ class Case:
     leave_out: Callable[[Tensor], Tensor] | None = None
     frequency: Callable[[Tensor], Tensor] | None = None
     expect: Callable[[Likelihood, Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None
+    cross_entropy: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    kl_range: float | None = None
     outcomes: Callable[[], Tensor] | None = None
     scale: float = 1.0
     is_smooth: bool = True
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_expectation(self) -> bool:
+        return self.expect is not None or self.cross_entropy is not None
+
+    def expected_nll(self, likelihood: Likelihood, p: Tensor, q: Tensor) -> Tensor:
+        """The mean under p of the NLL of q."""
+        if self.cross_entropy is not None:
+            return torch.as_tensor(self.cross_entropy(*(x.detach().double().numpy() for x in (p, q))))
+        assert self.expect is not None
+        return self.expect(likelihood, p, lambda target: likelihood.nll(q, target))
 
     def examples(
         self, *, moderate: bool = False, dtypes: tuple[torch.dtype, ...] = ()
@@ -209,7 +227,12 @@ def _with_gaps(targets: Tensor) -> Tensor:
 
 
 def _count_case(
-    name: str, make: Callable[..., Likelihood], outcome: tuple[int, ...], event: tuple[int, ...], target: Any
+    name: str,
+    make: Callable[..., Likelihood],
+    outcome: tuple[int, ...],
+    event: tuple[int, ...],
+    target: Any,
+    cross_entropy: Callable[..., np.ndarray],
 ) -> Case:
     seen = torch.tensor([0.0, 2, 1, 9, 3, 0, 5, 0, 2, 30, 1, 4])
     seen = seen.reshape(12, *[1] * len(event)).expand(12, *event)
@@ -226,6 +249,7 @@ def _count_case(
         count=_label_count,
         leave_out=_left_out_nan,
         frequency=None if missing else (lambda target: target.double().mean()),
+        cross_entropy=cross_entropy,
         outcomes=lambda: _with_gaps(seen) if missing else seen.clone(),
         scale=1000.0,
     )
@@ -236,8 +260,10 @@ def _real_case(
     make: Callable[..., Likelihood],
     outcome: tuple[int, ...],
     event: tuple[int, ...],
+    cross_entropy: Callable[..., np.ndarray],
     *,
     is_smooth: bool = True,
+    kl_range: float | None = None,
 ) -> Case:
     seen = torch.tensor([-1.0, 0.25, 0.5, 9.0, 1.0, 1.5, -0.5, 0.125, 2.0, 0.75, 3.0, -2.0])
     seen = seen.reshape(12, *[1] * len(event)).expand(12, *event)
@@ -252,6 +278,8 @@ def _real_case(
         is_plain=not composite,
         logit=MODERATE,
         leave_out=_left_out_nan,
+        cross_entropy=cross_entropy,
+        kl_range=kl_range,
         outcomes=seen.clone,
         scale=100.0,
         is_smooth=is_smooth,
@@ -348,18 +376,72 @@ CASES: list[Case] = [
         leave_out=_left_out_nan,
         outcomes=lambda: _with_gaps(torch.linspace(-2, 3, 24).reshape(12, 2)),
     ),
-    _count_case("poisson-plain", Poisson, (), (), _COUNT),
-    _count_case("poisson-missing", lambda **o: Poisson(num_outputs=2, **o), (2,), (2,), _COUNT_OR_MISSING),
-    _count_case("negative_binomial-known", lambda **o: NegativeBinomial(0.5, **o), (), (), _COUNT),
-    _count_case("negative_binomial-predicted", NegativeBinomial, (2,), (), _COUNT_OR_MISSING),
-    _real_case("student_t-unit", StudentT, (), ()),
-    _real_case("student_t-cauchy", lambda **o: StudentT(1.0, 0.5, num_outputs=2, **o), (2,), (2,)),
-    _real_case("student_t-predicted", lambda **o: StudentT(3.5, "predicted", **o), (2,), ()),
-    _real_case("student_t-normal", lambda **o: StudentT(math.inf, "predicted", **o), (2,), ()),
-    _real_case("quantile-median", lambda **o: Quantile(0.5, **o), (), (), is_smooth=False),
-    _real_case("quantile-high", lambda **o: Quantile(0.9, scale=0.5, **o), (), (), is_smooth=False),
-    _real_case("quantile-levels", Quantile, (3,), (), is_smooth=False),
-    _real_case("quantile-ordered", lambda **o: Quantile(ordered=True, **o), (3,), (), is_smooth=False),
+    _count_case("poisson-plain", Poisson, (), (), _COUNT, expected.poisson),
+    _count_case(
+        "poisson-missing",
+        lambda **o: Poisson(num_outputs=2, **o),
+        (2,),
+        (2,),
+        _COUNT_OR_MISSING,
+        expected.poisson,
+    ),
+    _count_case(
+        "negative_binomial-known",
+        lambda **o: NegativeBinomial(0.5, **o),
+        (),
+        (),
+        _COUNT,
+        partial(expected.negative_binomial, dispersion=0.5, terms=3000),
+    ),
+    _count_case(
+        "negative_binomial-predicted",
+        NegativeBinomial,
+        (2,),
+        (),
+        _COUNT_OR_MISSING,
+        expected.negative_binomial,
+    ),
+    _real_case(
+        "student_t-unit", StudentT, (), (), partial(expected.student_t, df=4.0, scale=1.0), kl_range=1.2
+    ),
+    _real_case(
+        "student_t-cauchy",
+        lambda **o: StudentT(1.0, 0.5, num_outputs=2, **o),
+        (2,),
+        (2,),
+        partial(expected.student_t, df=1.0, scale=0.5),
+    ),
+    _real_case(
+        "student_t-predicted",
+        lambda **o: StudentT(3.5, "predicted", **o),
+        (2,),
+        (),
+        partial(expected.student_t, df=3.5),
+        kl_range=1.2,
+    ),
+    _real_case(
+        "student_t-normal",
+        lambda **o: StudentT(math.inf, "predicted", **o),
+        (2,),
+        (),
+        partial(expected.student_t, df=math.inf),
+    ),
+    *(
+        _real_case(
+            f"quantile-{name}",
+            partial(Quantile, **options),
+            (len(options["levels"]),) if len(options["levels"]) > 1 else (),
+            (),
+            partial(expected.quantile, **options),
+            is_smooth=False,
+        )
+        for name, options in {
+            "median": {"levels": [0.5]},
+            "high": {"levels": [0.9], "scale": 0.5},
+            "levels": {"levels": [0.1, 0.5, 0.9]},
+            "ordered": {"levels": [0.1, 0.5, 0.9], "ordered": True},
+        }.items()
+    ),
     _order_case("cumulative_link-plain", (), _INDEX),
     _order_case("cumulative_link-ignored", (1,), _INDEX_OR_IGNORED),
 ]

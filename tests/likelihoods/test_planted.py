@@ -8,12 +8,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from likelihead.likelihoods import (
+    Bernoulli,
+    Categorical,
+    CumulativeLink,
+    Gaussian,
+    Likelihood,
+    NegativeBinomial,
+    Poisson,
+    Quantile,
+    StudentT,
+)
 from likelihead.likelihoods.base import REGISTRY
 from likelihoods import contract
 from likelihoods.cases import CASES, CLASSES, Case
 
+FIRST = {Categorical: (CLASSES,), CumulativeLink: (CLASSES,), NegativeBinomial: (0.5,), Quantile: (0.9,)}
 BY_NAME = {case.name: case for case in CASES}
+_plain = BY_NAME["poisson-plain"]
+_some_missing = torch.tensor([0.0, torch.nan, 1.0, 9.0, torch.nan])
+BY_NAME["poisson-one-missing"] = replace(_plain, name="poisson-one-missing", outcomes=_some_missing.clone)
 
 
 class ResidualOff(Categorical):
@@ -95,9 +109,91 @@ class DetachedCurvature(Bernoulli):
         return super().nll(logits.detach(), target) + slope * (logits - logits.detach())
 
 
+class ForgetsFactorial(Poisson):
+    """Its NLL leaves log(y!) out, as PoissonNLLLoss does."""
+
+    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
+        return torch.exp(logits) - target * logits
+
+
+class CountOfAGaussian(Poisson):
+    """Its entropy is that of the normal distribution with its variance, right for large means."""
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return 0.5 * (logits + 2.837877066409345)
+
+
+class MissingCounts(Poisson):
+    """A missing count is counted."""
+
+    def count(self, target: Tensor, **options: object) -> int:
+        return target.numel()
+
+
+class PoissonSlope(NegativeBinomial):
+    """Its residual is that of a Poisson variable."""
+
+    def residual(self, logits: Tensor, target: Tensor) -> Tensor:
+        return torch.exp(logits) - target
+
+
+class DispersionSquared(NegativeBinomial):
+    """Its entropy is that of twice the dispersion."""
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return NegativeBinomial(1.0).entropy(logits)
+
+
+class NormalTails(StudentT):
+    """Its NLL is that of a normal variable."""
+
+    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
+        return 0.5 * (logits - target).square() + 0.9189385332046727
+
+
+class MeanForMedian(StudentT):
+    """Its best constant is the mean of the targets."""
+
+    def _best_outputs(self, values: Tensor, weights: Tensor, smoothing: float | None) -> Tensor:
+        return ((weights * values).sum() / weights.sum()).reshape(1)
+
+
+class OtherTail(Quantile):
+    """It predicts the quantile from above."""
+
+    def _gradient(self, outputs: tuple[Tensor, ...], y: Tensor) -> tuple[Tensor, ...]:
+        return tuple(-slope for slope in super()._gradient(outputs, y))
+
+
+class EntropyOfOneSide(Quantile):
+    """Its entropy forgets the scale."""
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return super().entropy(logits) + 0.6931471805599453
+
+
+class MiddleShare(CumulativeLink):
+    """Its NLL adds the logarithms of both shares and forgets how far the thresholds are apart."""
+
+    def nll(self, logits: Tensor, target: Tensor) -> Tensor:
+        thresholds = self.thresholds(logits.dtype)
+        low, high = torch.full_like(logits, -torch.inf), torch.full_like(logits, torch.inf)
+        low = torch.where(target > 0, thresholds[(target - 1).clamp_min(0)], low)
+        high = torch.where(target < CLASSES - 1, thresholds[target.clamp_max(CLASSES - 2)], high)
+        sigmoid = torch.nn.functional.logsigmoid
+        return -sigmoid(high - logits) - sigmoid(logits - low)
+
+
+class TurnedRound(CumulativeLink):
+    """Its divergence is that of q from p."""
+
+    def kl(self, logits_p: Tensor, logits_q: Tensor) -> Tensor:
+        return super().kl(logits_q, logits_p)
+
+
 def _planted(name: str, wrong: type[Likelihood]) -> Case:
     case = BY_NAME[name]
-    first = (CLASSES,) if issubclass(wrong, Categorical) else ()
+    first = FIRST.get(wrong.__mro__[1], ())
     return replace(case, make=lambda **options: wrong(*first, **options))
 
 
@@ -128,6 +224,22 @@ def _reductions_with_weight(case: Case) -> None:
 def _divergence(case: Case) -> None:
     p, _ = _inputs(case)
     contract.check_divergence(case, case.make(), p, p.flip(0))
+
+
+def _gradient(case: Case) -> None:
+    contract.check_gradient_is_residual(case, case.make(), *_inputs(case))
+
+
+def _log_prob(case: Case) -> None:
+    contract.check_nll_is_minus_log_prob(case, case.make(), *_inputs(case))
+
+
+def _entropy(case: Case) -> None:
+    contract.check_entropy(case, case.make(), _inputs(case)[0])
+
+
+def _minimiser(case: Case) -> None:
+    contract.check_minimiser(case, case.make(), contract.every_outcome(case))
 
 
 PLANTED = [
@@ -170,6 +282,17 @@ PLANTED = [
         ForgetsConstant,
         lambda c: contract.check_nll_is_minus_log_prob(c, c.make(), *_inputs(c)),
     ),
+    ("poisson-plain", ForgetsFactorial, _log_prob),
+    ("poisson-plain", CountOfAGaussian, _entropy),
+    ("poisson-one-missing", MissingCounts, lambda c: contract.check_reductions(c, c.make, *_inputs(c))),
+    ("negative_binomial-known", PoissonSlope, _gradient),
+    ("negative_binomial-known", DispersionSquared, _entropy),
+    ("student_t-unit", NormalTails, _log_prob),
+    ("student_t-unit", MeanForMedian, _minimiser),
+    ("quantile-high", OtherTail, _gradient),
+    ("quantile-high", EntropyOfOneSide, _entropy),
+    ("cumulative_link-plain", MiddleShare, _log_prob),
+    ("cumulative_link-plain", TurnedRound, _divergence),
 ]
 
 

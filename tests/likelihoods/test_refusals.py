@@ -16,7 +16,17 @@ from likelihead.errors import (
     TargetError,
 )
 from likelihead.guard.switch import guard
-from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, MultiLabel
+from likelihead.likelihoods import (
+    Bernoulli,
+    Categorical,
+    CumulativeLink,
+    Gaussian,
+    MultiLabel,
+    NegativeBinomial,
+    Poisson,
+    Quantile,
+    StudentT,
+)
 
 Z3 = torch.zeros(4, 3)
 
@@ -277,6 +287,51 @@ def test_mistakes_that_the_guard_knows_raise():
         (lambda: MultiLabel(3)([0.0], Z3), DTypeError, "logits is a list"),
         (lambda: Gaussian()(Z3, [0.0]), DTypeError, "target is a list"),
         (lambda: Gaussian()([0.0], Z3), DTypeError, "logits is a list"),
+        (lambda: Gaussian(num_outputs=2)(Z3, Z3), ShapeError, r"target has shape \[4, 3\]; .*\[\.\.\., 2\]"),
+        (lambda: Poisson(num_outputs=2)(Z3[0], Z3[0]), ShapeError, r"expected \[\.\.\., 2\]"),
+        (
+            lambda: StudentT(scale="predicted", num_outputs=3)(Z3[:, :2], Z3[:, 0]),
+            ShapeError,
+            "num_outputs=3",
+        ),
+        (lambda: Quantile(num_outputs=2).residual(Z3, Z3[:, 0]), ShapeError, "num_outputs=2"),
+        (lambda: Poisson(num_outputs=0), OptionError, "num_outputs is 0"),
+        (lambda: NegativeBinomial(0.0), OptionError, "dispersion is 0.0; .*a Poisson"),
+        (lambda: NegativeBinomial(-1.0), OptionError, "dispersion is -1.0"),
+        (lambda: NegativeBinomial(float("inf")), OptionError, "dispersion is inf"),
+        (lambda: NegativeBinomial(float("nan")), OptionError, "dispersion is nan"),
+        (lambda: NegativeBinomial("known"), OptionError, "'predicted'"),
+        (lambda: StudentT(0.0), OptionError, "df is 0.0"),
+        (lambda: StudentT(-2), OptionError, "df is -2"),
+        (lambda: StudentT(float("nan")), OptionError, "df is nan"),
+        (lambda: StudentT(4.0, 0.0), OptionError, "scale is 0.0"),
+        (lambda: StudentT(4.0, -1.0), OptionError, "scale is -1.0"),
+        (lambda: StudentT(4.0, "known"), OptionError, "'predicted'"),
+        (lambda: Quantile([0.0, 0.5]), OptionError, "between 0 and 1"),
+        (lambda: Quantile([0.5, 1.0]), OptionError, "between 0 and 1"),
+        (lambda: Quantile(1.5), OptionError, "between 0 and 1"),
+        (lambda: Quantile([float("nan")]), OptionError, "between 0 and 1"),
+        (lambda: Quantile([]), OptionError, "between 0 and 1"),
+        (lambda: Quantile([0.9, 0.1]), OptionError, r"increase: \[0\.1, 0\.9\]"),
+        (lambda: Quantile([0.5, 0.5]), OptionError, "increase"),
+        (lambda: Quantile(0.5, scale=0.0), OptionError, "scale is 0.0"),
+        (lambda: Quantile(0.5, ordered=True), OptionError, "there is one level"),
+        (lambda: Quantile(0.5).predict(Z3, threshold=0.5), OptionError, "threshold="),
+        (lambda: CumulativeLink(1), OptionError, "num_classes is 1"),
+        (lambda: CumulativeLink(3).predict(Z3, threshold=0.5), OptionError, "no threshold"),
+        (lambda: CumulativeLink(3).predict(Z3, rule="mean"), OptionError, "'mode' or 'median'"),
+        (lambda: Poisson().probs(Z3), OptionError, "up_to=20"),
+        (lambda: Poisson().predict(Z3, cost=Z3), OptionError, "cost="),
+        (lambda: NegativeBinomial()(Z3, Z3[:, 0]), ShapeError, r"takes \[\.\.\., 2\]"),
+        (lambda: StudentT(scale="predicted")(Z3, Z3[:, 0]), ShapeError, r"takes \[\.\.\., 2\]"),
+        (lambda: Quantile()(Z3[:, :2], Z3[:, 0]), ShapeError, r"takes \[\.\.\., 3\]"),
+        (lambda: Quantile()(Z3, Z3), ShapeError, "LH302"),
+        (lambda: StudentT()(Z3[:, :1], Z3[:, 0]), ShapeError, "LH302"),
+        (lambda: CumulativeLink(3)(Z3[:, :1], torch.zeros(4).long()), ShapeError, "LH302"),
+        (lambda: CumulativeLink(3)(Z3[:, 0], Z3[:, 0]), DTypeError, r"target\.long\(\)"),
+        (lambda: CumulativeLink(3)(Z3[:, 0].long(), Z3[:, 0].long()), DTypeError, "floating-point scores"),
+        (lambda: Poisson()(Z3, Z3.bool()), DTypeError, "real numbers"),
+        (lambda: Poisson()(Z3.long(), Z3), DTypeError, "floating-point"),
     ],
 )
 def test_options(make, error, words):
@@ -289,3 +344,33 @@ def test_no_value_is_read_where_there_is_none():
     z, y = torch.zeros(4, 3, device="meta"), torch.zeros(4, dtype=torch.long, device="meta")
     assert Categorical(3)(z, y).shape == ()
     assert MultiLabel(3)(z, z).shape == ()
+
+
+@pytest.mark.parametrize("likelihood", [Poisson(), NegativeBinomial(0.5)], ids=lambda x: x.name)
+@pytest.mark.parametrize("bad", [-1.0, 0.5, torch.inf])
+def test_what_is_no_count(likelihood, bad):
+    z, y = torch.zeros(3), torch.tensor([0.0, torch.nan, bad])
+    for ask in (
+        lambda: likelihood(z, y),
+        lambda: likelihood.residual(z, y),
+        lambda: likelihood.baseline_nll(y),
+        lambda: type(likelihood).from_targets(y),
+    ):
+        with pytest.raises(LikelihoodError, match=r"at position \[2|at \[2"):
+            ask()
+    # A missing count and one of weight 0 are read by nobody.
+    weight = torch.tensor([1.0, 1.0, 0.0])
+    with guard("full"):
+        assert likelihood(z, y, sample_weight=weight) == likelihood(z[:1], y[:1])
+
+
+@pytest.mark.parametrize("level", ["off", "cheap", "full"])
+@pytest.mark.parametrize("bad", [3, -1, 256])
+def test_what_is_no_grade(level, bad):
+    target = torch.tensor([0, -100, bad, 2])
+    for ask in (CumulativeLink(3), CumulativeLink(3).nll, CumulativeLink(3).residual):
+        with guard(level), pytest.raises(TargetError, match=rf"{bad} at position \[2\]") as caught:
+            ask(torch.zeros(4), target)
+        assert caught.value.code == "LH203"
+    with pytest.raises(TargetError):
+        CumulativeLink(3).baseline_nll(target)

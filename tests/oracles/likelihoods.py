@@ -145,3 +145,72 @@ def gaussian_kl(mean_p: float, log_variance_p: float, mean_q: float, log_varianc
         r = mpf(log_variance_p) - mpf(log_variance_q)
         shift = (mpf(mean_p) - mpf(mean_q)) ** 2 / mpmath.exp(log_variance_q)
         return (shift + mpmath.exp(r) - r - 1) / 2
+
+
+def poisson_nll(z: float, y: float) -> mpf:
+    """The loss of one count."""
+    with mpmath.workdps(DIGITS):
+        return mpmath.exp(mpf(z)) - mpf(y) * mpf(z) + mpmath.loggamma(mpf(y) + 1)
+
+
+def poisson_residual(z: float, y: float) -> mpf:
+    """The gradient of `poisson_nll`."""
+    with mpmath.workdps(DIGITS):
+        return mpmath.exp(mpf(z)) - mpf(y)
+
+
+def negative_binomial_nll(z: float, log_dispersion: float, y: float) -> mpf:
+    """The loss of one count, with the dispersion by its logarithm."""
+    with mpmath.workdps(2 * DIGITS):
+        r, x, y = mpmath.exp(-mpf(log_dispersion)), mpf(z) + mpf(log_dispersion), mpf(y)
+        gammas = mpmath.loggamma(y + 1) + mpmath.loggamma(r) - mpmath.loggamma(y + r)
+        return gammas + r * mpmath.log1p(mpmath.exp(x)) + y * mpmath.log1p(mpmath.exp(-x))
+
+
+def negative_binomial_residual(z: float, log_dispersion: float, y: float) -> list[mpf]:
+    """The gradient of `negative_binomial_nll` by both logarithms."""
+    with mpmath.workdps(2 * DIGITS):
+        r, mean, y = mpmath.exp(-mpf(log_dispersion)), mpmath.exp(mpf(z)), mpf(y)
+        of_mean = (mean - y) / (1 + mean / r)
+        gammas = mpmath.psi(0, y + r) - mpmath.psi(0, r)
+        return [of_mean, r * (gammas - mpmath.log1p(mean / r)) + of_mean]
+
+
+def student_t_nll(location: float, log_scale: float, y: float, df: float) -> mpf:
+    """The loss of one number."""
+    with mpmath.workdps(DIGITS):
+        n, s = mpf(df), mpf(log_scale)
+        t = (mpf(y) - mpf(location)) / mpmath.exp(s)
+        constant = mpmath.loggamma(n / 2) - mpmath.loggamma((n + 1) / 2) + mpmath.log(n * mpmath.pi) / 2
+        return (n + 1) / 2 * mpmath.log1p(t * t / n) + s + constant
+
+
+def student_t_residual(location: float, log_scale: float, y: float, df: float) -> list[mpf]:
+    """The gradient of `student_t_nll` by location and log-scale."""
+    with mpmath.workdps(DIGITS):
+        n, scale = mpf(df), mpmath.exp(mpf(log_scale))
+        t = (mpf(y) - mpf(location)) / scale
+        return [-(n + 1) / scale * t / (n + t * t), 1 - (n + 1) * t * t / (n + t * t)]
+
+
+def quantile_nll(at: float, y: float, level: float, scale: float) -> mpf:
+    """The loss of one number by one quantile."""
+    with mpmath.workdps(DIGITS):
+        u, tau = (mpf(y) - mpf(at)) / mpf(scale), mpf(level)
+        return max(tau * u, (tau - 1) * u) - mpmath.log(tau * (1 - tau) / mpf(scale))
+
+
+def cumulative_probability(score: float, thresholds: Sequence[float], k: int) -> mpf:
+    """The probability of class k."""
+    with mpmath.workdps(10 * DIGITS):
+        ends = [-mpmath.inf, *(mpf(t) - mpf(score) for t in thresholds), mpmath.inf]
+        low, high = (1 / (1 + mpmath.exp(-x)) for x in ends[k : k + 2])
+        return high - low
+
+
+def cumulative_shares(score: float, thresholds: Sequence[float], k: int) -> tuple[mpf, mpf]:
+    """The probability of a class above k and of one below: their difference is the loss's derivative."""
+    with mpmath.workdps(10 * DIGITS):
+        ends = [-mpmath.inf, *(mpf(t) - mpf(score) for t in thresholds), mpmath.inf]
+        low, high = ends[k : k + 2]
+        return 1 / (1 + mpmath.exp(high)), 1 / (1 + mpmath.exp(-low))

@@ -21,6 +21,7 @@ from likelihead.core.domains import Domain
 from likelihead.core.links import Link
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
 from likelihead.errors import DTypeError, OptionError, ShapeError
+from likelihead.likelihoods.checks import can_read
 
 __all__ = ["REGISTRY", "Likelihood", "Targets", "batches_of", "given", "register", "weighted_batches"]
 
@@ -215,12 +216,22 @@ class Likelihood(nn.Module, ABC):
             ShapeError: a ``sample_weight`` that is not one number per example (LH603).
         """
         weights = given(sample_weight)
-        return self._reduce(self.nll(logits, target, **weights), self.count(target, **weights), normalizer)
+        nll, count = self.nll(logits, target, **weights), self.count(target, **weights)
+        return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
-    def _reduce(self, nll: Tensor, count: Tensor | int, normalizer: Normalizer | None) -> Tensor:
+    def _reduce(
+        self, nll: Tensor, count: Tensor | int, normalizer: Normalizer | None, *inputs: Tensor | None
+    ) -> Tensor:
+        """The NLL reduced; a mean over nothing is a 0 that hangs on the inputs alone.
+
+        Through the NLL its gradient would be 0 times a derivative that may be infinite or NaN.
+        """
         if isinstance(count, Tensor) and count.is_floating_point():
             count = count.to(nll.dtype)  # weights in float64 leave a float32 loss as it is
-        return reduce(nll, self.reduction, count=count, normalizer=normalizer, empty="zero")
+        reduced = reduce(nll, self.reduction, count=count, normalizer=normalizer, empty="zero")
+        if self.reduction == "mean" and _is_zero(count if normalizer is None else normalizer):
+            return _zero_on((*inputs, *self.parameters()), reduced)
+        return reduced
 
     # -- the best constant prediction -------------------------------------------------------------
 
@@ -360,3 +371,19 @@ class Likelihood(nn.Module, ABC):
         with torch.no_grad():
             head.bias.copy_(bias)
         return head
+
+
+def _is_zero(denominator: Normalizer) -> bool:
+    """Whether it is 0, as far as reading it costs no waiting and breaks no trace."""
+    if isinstance(denominator, Tensor):
+        return can_read(denominator) and not bool(denominator)
+    return type(denominator) in (int, float) and denominator == 0
+
+
+def _zero_on(inputs: tuple[Tensor | None, ...], like: Tensor) -> Tensor:
+    """A 0 of the dtype of ``like``, on the graph of each input that has one, with gradient 0."""
+    total = torch.zeros_like(like.detach())
+    for values in inputs:
+        if values is not None and values.requires_grad:
+            total = total + torch.where(torch.zeros_like(values, dtype=torch.bool), values, 0).sum().to(like)
+    return total

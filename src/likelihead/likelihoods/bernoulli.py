@@ -15,7 +15,7 @@ from likelihead.errors import OptionError, ShapeError
 from likelihead.kernels.ops import check_label_smoothing
 from likelihead.likelihoods.base import Targets, register
 from likelihead.likelihoods.binary import BinaryLikelihood
-from likelihead.likelihoods.checks import as_real_tensor, check_in_domain, check_observed_weight
+from likelihead.likelihoods.checks import as_real_tensor, check_in_domain, check_observed_weight, has_values
 
 __all__ = ["Bernoulli"]
 
@@ -74,7 +74,7 @@ class Bernoulli(BinaryLikelihood):
                 code="LH601",
             )
         value = value.reshape(())
-        if not value.is_meta and not 0.0 <= float(value) < math.inf:
+        if has_values(value) and not 0.0 <= float(value) < math.inf:
             raise OptionError(f"pos_weight is {float(value)}; expected a finite number that is not negative.")
         self.pos_weight = value
 

@@ -300,7 +300,8 @@ class BinaryLikelihood(Likelihood):
                 return loss
         weights = given(sample_weight)
         nll = self.nll(logits, target, mask=mask, **weights)
-        return self._reduce(nll, self.count(target, mask=mask, **weights), normalizer)
+        count = self.count(target, mask=mask, **weights)
+        return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
     def _options(self, logits: Tensor) -> dict[str, Any]:
         return {

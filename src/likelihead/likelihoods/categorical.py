@@ -394,7 +394,8 @@ class Categorical(Likelihood):
         if where is None:
             return super().forward(logits, target, normalizer=normalizer, **given(sample_weight))
         nll = self.nll(logits, target, where=where, **given(sample_weight))
-        return self._reduce(nll, self.count(target, **given(sample_weight)), normalizer)
+        count = self.count(target, **given(sample_weight))
+        return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
     def _options(self) -> dict[str, Any]:
         return {

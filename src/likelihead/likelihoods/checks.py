@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from likelihead.core.domains import Domain
-from likelihead.core.options import shown
+from likelihead.core.options import real_number, shown
 from likelihead.core.reduction import Normalizer
 from likelihead.core.sample_weight import check_sample_weight, check_sample_weight_values
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
@@ -30,7 +31,9 @@ __all__ = [
     "check_same_shape",
     "check_tensor",
     "check_weight",
+    "has_values",
     "is_settled",
+    "positive_number",
     "reduces_at_once",
 ]
 
@@ -47,6 +50,15 @@ def can_read(values: Tensor) -> bool:
         and torch._C._get_tracing_state() is None
         and torch._C._len_torch_dispatch_stack() == 0
     )
+
+
+def has_values(values: Tensor) -> bool:
+    """Whether there are values at all: not on the meta device, nor in a trace with fake tensors.
+
+    >>> has_values(torch.ones(2)), has_values(torch.ones(2, device="meta"))
+    (True, False)
+    """
+    return not values.is_meta and not isinstance(values, FakeTensor)
 
 
 def reduces_at_once(logits: object, target: object, reduction: str, normalizer: Normalizer | None) -> bool:
@@ -127,7 +139,7 @@ def as_vector(
             "label.",
             code={"pos_weight": "LH601", "weight": "LH602"}.get(name),
         )
-    if vector.is_meta:
+    if not has_values(vector):
         return vector
     # An offset of -inf takes a class out; a weight must be a finite amount.
     wrong = vector.isnan() | (vector == math.inf) if signed else ~torch.isfinite(vector) | (vector < 0)
@@ -138,6 +150,20 @@ def as_vector(
         )
         raise OptionError(f"{name}[{where}] is {vector[where].item()}; expected {expected}.")
     return vector
+
+
+def positive_number(name: str, value: object, *, or_else: str = "") -> float:
+    """An option that is a positive finite number.
+
+    Raises:
+        DTypeError: no number.
+        OptionError: one that is not positive and finite.
+    """
+    number = real_number(name, value)
+    if not 0 < number < math.inf:
+        rest = f", or {or_else}" if or_else else ""
+        raise OptionError(f"{name} is {number}; expected a positive finite number{rest}.")
+    return number
 
 
 def as_real_tensor(name: str, values: object) -> Tensor:

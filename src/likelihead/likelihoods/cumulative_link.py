@@ -10,6 +10,7 @@ from torch.distributions import Categorical as CategoricalDistribution
 
 from likelihead.core.domains import ClassIndex
 from likelihead.core.links import IDENTITY, at_least_float32, log1mexp, with_spare_digits
+from likelihead.core.options import whole_number
 from likelihead.core.reduction import Reduction
 from likelihead.core.sample_weight import weigh, weighted_count, without_left_out
 from likelihead.errors import DTypeError, OptionError
@@ -81,6 +82,8 @@ class CumulativeLink(Likelihood):
 
     def __init__(self, num_classes: int, *, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
         super().__init__(reduction=reduction)
+        num_classes = whole_number("num_classes", num_classes)
+        ignore_index = whole_number("ignore_index", ignore_index)
         if num_classes < 2:
             raise OptionError(f"num_classes is {num_classes}; expected at least 2.")
         self.num_classes, self.ignore_index = num_classes, ignore_index
@@ -235,7 +238,9 @@ class CumulativeLink(Likelihood):
         counting = kept
         if sample_weight is not None:
             counting = kept & (_like(sample_weight.detach(), score) != 0)
-        check_call("mse", logits, score.detach(), default_action="raise", mask=counting)
+        check_call(
+            "mse", logits, torch.where(counting, score.detach(), 0), default_action="raise", mask=counting
+        )
         score = without_left_out(torch.where(kept, score, 0), sample_weight)
         return score, torch.where(kept, classes, 0), kept
 

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from likelihead.core.domains import POSITIVE, REAL
+from likelihead.core.domains import REAL
 from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
-from likelihead.core.options import real_number
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError
 from likelihead.likelihoods.base import Targets, register
-from likelihead.likelihoods.checks import check_same_shape
+from likelihead.likelihoods.checks import check_same_shape, positive_number
 from likelihead.likelihoods.divergence import expm1_excess
 from likelihead.likelihoods.real import RealLikelihood
 
@@ -76,11 +75,7 @@ class Gaussian(RealLikelihood):
             self.parameter_shape = ("num_outputs", 2)
             self.parameters_of_target = 2
         else:
-            variance = real_number("variance", variance)
-            if not bool(POSITIVE.contains(torch.tensor(variance, dtype=torch.float64))):
-                raise OptionError(
-                    f"variance is {variance}; expected a positive finite number, or 'predicted'."
-                )
+            variance = positive_number("variance", variance, or_else="'predicted'")
         self.variance = variance
 
     @classmethod

@@ -15,7 +15,7 @@ from likelihead.errors import OptionError, ShapeError
 from likelihead.kernels.ops import along_classes, check_label_smoothing
 from likelihead.likelihoods.base import Targets, register, weighted_batches
 from likelihead.likelihoods.binary import BinaryLikelihood
-from likelihead.likelihoods.checks import as_vector, check_in_domain, check_observed_weight
+from likelihead.likelihoods.checks import as_vector, check_in_domain, check_observed_weight, has_values
 
 __all__ = ["MultiLabel"]
 
@@ -81,7 +81,7 @@ class MultiLabel(BinaryLikelihood):
             prior = [float(prior)] * num_labels
         self.prior = as_vector("prior", prior, num_labels)
         check_label_smoothing(label_smoothing, self.prior, (num_labels,))
-        if self.prior is not None and not self.prior.is_meta and bool((self.prior > 1).any()):
+        if self.prior is not None and has_values(self.prior) and bool((self.prior > 1).any()):
             raise OptionError(f"prior is {self.prior.tolist()}; expected probabilities in [0, 1].")
 
     @classmethod

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import NegativeBinomial as NegativeBinomialDistribution
 
-from likelihead.core.domains import POSITIVE
 from likelihead.core.links import at_least_float32, with_spare_digits
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError
 from likelihead.likelihoods.base import register
-from likelihead.likelihoods.checks import check_same_shape
+from likelihead.likelihoods.checks import check_same_shape, positive_number
 from likelihead.likelihoods.divergence import expm1_excess
 from likelihead.likelihoods.poisson import CountLikelihood
 from likelihead.likelihoods.special import (
@@ -27,6 +26,7 @@ from likelihead.likelihoods.special import (
 
 __all__ = ["NegativeBinomial"]
 
+_LOG_HALF = math.log(0.5)
 _LOG_BOUND = 60.0  # beyond it the dispersion is 0 or infinite for every count that a float can hold
 _NODES = 400
 _LEAST_LOG_DISPERSION = -8.0  # a start from which the dispersion can still grow
@@ -84,10 +84,9 @@ class NegativeBinomial(CountLikelihood):
                 )
             self.parameter_shape = ("num_outputs", 2)
             self.parameters_of_target = 2
-        elif not bool(POSITIVE.contains(torch.tensor(float(dispersion), dtype=torch.float64))):
-            raise OptionError(
-                f"dispersion is {dispersion}; expected a positive finite number, or 'predicted'. One of 0 is "
-                "a Poisson."
+        else:
+            dispersion = positive_number(
+                "dispersion", dispersion, or_else="'predicted'. One of 0 is a Poisson"
             )
         self.dispersion = dispersion
         self._known = 0.0 if isinstance(dispersion, str) else math.log(dispersion)
@@ -113,7 +112,7 @@ class NegativeBinomial(CountLikelihood):
             + 0.5 * (torch.log1p(a * some) + LOG_2PI + torch.log(some))
             + (stirling_error(some) + stirling_error(r) - stirling_error(some + r))
         )
-        of_none = r * softplus(z + log_a)
+        of_none = _of_none(z, log_a)
         # A count below 0 has no value; where values are read it is refused.
         return torch.where(is_some, of_some, torch.where(y == 0, of_none, torch.nan))
 
@@ -192,12 +191,14 @@ class NegativeBinomial(CountLikelihood):
             return (weights * self._gradient((z, log_dispersion.expand_as(z)), values)[1]).sum()
 
         grid = torch.linspace(-30, 30, 121, dtype=z.dtype, device=z.device)
-        losses = torch.stack([(weights * self._nll((z, g.expand_as(z)), values)).sum() for g in grid])
+        table = (len(values), len(grid))  # distinct counts, so a short one
+        outputs = (z.unsqueeze(1).expand(table), grid.expand(table))
+        losses = weights @ self._nll(outputs, values.unsqueeze(1).expand(table))
         best = int(losses.argmin())
         low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
         if best == 0 or bool(slope(low) >= 0):
             return low  # no more spread than a Poisson variable has
-        for _ in range(80):
+        for _ in range(54):  # an interval of 1, to the last digit
             middle = 0.5 * (low + high)
             if bool(slope(middle) < 0):
                 low = middle
@@ -214,23 +215,46 @@ def _deviance(log_y: Tensor, z: Tensor, log_a: Tensor) -> Tensor:
     r"""How much likelier a count y is under its own mean than under :math:`e^z`; not negative.
 
     .. math:: (r + y) \log\frac{r + \mu}{r + y} + y \log\frac{y}{\mu}
+
+    Near its minimum at :math:`d = z - \log y = 0` it is of second order, and so is its derivative by the
+    dispersion everywhere. With :math:`q = y / (r + y)`, :math:`E(d) = e^d - 1 - d` and :math:`L(u) = \log(1 +
+    u) - u`, both are kept to the last digits, the derivatives by automatic differentiation too, by
+
+    .. math:: y E(d) + (r + y) L(q (e^d - 1)) = r E(-d) + (r + y) L((1 - q) (e^{-d} - 1))
+
+    the first where :math:`q < \frac12`, the second elsewhere.
     """
     y, a, r = torch.exp(log_y), torch.exp(log_a), torch.exp(-log_a)
     d, ay = z - log_y, a * y
-    # Far from its mean, or where the dispersion rules, nothing of what follows second cancels.
     is_ruled = ay > 1
-    is_near = (d.abs() < 1) & ~(is_ruled & (a > 1))
-    # Each branch sees harmless values where the other is taken.
-    q = ay / (1 + ay)
-    near_d = torch.where(is_near, d, 0)
-    near = y * expm1_excess(near_d) + (r + y) * log1p_excess(q * torch.expm1(near_d))
+    is_close = d.abs() < 1
+    # Under a small dispersion the first form serves until the mean reaches half of 1 / a.
+    is_first = ~is_ruled & (is_close | (z + log_a < _LOG_HALF))
+    is_second = is_ruled & is_close
+    # Each branch sees harmless values where another is taken.
+    d1, ay1 = torch.where(is_first, d, 0), torch.where(is_first, ay, 0)
+    first = y * expm1_excess(d1) + (r + y) * log1p_excess(ay1 / (1 + ay1) * torch.expm1(d1))
+    d2, ay2 = torch.where(is_second, d, 0), torch.where(is_second, ay, 1)
+    second = r * expm1_excess(-d2) + (r + y) * log1p_excess(torch.expm1(-d2) / (1 + ay2))
+    is_near = is_first | is_second
     far_d = torch.where(is_near, 1.0, d)
-    far_z = torch.where(is_near, log_y + 1.0, z)
-    far_x = far_z + log_a
+    far_x = torch.where(is_near, log_y + 1.0, z) + log_a
     more = softplus(far_x) - torch.log1p(ay)
     less = softplus(-far_x) - torch.log1p(1 / torch.where(is_ruled, ay, 1))
     far = r * more + y * torch.where(is_ruled, less, more - far_d)
-    return torch.where(is_near, near, far)
+    return torch.where(is_first, first, torch.where(is_second, second, far))
+
+
+def _of_none(z: Tensor, log_a: Tensor) -> Tensor:
+    r"""The NLL of a count of 0, :math:`r \log(1 + \alpha \mu)`.
+
+    Its derivative by the dispersion is of second order in :math:`\alpha \mu`, so :math:`\mu` is taken out.
+    """
+    x, r = z + log_a, torch.exp(-log_a)
+    is_small = x < _LOG_HALF
+    small_z = torch.where(is_small, z, 0)
+    small = torch.exp(small_z) + r * log1p_excess(torch.exp(torch.where(is_small, x, _LOG_HALF)))
+    return torch.where(is_small, small, r * softplus(torch.where(is_small, 0, x)))
 
 
 def _linear_part(z_p: Tensor, a_p: Tensor, z_q: Tensor, a_q: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from likelihead.core.domains import POSITIVE, REAL
+from likelihead.core.domains import REAL
 from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
+from likelihead.core.options import as_number, check_flag, real_number, shown
 from likelihead.core.reduction import Reduction
-from likelihead.errors import OptionError
+from likelihead.errors import DTypeError, OptionError
 from likelihead.likelihoods.asymmetric_laplace import AsymmetricLaplace
 from likelihead.likelihoods.base import register
-from likelihead.likelihoods.checks import check_same_shape
+from likelihead.likelihoods.checks import check_same_shape, positive_number
 from likelihead.likelihoods.divergence import expm1_excess
 from likelihead.likelihoods.observed import ObservedLikelihood
 from likelihead.likelihoods.special import softplus
@@ -81,15 +82,15 @@ class Quantile(ObservedLikelihood):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(num_outputs=num_outputs, reduction=reduction)
-        listed = (levels,) if isinstance(levels, (int, float)) else tuple(float(level) for level in levels)
+        listed = _listed(levels)
         if not listed or not all(0 < level < 1 for level in listed):
             raise OptionError(
                 f"levels is {levels}; expected numbers between 0 and 1, such as [0.1, 0.5, 0.9]."
             )
         if any(low >= high for low, high in pairwise(listed)):
             raise OptionError(f"levels is {levels}; expected levels that increase: {sorted(set(listed))}.")
-        if not bool(POSITIVE.contains(torch.tensor(float(scale), dtype=torch.float64))):
-            raise OptionError(f"scale is {scale}; expected a positive finite number.")
+        scale = positive_number("scale", scale)
+        check_flag("ordered", ordered)
         if ordered and len(listed) == 1:
             raise OptionError("ordered=True keeps several quantiles in order; there is one level.")
         self.levels, self.scale, self.ordered = listed, float(scale), ordered
@@ -191,3 +192,15 @@ class Quantile(ObservedLikelihood):
     def extra_repr(self) -> str:
         """What ``print`` shows."""
         return f"levels={list(self.levels)}, scale={self.scale}, {super().extra_repr()}"
+
+
+def _listed(levels: object) -> tuple[float, ...]:
+    """One level, or several, as numbers."""
+    if not isinstance(levels, bool) and as_number(levels) is not None:
+        return (float(real_number("levels", levels)),)
+    if isinstance(levels, Tensor) and levels.requires_grad:
+        raise DTypeError("levels is a tensor with gradient; expected numbers: levels.tolist().")
+    listed = levels.tolist() if hasattr(levels, "tolist") else levels
+    if not isinstance(listed, Sequence) or isinstance(listed, (str, bytes)):
+        raise DTypeError(f"levels is {shown(levels)}; expected a number or a list of numbers.")
+    return tuple(float(real_number("levels", level)) for level in listed)

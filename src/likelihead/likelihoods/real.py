@@ -38,7 +38,8 @@ class RealLikelihood(Likelihood):
     A missing target scores 0 with gradient 0, whatever the logits there are, and is not counted.
 
     Attributes:
-        num_outputs: how many numbers an example has; the width of `head`.
+        num_outputs: how many numbers an example has; the width of `head`. With more than one, they are the
+            last dimension of the targets; with one, targets have any shape.
         parameters_of_target: how many numbers the head puts out for one target; if more than one, they lie
             along the last dimension of the logits.
     """
@@ -106,6 +107,7 @@ class RealLikelihood(Likelihood):
         """
         outputs = self._along_last(logits)
         check_same_shape(outputs[0], target)
+        self._check_outputs("target", target)
         if target.is_complex() or target.dtype == torch.bool:
             raise DTypeError(f"target is {target.dtype}; expected real numbers. A yes or no is a Bernoulli.")
         check_weight(sample_weight, target.shape)
@@ -133,8 +135,9 @@ class RealLikelihood(Likelihood):
             - returns: the target's shape, float32 at least.
 
         Raises:
-            ShapeError: the target's shape is not that of the predictions: it would broadcast (LH302); or the
-                ``sample_weight`` is not one number per example (LH603).
+            ShapeError: the target's shape is not that of the predictions: it would broadcast (LH302); its
+                last size is not ``num_outputs``, where that is more than 1; or the ``sample_weight`` is not
+                one number per example (LH603).
             DTypeError: a bool or complex target.
         """
         outputs, y, there = self._check(logits, target, sample_weight)
@@ -164,6 +167,15 @@ class RealLikelihood(Likelihood):
         parts = tuple(weigh(part, sample_weight) for part in parts)
         return self._together(parts).to(at_least_float32(logits).dtype)
 
+    def _check_outputs(self, name: str, values: Tensor) -> None:
+        """Refuse numbers that are not the likelihood's K outputs; one output alone has any shape."""
+        if self.num_outputs > 1 and (values.dim() == 0 or values.shape[-1] != self.num_outputs):
+            raise ShapeError(
+                f"{name} has shape {list(values.shape)}; expected [..., {self.num_outputs}], an example's "
+                f"num_outputs={self.num_outputs} numbers in the last place. With num_outputs=1 any shape is "
+                "taken, each number on its own."
+            )
+
     # -- targets alone ----------------------------------------------------------------------------
 
     def _observed(self, targets: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -178,11 +190,7 @@ class RealLikelihood(Likelihood):
             raise DTypeError(
                 f"targets are {targets.dtype}; expected real numbers. A yes or no is a Bernoulli."
             )
-        if self.num_outputs > 1 and (targets.dim() == 0 or targets.shape[-1] != self.num_outputs):
-            raise ShapeError(
-                f"targets have shape {list(targets.shape)}; expected [..., {self.num_outputs}], "
-                "num_outputs in the last place."
-            )
+        self._check_outputs("targets", targets)
         weight = check_observed_weight(sample_weight, targets.shape)
         y = targets.double()
         counting = ~y.isnan()

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal
 from torch.distributions import StudentT as StudentTDistribution
 
-from likelihead.core.domains import POSITIVE, REAL
+from likelihead.core.domains import REAL
 from likelihead.core.links import IDENTITY, at_least_float32, with_spare_digits
+from likelihead.core.options import real_number
 from likelihead.core.reduction import Reduction
 from likelihead.errors import OptionError
 from likelihead.likelihoods.base import register
-from likelihead.likelihoods.checks import check_same_shape
+from likelihead.likelihoods.checks import check_same_shape, positive_number
 from likelihead.likelihoods.divergence import expm1_excess
 from likelihead.likelihoods.observed import ObservedLikelihood
 from likelihead.likelihoods.special import LOG_2PI
@@ -76,6 +77,7 @@ class StudentT(ObservedLikelihood):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(num_outputs=num_outputs, reduction=reduction)
+        df = real_number("df", df)
         if not df > 0:
             raise OptionError(f"df is {df!r}; expected a positive number of degrees of freedom, or math.inf.")
         if isinstance(scale, str):
@@ -83,8 +85,8 @@ class StudentT(ObservedLikelihood):
                 raise OptionError(f"scale is {scale!r}; expected a positive number, or 'predicted'.")
             self.parameter_shape = ("num_outputs", 2)
             self.parameters_of_target = 2
-        elif not bool(POSITIVE.contains(torch.tensor(float(scale), dtype=torch.float64))):
-            raise OptionError(f"scale is {scale}; expected a positive finite number, or 'predicted'.")
+        else:
+            scale = positive_number("scale", scale, or_else="'predicted'")
         self.df = float(df)
         self._is_normal = math.isinf(self.df)
         self._known_log_scale = 0.0 if isinstance(scale, str) else math.log(scale)
@@ -165,11 +167,13 @@ class StudentT(ObservedLikelihood):
         return self._log_scale(outputs) + (self._constant + _mean_part(self.df))
 
     def kl(self, logits_p: Tensor, logits_q: Tensor) -> Tensor:
-        """The divergence of p from q, in nats; never negative.
+        r"""The divergence of p from q, in nats; never negative.
 
-        There is no closed form: a Gauss-Gegenbauer rule of 256 nodes, which gives 10 digits up to scales ten
-        times as large as each other and locations ten scales apart, and fewer beyond. For infinite degrees
-        of freedom, the closed form of a Gaussian.
+        For one degree of freedom the closed form :math:`\log(1 + \sinh^2 \frac{r}{2} + \frac{(\mu_p -
+        \mu_q)^2}{4 \sigma_p \sigma_q})` with :math:`r = \log \sigma_p - \log \sigma_q` (Chyzak, Nielsen
+        2019); for infinite ones, that of a Gaussian. Else there is none: a Gauss-Gegenbauer rule of 256
+        nodes, which gives 10 digits up to scales ten times as large as each other and locations ten scales
+        apart, and fewer beyond.
         """
         check_same_shape(logits_p, logits_q, name="logits_q")
         p, q = (self._along_last(with_spare_digits(logits)) for logits in (logits_p, logits_q))
@@ -178,6 +182,9 @@ class StudentT(ObservedLikelihood):
         shift = (p[0] - q[0]) * torch.exp(-log_q)
         if self._is_normal:
             divergence = 0.5 * (shift.square() + expm1_excess(2 * log_ratio))
+        elif self.df == 1.0:
+            distance = (0.5 * shift).square() * torch.exp(-log_ratio)
+            divergence = torch.log1p(torch.sinh(0.5 * log_ratio).square() + distance)
         else:
             nodes, weights = (x.to(shift) for x in _gegenbauer(self.df))
             sine, cosine = nodes.square(), 1 - nodes.square()
@@ -260,7 +267,7 @@ def _mean_part(df: float) -> float:
         return 0.5
     half = df / 2
     if df < _MANY:
-        psi = torch.digamma(torch.tensor([half + 0.5, half], dtype=torch.float64))
+        psi = torch.digamma(torch.tensor([half + 0.5, half], dtype=torch.float64, device="cpu"))
         return 0.5 * (df + 1) * float(psi[0] - psi[1])
     inverse = 1 / half
     square = inverse * inverse
@@ -271,7 +278,7 @@ def _mean_part(df: float) -> float:
 def _gegenbauer(df: float) -> tuple[Tensor, Tensor]:
     """Nodes and weights, summing to 1, of the mean over the sine of the angle (Golub, Welsch 1969)."""
     order = (df - 1) / 2
-    k = torch.arange(1, _NODES, dtype=torch.float64)
+    k = torch.arange(1, _NODES, dtype=torch.float64, device="cpu")
     squares = k * (k + 2 * order - 1) / (4 * (k + order) * (k + order - 1))
     squares[0] = 1 / (2 * (1 + order))
     beside = squares.sqrt()

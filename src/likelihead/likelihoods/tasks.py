@@ -15,6 +15,7 @@ from likelihead.likelihoods.base import REGISTRY, Likelihood
 
 __all__ = ["TaskGuess", "for_task", "infer_task"]
 
+_GRADES = 12  # so many whole numbers in a row that do not start at 0 may be grades
 _FEW = 32  # class indices in a row from 0, stored as reals, are taken for classes up to this many
 
 
@@ -267,16 +268,21 @@ def _one_whole_number(view: _View) -> TaskGuess | None:
             return TaskGuess(
                 "multiclass", {"num_classes": high + 1}, [*view.reasons, *reasons], ["regression"]
             )
-        return TaskGuess("regression", {}, [*view.reasons, whole, *stored])
+        return TaskGuess("regression", {}, [*view.reasons, whole, *stored], ["count"])
     alternatives: list[str] = []
     reasons = [f"{whole}: class indices"]
     if 2 * different > view.present.numel() > _FEW:
         reasons.append("most values occur once")
-        alternatives.append("regression")
+        alternatives += ["regression", "count"]
     elif different < high + 1:
         reasons.append(f"{high + 1 - different} of the {high + 1} classes do not occur")
         if different < (high + 1) / 2:
-            alternatives.append("regression")
+            alternatives += ["regression", "count"]
+        elif low > 0 and different == high - low + 1 <= _GRADES:
+            reasons.append(
+                f"they go up without a gap from {low}, as grades do: targets - {low} are their places"
+            )
+            alternatives.append("ordinal")
     return TaskGuess("multiclass", {"num_classes": high + 1}, [*view.reasons, *reasons], alternatives)
 
 
