@@ -66,6 +66,20 @@ DROP_INS: dict[str, tuple[Any, Any, dict[str, Tensor], dict[str, Any], bool]] = 
         {"label_smoothing": 0.1},
         False,
     ),
+    "ce smooth weight": (
+        F.cross_entropy,
+        LF.cross_entropy,
+        {"input": Z, "target": Y, "weight": WEIGHT},
+        {"label_smoothing": 0.1},
+        False,
+    ),
+    "ce shares smooth weight": (
+        F.cross_entropy,
+        LF.cross_entropy,
+        {"input": Z, "target": SHARES, "weight": WEIGHT},
+        {"label_smoothing": 0.1},
+        False,
+    ),
     "ce shares": (F.cross_entropy, LF.cross_entropy, {"input": Z, "target": SHARES}, {}, False),
     "nll": (F.nll_loss, LF.nll_loss, {"input": LOG_P, "target": Y, "weight": WEIGHT}, {}, False),
     "nll ignored": (F.nll_loss, LF.nll_loss, {"input": LOG_P, "target": IGNORED}, {}, False),
@@ -115,7 +129,7 @@ DROP_INS: dict[str, tuple[Any, Any, dict[str, Tensor], dict[str, Any], bool]] = 
     ),
 }
 # What is no distribution: torch's infinity may be NaN here, never a number.
-NO_NUMBER = {("ce shares", "target"), ("ce weight 0", "weight"), ("bce pos_weight", "pos_weight")}
+NO_NUMBER = {("ce weight 0", "weight"), ("bce pos_weight", "pos_weight")}
 
 
 def spoilt(tensors: dict[str, Tensor], name: str, place: Any, value: float) -> dict[str, Tensor]:

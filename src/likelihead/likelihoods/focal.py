@@ -63,7 +63,7 @@ def focal_loss(
     check_focal_gamma(gamma)
     check_focal_gamma(gamma or 1.0, target)
     ignore_index = whole_number("ignore_index", ignore_index)
-    shape = getattr(logits, "shape", ())  # what is no tensor is refused by the next line
+    shape: tuple[int, ...] = getattr(logits, "shape", ())  # the next line refuses what is no tensor
     num_classes = shape[1] if len(shape) > 1 else 2
     check_class_logits(logits, num_classes)
     check_class_target(target, logits.shape, ClassIndex.of(num_classes, ignore_index))
