@@ -129,6 +129,7 @@ KEPT: dict[str, Step] = {
     "where": lambda x: torch.where(EVERY, x, x.flip(1)),
     "maximum": lambda x: torch.maximum(x, x.flip(1)),
     "maximum with a constant": lambda x: torch.maximum(x, torch.tensor(1e-7)),
+    "fmax with a constant": lambda x: torch.fmax(x, torch.tensor(1e-7)),
     "minimum with a constant": lambda x: torch.minimum(torch.tensor(1.0), x),
     "half of a maximum, doubled": lambda x: 2 * (0.5 * torch.maximum(x, torch.full_like(x, 1e-7))),
     "cat": lambda x: torch.cat([x, x.flip(0)]),

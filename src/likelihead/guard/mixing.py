@@ -249,6 +249,8 @@ MIXING: dict[str, Callable[[Node, Walk], Branches | None]] = {
     "WhereBackward0": _choice,
     "MaximumBackward0": _larger_or_smaller,
     "MinimumBackward0": _larger_or_smaller,
+    "FmaxBackward0": _larger_or_smaller,
+    "FminBackward0": _larger_or_smaller,
     "CopyBackwards": _copy,
     "CopySlices": _changed_in_part,
     "IndexPutBackward0": _put,
