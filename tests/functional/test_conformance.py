@@ -25,9 +25,13 @@ with warnings.catch_warnings():
     from torch.testing._internal.common_methods_invocations import op_db
     from torch.testing._internal.common_modules import module_db
 
-OWN = {"language_model_loss"}  # has no counterpart in torch
+# These have no counterpart in torch.
+OWN = {"language_model_loss", "focal_loss", "binary_focal_loss"}
+OWN |= {"dice_loss", "jaccard_loss", "tversky_loss", "focal_tversky_loss", "lovasz_loss"}
+OWN_MODULES = {"FocalLoss", "BinaryFocalLoss", "OverlapLoss", "DiceLoss", "JaccardLoss", "TverskyLoss"}
+OWN_MODULES |= {"FocalTverskyLoss", "LovaszLoss"}
 FUNCTIONS = [name for name in likelihead.functional.__all__ if name not in OWN]
-MODULES = likelihead.nn.__all__
+MODULES = [name for name in likelihead.nn.__all__ if name not in OWN_MODULES]
 OPS = [op for op in op_db if op.name.removeprefix("nn.functional.") in FUNCTIONS and not op.variant_test_name]
 CLASSES = [info for info in module_db if info.module_cls.__name__ in MODULES]
 
@@ -62,6 +66,10 @@ def _samples(op: Any, dtype: torch.dtype, requires_grad: bool) -> Iterator[Sampl
 
 
 def test_torch_has_data_for_all_of_them() -> None:
+    assert not any(hasattr(F, name) for name in OWN)
+    assert not any(hasattr(torch.nn, name) for name in OWN_MODULES)
+    assert set(likelihead.functional.__all__) >= OWN
+    assert set(likelihead.nn.__all__) >= OWN_MODULES
     assert {op.name.removeprefix("nn.functional.") for op in OPS} == set(FUNCTIONS)
     assert {info.module_cls.__name__ for info in CLASSES} == set(MODULES)
 

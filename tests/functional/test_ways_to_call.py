@@ -38,6 +38,8 @@ P = torch.rand(N, C, generator=_G, dtype=torch.float64) * 0.8 + 0.1
 Y = torch.tensor([0, 2, -100, 1])
 SOFT = torch.rand(N, C, generator=_G, dtype=torch.float64)
 W = torch.rand(C, generator=_G, dtype=torch.float64) + 0.5
+EACH = torch.tensor([0.5, 0.0, 3.0, 1.5], dtype=torch.float64)
+CAN = torch.tensor([[True, True, False], [False, True, True], [True] * 3, [True, True, False]])
 
 
 def _focal(x: Tensor) -> Tensor:
@@ -49,6 +51,26 @@ def _binary_focal(x: Tensor) -> Tensor:
     t, p = SOFT.round(), x.sigmoid()
     miss = t * (1 - p) + (1 - t) * p
     return (miss**2 * torchs.binary_cross_entropy_with_logits(x, t, reduction="none")).mean()
+
+
+def _masked(x: Tensor) -> Tensor:
+    return torch.where(CAN, x, -1e4)  # whose exponential is 0, without the NaN that -inf has as a gradient
+
+
+def _weighted(x: Tensor, **options: Any) -> Tensor:
+    nll = torchs.cross_entropy(x, Y, W, reduction="none", **options)
+    return (EACH * nll).sum() / (EACH * W[Y.clamp(min=0)] * (Y >= 0)).sum()
+
+
+def _weighted_labels(x: Tensor) -> Tensor:
+    drawn = 0.8 * SOFT + 0.2 * W / 2
+    nll = torchs.binary_cross_entropy_with_logits(x, drawn, pos_weight=W, reduction="none")
+    return (EACH[:, None] * nll).sum() / (EACH.sum() * C)
+
+
+def _weighted_focal(x: Tensor) -> Tensor:
+    nll = torchs.cross_entropy(_masked(x), Y, reduction="none")
+    return (EACH * (1 - (-nll).exp()) ** 1.5 * nll).sum() / (EACH * (Y >= 0)).sum()
 
 
 def _multi_label(x: Tensor) -> Tensor:
@@ -75,6 +97,26 @@ LOSSES: dict[str, tuple[Tensor, Loss, Loss]] = {
         lambda x: ours.cross_entropy(x, Y, reduction="none").square().sum(),
         lambda x: torchs.cross_entropy(x, Y, reduction="none").square().sum(),
     ),
+    "cross_entropy, where": (
+        X,
+        lambda x: ours.cross_entropy(x, Y, where=CAN),
+        lambda x: torchs.cross_entropy(_masked(x), Y),
+    ),
+    "cross_entropy, sample_weight": (
+        X, lambda x: ours.cross_entropy(x, Y, W, label_smoothing=0.1, sample_weight=EACH),
+        lambda x: _weighted(x, label_smoothing=0.1),
+    ),
+    "binary_cross_entropy_with_logits, smoothed": (
+        X,
+        lambda x: ours.binary_cross_entropy_with_logits(
+            x, SOFT, pos_weight=W, label_smoothing=0.2, prior=W / 2, sample_weight=EACH
+        ),
+        _weighted_labels,
+    ),
+    "functional.focal_loss": (
+        X, lambda x: ours.focal_loss(x, Y, 1.5, where=CAN, sample_weight=EACH), _weighted_focal
+    ),
+    "functional.binary_focal_loss": (X, lambda x: ours.binary_focal_loss(x, SOFT.round()), _binary_focal),
     "language_model_loss": (
         X,
         lambda x: ours.language_model_loss(x[None], Y[None], shift=True),

@@ -27,6 +27,7 @@ from likelihead.errors import (
     TargetError,
 )
 from likelihead.guard.check import check_call
+from likelihead.guard.overlap import check_overlap
 from likelihead.guard.report import LossName
 from likelihead.guard.switch import guard, reset_reported, set_guard
 from likelihead.hazards import HAZARDS, lookup
@@ -67,13 +68,20 @@ ONE_OF_EACH: dict[str, tuple[type[LikelihoodError], Callable[[], None]]] = {
     "LH108": (MisuseError, lambda: check("bce", torch.full((2, 3), 1.5), torch.ones(2, 3))),
     "LH109": (MisuseError, lambda: check("bce", logits().sigmoid(), torch.ones(2, 3))),
     "LH110": (MisuseError, lambda: check("nll", probs().log(), INDEX)),
+    "LH111": (MisuseError, lambda: check_overlap(
+        nn.Linear(4, 3)(torch.randn(2, 4)), INDEX, from_logits=False, multiclass=True
+    )),
     "LH112": (MisuseError, lambda: check("nll", logits().log_softmax(0), INDEX)),
+    "LH115": (MisuseError, lambda: check_overlap(probs(), INDEX, from_logits=True, multiclass=True)),
     "LH201": (MisuseError, lambda: check("cross_entropy", torch.zeros(2, 3), F.one_hot(INDEX, 3).float())),
     "LH202": (DTypeError, lambda: check("cross_entropy", torch.zeros(2, 300), INDEX.byte())),
     "LH203": (TargetError, lambda: check("cross_entropy", torch.zeros(2, 3), INDEX + 1)),
     "LH204": (MisuseError, lambda: check("cross_entropy", torch.zeros(2, 3), torch.ones(2, 3))),
     "LH205": (DomainError, lambda: check("cross_entropy", torch.zeros(2, 3), torch.full((2, 3), 0.5))),
     "LH207": (TargetError, lambda: check("bce_with_logits", torch.zeros(2, 3), -torch.ones(2, 3))),
+    "LH208": (TargetError, lambda: check(
+        "cross_entropy", torch.zeros(2, 3), INDEX, where=torch.tensor([[True, True, False]] * 2)
+    )),
     "LH301": (ShapeError, lambda: check("cross_entropy", torch.zeros(2, 3, 4), torch.full((2, 3, 4), 0.25))),
     "LH302": (ShapeError, lambda: check("mse", torch.zeros(2), torch.zeros(2, 1))),
     "LH303": (ShapeError, lambda: check("cross_entropy", torch.zeros(2, 1), torch.zeros(2).long())),
@@ -86,7 +94,7 @@ ONE_OF_EACH: dict[str, tuple[type[LikelihoodError], Callable[[], None]]] = {
     )),
     "LH801": (DomainError, lambda: check("cross_entropy", torch.full((2, 3), torch.nan), INDEX)),
 }  # fmt: skip
-AT_FULL = {"LH103", "LH108", "LH201", "LH203", "LH204", "LH205", "LH207", "LH301", "LH801"}
+AT_FULL = {"LH103", "LH108", "LH201", "LH203", "LH204", "LH205", "LH207", "LH208", "LH301", "LH801"}
 
 
 # Raised by the losses themselves, at every level: no value would be right (tests/core/test_sample_weight.py).

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent:
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 # Relative to the reference in float64, on the same inputs: value, and gradient relative to its largest.
-TOLERANCE = {torch.float32: 3e-6, torch.float64: 8e-15, torch.bfloat16: 8e-3, torch.float16: 1e-3}
+TOLERANCE = {torch.float32: 3e-6, torch.float64: 4e-15, torch.bfloat16: 8e-3, torch.float16: 1e-3}
 EXAMPLES = settings().max_examples  # 100; fewer under `make sanitize`
 THOUSAND = settings(max_examples=10 * EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -101,7 +101,21 @@ def _sample_weights(shape: tuple[int, ...], g: torch.Generator) -> st.SearchStra
     return st.sampled_from(found)
 
 
-def _assert_near(got: Tensor, expected: Tensor, tolerance: float, peer: Tensor) -> None:
+def _before_the_cap(target: Tensor, options: dict[str, object]) -> float:
+    """How large the gradient is before it is multiplied by the slope of the cap.
+
+    The slope 1 - tanh^2 of a logit near the cap is a difference of two numbers near 1, off by some units in
+    the last place of 1, not of itself, in every backend. Targets that sum to 100 make that 100 times as much
+    beside a result that the slope has made small.
+    """
+    if options["softcap"] is None or not target.is_floating_point() or target.numel() == 0:
+        return 1.0
+    return max(1.0, float(target.double().sum(1).max()))
+
+
+def _assert_near(
+    got: Tensor, expected: Tensor, tolerance: float, peer: Tensor, magnitude: float = 1.0
+) -> None:
     """Within the tolerance of the float64 answer, or as near as ``peer``, the reference in this dtype."""
     assert got.shape == expected.shape
     assert got.dtype == peer.dtype
@@ -111,13 +125,17 @@ def _assert_near(got: Tensor, expected: Tensor, tolerance: float, peer: Tensor) 
     got, expected, peer = (t.detach().double()[finite] for t in (got, expected, peer))
     if got.numel() == 0:
         return
-    scale = max(1.0, float(expected.abs().max()))
+    scale = max(magnitude, float(expected.abs().max()))
     allowed = tolerance * (expected.abs() + scale) + 2 * float((peer - expected).abs().max())
     assert ((got - expected).abs() <= allowed).all()
 
 
 def _compare(
-    run: Callable[[Tensor, Any], list[Tensor]], logits: Tensor, target: Tensor, upstream: float
+    run: Callable[[Tensor, Any], list[Tensor]],
+    logits: Tensor,
+    target: Tensor,
+    upstream: float,
+    magnitude: float = 1.0,
 ) -> None:
     """Values and gradients of the native backend beside the reference, in float64 and in the same dtype."""
 
@@ -131,7 +149,7 @@ def _compare(
     with use_backend("reference"):
         expected, peer = both(logits.double(), True), both(logits, False)
     for g, e, p in zip(got, expected, peer, strict=True):
-        _assert_near(g, e, TOLERANCE[g.dtype], p)
+        _assert_near(g, e, TOLERANCE[g.dtype], p, magnitude)
 
 
 @given(_softmax_cases())
@@ -142,7 +160,7 @@ def test_softmax_agrees_with_the_reference(case: tuple[Tensor, Tensor, dict[str,
     def run(z: Tensor, cast: Any) -> list[Tensor]:
         return list(dispatch.softmax_nll(z, cast(target), **{k: cast(v) for k, v in options.items()}))
 
-    _compare(run, logits, target, 1.0)
+    _compare(run, logits, target, 1.0, _before_the_cap(target, options))
 
 
 @given(_softmax_cases(), st.sampled_from([-math.inf, math.inf, math.nan]), st.integers(0, 2**31))
@@ -185,7 +203,7 @@ def test_reduced_softmax_agrees(
     def run(z: Tensor, cast: Any) -> list[Tensor]:
         return [dispatch.softmax_loss(z, cast(target), **{k: cast(v) for k, v in options.items()}, **more)]
 
-    _compare(run, logits, target, upstream)
+    _compare(run, logits, target, upstream, _before_the_cap(target, options))
 
 
 @st.composite

@@ -46,6 +46,40 @@ for name, logits, target, options, a, b in cases:
     got.sum().backward()
     torch.testing.assert_close(got.full_tensor(), want, msg=lambda m: f"{name} {a} {b} {options}: {m}")
     torch.testing.assert_close(x.grad.full_tensor(), leaf.grad, msg=lambda m: f"{name} {a} {b} {options}: {m}")
+# The options that torch does not have, beside the same call on plain tensors.
+can = torch.rand(5, 4) < 0.7
+can[torch.arange(5), y.clamp(min=0)] = True
+each = torch.tensor([0.5, 2.0, 0.0, 1.0, 3.0])  # the ranks' counts are 0.5 and 3
+seen = torch.rand(3, 4, 5) < 0.7
+seen.scatter_(1, classes.unsqueeze(1), True)
+FL, BFL = "focal_loss", "binary_focal_loss"
+for name, logits, target, options, places, a, b in [
+    (CE, z, y, {"where": can}, {"where": S0}, S0, S0), (CE, z, y, {"where": can}, {"where": R}, R, R),
+    (CE, z, y, {"sample_weight": each}, {"sample_weight": S0}, S0, S0),
+    (CE, z, t, {"sample_weight": each}, {"sample_weight": S0}, S0, S0),
+    (CE, z, y, {"sample_weight": each, "where": can, "weight": w, "label_smoothing": 0.1},
+     {"sample_weight": S0, "where": S0, "weight": R}, S0, S0),
+    (CE, z, y, {"sample_weight": each}, {"sample_weight": R}, S0, S0),
+    (CE, image, classes, {"where": seen, "sample_weight": each[:3]}, {"where": S2, "sample_weight": R}, S2, S1),
+    (CE, z, y, {"sample_weight": each, "reduction": "none"}, {"sample_weight": S0}, S0, S0),
+    (BCE, z, t, {"sample_weight": each, "label_smoothing": 0.1, "prior": w / 2}, {"sample_weight": S0, "prior": R}, S0, S0),
+    (BCE, z, t, {"sample_weight": each}, {"sample_weight": R}, S1, S1),
+    (FL, z, y, {"sample_weight": each, "where": can}, {"sample_weight": S0, "where": S0}, S0, S0),
+    (FL, z, y, {}, {}, R, R), (BFL, z, t, {"sample_weight": each}, {"sample_weight": S0}, S0, S0),
+]:
+    told = lambda m: f"{name} {a} {b} {places}: {m}"
+    leaf = logits.clone().requires_grad_()
+    want = getattr(ours, name)(leaf, target, **options)
+    want.sum().backward()
+    x = spread(logits, a).requires_grad_()
+    given = {k: spread(v, places[k]) if isinstance(v, torch.Tensor) else v for k, v in options.items()}
+    try:
+        got = getattr(ours, name)(x, spread(target, b), **given)
+    except Exception as error:
+        raise AssertionError(told(repr(error))) from error
+    got.sum().backward()
+    torch.testing.assert_close(got.full_tensor(), want, msg=told)
+    torch.testing.assert_close(x.grad.full_tensor(), leaf.grad, msg=told)
 torch.testing.assert_close(Categorical(4)(spread(z, S0), spread(y, S0)).full_tensor(), torchs.cross_entropy(z, y))
 for split, labels in ((S1, y), (S1, t)):
     try:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from likelihead.core.options import check_real_number
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import DTypeError, OptionError, ShapeError
@@ -209,6 +210,8 @@ def binary_focal_loss(
     """
     check_reduction(reduction, normalizer)
     check_focal_gamma(gamma)
+    if alpha is not None:
+        check_real_number("alpha", alpha, expected="a number, or None for equal weights")
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise OptionError(f"alpha is {alpha}; expected the share of a yes in [0, 1], or None.")
     _check_tensors(input, target)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import gaussian_nll_loss as torchs_gaussian_nll_loss
 
 from likelihead.core.devices import check_devices
+from likelihead.core.options import as_number
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
@@ -77,11 +78,14 @@ def gaussian_nll_loss(
     )
     variance = torch.full_like(input, var) if isinstance(var, float) and is_real(input) else var
     sizes = _sizes(input, target, variance)
+    shape = None if sizes is None else _broadcast(input, target, sizes)
     if (
         sizes is None
+        or shape is None
         or not isinstance(variance, Tensor)
         or reduction not in ("none", "sum", "mean")
         or _has_negative(var)
+        or not _bounds(eps)
     ):
         return torchs_answer(
             torchs_gaussian_nll_loss,
@@ -95,7 +99,6 @@ def gaussian_nll_loss(
             ours={"normalizer": normalizer, "sample_weight": None if sample_weight is None else True},
         )
     check_reduction(reduction, normalizer)
-    shape = torch.broadcast_shapes(input.shape, target.shape, sizes)  # type: ignore[no-untyped-call]
     sample_weight = checked_weight(sample_weight, shape)
     check_call("gaussian_nll", input, target, default_action="warn", sample_weight=sample_weight)
     dtype = promoted(result_dtype(input, one_op=False), target, variance)
@@ -137,6 +140,20 @@ def _sizes(input: object, target: object, variance: object) -> torch.Size | None
         if differing == [1]:
             return variance.shape
     return None
+
+
+def _broadcast(input: Tensor, target: Tensor, variance: torch.Size) -> torch.Size | None:
+    """The shape of a value per element, or None where torch has to refuse."""
+    try:
+        shape: torch.Size = torch.broadcast_shapes(input.shape, target.shape, variance)  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return None
+    return shape
+
+
+def _bounds(eps: object) -> bool:
+    """Whether a variance can be clamped at it; torch says what is wrong with anything else."""
+    return isinstance(eps, Tensor) or as_number(eps) is not None
 
 
 def _has_negative(variance: Tensor | float) -> bool:

@@ -67,6 +67,17 @@ def _clamp_to_tensors(node: Node, walk: Walk) -> Branches | None:
     return _only(source)
 
 
+def _larger_or_smaller(node: Node, walk: Walk) -> Branches | None:
+    """Beside a constant tensor it is a clamp."""
+    first, second = _inputs(node)
+    if first is not None and second is not None:
+        return _choice(node, walk)
+    if not walk.stand_beside():
+        return None
+    walk.clamped = True
+    return _only(second if first is None else first)
+
+
 def _exp(node: Node, walk: Walk) -> Branches | None:
     if walk.function is not None:
         return None
@@ -236,8 +247,10 @@ MIXING: dict[str, Callable[[Node, Walk], Branches | None]] = {
     "CatBackward0": _choice,
     "StackBackward0": _choice,
     "WhereBackward0": _choice,
-    "MaximumBackward0": _choice,
-    "MinimumBackward0": _choice,
+    "MaximumBackward0": _larger_or_smaller,
+    "MinimumBackward0": _larger_or_smaller,
+    "FmaxBackward0": _larger_or_smaller,
+    "FminBackward0": _larger_or_smaller,
     "CopyBackwards": _copy,
     "CopySlices": _changed_in_part,
     "IndexPutBackward0": _put,
@@ -251,5 +264,7 @@ MIXING: dict[str, Callable[[Node, Walk], Branches | None]] = {
 }
 # What must see a whole probability: of half of one it would make something else.
 BENDING = frozenset(
-    name for name, step in MIXING.items() if step in (_clamp, _clamp_to_tensors, _kept_away, _exp, _log)
+    name
+    for name, step in MIXING.items()
+    if step in (_clamp, _clamp_to_tensors, _kept_away, _larger_or_smaller, _exp, _log)
 )

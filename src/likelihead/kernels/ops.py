@@ -261,12 +261,12 @@ def check_focal_gamma(gamma: float, target: Tensor | None = None, *, label_smoot
 
     Raises:
         OptionError: as above; or a focal loss with label smoothing.
-        DTypeError: probability targets (LH202).
+        DTypeError: ``gamma`` is no number; or probability targets (LH202).
     """
-    exponent: object = gamma
-    if not isinstance(exponent, (int, float)) or not 0.0 <= gamma < math.inf:
+    check_real_number("gamma", gamma)
+    if not 0.0 <= gamma < math.inf:
         raise OptionError(f"gamma is {gamma}; expected a finite number that is not negative, such as 2.")
-    if not gamma or target is None:
+    if not gamma or not isinstance(target, Tensor):
         return
     if target.is_floating_point():
         raise DTypeError(

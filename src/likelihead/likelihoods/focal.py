@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from likelihead.core.domains import ClassIndex
+from likelihead.core.options import whole_number
 from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.functional.focal_loss import binary_focal_loss as fused_binary_focal_loss
 from likelihead.functional.focal_loss import focal_loss as fused_focal_loss
@@ -61,7 +62,9 @@ def focal_loss(
     """
     check_focal_gamma(gamma)
     check_focal_gamma(gamma or 1.0, target)
-    num_classes = logits.shape[1] if logits.dim() > 1 else 2
+    ignore_index = whole_number("ignore_index", ignore_index)
+    shape: tuple[int, ...] = getattr(logits, "shape", ())  # the next line refuses what is no tensor
+    num_classes = shape[1] if len(shape) > 1 else 2
     check_class_logits(logits, num_classes)
     check_class_target(target, logits.shape, ClassIndex.of(num_classes, ignore_index))
     return fused_focal_loss(

@@ -99,11 +99,15 @@ def _focal_factor(x: Tensor, t: Tensor, nll: Tensor, gamma: float) -> Tensor:
 
     Both terms are of one sign, in units of :math:`1 / (1 + e)` with :math:`e = \exp(-|x|)`.
     """
-    e = torch.exp(-x.abs())
+    size = torch.where(x >= 0, x, -x)  # abs, but with a slope at 0, where torch's abs has none
+    e = torch.exp(-size)
     wrong = torch.where(x >= 0, t * e + (1 - t), t + (1 - t) * e)
     none = wrong == 0  # a hard label, and e is 0 in this dtype: its logarithm is known all the same
-    log_wrong = torch.where(none, -x.abs(), torch.log(torch.where(none, 1, wrong)))
+    log_wrong = torch.where(none, -size, torch.log(torch.where(none, 1, wrong)))
     factor = torch.exp(gamma * (log_wrong - torch.log1p(e)))
+    # With the one rounding of the power; a constant to autograd.
+    power = (wrong.detach() / (1 + e.detach())).pow(gamma)
+    factor = factor * torch.where(none | (factor.detach() == 0), 1, power / factor.detach())
     # Of an infinite loss only its own slope is left; 0 * inf would make that NaN.
     return torch.where(nll.detach().isinf(), factor.detach(), factor)
 

@@ -98,7 +98,7 @@ def softmax_nll(
         below_top = top.unsqueeze(1) - z
         if where is not None:
             below_top = torch.where((q == 0) & ~where, 0, below_top)
-        nll = times(q, below_top).sum(1) + q.sum(1) * lse_above_top
+        nll = _every_class(times(q, below_top).sum(1), q.sum(1), lse_above_top)
         return weigh(_plus_z_loss(nll, lse, z_loss), sample_weight), lse
 
     index = torch.where(kept, target, 0)
@@ -117,7 +117,7 @@ def softmax_nll(
             weight_sum = classes if weight is None else (where * along_classes(weight, z)).sum(1)
         if weight is not None:
             below_top = times(along_classes(weight, z), below_top)
-        every_class = below_top.sum(1) + weight_sum * lse_above_top
+        every_class = _every_class(below_top.sum(1), weight_sum, lse_above_top)
         nll = (1 - label_smoothing) * nll + (label_smoothing / classes) * every_class
     return weigh(torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), sample_weight), lse
 
@@ -157,6 +157,18 @@ def _focal_factor(exps: Tensor, index: Tensor, nll: Tensor, gamma: float) -> Ten
     factor = torch.where(none, 0, factor)
     # Of an infinite loss only its own slope is left; 0 * inf would make that NaN.
     return torch.where(nll.detach().isinf(), factor.detach(), factor)
+
+
+def _every_class(gap: Tensor, shares: Tensor | int, above: Tensor) -> Tensor:
+    """The shares' gaps to the top, and the rest of their losses.
+
+    An infinite share has an infinite loss, also at the top, where its gap is 0 and their product NaN.
+    """
+    rest = shares * above
+    if not isinstance(shares, Tensor):
+        return gap + rest
+    infinite = shares.isinf() & above.isfinite()
+    return torch.where(infinite, rest, gap + rest)
 
 
 def _plus_z_loss(nll: Tensor, lse: Tensor, z_loss: float) -> Tensor:

@@ -383,7 +383,7 @@ struct ColumnKernel {
     V certain = mode == Mode::soft ? V{} : mode == Mode::smooth ? w_t * certain_share : w_t;
     V loss;
     if (mode == Mode::soft) {
-      loss = found.weighted_gap + found.coefficients * above_top;
+      loss = every_class(found.weighted_gap, found.coefficients, above_top);
     } else {
       const V own = is_top ? above : (found.top - found.z_t) + above;
       loss = certain * own;
@@ -393,7 +393,7 @@ struct ColumnKernel {
         certain *= focal.slope;  // from here on that of the gradient
       }
       if (weight && !call.torch_nonfinite) loss = (w_t == V{}) & (own == splat(A(__builtin_inf()))) ? V{} : loss;
-      if (mode == Mode::smooth) loss += spread * (found.weighted_gap + weight_sum * above);
+      if (mode == Mode::smooth) loss += spread * every_class(found.weighted_gap, weight_sum, above);
     }
     if (call.z_loss > 0) loss += z_loss * l * l;
     if (call.sample_weight) loss *= load(s.sampled + p);
@@ -444,6 +444,13 @@ struct ColumnKernel {
       if (masked()) g = allowed_at(p + k * n, c) ? g : V{};
       return g;
     });
+  }
+
+  // An infinite share has an infinite loss, also at the top, where its gap is 0 and their product NaN.
+  LK_INLINE_MEMBER static V every_class(V gap, V shares, V above) {
+    const V most = splat(A(__builtin_inf()));
+    const I infinite = ((shares == most) | (shares == -most)) & (above < most);
+    return infinite ? shares * above : gap + shares * above;
   }
 
   // log1p(x) where `one_more`, else log(x).

@@ -439,7 +439,7 @@ struct RowKernel {
     double nll = 0;
     if (kept) {
       if (mode == Mode::soft) {
-        nll = found.weighted_gap + found.coefficients * above;
+        nll = every_class(found.weighted_gap, found.coefficients, above);
       } else {
         const double own = is_top ? above : (double(top) - double(z_t)) + above;
         const bool nothing = w_t == 0 && own == __builtin_inf() && !call.torch_nonfinite;
@@ -450,7 +450,7 @@ struct RowKernel {
         } else {
           nll = nothing ? 0.0 : certain * own;
         }
-        if (mode == Mode::smooth) nll += spread * (found.weighted_gap + row.weight_sum * above);
+        if (mode == Mode::smooth) nll += spread * every_class(found.weighted_gap, row.weight_sum, above);
       }
       if (call.z_loss > 0) nll += call.z_loss * lse * lse;
       if (call.sample_weight) nll *= sampled;
@@ -473,6 +473,11 @@ struct RowKernel {
     return nll;
   }
 
+  // An infinite share has an infinite loss, also at the top, where its gap is 0 and their product NaN.
+  static double every_class(double gap, double shares, double above) {
+    const bool infinite = __builtin_isinf(shares) && __builtin_isfinite(above);
+    return infinite ? shares * above : gap + shares * above;
+  }
   double sample_weight(int64_t r) const {
     return double(static_cast<const A*>(call.sample_weight)[r / call.sample_each]);
   }
