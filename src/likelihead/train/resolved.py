@@ -8,7 +8,10 @@ from typing import Any
 
 from likelihead.errors import RunError
 
-__all__ = ["Resolved", "far_above"]
+__all__ = ["LATER", "Resolved", "far_above"]
+
+#: What came after the first release: the values of a run from before are the defaults.
+LATER = ("constant_parameters", "count_per_row", "label_prior")
 
 
 def far_above(nll: float, baseline: float) -> bool:
@@ -42,6 +45,7 @@ class Resolved:
         teacher: SHA-256 of the teacher's model file, of a distillation.
         count_per_row: what a training row counts in the loss, on the average: its weight, where a column of a
             table says one; 1 without.
+        label_prior: what a smoothed yes or no is drawn towards, one for each; empty where that is one half.
     """
 
     task: str
@@ -57,11 +61,18 @@ class Resolved:
     prior_shift: tuple[float, ...] = ()
     teacher: str = ""
     count_per_row: float = 1.0
+    label_prior: tuple[float, ...] = ()
 
     @property
     def numbers(self) -> tuple[float, ...]:
         """All the lists of numbers as one."""
-        return (*self.class_weights, *self.constant, *self.constant_parameters, *self.prior_shift)
+        return (
+            *self.class_weights,
+            *self.constant,
+            *self.constant_parameters,
+            *self.prior_shift,
+            *self.label_prior,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
