@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from likelihead.errors import RunError
 
-__all__ = ["LATER", "Resolved", "far_above"]
+__all__ = ["LATER", "Resolved", "failure_words", "far_above"]
 
 #: What came after the first release: the values of a run from before are the defaults.
 LATER = ("constant_parameters", "count_per_row", "label_prior")
@@ -21,6 +22,27 @@ def far_above(nll: float, baseline: float) -> bool:
     (True, False)
     """
     return not nll <= baseline + max(10.0, abs(baseline))
+
+
+def failure_words(nll: float, baseline: float, pair: str, name: str) -> str:
+    """What a report says first of a run that has failed; empty of one that has not.
+
+    Args:
+        nll: of the test data.
+        baseline: the NLL of the best constant prediction.
+        pair: both in words.
+        name: the baseline's.
+
+    >>> failure_words(1.2, 1.1, "", "constant prediction")
+    ''
+    """
+    if not math.isfinite(nll):
+        value = "\N{INFINITY}" if math.isinf(nll) else "not a number"
+        return f"The model's mean NLL is {value}: it has diverged, or is certain of a wrong answer."
+    if math.isfinite(baseline) and far_above(nll, baseline):
+        what = f"it is certain of wrong answers, far worse than the {name}"
+        return f"The model has failed: {what}: {pair} (LH704)."
+    return ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from likelihead.train.problem import Measured
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.data.schema import Schema
 from likelihead.train.table.means import Mean
-from likelihead.train.table.metrics import Tally
+from likelihead.train.table.metrics import Tally, known_rows
 from likelihead.train.table.network import row_nll
 from likelihead.train.table.weights import class_weights
 
@@ -56,6 +56,8 @@ def begin_classify(config: TrainConfig, data: ImageData) -> ClassifyProblem:
     likelihood.init_bias_(model.head, targets)
     constant = unweighted.best_constant(targets)
     baseline, tests = Mean(), targets_of(data.test)
+    some = known_rows(tests)
+    tests = tests if some is None else tests[some]
     baseline.add(row_nll(unweighted, table, constant.expand(len(tests), -1), tests))
     resolved = replace(resolved, baseline_nll=baseline.value, constant=tuple(constant.tolist()))
     return ClassifyProblem(config, resolved, data, model)
@@ -109,7 +111,8 @@ class ClassifyProblem(ImageProblem):
         with torch.no_grad():
             nll = row_nll(self.plain, self.table, logits.detach(), target)
             sums["nll"] = sums.get("nll", 0.0) + float(nll.double().sum())
-            sums["count"] = sums.get("count", 0) + len(nll)
+            some = known_rows(target)
+            sums["count"] = sums.get("count", 0) + (len(nll) if some is None else int(some.sum()))
         return loss
 
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:
