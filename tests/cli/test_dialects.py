@@ -177,6 +177,13 @@ def test_commas_that_may_be_either_are_asked_for() -> None:
     assert "decimal is 'x'" in refused("train", name, "--decimal", "x", "--out", "u")
 
 
+def test_a_column_of_weights_is_not_taken_for_the_target() -> None:
+    name = write("x,visits,w\n" + "".join(f"{i % 7},{i % 4},{1 + i % 3}\n" for i in range(40)))
+    line = refused("train", name, "--out", "r")
+    assert "the last column, 'w', may be --sample-weight: name it with --target" in line
+    said(name, "--target", "visits", "--sample-weight", "w")
+
+
 @pytest.mark.parametrize("place", ["in another column", "in its own column"])
 def test_a_decimal_comma_among_decimal_points_is_asked_for(place: str) -> None:
     """It may be a slip, or two values; 1.5 in silence would be a guess."""

@@ -106,8 +106,8 @@ def require_rows(size: int, rows: int, features: int) -> None:
     if free is not None and size > free:
         raise OptionError(
             f"{rows:,} rows of {features:,} features (a category is a feature) take {in_words(size)} of "
-            f"memory, and {in_words(free)} are free; give less --memory, such as --memory {max(1, free >> 20)}MiB: "
-            "above half of that the file is streamed"
+            f"memory, and {in_words(free)} are free; give less --memory, such as --memory "
+            f"{max(1, free >> 20)}MiB: above half of that the file is streamed"
         )
 
 
