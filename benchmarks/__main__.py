@@ -90,15 +90,24 @@ def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None, over
 @main.command("plot")
 @click.argument("results", type=click.Path(path_type=Path), required=False)
 @click.option("--out", type=click.Path(path_type=Path), metavar="SVG", help="[docs/_static/benchmarks.svg]")
-def plot(results: Path | None, out: Path | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace the file that --out names, if there is one.")
+def plot(results: Path | None, out: Path | None, overwrite: bool) -> None:
     """Draw RESULTS, or the newest CPU table of benchmarks/results."""
     from benchmarks.plot import draw, newest
     from likelihead.bench.results import read
+    from likelihead.train.output import Output
 
     root = Path(__file__).parents[1]
     source = newest(root / "benchmarks" / "results") if results is None else results
-    target = root / "docs" / "_static" / "benchmarks.svg" if out is None else out
-    target.write_text(draw(read(source)), encoding="utf-8")
+    drawn_anew = root / "docs" / "_static" / "benchmarks.svg"
+    target = Output(
+        drawn_anew if out is None else out,
+        inputs=[source],
+        overwrite=overwrite,
+        ours=lambda path: path.resolve() == drawn_anew.resolve(),
+    )
+    with target.open() as file:
+        file.write(draw(read(source)).encode())
     click.echo(f"Drew {source.name}.")
 
 

@@ -177,6 +177,38 @@ def test_commas_that_may_be_either_are_asked_for() -> None:
     assert "decimal is 'x'" in refused("train", name, "--decimal", "x", "--out", "u")
 
 
+def test_a_column_of_weights_is_not_taken_for_the_target() -> None:
+    name = write("x,visits,w\n" + "".join(f"{i % 7},{i % 4},{1 + i % 3}\n" for i in range(40)))
+    line = refused("train", name, "--out", "r")
+    assert "the last column, 'w', may be --sample-weight: name it with --target" in line
+    said(name, "--target", "visits", "--sample-weight", "w")
+
+
+@pytest.mark.parametrize("place", ["in another column", "in its own column"])
+def test_a_decimal_comma_among_decimal_points_is_asked_for(place: str) -> None:
+    """It may be a slip, or two values; 1.5 in silence would be a guess."""
+    own = place == "in its own column"
+    cells = [f"{i}.5" if own and i % 2 else f'"{i % 7},5"' for i in range(40)]
+    name = write("a,b,y\n" + "".join(f"{c},{i % 5}.25,{'pq'[i % 2]}\n" for i, c in enumerate(cells)))
+    line = refused("train", name, "--out", "r")
+    assert "column 'a': '0,5' has a comma and " in line
+    assert ("'1.5' beside it" if own else "'0.25' in column 'b'") in line
+    said(name, "--decimal", ",")
+    assert columns() == {"a": "number", "b": "number"}
+    assert means()["b"] == pytest.approx(2.25, abs=0.5)
+    assert 2 < means()["a"] < 25
+    run("train", name, "--decimal", ".", "--epochs", 1, "--out", "t")
+    # A run that was told so reads other files in the same way.
+    run("predict", "r", name)
+
+
+def test_a_decimal_comma_beside_points_in_a_file_of_semicolons() -> None:
+    """No comma stands between cells: each column is what it says, and the line names it."""
+    name = write("a;b;y\n" + "".join(f"{i % 7},5;{i % 5}.25;{'pq'[i % 2]}\n" for i in range(40)))
+    assert "decimal comma (a)" in said(name)
+    assert means()["b"] == pytest.approx(2.25, abs=0.5)
+
+
 def test_thousands_are_read_where_they_are_certain() -> None:
     rows = "".join(f'"1,{i * 37 % 60:03}.5",{i % 3},{"pq"[i % 2]}\n' for i in range(60))
     assert "commas between thousands (a)" in said(write("a,b,y\n" + rows))

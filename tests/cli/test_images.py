@@ -19,6 +19,7 @@ from PIL import Image
 
 from command import run
 from likelihead.train import TrainConfig
+from likelihead.train.evaluate import evaluate
 from likelihead.train.images.survey import split
 
 SMALL = ("--hidden", "8,12", "--epochs", 8, "--batch-size", 4, "--lr", 0.02)
@@ -372,6 +373,34 @@ def test_labels_of_which_none_is_known(tmp_path: Path) -> None:
     labelled(data, "".join(" " if index in held else str(index // 2 % 2) for index in range(8)))
     message = refused("train", data, *options, "--out", tmp_path / "again")
     assert "no label of the 2 test images is known" in message
+
+
+def test_an_image_without_a_known_label_is_in_no_figure(tmp_path: Path) -> None:
+    """With it or without it the figures are the same; none counts it as right, or at an NLL of 0."""
+    out, options = tmp_path / "run", (*SMALL, "--epochs", 1, "--image-size", 8)
+    run("train", labelled(tmp_path / "d", "01010101"), *options, "--out", out)
+    partly, fewer = labelled(tmp_path / "partly", "0 1 0101"), labelled(tmp_path / "fewer", "0 1 0101")
+    for index in (1, 3):
+        (fewer / f"{index}.png").unlink()
+    lines = (fewer / "labels.csv").read_text().splitlines()
+    (fewer / "labels.csv").write_text("\n".join(line for line in lines if not line.endswith(",")))
+    figures = [evaluate(out, str(data)) for data in (partly, fewer)]
+    for found in figures:
+        del found["data"], found["notes"]
+    assert figures[0] == figures[1]
+    assert figures[0]["images"] == 6
+
+
+def test_a_report_leaves_out_images_without_a_known_label(tmp_path: Path) -> None:
+    data, out = labelled(tmp_path / "d", "01010101"), tmp_path / "run"
+    _, held = split(TrainConfig(data=str(data)), np.zeros(8, dtype=np.int64))
+    labelled(data, "".join(" " if index == held[0] else str(index // 2 % 2) for index in range(8)))
+    shown = run("train", data, *SMALL, "--epochs", 1, "--image-size", 8, "--out", out)
+    report = json.loads((out / "report.json").read_text())
+    assert evaluate(out, str(data))["images"] == 7
+    # Of two test images the second, of which something is known.
+    assert [row["row"] for row in report["highest_loss"]] == [2]
+    assert f"test NLL {report['figures']['nll']:.4f}" in shown.stdout
 
 
 def test_labels_that_changed_since(tmp_path: Path) -> None:

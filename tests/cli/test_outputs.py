@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from command import run
@@ -190,6 +191,57 @@ def test_a_read_only_folder(here: Path, name: str, monkeypatch: pytest.MonkeyPat
         assert "permission denied" in refused(here, *COMMANDS[name]("locked/out.csv"))
     finally:
         (here / "locked").chmod(0o700)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link"])
+def test_a_log_that_is_a_link_when_a_run_goes_on(here: Path, kind: str) -> None:
+    """What is cut off after the checkpoint, and written behind it, is not another file's."""
+    log, checkpoints = here / "one" / "metrics.jsonl", here / "one" / "checkpoints"
+    max(checkpoints.iterdir()).unlink()
+    log.rename(here / "mine.jsonl")
+    mine = (here / "mine.jsonl").read_bytes()
+    if kind == "symlink":
+        log.symlink_to(here / "mine.jsonl")
+        assert "is a link" in refused(here, "train", "--resume", "--out", "one")
+    else:
+        os.link(here / "mine.jsonl", log)
+        run("train", "--resume", "--out", "one")
+        assert log.read_bytes() == mine
+        assert not log.samefile(here / "mine.jsonl")
+    assert (here / "mine.jsonl").read_bytes() == mine
+
+
+def test_the_drawing_of_a_benchmark(here: Path) -> None:
+    from benchmarks.__main__ import main
+
+    source = min((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.json"))
+    shutil.copy(source, "r.json")
+    (here / "mine.svg").write_text("mine")
+    (here / "folder").mkdir()
+    os.symlink("nowhere", "broken.svg")
+    os.symlink("r.json", "link.svg")
+    before = everything(here)
+    for name, words in {
+        "r.json": "is the input",
+        "link.svg": "is the input",
+        "mine.svg": "is there already",
+        "folder": "is a folder",
+        "broken.svg": "leads nowhere",
+    }.items():
+        result = CliRunner().invoke(main, ["plot", "r.json", "--out", name])
+        assert result.exit_code == 2
+        assert words in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert everything(here) == before
+
+
+def test_a_folder_of_results_that_is_read_only(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known before the minutes of measuring."""
+    (here / "locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda _, mode, **__: not mode & os.W_OK)
+    argv = ("bench", "--only", "^tiny-ce$", "--repeat", "2", "--save", "locked")
+    line = refused(here, *argv)
+    assert "permission denied" in line
 
 
 def test_a_folder_that_turns_out_to_be_read_only(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,8 +83,66 @@ def test_the_sum_its_parts_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> No
     require(Footprint(10**30, 100, 32, "row", 8), "adam")
 
 
-def test_the_limit_of_a_control_group(tmp_path: Path) -> None:
-    assert footprint.available() is None or footprint.available() > 2**20
+def group(folder: Path, files: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(f"{content}\n")
+
+
+def test_what_the_control_groups_leave(tmp_path: Path) -> None:
+    """Of the unified hierarchy: each group above the process may be the one that is short."""
+    root, own = tmp_path / "cgroup", tmp_path / "own"
+    group(root, {"memory.max": "max", "memory.current": 10**9})
+    group(
+        root / "a", {"memory.max": 5000, "memory.current": 4000, "memory.stat": "anon 7\ninactive_file 300"}
+    )
+    group(root / "a/b", {"memory.max": 9000, "memory.current": 100})
+    own.write_text("0::/a/b\n")
+    assert sorted(footprint._of_the_groups(root, own)) == [1300, 8900]
+    own.write_text("0::/a\n")
+    assert footprint._of_the_groups(root, own) == [1300]
+    # A container that sees its own group as the root, under the name that it has outside.
+    group(root, {"memory.max": 2000, "memory.current": 500})
+    own.write_text("0::/docker/0123\n")
+    assert footprint._of_the_groups(root, own) == [1500]
+
+
+def test_what_the_older_control_groups_leave(tmp_path: Path) -> None:
+    root, own = tmp_path / "cgroup", tmp_path / "own"
+    group(root / "memory/a", {"memory.limit_in_bytes": 700, "memory.usage_in_bytes": 600})
+    group(root / "cpu/a", {"memory.limit_in_bytes": 1, "memory.usage_in_bytes": 0})
+    own.write_text("4:cpu,cpuacct:/a\n3:memory:/a\n1:name=systemd:/a\nnonsense\n")
+    assert footprint._of_the_groups(root, own) == [100]
+
+
+def test_no_control_groups(tmp_path: Path) -> None:
+    assert footprint._of_the_groups(tmp_path / "none", tmp_path / "neither") == []
+
+
+def test_the_least_of_what_is_free_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "_of_the_machine", lambda: 900)
+    monkeypatch.setattr(footprint, "_of_the_groups", lambda: [800, -5000])
+    monkeypatch.setattr(footprint, "_of_the_process", lambda: None)
+    assert footprint.available() == 0
+    monkeypatch.setattr(footprint, "_of_the_groups", lambda: [800])
+    assert footprint.available() == 800
+    monkeypatch.setattr(footprint, "_of_the_process", lambda: 700)
+    assert footprint.available() == 700
+    for name in ("_of_the_machine", "_of_the_process"):
+        monkeypatch.setattr(footprint, name, lambda: None)
+    monkeypatch.setattr(footprint, "_of_the_groups", lambda: [])
+    assert footprint.available() is None
+
+
+def test_the_columns_of_categories_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """4,000 rows of 50 + 1 features: 1.6 MB, of which a file of two columns does not look."""
+    path = tmp_path / "c.csv"
+    path.write_text("c,x,y\n" + "".join(f"c{i % 50},{i * 7 % 11},{i % 2}\n" for i in range(4000)))
+    monkeypatch.setattr(footprint, "available", lambda: 2**20)
+    line = run("train", path, "--target", "y", "--out", tmp_path / "r", code=2).stderr
+    assert "4,000 rows of 51 features (a category is a feature) take 1.6 MiB of memory, and 1.0 MiB" in line
+    monkeypatch.setattr(footprint, "available", lambda: 2**22)
+    run("train", path, "--target", "y", "--epochs", 1, "--out", tmp_path / "r")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,6 +112,7 @@ def check_outputs(out: Path | None, save: Path | None, overwrite: bool = False) 
         RunError: the folder cannot be written.
     """
     from likelihead.errors import OptionError
+    from likelihead.train.atomic import unwritable
     from likelihead.train.output import Output
 
     if out is not None and not out.absolute().parent.is_dir():
@@ -119,6 +121,8 @@ def check_outputs(out: Path | None, save: Path | None, overwrite: bool = False) 
         raise OptionError(f"--json is {out}, which is a folder; expected a file's name.")
     if save is not None and not save.is_dir():
         raise OptionError(f"--save is {save}, which is no folder; make it first.")
+    if save is not None and not os.access(save, os.W_OK | os.X_OK):
+        raise unwritable(save, OSError(errno.EACCES, ""))
     if out is not None:
         Output(out, overwrite=overwrite, option="--json")
 

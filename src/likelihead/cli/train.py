@@ -90,10 +90,11 @@ def command(data: str | None, out: Path | None, resume: bool, **options: Any) ->
 
     \b
     DATA is
-      a table: iris, digits, digits-long-tail, digits-one-vs-rest, wine or breast-cancer, or a CSV,
-        Parquet or JSON-lines file;
+      a table: iris, digits, digits-long-tail, digits-one-vs-rest, wine or
+        breast-cancer, or a CSV, Parquet or JSON-lines file;
       text (--task language): stdlib, a text file or a folder of text;
-      images: digit-scenes, or a folder of images (--task segmentation: with masks).
+      images: digit-scenes, or a folder of images (--task segmentation: with
+        masks).
 
     --hidden 7 --activation tanh on iris is the 4-7-3 network of the textbooks.
 

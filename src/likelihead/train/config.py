@@ -18,6 +18,12 @@ __all__ = ["TrainConfig", "contradictions"]
 # Stands for an option that was not given: the kind of data decides.
 _BY_KIND: Any = None
 
+#: Options that came after the first release. A run from before them is one with their defaults.
+_LATER = (
+    *("sample_weight", "strict", "separator", "decimal", "missing", "encoding", "levels", "order"),
+    *("overlap", "overlap_weight", "label_prior"),
+)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -57,6 +63,7 @@ class TrainConfig:
     optimizer: str = _BY_KIND
     weight_decay: float = _BY_KIND
     label_smoothing: float = _BY_KIND
+    label_prior: str = _BY_KIND
     overlap: str = _BY_KIND
     overlap_weight: float = _BY_KIND
     class_weight: str = _BY_KIND
@@ -117,7 +124,11 @@ class TrainConfig:
         >>> TrainConfig(data="iris").digest() == TrainConfig(data="iris", seed=1).digest()
         False
         """
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        values = dataclasses.asdict(self)
+        for name in _LATER:
+            if values[name] == BY_NAME[name].default_for(self.kind):
+                del values[name]
+        canonical = json.dumps(values, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,7 +166,7 @@ class TrainConfig:
         taken: dict[str, Any] = {}
         for field in fields(cls):
             if field.name not in values:
-                if field.name == "target":
+                if field.name == "target" or field.name in _LATER:
                     continue
                 raise RunError(f"{origin}: option {field.name!r} is missing; it was edited or is incomplete")
             value = values[field.name]

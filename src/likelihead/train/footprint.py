@@ -14,7 +14,17 @@ from pathlib import Path
 
 from likelihead.errors import OptionError
 
-__all__ = ["Footprint", "available", "conv_net", "mlp", "recurrent", "require", "transformer", "u_net"]
+__all__ = [
+    "Footprint",
+    "available",
+    "conv_net",
+    "mlp",
+    "recurrent",
+    "require",
+    "require_rows",
+    "transformer",
+    "u_net",
+]
 
 #: Tensors of a parameter's size that an optimizer keeps for it.
 _KEPT = {"adam": 2, "adamw": 2, "sgd": 1}
@@ -84,6 +94,21 @@ def require(footprint: Footprint, optimizer: str) -> None:
     raise OptionError(
         f"the training takes {in_words(total)} of memory ({shown}), and {in_words(free)} are free; {remedy}"
     )
+
+
+def require_rows(size: int, rows: int, features: int) -> None:
+    """Refuse encoded rows, each category a column of its own, that do not fit into the memory that is free.
+
+    Raises:
+        OptionError: with the sum and the remedy.
+    """
+    free = available()
+    if free is not None and size > free:
+        raise OptionError(
+            f"{rows:,} rows of {features:,} features (a category is a feature) take {in_words(size)} of "
+            f"memory, and {in_words(free)} are free; give less --memory, such as --memory "
+            f"{max(1, free >> 20)}MiB: above half of that the file is streamed"
+        )
 
 
 def in_words(size: int) -> str:
@@ -173,11 +198,15 @@ def _of_the_machine() -> int | None:
         return None
 
 
-def _of_the_groups() -> list[int]:
-    """What is left below the limits of the control groups that the process is in."""
-    root = Path("/sys/fs/cgroup")
+def _of_the_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """What is left below the limits of the control groups that the process is in.
+
+    Args:
+        root: where the groups are, as folders.
+        own: says which of them the process is in.
+    """
     found = []
-    for line in _lines(Path("/proc/self/cgroup")):
+    for line in _lines(own):
         _, controllers, name = [*line.split(":", 2), "", ""][:3]
         if controllers not in ("", "memory"):
             continue

@@ -187,6 +187,13 @@ def _to_100(value: float) -> bool:
     return 0 <= value <= 100
 
 
+def _is_prior(value: str) -> bool:
+    try:
+        return value == "observed" or 0 <= float(value) <= 1
+    except ValueError:
+        return False
+
+
 _AT_LEAST_1: dict[str, Any] = {"ok": lambda value: value >= 1, "expected": "at least 1"}
 _WEIGHABLE: dict[str, Any] = {"tasks": (*_CLASSES, "segmentation"), "kinds": (_TABLE, _IMAGES)}
 _ONE_OF_MANY: dict[str, Any] = {"tasks": ("binary", "multiclass"), "kinds": (_TABLE,)}
@@ -377,11 +384,23 @@ OPTIONS: tuple[Option, ...] = (
         "label_smoothing",
         "number",
         "X",
-        "In [0, 1): how much of each target is spread over the classes, or of a yes or no drawn towards 0.5.",
+        "In [0, 1): how much of each target is spread over the classes, or of a yes or no drawn towards "
+        "--label-prior.",
         0.0,
         tasks=(*_CLASSES, "language", "segmentation"),
         ok=lambda value: 0 <= value < 1,
         expected="in [0, 1)",
+    ),
+    Option(
+        "label_prior",
+        "text",
+        "P",
+        "What smoothing draws a yes or no towards: a probability, or observed, its training frequency.",
+        "0.5",
+        ok=_is_prior,
+        expected="a probability from 0 to 1, or observed",
+        tasks=("binary", "multilabel", "segmentation"),
+        kinds=(_TABLE, _IMAGES),
     ),
     Option(
         "overlap",

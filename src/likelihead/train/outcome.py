@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from likelihead.train.loop import Trainer
-from likelihead.train.run import write_model
+from likelihead.train.run import read_schema, write_model
 
 __all__ = ["Outcome", "finish"]
 
@@ -50,7 +51,8 @@ def finish(trainer: Trainer) -> Outcome:
         "task": resolved.task,
         "likelihood": resolved.likelihood,
         "run": trainer.digest,
-        "schema": problem.schema.to_json(),
+        # As the run's folder has it: a run from before some field goes on without it.
+        "schema": json.dumps(read_schema(trainer.folder), indent=2, ensure_ascii=False),
         **problem.metadata(kept),
     }
     write_model(trainer.folder, problem.model.state_dict(), metadata)

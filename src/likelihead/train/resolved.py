@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from likelihead.errors import RunError
 
-__all__ = ["Resolved", "far_above"]
+__all__ = ["LATER", "Resolved", "failure_words", "far_above"]
+
+#: What came after the first release: the values of a run from before are the defaults.
+LATER = ("constant_parameters", "count_per_row", "label_prior")
 
 
 def far_above(nll: float, baseline: float) -> bool:
@@ -18,6 +22,27 @@ def far_above(nll: float, baseline: float) -> bool:
     (True, False)
     """
     return not nll <= baseline + max(10.0, abs(baseline))
+
+
+def failure_words(nll: float, baseline: float, pair: str, name: str) -> str:
+    """What a report says first of a run that has failed; empty of one that has not.
+
+    Args:
+        nll: of the test data.
+        baseline: the NLL of the best constant prediction.
+        pair: both in words.
+        name: the baseline's.
+
+    >>> failure_words(1.2, 1.1, "", "constant prediction")
+    ''
+    """
+    if not math.isfinite(nll):
+        value = "\N{INFINITY}" if math.isinf(nll) else "not a number"
+        return f"The model's mean NLL is {value}: it has diverged, or is certain of a wrong answer."
+    if math.isfinite(baseline) and far_above(nll, baseline):
+        what = f"it is certain of wrong answers, far worse than the {name}"
+        return f"The model has failed: {what}: {pair} (LH704)."
+    return ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +67,7 @@ class Resolved:
         teacher: SHA-256 of the teacher's model file, of a distillation.
         count_per_row: what a training row counts in the loss, on the average: its weight, where a column of a
             table says one; 1 without.
+        label_prior: what a smoothed yes or no is drawn towards, one for each; empty where that is one half.
     """
 
     task: str
@@ -57,11 +83,18 @@ class Resolved:
     prior_shift: tuple[float, ...] = ()
     teacher: str = ""
     count_per_row: float = 1.0
+    label_prior: tuple[float, ...] = ()
 
     @property
     def numbers(self) -> tuple[float, ...]:
         """All the lists of numbers as one."""
-        return (*self.class_weights, *self.constant, *self.constant_parameters, *self.prior_shift)
+        return (
+            *self.class_weights,
+            *self.constant,
+            *self.constant_parameters,
+            *self.prior_shift,
+            *self.label_prior,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -328,12 +328,20 @@ class MetricsLog:
 
     Raises:
         CheckpointError: the file is gone, or shorter than ``length``.
-        RunError: it cannot be written.
+        RunError: it cannot be written, or is a link to another file.
     """
 
     def __init__(self, path: Path, length: int) -> None:
         self.path = path
+        if path.is_symlink():
+            raise RunError(
+                f"{path} is a link, and what it leads to would be cut and written; put the file itself in "
+                "its place"
+            )
         try:
+            if path.is_file() and path.stat().st_nlink > 1:
+                # The other name, of a backup perhaps, keeps what it has.
+                write_bytes(path, path.read_bytes())
             try:
                 self._file = path.open("r+b", buffering=0)
             except FileNotFoundError as error:

@@ -33,6 +33,7 @@ from likelihead.train.run import (
 )
 from likelihead.train.stored import digest_of, stored
 from likelihead.train.table.data import BUNDLED
+from likelihead.train.table.data.schema import LATER_FIELDS
 
 __all__ = ["absolute", "resume", "train"]
 
@@ -140,7 +141,11 @@ def _toml(config: TrainConfig, resolved: Resolved) -> bytes:
 
 
 def _check_schema(folder: Path, schema: SavedSchema) -> None:
-    if read_schema(folder) != json.loads(schema.to_json()):
+    known, found = read_schema(folder), json.loads(schema.to_json())
+    for name in LATER_FIELDS:
+        if name not in known:
+            found.pop(name, None)
+    if known != found:
         raise RunError(
             f"the data of {folder} changed since the run began (its columns, classes or training statistics "
             "differ from schema.json); restore the data, or start a new run"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from torch import Tensor
 
 from likelihead.errors import RunError
 from likelihead.train.config import TrainConfig
-from likelihead.train.resolved import Resolved
+from likelihead.train.resolved import LATER, Resolved
 from likelihead.train.run import CONFIG, MODEL, SCHEMA, read_model, read_schema, read_toml
 
 __all__ = ["Finished", "digest_of", "finished", "stored"]
@@ -46,7 +46,12 @@ def stored(folder: Path) -> tuple[TrainConfig, Resolved]:
 
 def digest_of(config: TrainConfig, resolved: Resolved) -> str:
     """SHA-256 over a run's configuration, which its checkpoints and its model hold as well."""
-    content = json.dumps([config.digest(), resolved.to_dict()], sort_keys=True)
+    values = resolved.to_dict()
+    for field in fields(Resolved):
+        # What a run from before the field does not say either.
+        if field.name in LATER and getattr(resolved, field.name) == field.default:
+            del values[field.name]
+    content = json.dumps([config.digest(), values], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -147,11 +147,34 @@ def test_weights_of_labels_count_what_is_known() -> None:
     assert learned.resolved.class_weights == pytest.approx(expected.tolist())
 
 
-def test_one_logit_is_not_smoothed(tmp_path: Path) -> None:
-    with pytest.raises(
-        OptionError, match=r"--label-smoothing 0\.1 does not apply to a segmentation into two"
-    ):
-        problem(masked_folder(tmp_path, (1,)), label_smoothing=0.1)
+@pytest.mark.parametrize("prior", ["0.5", "0.2", "observed"])
+def test_the_pixels_of_two_classes_are_smoothed(tmp_path: Path, prior: str) -> None:
+    """By hand, and started at the best constant of the smoothed training pixels."""
+    learned = problem(masked_folder(tmp_path, (1,)), label_smoothing=0.2, label_prior=prior)
+    no, yes = learned.data.schema.counts
+    towards = yes / (no + yes) if prior == "observed" else float(prior)
+    share = 0.8 * yes / (no + yes) + 0.2 * towards
+    assert float(learned.model.head.bias.detach()) == pytest.approx(math.log(share / (1 - share)), rel=1e-5)
+    images, classes = next(learned.batches(0, 0))
+    sums: dict[str, float] = {}
+    loss = float(learned.loss((images, classes), sums).detach())
+    known = classes != IGNORE
+    z, y = learned.output(images).detach().double()[:, 0][known], classes[known].double()
+
+    def nll(t: torch.Tensor) -> torch.Tensor:
+        return -t * torch.log(torch.sigmoid(z)) - (1 - t) * torch.log(torch.sigmoid(-z))
+
+    assert loss == pytest.approx(float(nll(0.8 * y + 0.2 * towards).mean()), rel=1e-5)
+    assert sums["nll"] == pytest.approx(float(nll(y).sum()), rel=1e-5)
+    # What is reported knows of no smoothing.
+    assert learned.plain.label_smoothing == 0
+
+
+def test_a_prior_of_labels_is_refused_where_nothing_is_drawn_to_it(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="give --label-smoothing"):
+        problem(masked_folder(tmp_path / "a", (1,)), label_prior="observed")
+    with pytest.raises(OptionError, match="these masks have 3 classes"):
+        problem(masked_folder(tmp_path / "b", (1, 2)), label_smoothing=0.1, label_prior="0.2")
 
 
 def test_a_schema_goes_through_json() -> None:

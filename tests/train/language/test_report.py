@@ -46,3 +46,12 @@ def test_the_summary(nll: float, sizes: list[int] | None, words: str) -> None:
     assert len(lines) == 3
     assert words in " ".join(lines)
     assert "nan" not in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("nll", "words"), [(4000.0, "The model has failed"), (np.inf, "NLL is ∞"), (np.nan, "is not a number")]
+)
+def test_a_run_that_has_failed_says_so_first(nll: float, words: str) -> None:
+    lines = _summary(scores([nll] * 3, b"ab"), 2.0, 4.0)
+    assert words in lines[0]
+    assert "no better" not in " ".join(lines)

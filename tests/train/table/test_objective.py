@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,50 @@ def test_label_smoothing_of_labels_with_their_weights() -> None:
     torch.testing.assert_close(loss(z, y, ROWS), each.mean())
 
 
+@pytest.mark.parametrize(("prior", "towards"), [("0.25", 0.25), ("observed", None)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labels_are_drawn_towards_a_prior_of_choice(
+    tmp_path: Path, prior: str, towards: float | None, weighted: bool
+) -> None:
+    """The training's own frequencies, each row by its weight; against a sum by hand."""
+    rng = np.random.default_rng(0)
+    lines = ["x,a,b,w"]
+    for i in range(60):
+        a = int(rng.random() < 0.2)
+        lines.append(f"{rng.normal():.3f},{a},{int(rng.random() < 0.7)},{i % 3 + 1}")
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(lines) + "\n")
+    options: dict[str, Any] = {"sample_weight": "w"} if weighted else {}
+    problem = begin(
+        TrainConfig(
+            data=str(path), target=("a", "b"), task="multilabel", hidden=(), batch_size=1000,
+            label_smoothing=0.2, label_prior=prior, **options,
+        )
+    )  # fmt: skip
+    batch = next(problem.batches(0, 0))
+    y = batch.target
+    w = torch.ones(len(y)) if batch.weight is None else batch.weight
+    known = ~y.isnan()
+    shares = (w[:, None] * y.nan_to_num()).sum(0) / (w[:, None] * known).sum(0)
+    t = 0.8 * y + 0.2 * (shares if towards is None else towards)
+    expected = torch.zeros((), dtype=torch.float64)
+    for label in range(2):
+        share = (w * t[:, label].nan_to_num()).sum() / (w * known[:, label]).sum()
+        bias = torch.log(share / (1 - share))
+        torch.testing.assert_close(problem.model.head.bias[label].detach(), bias)
+        each = -t[:, label] * torch.log(torch.sigmoid(bias)) - (1 - t[:, label]) * torch.log(
+            torch.sigmoid(-bias)
+        )
+        expected += (w * each.nan_to_num()).sum()
+    loss = problem.loss(batch, {}).detach()
+    torch.testing.assert_close(loss, expected / (w[:, None] * known).sum())
+
+
+def test_a_prior_without_smoothing_is_refused() -> None:
+    with pytest.raises(OptionError, match="--label-prior observed is what --label-smoothing draws"):
+        begin(TrainConfig(data="breast-cancer", label_prior="observed"))
+
+
 def test_a_smoothed_run_starts_at_its_least_constant_loss() -> None:
     problem = begin(TrainConfig(data="breast-cancer", hidden=(4,), batch_size=10_000, label_smoothing=0.3))
     batch = next(problem.batches(0, 0))
@@ -113,6 +158,23 @@ def test_focal(logits: Tensor, weight: str) -> None:
     w = torch.tensor(weights or (1.0, 1.0, 1.0), dtype=torch.float64)[TARGET]
     expected = (w * (1 - torch.exp(-of_row)) ** 2 * of_row).sum() / w.sum()
     torch.testing.assert_close(loss(logits, TARGET, ROWS), expected)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_focal_of_weighted_rows_is_that_of_repeated_ones(logits: Tensor, task: str) -> None:
+    counts: tuple[float, ...] = (90, 10) if task == "binary" else COUNTS
+    config, loss, weights = objective(classes(task, counts), focal=1.5, class_weight="balanced")
+    z, y = (logits[:, 0], (TARGET > 0).double()) if task == "binary" else (logits, TARGET)
+    s = torch.tensor([2, 0, 1, 3, 1, 1])
+    each = torch.repeat_interleave(torch.arange(6), s)
+    schema = classes(task, counts)
+    # A batch of B rows counts B times the average, whatever it weighs; of these rows that is the mean's own.
+    mean = Objective(config, schema, criterion(config, schema, weights), count_per_row=float(s.sum()) / 6)
+    w = torch.tensor(weights)[TARGET] if task == "multiclass" else torch.ones(6)
+    counted = float((w[each]).sum()) / len(each)
+    torch.testing.assert_close(
+        mean(z, y, ROWS, s.double()), loss(z[each], y[each], each) * counted, rtol=1e-6, atol=0
+    )
 
 
 def test_focal_of_a_yes_and_a_no() -> None:

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from likelihead.train.config import TrainConfig
-from likelihead.train.images.network import build_model, criterion
+from likelihead.train.images.network import build_model, criterion, plain
 from likelihead.train.images.pictures import Side, as_batch
 from likelihead.train.images.problem import ImageProblem, resolve
 from likelihead.train.images.schema import ImageSchema
 from likelihead.train.images.survey import ImageData
+from likelihead.train.label_prior import label_prior
 from likelihead.train.problem import Measured
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.data.schema import Schema
 from likelihead.train.table.means import Mean
-from likelihead.train.table.metrics import Tally
-from likelihead.train.table.network import YES_OR_NO, row_nll, smoothed
+from likelihead.train.table.metrics import Tally, known_rows
+from likelihead.train.table.network import row_nll
 from likelihead.train.table.weights import class_weights
 
 __all__ = ["EVAL_BATCH", "ClassifyProblem", "begin_classify", "classify_again", "image_batches", "targets_of"]
@@ -49,10 +50,14 @@ def begin_classify(config: TrainConfig, data: ImageData) -> ClassifyProblem:
     """
     table, targets = data.schema.as_table(), targets_of(data.train)
     weights = _weights(config.class_weight, table, targets)
-    model, likelihood, unweighted, resolved = resolve(config, data, weights)
+    summary = plain(config, data.schema).summarise(targets) if table.task == "multilabel" else None
+    prior = label_prior(config, summary, data.schema.num_outputs)
+    model, likelihood, unweighted, resolved = resolve(config, data, weights, prior)
     likelihood.init_bias_(model.head, targets)
     constant = unweighted.best_constant(targets)
     baseline, tests = Mean(), targets_of(data.test)
+    some = known_rows(tests)
+    tests = tests if some is None else tests[some]
     baseline.add(row_nll(unweighted, table, constant.expand(len(tests), -1), tests))
     resolved = replace(resolved, baseline_nll=baseline.value, constant=tuple(constant.tolist()))
     return ClassifyProblem(config, resolved, data, model)
@@ -72,7 +77,7 @@ def _weights(option: str, table: Schema, targets: Tensor) -> tuple[float, ...]:
 
 def classify_again(config: TrainConfig, resolved: Resolved, data: ImageData) -> ClassifyProblem:
     """The problem of a run that goes on; its weights come from a checkpoint."""
-    likelihood = criterion(config, data.schema, resolved.class_weights)
+    likelihood = criterion(config, data.schema, resolved.class_weights, resolved.label_prior)
     return ClassifyProblem(config, resolved, data, build_model(config, data.schema, likelihood))
 
 
@@ -102,12 +107,12 @@ class ClassifyProblem(ImageProblem):
         """The criterion; ``sums`` hold the plain NLL, summed over an image's labels."""
         images, target = batch
         logits = self.output(images)
-        smoothing = self.config.label_smoothing if self.data.schema.task in YES_OR_NO else 0.0
-        loss: Tensor = self.criterion(logits, smoothed(target, smoothing))
+        loss: Tensor = self.criterion(logits, target)
         with torch.no_grad():
             nll = row_nll(self.plain, self.table, logits.detach(), target)
             sums["nll"] = sums.get("nll", 0.0) + float(nll.double().sum())
-            sums["count"] = sums.get("count", 0) + len(nll)
+            some = known_rows(target)
+            sums["count"] = sums.get("count", 0) + (len(nll) if some is None else int(some.sum()))
         return loss
 
     def measure(self, kept: Mapping[str, float], pause: Callable[[], None] = lambda: None) -> Measured:

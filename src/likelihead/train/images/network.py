@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -145,21 +146,27 @@ def build_model(config: TrainConfig, schema: ImageSchema, likelihood: Likelihood
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def criterion(config: TrainConfig, schema: ImageSchema, class_weights: tuple[float, ...]) -> Likelihood:
+def criterion(
+    config: TrainConfig,
+    schema: ImageSchema,
+    class_weights: tuple[float, ...],
+    label_prior: tuple[float, ...] = (),
+) -> Likelihood:
     """The likelihood that is trained: with class weights and label smoothing."""
+    smoothing = config.label_smoothing
     weights = torch.tensor(class_weights, dtype=DTYPE) if class_weights else None
     if schema.task == "multilabel":
-        return MultiLabel(schema.num_outputs, pos_weight=weights)
+        prior = label_prior or None
+        return MultiLabel(schema.num_outputs, pos_weight=weights, label_smoothing=smoothing, prior=prior)
     if schema.is_binary:
-        return Bernoulli(pos_weight=None if weights is None else weights[0])
-    return Categorical(
-        schema.num_outputs, weight=weights, label_smoothing=config.label_smoothing, ignore_index=IGNORE
-    )
+        return Bernoulli(
+            pos_weight=None if weights is None else weights[0],
+            label_smoothing=smoothing,
+            prior=label_prior[0] if label_prior else None,
+        )
+    return Categorical(schema.num_outputs, weight=weights, label_smoothing=smoothing, ignore_index=IGNORE)
 
 
 def plain(config: TrainConfig, schema: ImageSchema) -> Likelihood:
     """The likelihood that is reported: without weights and smoothing, so that all NLLs compare."""
-    likelihood = criterion(config, schema, ())
-    if isinstance(likelihood, Categorical):
-        likelihood.label_smoothing = 0.0
-    return likelihood
+    return criterion(replace(config, label_smoothing=0.0), schema, ())

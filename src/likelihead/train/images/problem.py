@@ -41,7 +41,7 @@ class ImageProblem(Problem):
     def __init__(self, config: TrainConfig, resolved: Resolved, data: ImageData, model: ImageNet) -> None:
         self.config, self.resolved, self.data, self.model = config, resolved, data, model
         self.schema, self.notes = data.schema, data.notes
-        self.criterion = criterion(config, data.schema, resolved.class_weights)
+        self.criterion = criterion(config, data.schema, resolved.class_weights, resolved.label_prior)
         self.plain = plain(config, data.schema)
         self._is_plain = not resolved.class_weights and not config.label_smoothing
 
@@ -111,13 +111,14 @@ class ImageProblem(Problem):
 
 
 def resolve(
-    config: TrainConfig, data: ImageData, weights: tuple[float, ...]
+    config: TrainConfig, data: ImageData, weights: tuple[float, ...], label_prior: tuple[float, ...] = ()
 ) -> tuple[ImageNet, Likelihood, Likelihood, Resolved]:
     """The network at random weights, the likelihoods trained and reported, and what the options came to.
 
     The baseline is left at 0: the caller knows the test data.
     """
-    likelihood, unweighted = criterion(config, data.schema, weights), plain(config, data.schema)
+    likelihood = criterion(config, data.schema, weights, label_prior)
+    unweighted = plain(config, data.schema)
     model = build_model(config, data.schema, likelihood)
     resolved = Resolved(
         task=data.schema.task,
@@ -128,5 +129,6 @@ def resolve(
         threads=torch.get_num_threads(),
         class_weights=weights,
         baseline_nll=0.0,
+        label_prior=label_prior,
     )
     return model, likelihood, unweighted, resolved

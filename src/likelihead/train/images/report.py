@@ -30,6 +30,7 @@ from likelihead.train.report import (
 from likelihead.train.report.plots import score_curve
 from likelihead.train.report.text import number
 from likelihead.train.run import read_metrics
+from likelihead.train.table.metrics import known_rows
 from likelihead.train.table.network import row_nll
 
 if TYPE_CHECKING:
@@ -136,28 +137,30 @@ def _test_set(problem: ClassifyProblem) -> TestSet:
             logits = problem.model(images)
             target = torch.from_numpy(np.stack([side.target(index) for index in numbers]))
             nll = row_nll(problem.plain, problem.table, logits, target)
-            row = np.array(numbers) + 1
             probs = problem.plain.probs(logits)
             target = target if target.dim() == 1 else target.double()
-            parts.append((row, target.numpy(), probs.double().numpy(), nll.double().numpy()))
+            part = np.array(numbers) + 1, target.numpy(), probs.double().numpy(), nll.double().numpy()
+            some = known_rows(target)
+            parts.append(part if some is None else tuple(column[some.numpy()] for column in part))
     return TestSet(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _gallery(problem: ClassifyProblem, test: TestSet, rows: list[int]) -> Section:
     names = problem.data.schema.names
     items = []
+    place = {int(row): index for index, row in enumerate(test.row_numbers)}
     for row in rows:
-        index = row - 1
+        index = place[row]
         if test.targets.ndim == 1:
             true = names[int(test.targets[index])]
             said = names[int(test.predictions[index].argmax())]
         else:
             true = _labels(names, test.targets[index] == 1)
             said = _labels(names, test.predictions[index] > 0.5)
-        image = unit(problem.data.test.image(index))
+        image = unit(problem.data.test.image(row - 1))
         shown = image[..., 0] if image.shape[2] == 1 else image
         nll = number(float(test.nll[index]), 3)
-        caption = f"{problem.data.test.names[index]}: {true}; predicted {said}; {nll} nats"
+        caption = f"{problem.data.test.names[row - 1]}: {true}; predicted {said}; {nll} nats"
         items.append(Picture(png_of(shown), caption))
     lead = (
         f"The {len(items)} test images that the model finds least likely, as the network sees them. "

@@ -20,6 +20,8 @@ from likelihead.train.images.schema import IGNORE
 from likelihead.train.images.survey import ImageData
 from likelihead.train.images.tally import PixelTally, as_target, constant_nll, pixel_nll
 from likelihead.train.images.tiles import cut, drawn_starts, pieces, tiles_in
+from likelihead.train.label_prior import label_prior
+from likelihead.train.options import BY_NAME
 from likelihead.train.problem import Measured
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.weights import class_weights
@@ -31,17 +33,13 @@ def begin_segmentation(config: TrainConfig, data: ImageData) -> SegmentationProb
     """A new run's problem; draws the first weights from torch's global generator.
 
     Raises:
-        DataError, OptionError: the class weights are not right, two classes are to be smoothed, or an overlap
-            loss is weighed that there is not.
+        DataError, OptionError: the class weights are not right, or an overlap loss or a prior of labels is
+            given that nothing uses.
     """
     check_overlap_options(config)
-    if data.schema.is_binary and config.label_smoothing:
-        raise OptionError(
-            f"--label-smoothing {config.label_smoothing:g} does not apply to a segmentation into two "
-            "classes, which has one logit; it is for more"
-        )
     weights = class_weights(config.class_weight, data.schema.as_table())
-    model, likelihood, unweighted, resolved = resolve(config, data, weights)
+    prior = _label_prior(config, data)
+    model, likelihood, unweighted, resolved = resolve(config, data, weights, prior)
     for each in (likelihood, unweighted):
         each.summary = _summary(each, data.schema.counts)
     likelihood.init_bias_(model.head)
@@ -54,8 +52,24 @@ def begin_segmentation(config: TrainConfig, data: ImageData) -> SegmentationProb
 
 def segmentation_again(config: TrainConfig, resolved: Resolved, data: ImageData) -> SegmentationProblem:
     """The problem of a run that goes on; its weights come from a checkpoint."""
-    likelihood = criterion(config, data.schema, resolved.class_weights)
+    likelihood = criterion(config, data.schema, resolved.class_weights, resolved.label_prior)
     return SegmentationProblem(config, resolved, data, build_model(config, data.schema, likelihood))
+
+
+def _label_prior(config: TrainConfig, data: ImageData) -> tuple[float, ...]:
+    """What the pixels of two classes are drawn towards.
+
+    Raises:
+        OptionError: a prior was given for several classes, over which smoothing spreads evenly.
+    """
+    if data.schema.is_binary:
+        return label_prior(config, torch.tensor(data.schema.counts, dtype=torch.float64), 1)
+    if config.label_prior != BY_NAME["label_prior"].default:
+        raise OptionError(
+            f"--label-prior {config.label_prior} is of a yes or no, and these masks have "
+            f"{len(data.schema.names)} classes, over which --label-smoothing spreads evenly; leave it out"
+        )
+    return ()
 
 
 def _summary(likelihood: Likelihood, counts: tuple[int, ...]) -> Tensor:

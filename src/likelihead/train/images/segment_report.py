@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from likelihead.train.report import (
 )
 from likelihead.train.report.plots import learning_curves, score_curve
 from likelihead.train.report.text import clean, number, percent
+from likelihead.train.resolved import failure_words
 
 __all__ = ["write_segmentation"]
 
@@ -157,7 +159,10 @@ def _summary(figures: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     nll, baseline = figures["nll"], figures["baseline_nll"]
     pair = f"{number(nll)} nats per pixel against {number(baseline)}"
     first = f"The model does no better than the {_BASELINE}: {pair} (LH704)."
-    if nll is not None and nll < baseline:
+    failed = failure_words(math.nan if nll is None else nll, baseline, pair, _BASELINE)
+    if failed:
+        first = failed
+    elif nll < baseline:
         first = f"The model explains {percent(1 - nll / baseline)} of the {_BASELINE}'s NLL: {pair}."
     scored = [row for row in rows if row["iou"] is not None]
     worst = min(scored, key=lambda row: float(row["iou"]))

@@ -17,6 +17,7 @@ from likelihead.train.language.tokens import Tokenizer, characters
 from likelihead.train.report import Block, Card, Figure, Page, Section, Table, Tokens, write_page
 from likelihead.train.report.blocks import Cell
 from likelihead.train.report.text import clean, number, percent, visible
+from likelihead.train.resolved import failure_words
 from likelihead.train.run import read_metrics
 
 if TYPE_CHECKING:
@@ -131,6 +132,10 @@ def _page(problem: LanguageProblem, trainer: Trainer) -> tuple[Page, dict[str, A
 
 def _summary(scores: Scores, baseline_nll: float, baseline_bits: float) -> list[str]:
     unsure = f"It is as unsure of the next token as of a fair choice among {number(scores.perplexity)}."
+    pair = f"{number(scores.mean)} nats per token against {number(baseline_nll)}"
+    failed = failure_words(scores.mean, baseline_nll, pair, "tokens' frequencies alone")
+    if failed:
+        return [failed, unsure]
     if not scores.mean < baseline_nll:
         return [
             f"The model takes {number(scores.mean)} nats for a token of text that it has not seen.",

@@ -8,7 +8,7 @@ from likelihead.train.report.content import ReportContent
 from likelihead.train.report.page import Card
 from likelihead.train.report.scores import Scores
 from likelihead.train.report.text import amount, clean, number, percent
-from likelihead.train.resolved import far_above
+from likelihead.train.resolved import failure_words
 
 __all__ = ["BASELINE_NAMES", "cards", "nll_explained", "sentences"]
 
@@ -82,14 +82,9 @@ def _against_baseline(content: ReportContent, scores: Scores) -> str:
         _MEANING.get(content.task) or _MEANING[content.family],
     )
     pair = f"{number(scores.nll)} nats per row against {number(baseline)}"
-    if not math.isfinite(scores.nll):
-        value = number(scores.nll) if math.isinf(scores.nll) else "not a number"
-        return f"The model's mean NLL is {value}: it has diverged, or is certain of a wrong answer."
-    if math.isfinite(baseline) and far_above(scores.nll, baseline):
-        return (
-            f"The model has failed: it is certain of wrong answers, far worse than the {name}, which "
-            f"{meaning}: {pair} (LH704)."
-        )
+    failed = failure_words(scores.nll, baseline, pair, f"{name}, which {meaning}")
+    if failed:
+        return failed
     if math.isfinite(baseline) and scores.nll >= baseline:
         return f"The model does no better than the {name}, which {meaning}: {pair} (LH704)."
     explained = nll_explained(content, scores)

@@ -36,6 +36,7 @@ __all__ = [
     "Tally",
     "defined",
     "hits",
+    "known_rows",
     "stated_by",
     "target_entropy",
     "weight_of_stated",
@@ -46,6 +47,15 @@ AUC_ROWS = 10_000_000
 
 TOP = 5
 """Among how many of the most probable classes the true one is looked for, where there are more classes."""
+
+
+def known_rows(target: Tensor) -> Tensor | None:
+    """The rows of labels ``[N, L]`` of which one is known at least; None where that is all of them.
+
+    The others are left out by every figure.
+    """
+    some = ~target.isnan().all(1) if target.dim() == 2 else None
+    return None if some is None or bool(some.all()) else some
 
 
 def weight_of_stated(schema: Schema, target: Tensor, weight: Tensor | None) -> Tensor | None:
@@ -74,8 +84,8 @@ def hits(
 ) -> Tensor:
     """What a row of classes or labels scores: 1 if it is predicted right, else 0.
 
-    A multilabel row is right if every known label is, and a row of soft targets if its most probable class is
-    predicted.
+    A multilabel row is right if every known label is (see :func:`known_rows`), and a row of soft
+    targets if its most probable class is predicted.
     """
     prediction = likelihood.predict(output, threshold=threshold)
     if schema.soft:
@@ -138,7 +148,16 @@ class Tally:
         self.ranks = RankFigures(max(1, len(names)))
 
     def add(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
-        """Take in a batch of the network's outputs and its targets, and the weights of its rows."""
+        """Take in a batch of the network's outputs and its targets, and the weights of its rows.
+
+        A row of which no label is known is left out.
+        """
+        some = known_rows(target)
+        if some is not None:
+            output, target = output[some], target[some]
+            weight = None if weight is None else weight[some]
+        if not len(target):
+            return
         nll = row_nll(self.likelihood, self.schema, output, target)
         constant = self.constant.to(output.dtype).expand(len(target), -1).reshape(output.shape)
         self.rows += len(nll)

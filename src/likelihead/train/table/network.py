@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from likelihead.core.links import LogLink
-from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, for_task
+from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, MultiLabel, for_task
 from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.config import TrainConfig
 from likelihead.train.resolved import Resolved
@@ -22,13 +22,11 @@ from likelihead.train.table.models import MLP
 __all__ = [
     "DTYPE",
     "EVAL_BATCH",
-    "YES_OR_NO",
     "baseline_of",
     "build_model",
     "criterion",
     "plain",
     "row_nll",
-    "smoothed",
     "through_logits",
 ]
 
@@ -37,14 +35,14 @@ DTYPE = torch.float64
 
 EVAL_BATCH = 1024
 
-#: The tasks whose outcomes are a yes or a no.
-YES_OR_NO = ("binary", "multilabel")
 
-
-def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, ...]) -> Likelihood:
+def criterion(
+    config: TrainConfig, schema: Schema, class_weights: tuple[float, ...], label_prior: tuple[float, ...] = ()
+) -> Likelihood:
     """The likelihood that is trained: with class weights, label smoothing and the offset of logit adjustment.
 
-    Logits go through the softmax cross-entropy; log-probabilities through the NLL of ready log-probabilities.
+    A smoothed yes or no is drawn towards its ``label_prior``, one half where there is none. Logits
+    go through the softmax cross-entropy; log-probabilities through the NLL of ready log-probabilities.
     """
     weights = torch.tensor(class_weights, dtype=DTYPE) if class_weights else None
     log_probs = config.output == "log-probs"
@@ -56,12 +54,19 @@ def criterion(config: TrainConfig, schema: Schema, class_weights: tuple[float, .
         make = Categorical.from_log_probs if log_probs else Categorical
         return make(schema.num_outputs, weight=weights, label_smoothing=config.label_smoothing)
     if schema.task == "binary":
-        pos_weight = None if weights is None else weights[0]
-        return (
-            Bernoulli.from_log_probs(pos_weight=pos_weight) if log_probs else Bernoulli(pos_weight=pos_weight)
+        binary = Bernoulli.from_log_probs if log_probs else Bernoulli
+        return binary(
+            pos_weight=None if weights is None else weights[0],
+            label_smoothing=config.label_smoothing,
+            prior=label_prior[0] if label_prior else None,
         )
     if schema.task == "multilabel":
-        return for_task("multilabel", num_labels=schema.num_outputs, pos_weight=weights)
+        return MultiLabel(
+            schema.num_outputs,
+            pos_weight=weights,
+            label_smoothing=config.label_smoothing,
+            prior=label_prior or None,
+        )
     if schema.task == "regression":
         return Gaussian()
     options: dict[str, dict[str, Any]] = {
@@ -124,17 +129,6 @@ def through_logits(likelihood: Likelihood, output: Tensor, change: Callable[[Ten
         # Log-probabilities are logits that happen to sum to one.
         return torch.log_softmax(change(output), 1)
     return logsigmoid(change(output - link.log_complement(output)))
-
-
-def smoothed(target: Tensor, label_smoothing: float) -> Tensor:
-    r"""Yes-or-no labels drawn towards one half: :math:`(1 - \varepsilon) t + \varepsilon / 2`.
-
-    A missing label, NaN, stays one.
-
-    >>> smoothed(torch.tensor([0.0, 1.0]), 0.2)
-    tensor([0.1000, 0.9000])
-    """
-    return target + label_smoothing * (0.5 - target) if label_smoothing else target
 
 
 def row_nll(likelihood: Likelihood, schema: Schema, output: Tensor, target: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from likelihead.functional import binary_focal_loss, focal_loss
 from likelihead.likelihoods import Categorical, Likelihood
-from likelihead.likelihoods.focal import binary_focal_loss, focal_loss
 from likelihead.likelihoods.imbalance import ClassCounts
 from likelihead.train.config import TrainConfig
 from likelihead.train.table.data import Schema
-from likelihead.train.table.network import YES_OR_NO, smoothed
 from likelihead.train.table.teacher import Teacher
 
 __all__ = ["Objective", "log_prior", "prior_shift"]
@@ -48,8 +47,6 @@ class Objective:
     ) -> None:
         self.criterion, self.teacher, self.focal = criterion, teacher, config.focal
         self.count_per_row = count_per_row
-        # Of exclusive classes it is the likelihood's own option.
-        self.smoothing = config.label_smoothing if schema.task in YES_OR_NO else 0.0
         self.offset: float | None = None
         if schema.task == "binary" and config.logit_adjustment:
             # Of two logits the softmax sees the difference alone, and a Bernoulli has it as its one logit.
@@ -62,27 +59,24 @@ class Objective:
         """The loss to be differentiated."""
         weighted: dict[str, Any] = {}
         if sample_weight is not None:
-            weighted = {"sample_weight": sample_weight, "normalizer": len(rows) * self.count_per_row}
+            weighted = {"sample_weight": sample_weight, "normalizer": len(target) * self.count_per_row}
         if self.teacher is not None:
             return self.teacher.loss(output, rows, **weighted)
-        criterion, target = self.criterion, smoothed(target, self.smoothing)
         if self.offset is not None:
             output = output + self.offset
         if not self.focal:
-            loss: Tensor = criterion(output, target, **weighted)
+            loss: Tensor = self.criterion(output, target, **weighted)
             return loss
-        if isinstance(criterion, Categorical):
-            options: dict[str, Any] = {"weight": criterion.weight, "logit_offset": criterion.logit_offset}
-            if sample_weight is None:
-                return focal_loss(output, target, self.focal, **options)
-            losses = focal_loss(output, target, self.focal, reduction="none", **options)
-        else:
-            losses = binary_focal_loss(output, target, self.focal, reduction="none")
-            if isinstance(criterion.pos_weight, Tensor):
-                losses = torch.where(target > 0, criterion.pos_weight * losses, losses)
-        if sample_weight is None:
-            return losses.mean()
-        return (sample_weight * losses).sum() / (len(rows) * self.count_per_row)
+        if isinstance(self.criterion, Categorical):
+            weight, offset = self.criterion.weight, self.criterion.logit_offset
+            return focal_loss(output, target, self.focal, weight=weight, logit_offset=offset, **weighted)
+        pos_weight = self.criterion.pos_weight
+        if isinstance(pos_weight, Tensor):
+            # A yes that weighs more, and a mean that still divides by the rows.
+            of_yes = torch.where(target > 0, pos_weight, torch.ones_like(target))
+            weighted.setdefault("normalizer", len(target))
+            weighted["sample_weight"] = of_yes if sample_weight is None else of_yes * sample_weight
+        return binary_focal_loss(output, target, self.focal, **weighted)
 
 
 def log_prior(schema: Schema) -> Tensor:

@@ -15,6 +15,7 @@ from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.train.config import TrainConfig
 from likelihead.train.footprint import Footprint, mlp, require
+from likelihead.train.label_prior import OBSERVED, label_prior, label_prior_of
 from likelihead.train.problem import Measured, NotFiniteError, Problem, optimizer_for
 from likelihead.train.resolved import Resolved
 from likelihead.train.table.calibration import Fitted, check_held_out, fit
@@ -28,12 +29,10 @@ from likelihead.train.table.models import MLP
 from likelihead.train.table.network import (
     DTYPE,
     EVAL_BATCH,
-    YES_OR_NO,
     build_model,
     criterion,
     plain,
     row_nll,
-    smoothed,
 )
 from likelihead.train.table.numbers import misses
 from likelihead.train.table.objective import Objective, log_prior, prior_shift
@@ -89,7 +88,7 @@ def again(config: TrainConfig, resolved: Resolved) -> TableProblem:
     data.notes += leaks(data)
     _check_memory(config, data)
     teacher = teacher_of(config, data, resolved.teacher)
-    likelihood = criterion(config, data.schema, resolved.class_weights)
+    likelihood = criterion(config, data.schema, resolved.class_weights, resolved.label_prior)
     model = build_model(config, data.schema, likelihood)
     return TableProblem(config, resolved, data, model, likelihood, teacher)
 
@@ -292,12 +291,14 @@ def _check_memory(config: TrainConfig, data: Dataset) -> None:
 def _prepare(
     config: TrainConfig, data: Dataset, weights: tuple[float, ...], teacher: Teacher | None
 ) -> tuple[MLP, Likelihood, Resolved]:
-    likelihood, unweighted = criterion(config, data.schema, weights), plain(config, data.schema)
+    unweighted = plain(config, data.schema)
+    drawn_to = _label_prior(config, unweighted, data)
+    likelihood = criterion(config, data.schema, weights, drawn_to)
     model = build_model(config, data.schema, likelihood)
     # The baseline is that of the plain likelihood, whatever weights the training has.
     reference = build_model(config, data.schema, unweighted)
     _set_bias(unweighted, reference, data)
-    _set_bias(likelihood, model, data, config.label_smoothing if data.task in YES_OR_NO else 0.0)
+    _set_bias(likelihood, model, data)
     with torch.no_grad():
         if config.resample != "none":
             # Drawn equally often, the classes have a flat prior.
@@ -329,13 +330,23 @@ def _prepare(
         prior_shift=() if shift is None else tuple(shift.tolist()),
         teacher="" if teacher is None else teacher.digest,
         count_per_row=_count_per_row(likelihood, data),
+        label_prior=drawn_to,
     )
     return model, likelihood, resolved
 
 
-def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset, smoothing: float = 0.0) -> None:
-    batches = data.train.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False)
-    known = (smoothed(target, smoothing) for _, target in batches)
+def _label_prior(config: TrainConfig, likelihood: Likelihood, data: Dataset) -> tuple[float, ...]:
+    """What a smoothed yes or no is drawn towards, where that is not one half."""
+    summary: Tensor | None = None
+    if label_prior_of(config) == OBSERVED:
+        for _, target, _, weight in data.train.weighted_batches(EVAL_BATCH, dtype=DTYPE):
+            part = likelihood.summarise(target, sample_weight=weight)
+            summary = part if summary is None else summary + part
+    return label_prior(config, summary, data.schema.num_outputs)
+
+
+def _set_bias(likelihood: Likelihood, model: MLP, data: Dataset) -> None:
+    known = (target for _, target in data.train.batches(EVAL_BATCH, dtype=DTYPE, shuffle=False))
     targets = (target.unsqueeze(1) if model.flat and target.dim() == 1 else target for target in known)
     if not data.schema.weight:
         likelihood.init_bias_(model.head, targets)

@@ -66,7 +66,8 @@ def find_forms(
         path: for messages.
 
     Raises:
-        DataError: commas in numbers that may be before decimals or between thousands.
+        DataError: commas in numbers that may be before decimals or between thousands, or that stand among
+            decimal points.
     """
     whole = [row for row in rows if len(row) == len(names)]
     columns = {name: [row[i].strip() for row in whole] for i, name in enumerate(names)}
@@ -90,7 +91,12 @@ def find_forms(
     if decimal != "auto":
         wanted = "comma" if decimal == "," else "point"
         found = {n: wanted if form in ("comma", "point") else form for n, form in found.items()}
-        return found | dict.fromkeys([*either, *plain] if wanted == "comma" else either, wanted)
+        if wanted == "comma":
+            either += [name for name in plain if not _has_point(cells[name])]
+        return found | dict.fromkeys(either, wanted)
+    for name in found:
+        if found[name] == "comma" != known.get(name):
+            _check_alone(name, cells, separator, path)
     for name in (*either, *plain):
         if known.get(name) in ("comma", "point") and (name in either or not _has_point(cells[name])):
             found[name] = known[name]
@@ -113,6 +119,35 @@ def find_forms(
         # Whole numbers so far, and points between thousands; further down a comma may come.
         found |= {n: "comma" for n in plain if n not in found and not _has_point(cells[n])}
     return found
+
+
+def _check_alone(name: str, cells: Mapping[str, Sequence[str]], separator: str, path: str) -> None:
+    """Refuse a decimal comma among decimal points, of its column or where commas stand between cells.
+
+    There ``"1,5"`` may as well be a slip or two values.
+
+    Raises:
+        DataError: names both cells.
+    """
+    column = cells[name]
+    others = [name] if separator != "," else [name, *cells]
+    for other in others:
+        point = next((cell for cell in cells[other] if _is_point(cell)), None)
+        if point is not None:
+            comma = next(
+                c for c in column if "," in c and (_COMMA.fullmatch(c) or _POINTS_COMMA.fullmatch(c))
+            )
+            where = "beside it" if other == name else f"in column {short(other)}"
+            raise DataError(
+                f"{short(comma)} has a comma and {short(point)} {where} a point before its decimals: correct "
+                "the cell, or say --decimal , for a decimal comma, --decimal . for text",
+                path=path,
+                column=name,
+            )
+
+
+def _is_point(cell: str) -> bool:
+    return "." in cell and _NUMBER.fullmatch(cell) is not None and not _POINTS_COMMA.fullmatch(cell)
 
 
 def _has_point(cells: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from likelihead.errors import DataError, OptionError
+from likelihead.train.footprint import require_rows
 from likelihead.train.table.data.bundled import trainable
 from likelihead.train.table.data.dataset import Dataset, Split
 from likelihead.train.table.data.encode import Encoder
@@ -297,8 +298,10 @@ def _held(
     weight: str = "",
 ) -> Block | None:
     """All rows, where half of the memory budget holds them."""
-    if rows * _row_bytes(encoder.schema, need_target) > memory // 2:
+    needed = rows * _row_bytes(encoder.schema, need_target)
+    if needed > memory // 2:
         return None
+    require_rows(needed, rows, encoder.schema.num_features)
     return _hold(_blocks(source, encoder, need_target, strict=strict, weight=weight), rows)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from likelihead.core.rounding import PRIOR_TOLERANCE
 from likelihead.errors import DataError
 from likelihead.train.table.data.columns import as_numbers, tidy
 from likelihead.train.table.data.hashing import Ints
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PREFIXES", "TOLERANCE", "ProbabilityScan", "class_names", "read_probabilities"]
 
-#: How far from one the probabilities of a row may sum.
-TOLERANCE = 1e-6
+#: How far from one the probabilities of a row may sum: printed with three decimals, or of float32.
+TOLERANCE = PRIOR_TOLERANCE
 
 #: What is taken off the columns' names where all have it; the first is what `likelihead predict` writes.
 PREFIXES = ("prob_", "p_")
@@ -63,7 +64,7 @@ def read_probabilities(
     if off.any():
         row = int(np.argmax(off))
         raise DataError(
-            f"the probabilities sum to {total[row]:.9g}, not to 1 (within {TOLERANCE:g}): correct the row, "
+            f"the probabilities sum to {total[row]:.9g}, not to 1 (within 0.001): correct the row, "
             "or give all classes' columns with --target",
             path=path,
             row=row_number(first_row, row),

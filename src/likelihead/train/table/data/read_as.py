@@ -40,7 +40,7 @@ def open_as(name: str, reading: Reading) -> tuple[Source, Reading, list[str]]:
     known, notes = dict(reading.forms), list[str]()
     forms: dict[str, str] = {}
     marks: tuple[str, ...] = ()
-    if isinstance(source, CsvFile):
+    if isinstance(source, CsvFile) and not (reading.as_written and reading.decimal == "auto"):
         dialect = source.dialect
         markers = {*reading.missing}
         rows = [["" if cell.strip() in markers else cell for cell in row] for row in dialect.rows]

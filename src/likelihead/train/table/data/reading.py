@@ -20,6 +20,7 @@ class Reading:
         missing: texts or numbers that stand for a missing cell, in every column.
         forms: how the numbers of a column are written, by the column's name: as found.
         marks: columns in which dashes and the like stand for a missing number: as found.
+        as_written: whether forms and marks are not looked for.
     """
 
     separator: str = "auto"
@@ -28,17 +29,19 @@ class Reading:
     missing: tuple[str, ...] = ()
     forms: tuple[tuple[str, str], ...] = ()
     marks: tuple[str, ...] = ()
+    as_written: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Reading:
         """The inverse of ``dataclasses.asdict``, after JSON."""
         return cls(
-            values["separator"],
-            values["decimal"],
-            values["encoding"],
-            tuple(values["missing"]),
-            tuple((str(name), str(form)) for name, form in values["forms"]),
-            tuple(values["marks"]),
+            values.get("separator", "auto"),
+            values.get("decimal", "auto"),
+            values.get("encoding", "auto"),
+            tuple(values.get("missing", ())),
+            tuple((str(name), str(form)) for name, form in values.get("forms", ())),
+            tuple(values.get("marks", ())),
+            bool(values.get("as_written", False)),
         )
 
     def with_options(

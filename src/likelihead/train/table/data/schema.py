@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor
 
-__all__ = ["COUNTS", "EXCLUSIVE", "Column", "Schema", "TargetSchema", "Task"]
+__all__ = ["COUNTS", "EXCLUSIVE", "LATER_FIELDS", "Column", "Schema", "TargetSchema", "Task"]
 
 Task = Literal[
     "binary",
@@ -38,6 +38,8 @@ ColumnKind = Literal["number", "boolean", "date", "category"]
 TargetForm = Literal["classes", "probs", "labels", "sets", "number"]
 
 _VERSION = 1
+#: What came after the first release; a schema without them is one of their defaults.
+LATER_FIELDS = ("weight", "train_weight", "reading")
 MISSING_CATEGORY = "(missing)"
 
 
@@ -219,7 +221,8 @@ class Schema:
             )
             dropped = tuple((name, reason) for name, reason in fields.pop("dropped"))
             moved = tuple(fields.pop("moved"))
-            reading = Reading.from_dict(fields.pop("reading"))
+            # A run from before dialects has read its cells as they were.
+            reading = Reading.from_dict(fields.pop("reading", {"as_written": True}))
             return cls(
                 columns=columns, target=target, dropped=dropped, moved=moved, reading=reading, **fields
             )

@@ -23,6 +23,8 @@ __all__ = ["Survey", "ask_for_target", "choose_target"]
 _TARGET_NAMES = ("target", "label", "class", "y")
 
 
+#: Names of columns that say how much a row counts.
+_WEIGHTS = ("w", "weight", "weights", "wt", "sample_weight", "freq", "frequency", "fnlwgt")
 #: Other names that a target is often called: where one of them is not the column that would be taken, we ask.
 _OFTEN = ("survived", "outcome", "species", "diagnosis", "churn", "response", "income", "quality")
 
@@ -65,6 +67,8 @@ def choose_target(source: Source, asked: str | Sequence[str] | None) -> tuple[tu
             raise ask_for_target(
                 source, f"{chosen[0]!r} would be taken {what}, but {rivals[0]!r} may be meant as well"
             )
+        if not by_name and chosen[0].lower() in _WEIGHTS:
+            raise ask_for_target(source, f"the last column, {chosen[0]!r}, may be --sample-weight")
         why = "by its name" if by_name else "the last column; choose another with --target"
         note = [f"target: {chosen[0]} ({why})"]
     if len(source.names) == len(chosen):
