@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likelihead.errors import OptionError
-from likelihead.train.options import with_article
+from likelihead.train.option import with_article
 from likelihead.train.output import Output
 from likelihead.train.report.comparison import comparison_page, differing_data, run_names
 from likelihead.train.report.finished import read_run

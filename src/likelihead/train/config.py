@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from likelihead.errors import OptionError, RunError
-from likelihead.train.options import BY_NAME, KINDS, OPTIONS, kind_of
+from likelihead.train.option import KINDS, kind_of
+from likelihead.train.options import BY_NAME, OPTIONS
 
 __all__ = ["TrainConfig", "contradictions"]
 

@@ -7,172 +7,15 @@ ignore are all made from this table. It imports no torch, so that ``likelihead t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from likelihead.errors import OptionError
+from likelihead.train.option import IMAGES, KINDS, LANGUAGE, TABLE, TASKS, TRANSFORMER, Option
 
-__all__ = [
-    "ACTIVATION_NAMES",
-    "BY_NAME",
-    "IMAGE_SETS",
-    "KINDS",
-    "OPTIONS",
-    "TASKS",
-    "TEXT_SETS",
-    "Option",
-    "kind_of",
-    "with_article",
-]
+__all__ = ["ACTIVATION_NAMES", "BY_NAME", "OPTIONS"]
 
-Form = Literal["number", "numbers", "count", "text", "texts", "flag", "widths", "size"]
-
-KINDS: dict[str, tuple[str, ...]] = {
-    "table": (
-        "binary",
-        "multiclass",
-        "multilabel",
-        "ordinal",
-        "regression",
-        "robust-regression",
-        "quantile",
-        "count",
-        "overdispersed-count",
-    ),
-    "language": ("language",),
-    "images": ("segmentation", "multilabel", "multiclass"),
-}
-"""The kinds of data, and the tasks of each."""
-
-TASKS = ("auto", *KINDS["table"], "language", "segmentation")
-TEXT_SETS = ("stdlib",)
-IMAGE_SETS = ("digit-scenes",)
 ACTIVATION_NAMES = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
-
-_TABLE, _LANGUAGE, _IMAGES = "table", "language", "images"
-_TRANSFORMER = "transformer"
 _CLASSES = ("binary", "multiclass", "multilabel")
-
-
-def kind_of(data: str, task: str) -> str:
-    """Which kind of data a run is about: ``table``, ``language`` or ``images``.
-
-    >>> kind_of("stdlib", "language"), kind_of("digit-scenes", "auto"), kind_of("iris", "auto")
-    ('language', 'images', 'table')
-    """
-    if task == "language" or data in TEXT_SETS:
-        return _LANGUAGE
-    if task == "segmentation" or data in IMAGE_SETS or Path(data).is_dir():
-        return _IMAGES
-    return _TABLE
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option.
-
-    Attributes:
-        name: the field's; the command line writes it with hyphens.
-        form: what it looks like: a whole number (count), a number, several numbers, a text, several texts, a
-            flag, layer widths or a size in bytes.
-        metavar, help: as the command line shows them.
-        default: what it is where nothing else is said, or where it does not apply.
-        defaults: what it is for a kind of data, where that differs, or for a network.
-        tasks: those that it means something for.
-        kinds: the kinds of data that it means something for.
-        allowed: the values, of a text that is one of a few.
-        ok, expected: whether a value is in range, and the range in words.
-        default_text: the default in words, where the value does not say it.
-    """
-
-    name: str
-    form: Form
-    metavar: str
-    help: str
-    default: Any
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    tasks: tuple[str, ...] = TASKS[1:]
-    kinds: tuple[str, ...] = tuple(KINDS)
-    allowed: tuple[str, ...] = ()
-    ok: Callable[[Any], bool] = lambda _: True
-    expected: str = ""
-    default_text: str = ""
-
-    @property
-    def flag(self) -> str:
-        """As it is written on the command line."""
-        return f"--{self.name.replace('_', '-')}"
-
-    @property
-    def full_help(self) -> str:
-        """The help with the defaults behind it."""
-        shown = self.default_text or _shown(self.default)
-        parts = [shown] if shown else []
-        words = {_LANGUAGE: "text", _IMAGES: "images", _TRANSFORMER: "a transformer"}
-        parts += [f"{words[kind]} {_shown(value)}" for kind, value in self.defaults.items()]
-        return f"{self.help} [{'; '.join(parts)}]" if parts else self.help
-
-    def default_for(self, kind: str, network: str = "") -> Any:
-        """What it is for a kind of data, and a network where it has one, where it is not given."""
-        return self.defaults.get(network, self.defaults.get(kind, self.default))
-
-    def check(self, value: Any) -> None:
-        """Verify that a value is in range.
-
-        Raises:
-            OptionError: it is not.
-        """
-        if self.allowed and value not in self.allowed:
-            raise OptionError(f"{self.name} is {value!r}; expected one of {', '.join(self.allowed)}")
-        if not self.ok(value):
-            shown = _shown(value) if isinstance(value, tuple) else repr(value)
-            raise OptionError(f"{self.name} is {shown}; expected {self.expected}")
-
-    def applies(self, kind: str, task: str) -> bool:
-        """Whether it means something for a task on a kind of data."""
-        return kind in self.kinds and task in self.tasks
-
-    def check_for(self, value: Any, kind: str, task: str) -> None:
-        """Refuse a value that the task would ignore.
-
-        Raises:
-            OptionError: it was given, and means nothing for the task.
-        """
-        if self.applies(kind, task) or value == self.default_for(kind):
-            return
-        shown = _shown(value)
-        tasks = [name for name in self.tasks if any(name in KINDS[k] for k in self.kinds)]
-        where = {"table": "tables", "language": "text", "images": "images"}
-        on = "" if len(self.kinds) == len(KINDS) else f" on {' and '.join(where[k] for k in self.kinds)}"
-        raise OptionError(
-            f"{self.flag}{'' if value is True else f' {shown}'} does not apply to {with_article(task)} task "
-            f"on {where[kind]}; it is for {', '.join(tasks)}{on}"
-        )
-
-
-def with_article(task: str) -> str:
-    """A task's name in a sentence.
-
-    >>> with_article("ordinal"), with_article("count")
-    ('an ordinal', 'a count')
-    """
-    return f"an {task}" if task[0] in "aeiou" else f"a {task}"
-
-
-def _shown(value: object) -> str:
-    """A value as it is written on the command line.
-
-    >>> _shown((64, 32)), _shown(0.01), _shown(False)
-    ('64,32', '0.01', '')
-    """
-    if isinstance(value, tuple):
-        return ",".join(str(part) for part in value) or "none"
-    if isinstance(value, bool) or value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _positive(value: float) -> bool:
@@ -195,12 +38,12 @@ def _is_prior(value: str) -> bool:
 
 
 _AT_LEAST_1: dict[str, Any] = {"ok": lambda value: value >= 1, "expected": "at least 1"}
-_WEIGHABLE: dict[str, Any] = {"tasks": (*_CLASSES, "segmentation"), "kinds": (_TABLE, _IMAGES)}
-_ONE_OF_MANY: dict[str, Any] = {"tasks": ("binary", "multiclass"), "kinds": (_TABLE,)}
-_TEXT: dict[str, Any] = {"tasks": ("language",), "kinds": (_LANGUAGE,)}
-_MASKS: dict[str, Any] = {"tasks": ("segmentation",), "kinds": (_IMAGES,)}
-_DIALECT: dict[str, Any] = {"tasks": KINDS[_TABLE], "kinds": (_TABLE,)}
-_PICTURES: dict[str, Any] = {"tasks": KINDS[_IMAGES], "kinds": (_IMAGES,)}
+_WEIGHABLE: dict[str, Any] = {"tasks": (*_CLASSES, "segmentation"), "kinds": (TABLE, IMAGES)}
+_ONE_OF_MANY: dict[str, Any] = {"tasks": ("binary", "multiclass"), "kinds": (TABLE,)}
+_TEXT: dict[str, Any] = {"tasks": ("language",), "kinds": (LANGUAGE,)}
+_MASKS: dict[str, Any] = {"tasks": ("segmentation",), "kinds": (IMAGES,)}
+_DIALECT: dict[str, Any] = {"tasks": KINDS[TABLE], "kinds": (TABLE,)}
+_PICTURES: dict[str, Any] = {"tasks": KINDS[IMAGES], "kinds": (IMAGES,)}
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -210,7 +53,7 @@ OPTIONS: tuple[Option, ...] = (
         "The target's column; several for multilabel 0/1 columns, or, with --task multiclass, for the "
         "probabilities of the classes.",
         None,
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "sample_weight",
@@ -218,7 +61,7 @@ OPTIONS: tuple[Option, ...] = (
         "COL",
         "A column of weights: how much each row counts, in training and in every figure; 0 leaves a row out.",
         "",
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "strict",
@@ -268,7 +111,7 @@ OPTIONS: tuple[Option, ...] = (
         ),
         expected="rising numbers in (0, 1), such as 0.1,0.5,0.9",
         tasks=("quantile",),
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "order",
@@ -280,7 +123,7 @@ OPTIONS: tuple[Option, ...] = (
         expected="at least two different names, such as low,medium,high",
         default_text="by number",
         tasks=("ordinal",),
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "output",
@@ -298,7 +141,7 @@ OPTIONS: tuple[Option, ...] = (
         "Widths of the hidden layers, repeated or 64,32; none for a linear model. Of a U-Net: channels of "
         "each level.",
         (32,),
-        {_LANGUAGE: (512,), _TRANSFORMER: (128,) * 4, _IMAGES: (16, 32, 64)},
+        {LANGUAGE: (512,), TRANSFORMER: (128,) * 4, IMAGES: (16, 32, 64)},
         ok=lambda widths: all(width >= 1 for width in widths),
         expected="widths of at least 1 (or 'none' for a linear model)",
     ),
@@ -309,8 +152,8 @@ OPTIONS: tuple[Option, ...] = (
         "tanh, relu, gelu, silu, elu or sigmoid.",
         "tanh",
         allowed=ACTIVATION_NAMES,
-        tasks=KINDS[_TABLE],
-        kinds=(_TABLE,),
+        tasks=KINDS[TABLE],
+        kinds=(TABLE,),
     ),
     Option(
         "network",
@@ -318,7 +161,7 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         "What reads a text: gru or transformer.",
         "",
-        {_LANGUAGE: "gru"},
+        {LANGUAGE: "gru"},
         ok=lambda name: name in ("", "gru", "transformer"),
         expected="gru or transformer",
         **_TEXT,
@@ -329,7 +172,7 @@ OPTIONS: tuple[Option, ...] = (
         "N",
         "Passes over the training data; of a text, at most 500 steps each.",
         100,
-        {_LANGUAGE: 3, _IMAGES: 10},
+        {LANGUAGE: 3, IMAGES: 10},
         **_AT_LEAST_1,
     ),
     Option(
@@ -338,7 +181,7 @@ OPTIONS: tuple[Option, ...] = (
         "N",
         "End after so many steps; 0 for none.",
         0,
-        kinds=(_LANGUAGE, _IMAGES),
+        kinds=(LANGUAGE, IMAGES),
         ok=lambda value: value >= 0,
         expected="0 or more",
     ),
@@ -348,7 +191,7 @@ OPTIONS: tuple[Option, ...] = (
         "N",
         "Rows, documents, images or tiles per step.",
         32,
-        {_IMAGES: 16},
+        {IMAGES: 16},
         **_AT_LEAST_1,
     ),
     Option(
@@ -357,7 +200,7 @@ OPTIONS: tuple[Option, ...] = (
         "X",
         "Learning rate.",
         0.01,
-        {_LANGUAGE: 0.002, _IMAGES: 0.003},
+        {LANGUAGE: 0.002, IMAGES: 0.003},
         ok=_positive,
         expected="a positive number",
     ),
@@ -367,7 +210,7 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         "adam, adamw or sgd (momentum 0.9).",
         "adam",
-        {_LANGUAGE: "adamw", _IMAGES: "adamw"},
+        {LANGUAGE: "adamw", IMAGES: "adamw"},
         allowed=("adam", "adamw", "sgd"),
     ),
     Option(
@@ -376,7 +219,7 @@ OPTIONS: tuple[Option, ...] = (
         "X",
         "Against learning by heart.",
         0.002,
-        {_LANGUAGE: 0.01, _IMAGES: 0.01},
+        {LANGUAGE: 0.01, IMAGES: 0.01},
         ok=_not_negative,
         expected="0 or a positive number",
     ),
@@ -400,7 +243,7 @@ OPTIONS: tuple[Option, ...] = (
         ok=_is_prior,
         expected="a probability from 0 to 1, or observed",
         tasks=("binary", "multilabel", "segmentation"),
-        kinds=(_TABLE, _IMAGES),
+        kinds=(TABLE, IMAGES),
     ),
     Option(
         "overlap",
@@ -466,7 +309,7 @@ OPTIONS: tuple[Option, ...] = (
         "none",
         allowed=("none", "temperature", "vector", "platt"),
         tasks=_CLASSES,
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "tune_thresholds",
@@ -475,7 +318,7 @@ OPTIONS: tuple[Option, ...] = (
         "Choose the threshold of each yes on held-out training rows.",
         False,
         tasks=("binary", "multilabel"),
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "teacher",
@@ -484,7 +327,7 @@ OPTIONS: tuple[Option, ...] = (
         "Learn from another run's probabilities (distillation).",
         "",
         tasks=("multiclass",),
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "temperature",
@@ -495,7 +338,7 @@ OPTIONS: tuple[Option, ...] = (
         ok=lambda value: 0.001 <= value <= 1000,
         expected="a number from 0.001 to 1000",
         tasks=("multiclass",),
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
     ),
     Option(
         "context",
@@ -550,7 +393,7 @@ OPTIONS: tuple[Option, ...] = (
         48,
         **_AT_LEAST_1,
         tasks=("multiclass", "multilabel"),
-        kinds=(_IMAGES,),
+        kinds=(IMAGES,),
     ),
     Option("skip_bad", "flag", "", "Leave out files that do not decode, and name them.", False, **_PICTURES),
     Option(
@@ -568,7 +411,7 @@ OPTIONS: tuple[Option, ...] = (
         "X",
         "Share of the data held out.",
         0.2,
-        {_LANGUAGE: 0.05},
+        {LANGUAGE: 0.05},
         ok=lambda value: 0 < value < 1,
         expected="in (0, 1)",
     ),
@@ -578,7 +421,7 @@ OPTIONS: tuple[Option, ...] = (
         "SIZE",
         "For the rows; larger files stream.",
         2**30,
-        kinds=(_TABLE,),
+        kinds=(TABLE,),
         default_text="1GiB",
         ok=lambda value: value >= 2**20,
         expected="at least 1MiB",

@@ -17,7 +17,7 @@ from likelihead.train.checkpoint import latest
 from likelihead.train.config import TrainConfig, contradictions
 from likelihead.train.kinds import kind_module
 from likelihead.train.loop import Observer, Trainer
-from likelihead.train.options import IMAGE_SETS, TEXT_SETS
+from likelihead.train.option import IMAGE_SETS, TEXT_SETS
 from likelihead.train.outcome import Outcome, finish
 from likelihead.train.problem import SavedSchema
 from likelihead.train.resolved import Resolved

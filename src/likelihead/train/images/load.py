@@ -16,7 +16,7 @@ from likelihead.train.images.masked import load_masked
 from likelihead.train.images.pictures import Scaled, Side
 from likelihead.train.images.schema import IGNORE, Coding
 from likelihead.train.images.survey import ImageData, Survey, make_schema, tile_edges
-from likelihead.train.options import IMAGE_SETS, KINDS
+from likelihead.train.option import IMAGE_SETS, KINDS
 from likelihead.train.report.pictures import class_colours
 
 __all__ = ["load"]

@@ -17,7 +17,7 @@ from likelihead.train.images.folder import Listing, class_folders, labels_file, 
 from likelihead.train.images.masks import mask_kind
 from likelihead.train.images.pictures import MaskedFiles, Scaled, Side
 from likelihead.train.images.trained import TrainedImages
-from likelihead.train.options import IMAGE_SETS
+from likelihead.train.option import IMAGE_SETS
 
 __all__ = ["Others", "images_to_predict", "images_to_score"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likelihead.errors import DataError
-from likelihead.train.options import TEXT_SETS
+from likelihead.train.option import TEXT_SETS
 
 __all__ = ["Document", "Documents", "read_documents", "split"]
 

@@ -15,7 +15,7 @@ from likelihead.core.rounding import PRIOR_TOLERANCE
 from likelihead.errors import OptionError
 from likelihead.evaluate import estimate_prior
 from likelihead.likelihoods import Categorical
-from likelihead.train.options import with_article
+from likelihead.train.option import with_article
 from likelihead.train.table.by_class import read_by_class
 from likelihead.train.table.calibration import shift_of
 from likelihead.train.table.data import Dataset

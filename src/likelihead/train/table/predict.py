@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli
 
 from likelihead.errors import OptionError
-from likelihead.train.options import with_article
+from likelihead.train.option import with_article
 from likelihead.train.output import Output
 from likelihead.train.table.cost import read_cost
 from likelihead.train.table.data import load_for_schema

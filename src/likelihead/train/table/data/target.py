@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from likelihead.errors import DataError
-from likelihead.train.options import TASKS
+from likelihead.train.option import TASKS
 from likelihead.train.table.data.bundled import BUNDLED
 from likelihead.train.table.data.columns import as_numbers, canonical, class_key, is_number
 from likelihead.train.table.data.encode import Floats, label_error, missing_target, split_set
