@@ -14,7 +14,7 @@ from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
-from likelihead.core.sample_weight import expand_sample_weight, weigh, weighted_count, without_left_out
+from likelihead.core.sample_weight import expand_sample_weight, weigh, without_left_out
 from likelihead.errors import OptionError, ShapeError
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_loss, softmax_nll
@@ -23,7 +23,6 @@ from likelihead.kernels.ops import (
     check_class_mask,
     check_softmax_options,
     compute_dtype,
-    shared,
     softmax_count,
 )
 from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
@@ -39,6 +38,7 @@ from likelihead.likelihoods.checks import (
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream, seen_or
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
+from likelihead.likelihoods.target_share import nll_of_log_probs, target_share
 
 __all__ = ["Categorical"]
 
@@ -354,7 +354,7 @@ class Categorical(Likelihood):
             return softmax_nll(logits, target, sample_weight=sample_weight, where=where, **self._options())[0]
         logits, target = self._without_left_out(logits, target, sample_weight)
         log_probs = at_least_float32(logits) if where is None else self._effective(logits, where)
-        return weigh(self._nll_of_log_probs(log_probs, target, where), sample_weight)
+        return weigh(nll_of_log_probs(self, log_probs, target, where), sample_weight)
 
     def _without_left_out(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None
@@ -407,57 +407,21 @@ class Categorical(Likelihood):
             "logit_offset": self.logit_offset,
         }
 
-    def _nll_of_log_probs(self, log_probs: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
-        if not target.is_floating_point() and not self.label_smoothing:
-            kept = target != self.ignore_index
-            index = torch.where(kept, target, torch.zeros_like(target))
-            nll = -log_probs.gather(1, index.unsqueeze(1)).squeeze(1)
-            if self.weight is not None:
-                nll = shared(self.weight.to(nll.dtype)[index], nll)
-            return torch.where(kept, nll, torch.zeros_like(nll))
-        share, scored = self._target_share(target, log_probs, where)
-        nll = -shared(share, log_probs).sum(1)
-        return nll if scored is None else torch.where(scored, nll, torch.zeros_like(nll))
-
-    def _target_share(
-        self, target: Tensor, like: Tensor, where: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """How much each class weighs in the NLL, in the logits' shape; and which targets are kept."""
-        kept: Tensor | None = None
-        if target.is_floating_point():
-            share = target.to(like.dtype)
-        else:
-            kept = target != self.ignore_index
-            index = torch.where(kept, target, torch.zeros_like(target)).unsqueeze(1)
-            share = torch.zeros_like(like).scatter(1, index, 1.0)
-        if self.label_smoothing:
-            each: Tensor | float = self.label_smoothing / self.num_classes
-            if where is not None:
-                each = torch.where(where, self.label_smoothing / where.sum(1, keepdim=True), 0)
-            share = share * (1 - self.label_smoothing) + each
-        if self.weight is not None:
-            share = share * along_classes(self.weight.to(like.dtype), like)
-        return share, kept
-
     def count(self, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor | int:
         """The sum of the targets' weights; for probability targets, the number of examples.
 
         With ``sample_weight`` each counts as often as its example's weight says.
         """
         weight = None if self.weight is None else self.weight.to(compute_dtype(self.weight.dtype))
-        if sample_weight is None:
-            return softmax_count(target, self.num_classes, weight=weight, ignore_index=self.ignore_index)
-        counts: Tensor | None = None
-        shape: Sequence[int] = target.shape
-        if target.is_floating_point():
-            shape = [*shape[:1], *shape[2:]]
-        else:
-            classes = target.long()
-            counts = classes != self.ignore_index
-            if weight is not None:
-                counts = torch.where(counts, weight[torch.where(counts, classes, 0)], 0)
+        shape = [*target.shape[:1], *target.shape[2:]] if target.is_floating_point() else target.shape
         check_weight(sample_weight, shape)
-        return weighted_count(counts, sample_weight, shape)
+        return softmax_count(
+            target,
+            self.num_classes,
+            weight=weight,
+            ignore_index=self.ignore_index,
+            sample_weight=sample_weight,
+        )
 
     def residual(
         self,
@@ -485,7 +449,7 @@ class Categorical(Likelihood):
         target = self._check(logits, target, sample_weight, where)
         dtype = at_least_float32(logits).dtype
         logits, target = self._without_left_out(with_spare_digits(logits), target, sample_weight)
-        share, kept = self._target_share(target, logits, where)
+        share, kept = target_share(self, target, logits, where)
         if self.takes_log_probs:
             gradient = -share
             if where is not None:
