@@ -106,8 +106,7 @@ def plot(results: Path | None, out: Path | None, overwrite: bool) -> None:
         overwrite=overwrite,
         ours=lambda path: path.resolve() == drawn_anew.resolve(),
     )
-    with target.open() as file:
-        file.write(draw(read(source)).encode())
+    target.write(draw(read(source)).encode())
     click.echo(f"Drew {source.name}.")
 
 

@@ -148,5 +148,6 @@ def _twice_differentiable(picked: Tensor) -> Tensor:
     """The same values, with the second derivative that torch's loss has: 0, where a picked entry has none."""
     if not (picked.requires_grad and torch.is_grad_enabled()):
         return picked
-    nothing = picked - picked.detach()  # but for an infinite entry, where it is NaN
-    return picked + 0.0 * torch.where(nothing == 0, nothing, 0).square()
+    # Cut off on both sides, so that nothing infinite meets the 0 on its way.
+    nothing = torch.where(torch.zeros_like(picked, dtype=torch.bool), picked, 0)
+    return picked + nothing.square()

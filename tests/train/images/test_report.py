@@ -12,7 +12,7 @@ ROWS = [{"name": "a", "iou": 0.5}, {"name": "b", "iou": 0.25}]
 @pytest.mark.parametrize(
     ("nll", "words"),
     [
-        (0.25, "explains 75%"),
+        (0.25, "explains 75.0%"),
         (1.5, "no better than the class-prior baseline"),
         (4000.0, "has failed: it is certain of wrong answers, far worse than the class-prior baseline"),
         (None, "mean NLL is not a number"),
