@@ -28,7 +28,7 @@ from likelihead.kernels.ops import compute_dtype
 __all__ = ["Sums", "link", "overlap_sums", "wide_dtype"]
 
 # Elements taken at a time: a few temporaries of this size stay in a core's caches, or fill an accelerator.
-_PIECE = 1 << 18
+_PIECE = 1 << 19
 _PIECE_ON_ACCELERATORS = 1 << 24
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
