@@ -25,6 +25,7 @@ from likelihead.kernels.ops import (
     compute_dtype,
     softmax_count,
 )
+from likelihead.likelihoods import class_prior
 from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
 from likelihead.likelihoods.checks import (
     as_vector,
@@ -35,7 +36,7 @@ from likelihead.likelihoods.checks import (
     is_settled,
     reduces_at_once,
 )
-from likelihead.likelihoods.counts import class_counts, class_counts_of_stream, seen_or
+from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
 from likelihead.likelihoods.target_share import nll_of_log_probs, target_share
@@ -298,7 +299,7 @@ class Categorical(Likelihood):
         known, counting = target, None
         if sample_weight is not None:
             # What an example of weight 0 holds does not matter.
-            over_classes = _over_classes(sample_weight.detach())
+            over_classes = sample_weight.detach().unsqueeze(1)
             counting = expand_sample_weight(over_classes, logits) != 0
             known = without_left_out(target, over_classes)
         check_call(
@@ -362,7 +363,7 @@ class Categorical(Likelihood):
         """Finite logits and targets in the examples of weight 0."""
         if sample_weight is None:
             return logits, target
-        weight = _over_classes(sample_weight)
+        weight = sample_weight.unsqueeze(1)
         return without_left_out(logits, weight), without_left_out(target, weight)
 
     def forward(
@@ -468,7 +469,7 @@ class Categorical(Likelihood):
         if kept is not None:
             gradient = torch.where(kept.unsqueeze(1), gradient, torch.zeros_like(gradient))
         if sample_weight is not None:
-            gradient = weigh(gradient, _over_classes(sample_weight))
+            gradient = weigh(gradient, sample_weight.unsqueeze(1))
         return gradient.to(dtype)
 
     def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
@@ -477,36 +478,15 @@ class Categorical(Likelihood):
         elif targets.dim() < 2 or targets.shape[1] != self.num_classes:
             raise ShapeError(
                 f"targets have shape {list(targets.shape)}; expected probabilities [N, {self.num_classes}, "
-                "...], or "
-                "class indices as integers."
+                "...], or class indices as integers."
             )
         return class_counts(targets, self.ignore_index, self.num_classes, sample_weight=sample_weight)
 
-    def _share_of_loss(self, counts: Tensor, weight: Tensor | None) -> Tensor:
-        """How much each class weighs in the sum of the losses."""
-        share = (1 - self.label_smoothing) * counts + self.label_smoothing / self.num_classes * counts.sum()
-        return share if weight is None else share * weight
-
     def _baseline(self, summary: Tensor) -> Tensor:
-        weight = None if self.weight is None else self.weight.to(summary)
-        share = self._share_of_loss(summary.sum(0), weight)
-        of_indices, of_probabilities = summary
-        count = (of_indices if weight is None else of_indices * weight).sum() + of_probabilities.sum()
-        nll = -torch.special.xlogy(share, share / share.sum()).sum()
-        return torch.where(count > 0, nll / count, torch.zeros_like(nll))
+        return class_prior.baseline(self, summary)
 
     def _best_bias(self, summary: Tensor, smoothing: float) -> Tensor:
-        # A class of weight 0 is never scored: any bias is best, and its frequency is a finite one.
-        weight = None if self.weight is None else torch.where(self.weight == 0, 1, self.weight).to(summary)
-        share = self._share_of_loss(seen_or(summary.sum(0), smoothing), weight)
-        bias = torch.log(share / share.sum())
-        if self.logit_offset is not None:
-            # A class that an offset of -inf takes out keeps a finite bias.
-            bias = bias - self.logit_offset.to(bias).nan_to_num(neginf=0.0)
-        if self.softcap is not None:
-            # The cap itself is out of reach; this is as near as a finite bias should go.
-            bias = self.softcap * torch.atanh((bias / self.softcap).clamp(-0.999, 0.999))
-        return bias
+        return class_prior.best_bias(self, summary, smoothing)
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
@@ -514,8 +494,3 @@ class Categorical(Likelihood):
         if self.takes_log_probs:
             parts.append("input=log_probs")
         return ", ".join(parts)
-
-
-def _over_classes(sample_weight: Tensor) -> Tensor:
-    """Weights ``[N, d1, ...]`` with a dimension of size 1 where the logits have their classes."""
-    return sample_weight.unsqueeze(1)
