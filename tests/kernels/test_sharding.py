@@ -20,7 +20,9 @@ dist.init_process_group(
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
 import torch.nn.functional as torchs
 from likelihead import functional as ours
+from likelihead import use_backend
 from likelihead.likelihoods import Categorical
+use_backend(sys.argv[4])
 mesh = init_device_mesh("cpu", (world,))
 torch.manual_seed(0)
 z, y = torch.randn(5, 4), torch.tensor([0, -100, 2, -100, 1])  # three rows and two; unequal counts
@@ -101,12 +103,12 @@ import os; os._exit(0)  # the threads of gloo may end in an abort
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-@pytest.mark.parametrize("world", [1, 2])
-def test_the_loss_and_the_gradient_of_the_whole_batch(world: int, tmp_path: object) -> None:
+@pytest.mark.parametrize(("world", "backend"), [(1, "auto"), (2, "auto"), (2, "reference")])
+def test_the_loss_and_the_gradient_of_the_whole_batch(world: int, backend: str, tmp_path: object) -> None:
     command = [sys.executable, "-c", SCRIPT]
     ranks = [
         subprocess.Popen(
-            [*command, str(rank), str(world), f"{tmp_path}/store"],
+            [*command, str(rank), str(world), f"{tmp_path}/store", backend],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

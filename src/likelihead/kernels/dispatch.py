@@ -35,6 +35,7 @@ from likelihead.kernels.ops import (
     SoftmaxNLL,
     SoftmaxOptions,
 )
+from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
 from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
@@ -244,8 +245,10 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
             f"({', '.join(map(str, logits.placements))}), and the softmax runs over all of them. Gather them "
             "first, logits.redistribute(placements=[Replicate()]), or spread the examples, [Shard(0)]."
         )
-    if _native_absent() is None and not torch.compiler.is_compiling():
-        register_strategies()
+    if not torch.compiler.is_compiling():
+        register_reference_strategies()
+        if _native_absent() is None:
+            register_strategies()
 
 
 def tiny(op: str) -> Callable[..., Tensor | None] | None:
