@@ -17,13 +17,13 @@ from torch import Tensor
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
+from likelihead.kernels.fused.calls import PLAIN
+from likelihead.kernels.fused.sharding import register_strategies
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
+from likelihead.kernels.fused.softmax_nll import softmax_loss as _native_softmax_loss
+from likelihead.kernels.fused.softmax_nll import softmax_nll as _native_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
-from likelihead.kernels.native.calls import PLAIN
-from likelihead.kernels.native.sharding import register_strategies
-from likelihead.kernels.native.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
-from likelihead.kernels.native.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
-from likelihead.kernels.native.softmax_nll import softmax_loss as _native_softmax_loss
-from likelihead.kernels.native.softmax_nll import softmax_nll as _native_softmax_nll
 from likelihead.kernels.native.tiny import MOST_ELEMENTS
 from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
 from likelihead.kernels.native.tiny import softmax_tiny as _native_softmax_tiny

@@ -31,7 +31,7 @@ def _load(folder: Path) -> str | None:
         torch.ops.load_library(str(found[0]))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"{found[0].name} does not load into this torch ({error})"
-    from likelihead.kernels.native._registration import register
+    from likelihead.kernels.fused.registration import register
 
     register()
     return None

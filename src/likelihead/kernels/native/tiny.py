@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likelihead.kernels.native import sigmoid_nll, softmax_nll
+from likelihead.kernels.fused import sigmoid_nll, softmax_nll
+from likelihead.kernels.fused.calls import first_gradient
 from likelihead.kernels.native._library import ABSENT
-from likelihead.kernels.native.calls import first_gradient
 
 __all__ = ["MOST_ELEMENTS", "sigmoid_tiny", "softmax_tiny"]
 

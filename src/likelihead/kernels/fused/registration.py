@@ -1,8 +1,9 @@
-"""What a custom op needs beside its C++ kernels: shapes for tracing, derivatives, batching."""
+"""What the fused ops need beside their kernels: schemas, shapes for tracing, derivatives, batching."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,10 +16,41 @@ from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
 __all__ = ["register"]
 
+_SOFTMAX = (
+    "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, "
+    "Tensor? logit_offset, bool torch_nonfinite, Tensor? where, float focal_gamma, Tensor? sample_weight"
+)
+_SIGMOID = (
+    "Tensor? weight, Tensor? pos_weight, Tensor? mask, bool skip_nan_target, bool torch_nonfinite, "
+    "float label_smoothing, Tensor? prior, float focal_gamma, float focal_alpha, Tensor? sample_weight"
+)
+_GRAD = ("Tensor? grad_nll, Tensor? grad_lse, float scale, bool mean", "Tensor grad_nll, float scale")
 
+# As the C++ library declares them (csrc/softmax.cpp, sigmoid.cpp, scale.cpp), for where it is absent.
+SCHEMAS = {
+    "softmax_nll": f"(Tensor logits, Tensor target, {_SOFTMAX}) -> (Tensor nll, Tensor lse)",
+    "softmax_nll_backward": f"({_GRAD[0]}, Tensor logits, Tensor target, {_SOFTMAX}) -> Tensor",
+    "softmax_loss": f"(Tensor logits, Tensor target, {_SOFTMAX}, bool mean, float? normalizer, "
+    "bool with_grad) -> (Tensor loss, Tensor grad)",
+    "softmax_loss_": f"(Tensor(a!) logits, Tensor target, {_SOFTMAX}, bool mean, float? normalizer) "
+    "-> Tensor",
+    "sigmoid_nll": f"(Tensor logits, Tensor target, {_SIGMOID}) -> Tensor",
+    "sigmoid_nll_backward": f"({_GRAD[1]}, Tensor logits, Tensor target, {_SIGMOID}) -> Tensor",
+    "sigmoid_loss": f"(Tensor logits, Tensor target, {_SIGMOID}, bool mean, float? normalizer, "
+    "bool with_grad) -> (Tensor loss, Tensor grad)",
+    "scale_": "(Tensor(a!) grad, Tensor upstream, bool whatever_rounding) -> bool",
+}
+
+
+@cache
 def register() -> None:
-    """Complete the ops of the library that has just been loaded."""
+    """Complete the ops of the C++ library, or declare them where there is none, for other devices."""
+    for name, schema in SCHEMAS.items():
+        if not hasattr(torch.ops.likelihead, name):
+            torch.library.define(f"likelihead::{name}", schema)
     for name, shapes in _SHAPES.items():
+        if not hasattr(torch.ops.likelihead, name):
+            continue  # tiny losses are the CPU's alone
         torch.library.register_fake(f"likelihead::{name}")(_on_one_device(name, shapes))
     torch.library.register_autograd(
         "likelihead::softmax_nll", _softmax_nll_derivative, setup_context=_save_softmax_nll

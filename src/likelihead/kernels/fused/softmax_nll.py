@@ -1,4 +1,4 @@
-"""Categorical negative log-likelihood by the C++ kernels, and how it is differentiated.
+"""Categorical negative log-likelihood by fused kernels, and how it is differentiated.
 
 The gradient of a *reduced* loss is made in the forward pass, while the row is in the cache: one read of the
 logits and one write of the gradient is all the memory traffic there is. The first backward gives that buffer
@@ -22,7 +22,7 @@ from likelihead.core import overwritten
 from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError
-from likelihead.kernels.native.calls import PLAIN, first_gradient, index_error, needs_reference
+from likelihead.kernels.fused.calls import PLAIN, first_gradient, index_error, needs_reference
 from likelihead.kernels.ops import SoftmaxOptions, reduce_softmax_nll
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
@@ -64,7 +64,7 @@ def softmax_loss(
     inplace_backward = overwritten.will_overwrite(inplace_backward, logits)
     fused = (
         type(logits) in PLAIN
-        and logits.is_cpu
+        and (logits.is_cpu or logits.is_cuda)
         and (inplace_backward or not isinstance(normalizer, Tensor))
         and not torch.compiler.is_compiling()
         and torch._C._get_tracing_state() is None

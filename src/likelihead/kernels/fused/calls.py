@@ -1,4 +1,4 @@
-"""What the native ops share: which calls the kernels differentiate, and the gradient of the forward pass."""
+"""What the fused ops share: which calls the kernels differentiate, and the gradient of the forward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bernoulli negative log-likelihood by the C++ kernels; differentiated as in `softmax_nll`."""
+"""Bernoulli negative log-likelihood by fused kernels; differentiated as in `softmax_nll`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from likelihead.core.reduction import Normalizer
-from likelihead.kernels.native.calls import PLAIN, first_gradient, needs_reference
+from likelihead.kernels.fused.calls import PLAIN, first_gradient, needs_reference
 from likelihead.kernels.ops import SigmoidOptions, compute_dtype, reduce_sigmoid_nll, sigmoid_count
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
 
@@ -40,7 +40,7 @@ def sigmoid_loss(
     """See `likelihead.kernels.ops.SigmoidLoss`."""
     fused = (
         type(logits) in PLAIN
-        and logits.is_cpu
+        and (logits.is_cpu or logits.is_cuda)
         and not isinstance(normalizer, Tensor)
         and not torch.compiler.is_compiling()
         and torch._C._get_tracing_state() is None
