@@ -59,7 +59,8 @@ def _backends() -> Iterator[tuple[str, str]]:
     from likelihead.kernels.dispatch import backends
 
     for status in backends():
-        yield status.name, "available" if status.available else f"not available: {status.reason}"
+        remedy = f". To get it: {status.remedy}" if status.remedy else ""
+        yield status.name, "available" if status.available else f"not available: {status.reason}{remedy}"
 
 
 def _machine() -> Iterator[tuple[str, str]]:

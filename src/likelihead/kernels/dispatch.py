@@ -6,6 +6,7 @@ There is no silent fallback: a backend that is asked for by name serves the call
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import BackendError, OptionError
+from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.sharding import register_strategies
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
 from likelihead.kernels.fused.softmax_nll import softmax_loss as _native_softmax_loss
 from likelihead.kernels.fused.softmax_nll import softmax_nll as _native_softmax_nll
+from likelihead.kernels.native._library import REMEDY as _NATIVE_REMEDY
 from likelihead.kernels.native._library import absent as _native_absent
 from likelihead.kernels.native.tiny import MOST_ELEMENTS
 from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
@@ -70,12 +72,14 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
+        remedy: what to do where it is absent; None for the slow ones, which are always there.
     """
 
     name: str
     ops: dict[str, Callable[..., Any]]
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
+    remedy: str | None = None
 
 
 def _never(*_: object) -> None:
@@ -109,6 +113,7 @@ _BACKENDS: tuple[Backend, ...] = (
         },
         absent=_native_absent,
         refuses=_native_refuses,
+        remedy=_NATIVE_REMEDY,
     ),
     Backend(
         name="reference",
@@ -132,11 +137,15 @@ _selected: str = AUTO
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """A backend on this machine: ``reason`` says why it is not available, and is empty where it is."""
+    """A backend on this machine: ``reason`` says why it is not available, and is empty where it is.
+
+    So is ``remedy``, what would make it available, as far as anything would.
+    """
 
     name: str
     available: bool
     reason: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,12 @@ def backends() -> list[BackendStatus]:
     >>> [b.name for b in backends()]
     ['native', 'reference']
     """
-    return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
+    return [
+        BackendStatus(b.name, False, why, b.remedy or "")
+        if (why := b.absent()) is not None
+        else BackendStatus(b.name, True, "")
+        for b in _BACKENDS
+    ]
 
 
 class use_backend:
@@ -224,10 +238,36 @@ def _by_name(name: str) -> Backend:
 def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
     """The op of the backend that `_choose` names, without its words: they take longer than a tiny loss."""
     if _selected == AUTO:
+        missed = None
         for backend in _BACKENDS:
-            if op in backend.ops and backend.refuses(logits) is None and backend.absent() is None:
+            if op in backend.ops and backend.refuses(logits) is None:
+                if backend.absent() is not None:
+                    missed = missed or backend
+                    continue
+                if missed is not None and backend.remedy is None:
+                    _tell_of_slowness(op, logits, backend, missed)
                 return backend.ops[op]
     return _choose(op, logits)[0].ops[op]
+
+
+_told_of: set[str] = set()
+
+
+def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
+    """Warn, once per process and missing backend, that a fast one could serve what a slow one does."""
+    if missed.remedy is None or torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
+        return
+    _told_of.add(missed.name)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{op} runs on the {serving.name} backend, which is slow: the {missed.name} backend is not available "
+        f"({missed.absent()}). To get it: {missed.remedy}. This is said once; "
+        "likelihead.use_backend by name, or a filter for likelihead.errors.BackendWarning, silences it.",
+        BackendWarning,
+        stacklevel=level,
+    )
 
 
 def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:

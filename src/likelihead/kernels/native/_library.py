@@ -6,38 +6,53 @@ It is not loaded later, at the first call, because that call may be one that ``t
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-__all__ = ["ABSENT", "absent", "instruction_set"]
+from likelihead.kernels.native.build import FOLDER, SHIPPED, places
+
+__all__ = ["ABSENT", "PATH", "REMEDY", "absent", "instruction_set"]
+
+# What makes the library available where it is absent; Windows has no compiler that its torch goes with.
+REMEDY = None if sys.platform == "win32" else "run `likelihead build`, which compiles it"
 
 
-def _load(folder: Path) -> str | None:
-    override = os.environ.get(
-        "LIKELIHEAD_NATIVE_LIBRARY"
-    )  # another build of the same sources: `make sanitize`
-    found = (
-        [Path(override)]
-        if override
-        else sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
-    )
-    if not found:
-        note = folder / "why_absent.txt"
-        if note.exists():
-            return note.read_text(encoding="utf-8").strip()
-        return "it was not built: torch or a C++ compiler was missing when likelihead was installed"
-    try:
-        torch.ops.load_library(str(found[0]))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        return f"{found[0].name} does not load into this torch ({error})"
-    from likelihead.kernels.fused.registration import register
-
-    register()
-    return None
+def _candidates() -> Iterator[Path]:
+    """The libraries that are there, the best first."""
+    if override := os.environ.get("LIKELIHEAD_NATIVE_LIBRARY"):  # as `make sanitize` does
+        yield Path(override)
+        return
+    shipped = FOLDER / SHIPPED
+    if shipped.exists():
+        yield shipped
+    yield from (place for place in places() if place.exists())
 
 
-ABSENT = _load(Path(__file__).parent)
+def _load() -> tuple[Path | None, str | None]:
+    """The library that has been loaded, or why none has."""
+    reasons = []
+    for library in _candidates():
+        try:
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+        except OSError as error:
+            reasons.append(f"{library.name} does not load into this torch ({error})")
+            continue
+        from likelihead.kernels.fused.registration import register
+
+        register()
+        return library, None
+    if reasons:
+        return None, "; ".join(reasons)
+    note = FOLDER / "why_absent.txt"
+    if note.exists():
+        return None, note.read_text(encoding="utf-8").strip()
+    return None, "it was not compiled when likelihead was installed, for want of torch or of a C++ compiler"
+
+
+PATH, ABSENT = _load()
 
 
 def absent() -> str | None:
