@@ -39,6 +39,7 @@ FLAGS = [
     # GCC takes the lanes that its own intrinsics leave undefined for ours: 3,000 warnings.
     *("-Wno-uninitialized", "-Wno-maybe-uninitialized"),
 ]
+DTYPES = ("bf16", "f16", "f32", "f64")
 
 
 class BuildError(Exception):
@@ -117,11 +118,11 @@ def compile_kernels(library: Path, objects: Path, *, sanitize: str | None = None
     flags += shlex.split(os.environ.get("CPPFLAGS", "")) + shlex.split(os.environ.get("CXXFLAGS", ""))
     link += shlex.split(os.environ.get("LDFLAGS", ""))
 
-    def compiled(source: Path) -> Path:
-        made = objects / f"{source.stem}.o"
+    def compiled(source: Path, part: str | None) -> Path:
+        made = objects / f"{source.stem}{'_' + part if part else ''}.o"
         note = made.with_suffix(".command")
         command = [*compiler, *flags, "-MD", "-MF", str(made.with_suffix(".d"))]
-        command += ["-c", str(source), "-o", str(made)]
+        command += [*([f"-DLK_DTYPE={part}"] if part else []), "-c", str(source), "-o", str(made)]
         if not _is_current(made, command):
             note.unlink(missing_ok=True)
             begun = time.time_ns()
@@ -132,10 +133,8 @@ def compile_kernels(library: Path, objects: Path, *, sanitize: str | None = None
 
     objects.mkdir(parents=True, exist_ok=True)
     library.parent.mkdir(parents=True, exist_ok=True)
-    # The instruction sets take much longer than the rest: last, one of them would be compiled alone.
-    sources = sorted(SOURCES.glob("*.cpp"), key=lambda path: (not path.name.startswith("isa_"), path.name))
     with ThreadPoolExecutor(_jobs()) as pool:
-        made = list(pool.map(compiled, sources))
+        made = list(pool.map(compiled, *zip(*_pieces(), strict=True)))
     # Under another name first: a process may have the present library mapped.
     linked = library.with_name(f".{library.name}.{os.getpid()}")
     libraries = [f"-L{torch / 'lib'}", "-lc10", "-ltorch_cpu"]
@@ -144,6 +143,16 @@ def compile_kernels(library: Path, objects: Path, *, sanitize: str | None = None
         os.replace(linked, library)
     finally:
         linked.unlink(missing_ok=True)
+
+
+def _pieces() -> list[tuple[Path, str | None]]:
+    """What is compiled side by side: each source, those of an instruction set by parts (see csrc/dtypes.h).
+
+    The parts take much longer than the rest, and begin first: last, one of them would be compiled alone.
+    """
+    sources = sorted(SOURCES.glob("*.cpp"))
+    parts = [(path, dtype) for dtype in DTYPES for path in sources if path.name.startswith("isa_")]
+    return [*parts, *((path, None) for path in sources)]
 
 
 def _jobs() -> int:
