@@ -12,13 +12,16 @@ import pytest
 
 from kernel_cases import INTERPRETED
 from likelihead.kernels.dispatch import backends, use_backend
-from not_interpreted import NOT_INTERPRETED
 
-AVAILABLE = [b.name for b in backends() if b.available and b.name != "triton"]
 if INTERPRETED:
     AVAILABLE = ["triton"]
+else:
+    AVAILABLE = [b.name for b in backends() if b.available and b.name != "triton"]
 FAST = [name for name in AVAILABLE if name != "reference"]
 FUSED = [name for name in FAST if name != "portable"]
+
+# Tests of the triton kernels themselves.
+collect_ignore = [] if INTERPRETED else ["interpreted"]
 
 
 def _in_force(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -42,15 +45,3 @@ def fast(request: pytest.FixtureRequest) -> Iterator[str]:
 def fused(request: pytest.FixtureRequest) -> Iterator[str]:
     """The backends whose kernels are torch's custom ops."""
     yield from _in_force(request)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the interpreter, leave out what is listed, and nothing else."""
-    if not INTERPRETED:
-        return
-    for item in items:
-        reason = NOT_INTERPRETED.get(f"{item.path.name}::{item.originalname}") or NOT_INTERPRETED.get(
-            item.path.name
-        )
-        if reason is not None:
-            item.add_marker(pytest.mark.skip(reason=reason))
