@@ -1,9 +1,9 @@
-"""Triton's interpreter as strict as a GPU: every access is checked, and what is undefined there is wrong here.
+"""Triton's interpreter made as strict as a GPU: every access is checked, and what is undefined is wrong.
 
-- The interpreter reads and writes through bare addresses. Here an access outside the tensors that the kernel was
-  given raises.
-- What a masked load leaves undefined is 0 in the interpreter, which hides a kernel that counts on it. Here it is
-  NaN, or a number far off.
+- The interpreter reads and writes through bare addresses. Here an access outside the tensors that the kernel
+  was given raises.
+- What a masked load leaves undefined is 0 in the interpreter, which hides a kernel that counts on it. Here it
+  is NaN, or a number far off.
 - float32 becomes bfloat16 by cutting off digits in the interpreter. Here it is rounded, as everywhere else.
 """
 
@@ -132,6 +132,6 @@ class _Intervals:
             wrong = int(addresses[~inside][0])
             near = int(self.starts[max(int(place[~inside][0]), 0)])
             raise OutOfBounds(
-                f"{what} {int((~inside).sum())} elements outside every tensor, the first {wrong - near} bytes "
-                "from the start of the nearest one before it"
+                f"{what} {int((~inside).sum())} elements outside every tensor, the first {wrong - near} "
+                "bytes from the start of the nearest one before it"
             )

@@ -13,10 +13,8 @@ import pytest
 from kernel_cases import INTERPRETED
 from likelihead.kernels.dispatch import backends, use_backend
 
-if INTERPRETED:
-    AVAILABLE = ["triton"]
-else:
-    AVAILABLE = [b.name for b in backends() if b.available and b.name != "triton"]
+OF_THE_CPU = [b.name for b in backends() if b.available and b.name != "triton"]
+AVAILABLE = ["triton"] if INTERPRETED else OF_THE_CPU
 FAST = [name for name in AVAILABLE if name != "reference"]
 FUSED = [name for name in FAST if name != "portable"]
 

@@ -1,4 +1,4 @@
-"""The kernels' suite on triton, in its interpreter, in processes of their own: triton reads the variable on import."""
+"""The kernels' suite on triton in its interpreter, in processes of their own: it is chosen on import."""
 
 from __future__ import annotations
 
