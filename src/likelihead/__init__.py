@@ -25,7 +25,7 @@ if "torch" not in sys.modules:
 
 if TYPE_CHECKING:
     from likelihead.errors import LikelihoodError, LikelihoodWarning
-    from likelihead.kernels.dispatch import explain, use_backend
+    from likelihead.kernels.dispatch import explain, synchronize, use_backend
     from likelihead.likelihoods import (
         Bernoulli,
         Categorical,
@@ -65,6 +65,7 @@ __all__ = [
     "infer_task",
     "nn",
     "set_guard",
+    "synchronize",
     "use_backend",
 ]
 
@@ -84,6 +85,7 @@ _HOME = {
     "explain": "kernels.dispatch",
     "for_task": "likelihoods",
     "infer_task": "likelihoods",
+    "synchronize": "kernels.dispatch",
     "use_backend": "kernels.dispatch",
 }
 _MODULES = ("evaluate", "functional", "nn")

@@ -31,17 +31,6 @@ def test_an_absent_backend_is_given_with_its_reason(monkeypatch: pytest.MonkeyPa
     assert info.report()["kernel backends"] == [("native", "not available: no compiler was found")]
 
 
-def test_an_absent_backend_is_given_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    from likelihead.kernels import dispatch
-
-    monkeypatch.setattr(
-        dispatch, "backends", lambda: [dispatch.BackendStatus("fast", False, "no compiler", "install one")]
-    )
-    assert info.report()["kernel backends"] == [
-        ("fast", "not available: no compiler. To get it: install one")
-    ]
-
-
 def test_the_guard_in_force_is_shown() -> None:
     with likelihead.guard("full", action="raise"):
         guard = dict(info.report()["guard"])

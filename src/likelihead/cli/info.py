@@ -59,8 +59,7 @@ def _backends() -> Iterator[tuple[str, str]]:
     from likelihead.kernels.dispatch import backends
 
     for status in backends():
-        remedy = f". To get it: {status.remedy}" if status.remedy else ""
-        yield status.name, "available" if status.available else f"not available: {status.reason}{remedy}"
+        yield status.name, "available" if status.available else f"not available: {status.reason}"
 
 
 def _machine() -> Iterator[tuple[str, str]]:

@@ -20,11 +20,10 @@ from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.sharding import register_strategies
-from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
-from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
-from likelihead.kernels.fused.softmax_nll import softmax_loss as _native_softmax_loss
-from likelihead.kernels.fused.softmax_nll import softmax_nll as _native_softmax_nll
-from likelihead.kernels.native._library import REMEDY as _NATIVE_REMEDY
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_nll
+from likelihead.kernels.fused.softmax_nll import softmax_loss as _fused_softmax_loss
+from likelihead.kernels.fused.softmax_nll import softmax_nll as _fused_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
 from likelihead.kernels.native.tiny import MOST_ELEMENTS
 from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
@@ -42,6 +41,9 @@ from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
 from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
+from likelihead.kernels.triton.flags import synchronize
+from likelihead.kernels.triton.library import absent as _triton_absent
+from likelihead.kernels.triton.library import refuses as _triton_refuses
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,6 +58,7 @@ __all__ = [
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
+    "synchronize",
     "tiny",
     "use_backend",
 ]
@@ -72,14 +75,14 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
-        remedy: what to do where it is absent; None for the slow ones, which are always there.
+        fast: whether a slow one that serves in its place is worth a warning.
     """
 
     name: str
     ops: dict[str, Callable[..., Any]]
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
-    remedy: str | None = None
+    fast: bool = False
 
 
 def _never(*_: object) -> None:
@@ -99,22 +102,28 @@ def _native_refuses(logits: Tensor) -> str | None:
     return None
 
 
+# One op for all devices; which kernel serves it is torch's dispatcher's business.
+_FUSED: dict[str, Callable[..., Any]] = {
+    "softmax_nll": _fused_softmax_nll,
+    "softmax_loss": _fused_softmax_loss,
+    "sigmoid_nll": _fused_sigmoid_nll,
+    "sigmoid_loss": _fused_sigmoid_loss,
+}
+
 # The first that can serve a call serves it.
 _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="native",
         ops={
-            "softmax_nll": _native_softmax_nll,
-            "softmax_loss": _native_softmax_loss,
-            "sigmoid_nll": _native_sigmoid_nll,
-            "sigmoid_loss": _native_sigmoid_loss,
+            **_FUSED,
             "softmax_tiny": _native_softmax_tiny,
             "sigmoid_tiny": _native_sigmoid_tiny,
         },
         absent=_native_absent,
         refuses=_native_refuses,
-        remedy=_NATIVE_REMEDY,
+        fast=sys.platform != "win32",  # where no compiler goes with torch
     ),
+    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses, fast=True),
     Backend(
         name="reference",
         ops={
@@ -137,15 +146,11 @@ _selected: str = AUTO
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """A backend on this machine: ``reason`` says why it is not available, and is empty where it is.
-
-    So is ``remedy``, what would make it available, as far as anything would.
-    """
+    """A backend on this machine: ``reason`` says why it is not available, and is empty where it is."""
 
     name: str
     available: bool
     reason: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,14 +169,9 @@ def backends() -> list[BackendStatus]:
     """Every backend that is built in, in order of preference.
 
     >>> [b.name for b in backends()]
-    ['native', 'reference']
+    ['native', 'triton', 'reference']
     """
-    return [
-        BackendStatus(b.name, False, why, b.remedy or "")
-        if (why := b.absent()) is not None
-        else BackendStatus(b.name, True, "")
-        for b in _BACKENDS
-    ]
+    return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
 
 
 class use_backend:
@@ -241,12 +241,12 @@ def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
         missed = None
         for backend in _BACKENDS:
             if op in backend.ops and backend.refuses(logits) is None:
-                if backend.absent() is not None:
-                    missed = missed or backend
-                    continue
-                if missed is not None and backend.remedy is None:
-                    _tell_of_slowness(op, logits, backend, missed)
-                return backend.ops[op]
+                if backend.absent() is None:
+                    if missed is not None and not backend.fast:
+                        _tell_of_slowness(op, logits, backend, missed)
+                    return backend.ops[op]
+                if missed is None and backend.fast:
+                    missed = backend
     return _choose(op, logits)[0].ops[op]
 
 
@@ -255,16 +255,16 @@ _told_of: set[str] = set()
 
 def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
     """Warn, once per process and missing backend, that a fast one could serve what a slow one does."""
-    if missed.remedy is None or torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
+    if torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
         return
     _told_of.add(missed.name)
     level, frame = 1, sys._getframe()
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        f"{op} runs on the {serving.name} backend, which is slow: the {missed.name} backend is not available "
-        f"({missed.absent()}). To get it: {missed.remedy}. This is said once; "
-        "likelihead.use_backend by name, or a filter for likelihead.errors.BackendWarning, silences it.",
+        f"{op} runs on the {serving.name} backend, which is slow; the {missed.name} one is not available: "
+        f"{missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
+        "likelihead.errors.BackendWarning, silences it.",
         BackendWarning,
         stacklevel=level,
     )
@@ -287,7 +287,7 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
         )
     if not torch.compiler.is_compiling():
         register_reference_strategies()
-        if _native_absent() is None:
+        if _native_absent() is None or _triton_absent() is None:
             register_strategies()
 
 

@@ -6,18 +6,15 @@ It is not loaded later, at the first call, because that call may be one that ``t
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from likelihead.kernels.fused.registration import INTERPRETED, register
 from likelihead.kernels.native.build import FOLDER, SHIPPED, places
 
-__all__ = ["ABSENT", "PATH", "REMEDY", "absent", "instruction_set"]
-
-# What makes the library available where it is absent; Windows has no compiler that its torch goes with.
-REMEDY = None if sys.platform == "win32" else "run `likelihead build`, which compiles it"
+__all__ = ["ABSENT", "PATH", "absent", "instruction_set"]
 
 
 def _candidates() -> Iterator[Path]:
@@ -33,6 +30,8 @@ def _candidates() -> Iterator[Path]:
 
 def _load() -> tuple[Path | None, str | None]:
     """The library that has been loaded, or why none has."""
+    if INTERPRETED:
+        return None, "TRITON_INTERPRET=1 is set: Triton's interpreter runs the triton backend on the CPU"
     reasons = []
     for library in _candidates():
         try:
@@ -40,16 +39,16 @@ def _load() -> tuple[Path | None, str | None]:
         except OSError as error:
             reasons.append(f"{library.name} does not load into this torch ({error})")
             continue
-        from likelihead.kernels.fused.registration import register
-
         register()
         return library, None
-    if reasons:
-        return None, "; ".join(reasons)
     note = FOLDER / "why_absent.txt"
-    if note.exists():
-        return None, note.read_text(encoding="utf-8").strip()
-    return None, "it was not compiled when likelihead was installed, for want of torch or of a C++ compiler"
+    if not reasons and note.exists():
+        reasons.append(note.read_text(encoding="utf-8").strip())
+    why = (
+        "; ".join(reasons)
+        or "it was not compiled when likelihead was installed, for want of torch or a compiler"
+    )
+    return None, f"{why} (`likelihead build` compiles it)"
 
 
 PATH, ABSENT = _load()
