@@ -1,8 +1,8 @@
-"""The built wheel in an empty environment without a compiler: `make test-wheel`, and .ci/run.
+"""The wheel in an empty environment without a compiler, or the source distribution with one.
 
     python tests/packaging/install.py dist/*.whl --python python3.10 --torch torch==2.11.0 --conformance
 
-Not a part of `make test`: an environment with torch is gigabytes.
+`make test-wheel` and .ci/run call it. It is no part of `make test`: an environment with torch is gigabytes.
 """
 
 from __future__ import annotations
@@ -57,27 +57,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("wheel", type=Path)
+    parser.add_argument("archive", type=Path, help="a wheel, or a source distribution")
     parser.add_argument("--python", default=sys.executable, help="the interpreter of the environment")
     parser.add_argument("--torch", default="torch==2.13.0", help="the torch to install first")
     parser.add_argument(
         "--conformance", action="store_true", help="also the shared conformance tools, or the tests"
     )
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="likelihead-wheel-") as folder:
+    with tempfile.TemporaryDirectory(prefix="likelihead-installed-") as folder:
         environment = Environment(Path(folder), given.python)
         environment.run("-m", "pip", "install", "--quiet", given.torch)
-        environment.run("-m", "pip", "install", "--quiet", str(given.wheel.resolve()))
+        environment.run("-m", "pip", "install", "--quiet", str(given.archive.resolve()))
+        command = str(environment.python.with_name("likelihead"))
+        if given.archive.suffix != ".whl":
+            info = environment.run(command, "info")
+            assert re.search(r"native +not available: .*`likelihead build`", info), info
+            environment.give_compiler()
+            print(environment.run(command, "build").strip(), flush=True)
+            environment.take_compiler()
         environment.check_library()
         told = environment.run("-W", "error", "-c", SMOKE)
-        command = str(environment.python.with_name("likelihead"))
         info = environment.run("-W", "error", command, "info")
         assert re.search(r"native +available", info), info
         built = environment.run(command, "build")
         assert "there already" in built, built
+        print(f"{given.archive.name}, {Path(given.python).name}, {told.strip()}: it works", flush=True)
         if given.conformance:
             environment.conform()
-    print(f"{given.wheel.name}, {Path(given.python).name}, {told.strip()}: 4 passed, 0 failed")
 
 
 class Environment:
@@ -90,10 +96,17 @@ class Environment:
         self.variables = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LIKELIHEAD"))
         }
+        self.take_compiler()
+
+    def take_compiler(self) -> None:
         self.variables |= {"PATH": str(self.python.parent), "CXX": "/bin/false", "CC": "/bin/false"}
 
+    def give_compiler(self) -> None:
+        del self.variables["CXX"], self.variables["CC"]
+        self.variables["PATH"] = os.pathsep.join([str(self.python.parent), os.environ["PATH"]])
+
     def run(self, *arguments: str) -> str:
-        """What a Python prints on its standard output; it must end well, with nothing on the other."""
+        """What a Python prints on its standard output; it must end well, silently where -W is given."""
         done = subprocess.run(
             [str(self.python), *arguments],
             cwd=self.folder,
@@ -102,7 +115,7 @@ class Environment:
             text=True,
             check=False,
         )
-        noise = "" if arguments[:2] == ("-m", "pip") else done.stderr
+        noise = done.stderr if "-W" in arguments else ""
         if done.returncode or noise:
             raise SystemExit(f"{' '.join(arguments)[:200]}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
