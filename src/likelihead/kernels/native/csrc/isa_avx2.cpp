@@ -22,6 +22,7 @@
 #endif
 
 #define LK_VECTOR_BYTES 32
+#include "count_classes.h"
 #include "scale_16_bit.h"
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
@@ -32,5 +33,5 @@
 #pragma GCC pop_options
 #endif
 
-const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", softmax, sigmoid, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", softmax, count_classes, sigmoid, scale_16_bit};
 #endif

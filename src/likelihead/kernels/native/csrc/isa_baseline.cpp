@@ -8,8 +8,9 @@
 #include <utility>
 
 #define LK_VECTOR_BYTES 16
+#include "count_classes.h"
 #include "scale_16_bit.h"
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
 
-const likelihead::Kernels likelihead::kernels_baseline = {"baseline", softmax, sigmoid, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_baseline = {"baseline", softmax, count_classes, sigmoid, scale_16_bit};
