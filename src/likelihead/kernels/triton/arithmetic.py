@@ -2,7 +2,7 @@
 
 Kernels are compiled without the fusion of multiply and add (`launch.Launch`): what is one operation here is
 written `fma`, and all else is rounded as written, so that the error terms of compensated forms survive. The
-interpreter has no fused multiply-add; there it is made of wider or of several operations, with the same result.
+interpreter has no fused multiply-add; there it is made of wider or of several operations.
 
 Everything takes float32 or float64 and stays in it. NaN goes through.
 """
@@ -136,7 +136,7 @@ _EXP_64 = tl.constexpr(
 
 @triton.jit
 def _times_power_of_2(x, shifted):
-    """x * 2^n for -1100 < n <= 0, subnormal results too; ``shifted`` is n + 1.5 * 2^52 or, in float32, 2^23."""
+    """The product of x and 2^n for n <= 0, subnormal results too; ``shifted`` is n + 1.5 * 2^52 (or 2^23)."""
     if x.dtype == tl.float32:
         bits = (shifted.to(tl.int32, bitcast=True) << 23) + (127 + 24 << 23)
         return (x * bits.to(tl.float32, bitcast=True)) * 5.9604644775390625e-08  # 2^-24
@@ -265,7 +265,7 @@ _LOG_64 = tl.constexpr(
 
 @triton.jit
 def log_of_sum(s, c):
-    """log(s + c) for a normal s > 0 and c far below its last place; infinity and NaN as the logarithm has them."""
+    """log(s + c) for a normal s > 0 and c far below its last place; infinity and NaN as the logarithm does."""
     if s.dtype == tl.float32:
         b = s.to(tl.int32, bitcast=True)
         k = (b - 0x3F3504F3) >> 23  # by which the mantissa comes to lie in [sqrt(1/2), sqrt(2))

@@ -43,7 +43,7 @@ def _scale(grad, upstream, count, BLOCK: tl.constexpr):
     factor = tl.load(upstream).to(tl.float64)
     if factor != 1.0:
         for block in range(tl.program_id(0), tl.cdiv(count, BLOCK), tl.num_programs(0)):
-            scale_block(grad, factor, block.to(tl.int64) * BLOCK, count, BLOCK)
+            scale_block(grad, factor, tl.cast(block, tl.int64) * BLOCK, count, BLOCK)
 
 
 @triton.jit
