@@ -265,7 +265,7 @@ _LOG_64 = tl.constexpr(
 
 @triton.jit
 def log_of_sum(s, c):
-    """log(s + c) for a normal s > 0 and c far below its last place; infinity and NaN as the logarithm does."""
+    """log(s + c) for a normal s > 0 and c far below its last place; of infinity and NaN, themselves."""
     if s.dtype == tl.float32:
         b = s.to(tl.int32, bitcast=True)
         k = (b - 0x3F3504F3) >> 23  # by which the mantissa comes to lie in [sqrt(1/2), sqrt(2))
