@@ -96,10 +96,10 @@ def test_indices_of_any_dtype(dtype: torch.dtype, outside: int) -> None:
 
 
 def test_many_at_once() -> None:
-    target = torch.full((300, 4), 7)
-    nll, _ = softmax_nll.softmax_nll(torch.randn(300, 5, 4), target, *PLAIN)
+    target = torch.full((500,), 7)
+    nll, _ = softmax_nll.softmax_nll(torch.randn(500, 5), target, *PLAIN)
     assert nll.isnan().all()
-    with pytest.raises(IndexError, match=r"target\[\d+, \d\] is 7, but there are 5 classes"):
+    with pytest.raises(IndexError, match=r"target\[\d+\] is 7, but there are 5 classes"):
         likelihead.synchronize()
     likelihead.synchronize()
     # The slots are free again.
