@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,8 @@ def strict() -> Iterator[None]:
     run, set_attr = executor.__call__, interpreter._LangPatchScope.set_attr
 
     def quiet(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of a row that is all NaN
             return run(self, *args, **kwargs)
 
     def index(self: Any, obj: Any, name: str, value: Any) -> None:

@@ -12,10 +12,17 @@ from torch import Tensor
 from likelihead import functional as F
 from likelihead.kernels import dispatch
 from likelihead.kernels.fused import softmax_nll as fused_softmax
+from likelihead.kernels.portable import calls, sigmoid_nll, softmax_nll
 from likelihead.likelihoods import Bernoulli, Categorical, MultiLabel
 from no_waiting import Waits, no_waiting
 
-pytestmark = pytest.mark.usefixtures("fast")
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor the portable backend looks at values, which waits for nothing; not elsewhere."""
+    for module in (calls, sigmoid_nll, softmax_nll):
+        monkeypatch.setattr(module, "looks", lambda device: False)
+
 
 X, Y = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 4, -100])
 P, W, EACH, WHERE = torch.rand(6, 5), torch.rand(5) + 0.5, torch.rand(6), torch.ones(6, 5, dtype=torch.bool)
@@ -49,6 +56,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@pytest.mark.usefixtures("fast", "elsewhere")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", LOSSES)
 def test_no_loss_waits(name: str, dtype: torch.dtype) -> None:
@@ -57,21 +65,21 @@ def test_no_loss_waits(name: str, dtype: torch.dtype) -> None:
     x = X.to(dtype, copy=True).requires_grad_()
     with no_waiting():
         loss = LOSSES[name](x)
-        loss.backward(torch.full_like(loss, 0.5))
+        torch.autograd.backward(loss, torch.full_like(loss, 0.5))  # which the modes follow, unlike a method
     assert x.grad is not None
     assert x.grad.isfinite().all()
     # A second backward makes the gradient anew.
     with no_waiting():
         loss = LOSSES[name](x)
         for _ in range(2):
-            torch.autograd.grad(loss, x, torch.ones_like(loss), retain_graph=True)
+            torch.autograd.backward(loss, torch.ones_like(loss), retain_graph=True)
 
 
 @pytest.mark.usefixtures("fused")
 def test_in_place_does_not_wait() -> None:
     x = X.clone().requires_grad_()
     with no_waiting():
-        F.cross_entropy(x * 1, Y, inplace_backward=True).backward()
+        torch.autograd.backward(F.cross_entropy(x * 1, Y, inplace_backward=True))
     assert x.grad is not None
 
 
@@ -105,3 +113,18 @@ def test_what_waits_is_found(name: str, monkeypatch: pytest.MonkeyPatch, fused: 
     x = X.clone().requires_grad_()
     with pytest.raises(Waits), no_waiting():
         dispatch.softmax_loss(x, Y)
+
+
+def test_what_waits_in_a_backward_pass_is_found() -> None:
+    class Waiting(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, upstream: Tensor) -> Tensor:
+            return upstream * upstream.tolist()[0]
+
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(Waits), no_waiting():
+        torch.autograd.backward(Waiting.apply(x).sum())
