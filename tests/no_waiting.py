@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -25,24 +25,10 @@ _FUNCTIONS = (
     "nonzero", "masked_select", "unique", "unique_consecutive", "equal", "allclose", "is_nonzero", "argwhere",
     "tensor", "as_tensor", "asarray", "from_numpy", "bincount",
 )  # fmt: skip
-_FORBIDDEN = {
-    *(getattr(Tensor, name) for name in _METHODS),
-    *(getattr(torch, name) for name in _FUNCTIONS),
-}
 _OPERATORS = (
     "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::_unique2",
     "aten::is_nonzero", "aten::bincount", "aten::repeat_interleave",
 )  # fmt: skip
-
-
-class _Functions(TorchFunctionMode):
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _FORBIDDEN:
-            raise Waits(f"{getattr(func, '__name__', func)} waits for the device")
-        # By another tensor's device, which is its own already, nothing is moved.
-        if func is Tensor.to and "cpu" in (*args[1:], *(kwargs or {}).values()):
-            raise Waits("to('cpu') waits for the device")
-        return func(*args, **(kwargs or {}))
 
 
 class _Operators(TorchDispatchMode):
@@ -62,8 +48,27 @@ def _listed(values: Any) -> Iterator[Any]:
         yield from value if isinstance(value, (list, tuple)) else (value,)
 
 
+def _raising(name: str) -> Callable[..., Any]:
+    def waits(*args: Any, **kwargs: Any) -> Any:
+        raise Waits(f"{name} waits for the device")
+
+    return waits
+
+
+def _moving(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    # By another tensor's device, which is its own already, nothing is moved.
+    if "cpu" in (*args, *kwargs.values()):
+        raise Waits("to('cpu') waits for the device")
+    return torch._C.TensorBase.to(self, *args, **kwargs)
+
+
 @contextmanager
 def no_waiting() -> Iterator[None]:
-    """Raise `Waits` for what is called within; the bodies of custom ops are not looked into."""
-    with _Functions(), _Operators():
+    """Raise `Waits` for what is called within, backward passes too, but for the bodies of custom ops."""
+    with pytest.MonkeyPatch.context() as patch, _Operators():
+        for name in _METHODS:
+            patch.setattr(Tensor, name, _raising(name))
+        for name in _FUNCTIONS:
+            patch.setattr(torch, name, _raising(name))
+        patch.setattr(Tensor, "to", _moving)
         yield

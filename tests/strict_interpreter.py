@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 LAUNCHES: Counter[str] = Counter()  # by kernel
+# What no_waiting.py forbids the kernels' callers.
+_from_numpy, _to_numpy = torch.from_numpy, torch._C.TensorBase.numpy
 
 
 class OutOfBounds(AssertionError):
@@ -76,8 +78,8 @@ def strict() -> Iterator[None]:
 
     def rounded(self: Any, src: Any, dst_type: Any) -> Any:
         if src.dtype.scalar.is_fp32() and dst_type.scalar.is_bf16():
-            bits = torch.from_numpy(np.array(src.data)).bfloat16().view(torch.uint16).numpy()
-            return interpreter.TensorHandle(bits, dst_type.scalar)
+            bits = _from_numpy(np.array(src.data)).bfloat16().view(torch.uint16)
+            return interpreter.TensorHandle(_to_numpy(bits), dst_type.scalar)
         return cast(self, src, dst_type)
 
     run, set_attr = executor.__call__, interpreter._LangPatchScope.set_attr

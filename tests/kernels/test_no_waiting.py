@@ -65,7 +65,7 @@ def test_no_loss_waits(name: str, dtype: torch.dtype) -> None:
     x = X.to(dtype, copy=True).requires_grad_()
     with no_waiting():
         loss = LOSSES[name](x)
-        torch.autograd.backward(loss, torch.full_like(loss, 0.5))  # which the modes follow, unlike a method
+        torch.autograd.backward(loss, torch.full_like(loss, 0.5))
     assert x.grad is not None
     assert x.grad.isfinite().all()
     # A second backward makes the gradient anew.
