@@ -6,9 +6,10 @@ Every fast backend takes them all, and each wrong kernel that is planted in a te
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +32,8 @@ def softmax_checks() -> dict[str, Check]:
         **{f"options of {c}": _options(c) for c in (7, 300, 5000)},
         **{f"probabilities of {c}": _options(c, soft=True) for c in (7, 300, 5000)},
         "ignored": _ignored,
+        "four dimensions apart": _rows_of_pixels,
+        "beyond 2^31": _beyond,
         **{f"confident in one of {c}": _confident(c) for c in (2, 40, 300, 5000, 40_000)},
         **{f"a total, {reduction}": _total(reduction) for reduction in ("sum", "mean")},
     }
@@ -126,6 +129,40 @@ def _ignored() -> None:
             (gradient,) = torch.autograd.grad(loss, x)
             assert gradient[1].eq(0).all()
             assert gradient[[0, 2]].ne(0).all()
+
+
+def _rows_of_pixels() -> None:
+    x = torch.randn(2, 6, 5, 4, 3, generator=seeded(4)).permute(0, 4, 3, 2, 1)
+    _both(x, torch.randint(3, (2, 4, 5, 6), generator=seeded(5)))
+
+
+def far_and_near() -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits with places that are no 32-bit numbers, on pages that are not there yet; and the same dense."""
+    memory = torch.from_numpy(np.zeros((1 << 32) + 5000, dtype=np.float16))
+    for shape, strides in (
+        ((3, 40), ((1 << 31) + 8, 1)),
+        ((3, 3), (1, (1 << 31) + 8)),
+        ((2, 5, 3), (64, 1, (1 << 31) - 7)),
+        ((3, 1000), ((1 << 31) - 16, 1)),
+    ):
+        far = memory.as_strided(shape, strides)
+        near = torch.randn(shape, generator=seeded(6)).half()
+        yield far.copy_(near), near
+
+
+def _beyond() -> None:
+    for far, near in far_and_near():
+        target = torch.randint(near.shape[1], (near.shape[0], *near.shape[2:]), generator=seeded(7))
+        for got, expected in zip(
+            dispatch.softmax_nll(far, target), dispatch.softmax_nll(near, target), strict=True
+        ):
+            assert torch.equal(got, expected)
+        torch.testing.assert_close(_gradient(far, target), _gradient(near, target))
+
+
+def _gradient(logits: Tensor, target: Tensor) -> Tensor:
+    leaf = logits.detach().requires_grad_()
+    return torch.autograd.grad(dispatch.softmax_loss(leaf, target), leaf)[0]
 
 
 def _confident(classes: int) -> Check:
