@@ -12,7 +12,7 @@ from hypothesis import settings
 from not_interpreted import NOT_INTERPRETED
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-pytest.register_assert_rewrite("kernel_cases")
+pytest.register_assert_rewrite("kernel_cases", "kernel_sweep")
 
 # They force a backend when they are imported: for other processes.
 collect_ignore = ["native_forced.py", "portable_forced.py", "triton_forced.py"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from likelihead.kernels.dispatch import use_backend
-
-# Triton's interpreter is the device, a thousand times slower than one.
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 # Relative to the reference in float64, on the same inputs: value, and gradient relative to its largest.
