@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-# Forces a backend when it is imported: for other processes.
-collect_ignore = ["native_forced.py"]
+# For other processes: forces a backend when it is imported; imports triton.
+collect_ignore = ["native_forced.py", "planted_kernels.py", "planted_code.py"]
 
 settings.register_profile("likelihead", deadline=None, derandomize=True, print_blob=True)
 # `make sanitize`, where an example takes many times as long.
