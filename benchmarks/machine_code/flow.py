@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Where = tuple[str, ...]
 """The places in the source that an instruction comes from, innermost first, each as ``file:line``."""
@@ -54,7 +54,6 @@ class Region:
     instructions: list[Instruction]
     header: int | None = None
     parent: Region | None = None
-    children: list[Region] = field(default_factory=list)
 
     @property
     def is_loop(self) -> bool:
@@ -150,7 +149,6 @@ def regions(code: Sequence[Instruction]) -> list[Region]:
     for position, header in enumerate(by_size):
         around = [other for other in by_size[:position] if header in bodies[other]]
         found[header].parent = found[around[-1]] if around else outside
-        found[header].parent.children.append(found[header])
     for block in sorted(order):
         inner = [header for header in by_size if block in bodies[header]]
         region = found[inner[-1]] if inner else outside

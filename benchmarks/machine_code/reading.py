@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from math import gcd
 
 from benchmarks.machine_code.compiler import MachineCode
 from benchmarks.machine_code.flow import Instruction, Region, Where, regions
@@ -27,6 +28,7 @@ class Pass:
         source: where its reads (or, without any, its writes) stand in the Python source.
         is_loop: False for the code in no loop.
         elements: that one thread handles in one round.
+        granule: the same where the compiler has not unrolled the loop.
         opcodes: how often each occurs.
         loads: the widths, in bytes, of the reads of elements.
         stores: the same of the writes.
@@ -35,6 +37,7 @@ class Pass:
     source: str
     is_loop: bool
     elements: int
+    granule: int
     opcodes: Mapping[str, int]
     loads: tuple[int, ...]
     stores: tuple[int, ...]
@@ -129,6 +132,7 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
             source=" < ".join(place),
             is_loop=region.is_loop,
             elements=sum(moved[place]) // size,
+            granule=sum(moved[place]) // size,
             opcodes=Counter(at.opcode for at in region.instructions),
             loads=tuple(chain.from_iterable(loaded.values())),
             stores=tuple(chain.from_iterable(stored.values())),
@@ -139,7 +143,8 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
     covered: set[Where] = set()
     for start, places, one in sorted(candidates, key=lambda item: (not item[2].is_loop, -item[2].elements)):
         if not places <= covered:
-            passes.append((start, one))
+            granule = gcd(*(other.elements for _, same, other in candidates if same == places))
+            passes.append((start, replace(one, granule=granule)))
             covered |= places
     return Reading(
         passes=tuple(one for _, one in sorted(passes, key=lambda item: item[0])),
