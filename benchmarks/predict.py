@@ -21,7 +21,7 @@ from benchmarks.machine_code.prediction import (
     per_element,
     predict,
 )
-from benchmarks.machine_code.rates import CARDS, Card
+from benchmarks.machine_code.rates import CARDS, LANES, Card
 from likelihead.bench.case import short_dtype
 
 TITLE = "Predicted, not measured: losses on GPUs, from their machine code"
@@ -132,6 +132,7 @@ _HEAD = (
     "programs",
     "KiB in flight",
     "memory",
+    "L2",
     "issue",
     "busiest unit",
     "predicted",
@@ -152,7 +153,7 @@ def table_of(found: Sequence[Row]) -> str:
         " multiprocessor; *times copy* is the predicted time over that of copying the logits.",
     ]
     for card, of_card in groupby(found, key=lambda row: row.card):
-        lines += ["", f"## {card}", "", _line(_HEAD), _line(["---"] * 2 + ["--:"] * 11 + ["---"])]
+        lines += ["", f"## {card}", "", _line(_HEAD), _line(["---"] * 2 + ["--:"] * 12 + ["---"])]
         lines += [_line(_cells(row)) for row in of_card]
     return "\n".join(lines) + "\n"
 
@@ -162,9 +163,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    units = {
-        name: time for name, time in row.microseconds.items() if name not in ("memory", "issue", "latency")
-    }
+    units = {name: time for name, time in row.microseconds.items() if name in LANES and name != "issue"}
     busiest = max(units, key=lambda name: units[name], default="")
     return [
         f"{row.case} {list(row.shape)} {row.dtype}",
@@ -176,6 +175,7 @@ def _cells(row: Row) -> list[str]:
         str(row.programs),
         f"{row.kib_in_flight:.0f}",
         f"{row.microseconds['memory']:.4g}",
+        f"{row.microseconds['l2']:.4g}",
         f"{row.microseconds['issue']:.4g}",
         f"{busiest} {units[busiest]:.4g}" if busiest else "",
         f"{row.total:.4g}",

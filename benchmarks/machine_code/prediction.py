@@ -16,6 +16,7 @@ from benchmarks.machine_code.reading import Reading, is_exponential
 REACHED = 0.9  # of the memory's bandwidth, by a copy
 LATENCY = 0.8e-6  # seconds from a read of device memory to its value, under load
 LAUNCH = 2e-6  # seconds that a further kernel in a stream adds: the last one drains, the next one fills
+L2_RATE = 0.6 * 5120  # bytes per clock: what NVIDIA gives for an A100 (none for an H100), and what is reached
 KEPT = 0.5  # of the L2: what may be counted on to be there when it is read again
 
 
@@ -89,7 +90,7 @@ class Prediction:
     """Seconds of one launch, by what could bound it.
 
     Attributes:
-        seconds: "memory", "issue", the units, "latency".
+        seconds: "memory", "l2", "issue", the units of `rates.LANES`, "latency".
         bytes: that the device memory moves.
         reads_again: whether a later pass finds in the device memory, not in the L2, what an earlier one read.
     """
@@ -122,6 +123,8 @@ def predict(work: Work, card: Card) -> Prediction:
     for unit, count in work.instructions().items():
         lanes = ISSUE if unit == "issue" else LANES[unit]
         seconds[unit] = count / (lanes * card.multiprocessors * card.hertz)
+    through_l2 = work.read + work.written + max(0, passes - 1) * work.elements * work.itemsize
+    seconds["l2"] = through_l2 / (L2_RATE * card.hertz)
     in_flight = at_once * work.resources.threads * bytes_in_flight(work.reading)
     if in_flight:
         seconds["latency"] = (work.read + again) / in_flight * LATENCY

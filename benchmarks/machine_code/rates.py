@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ISSUE = 128  # lanes: four schedulers, each one instruction of 32 lanes per clock
-LANES = {"fma": 128, "alu": 64, "imad": 64, "mufu": 16, "fp64": 64, "memory": 32, "issue": ISSUE}
+LANES = {"fma": 128, "alu": 64, "imad": 64, "mufu": 16, "fp64": 64, "lsu": 32, "issue": ISSUE}
 """Lanes per clock of each unit. "issue" is what only occupies a scheduler."""
 
 _UNITS = {
@@ -17,7 +17,7 @@ _UNITS = {
     "imad": "IMAD",  # the larger half of the fma units
     "mufu": "MUFU I2F F2I F2F I2I FRND POPC FLO BREV",
     "fp64": "DADD DMUL DFMA DSETP DMNMX",
-    "memory": "LDG STG LDGSTS LD ST LDS STS LDL STL LDSM STSM ATOM ATOMG ATOMS RED REDG REDUX SHFL",
+    "lsu": "LDG STG LDGSTS LD ST LDS STS LDL STL LDSM STSM ATOM ATOMG ATOMS RED REDG REDUX SHFL",
     "issue": (
         "BRA BSSY BSYNC BREAK BMOV EXIT RET CALL NOP BAR WARPSYNC YIELD KILL VOTE VOTEU S2R S2UR R2UR LDC"
         " LDCU ULDC DEPBAR LDGDEPBAR MEMBAR ERRBAR FENCE CCTL SYNCS ACQBULK CGAERRBAR PREEXIT ENDCOLLECTIVE"
@@ -30,7 +30,7 @@ def unit(opcode: str) -> str:
     """The unit that executes an instruction; "alu" where nothing else is known.
 
     >>> unit("MUFU.EX2"), unit("FFMA.FTZ"), unit("IADD3.X"), unit("UIADD3"), unit("LDG.E.128")
-    ('mufu', 'fma', 'alu', 'issue', 'memory')
+    ('mufu', 'fma', 'alu', 'issue', 'lsu')
     """
     base = opcode.partition(".")[0]
     # Uniform instructions are executed once for a warp.
