@@ -39,13 +39,12 @@ def faults(code: MachineCode, reading: Reading, intended: Intended) -> list[str]
             f"{held.local} bytes of local memory and {held.stack} of stack per thread"
             f" ({len(reading.spills)} loads and stores of it): its values must fit in registers"
         )
-    if code.target in MULTIPROCESSORS:
-        programs = MULTIPROCESSORS[code.target].resident(held.registers, held.shared, held.threads)
-        if programs < intended.programs:
-            found.append(
-                f"{programs} programs fit on a multiprocessor with {held.registers} registers per thread,"
-                f" {held.threads} threads and {held.shared} bytes shared; {intended.programs} are intended"
-            )
+    programs = MULTIPROCESSORS[code.target].resident(held.registers, held.shared, held.threads)
+    if programs < intended.programs:
+        found.append(
+            f"{programs} programs fit on a multiprocessor with {held.registers} registers per thread,"
+            f" {held.threads} threads and {held.shared} bytes shared; {intended.programs} are intended"
+        )
     for what, texts in (("integer divisions", reading.divisions), ("calls", reading.calls)):
         if texts:
             found.append(f"{len(texts)} {what} in loops, such as {texts[0]}")

@@ -50,6 +50,7 @@ class MachineCode:
         target: a key of `TARGETS`.
         pointers: the parameters that are pointers, with what they point to as Triton writes it ("bf16").
         resources: of a program.
+        variant: the same for the same code: what the launcher compiles once.
         code: the instructions.
         ptx: what ptxas was given; empty for AMD.
     """
@@ -58,6 +59,7 @@ class MachineCode:
     target: str
     pointers: Mapping[str, str]
     resources: Resources
+    variant: str
     code: list[Instruction]
     ptx: str = ""
 
@@ -116,7 +118,7 @@ def machine_code(
     if TARGETS[target][0] == "hip":
         text = compiled.asm["amdgcn"]
         resources = Resources(*amdgcn.resources(text), threads=threads)
-        return MachineCode(compiled.name, target, pointers, resources, amdgcn.parse(text))
+        return MachineCode(compiled.name, target, pointers, resources, compiled.hash, amdgcn.parse(text))
     assembly = compiled.asm["ptx"]
     lines = ptx.read(assembly, list(signature), frozenset(pointers))
     with tempfile.TemporaryDirectory(prefix="machine-code-") as folder:
@@ -131,7 +133,7 @@ def machine_code(
     if [at.text for at in code] != [at.text for at in original]:
         raise RuntimeError(f"{compiled.name}: line numbers changed the code of {target}; it cannot be traced")
     resources = Resources(registers, stack, local, reserved + compiled.metadata.shared, threads)
-    return MachineCode(compiled.name, target, pointers, resources, code, ptx=assembly)
+    return MachineCode(compiled.name, target, pointers, resources, compiled.hash, code, assembly)
 
 
 def _tool(name: str) -> str:

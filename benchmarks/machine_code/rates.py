@@ -39,23 +39,33 @@ def unit(opcode: str) -> str:
 
 @dataclass(frozen=True)
 class Multiprocessor:
-    """What the programs on one multiprocessor share."""
+    """What the programs on one multiprocessor (AMD: compute unit) share, in four quarters.
+
+    Attributes:
+        registers: of 32 bits.
+        lot: that registers are handed out to a warp in.
+        warp: threads.
+        threads: at most.
+        programs: at most.
+        shared: bytes.
+    """
 
     registers: int = 65536
+    lot: int = 256
+    warp: int = 32
     threads: int = 2048
     programs: int = 32
     shared: int = 228 * 1024
 
-    def resident(self, registers: int, shared: int, threads: int, warp: int = 32) -> int:
+    def resident(self, registers: int, shared: int, threads: int) -> int:
         """How many programs run side by side.
 
         >>> Multiprocessor().resident(registers=64, shared=1024, threads=256)
         4
         """
-        per_warp = -(-registers * warp // 256) * 256  # handed out to warps in lots of 256
-        by_registers = (
-            (self.registers // 4 // per_warp) * 4 // (threads // warp)
-        )  # a quarter for each scheduler
+        per_warp = -(-max(1, registers) * self.warp // self.lot) * self.lot
+        warps = 4 * (self.registers // 4 // per_warp)
+        by_registers = warps // (threads // self.warp)
         by_shared = self.shared // -(-shared // 128) // 128 if shared else self.programs
         return min(self.programs, self.threads // threads, by_registers, by_shared)
 
@@ -64,6 +74,7 @@ MULTIPROCESSORS = {
     "sm_80": Multiprocessor(shared=164 * 1024),
     "sm_90": Multiprocessor(),
     "sm_100": Multiprocessor(),
+    "gfx942": Multiprocessor(registers=131072, lot=512, warp=64, shared=64 * 1024),
 }
 
 
