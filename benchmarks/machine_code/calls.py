@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from math import prod
 from typing import Any
@@ -115,7 +115,7 @@ class Kernel:
     Attributes:
         call: that launches it.
         number: of the launch in the call, from 0.
-        code: for one target.
+        code: for one target, without the instructions.
         reading: of the code.
         work: that it is launched for.
         elements: whether it handles every logit, and not only what is left of each example.
@@ -174,7 +174,8 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         resources=code.resources,
         reading=reading,
     )
-    return Kernel(call, number, code, reading, work, elements=bool(whole))
+    # The instructions have been read; to hand them to another process takes longer than that.
+    return Kernel(call, number, replace(code, code=[], ptx=""), reading, work, elements=bool(whole))
 
 
 def _bytes(tensor: Tensor) -> int:
