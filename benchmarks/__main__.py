@@ -90,7 +90,10 @@ def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None, over
 @main.command("predict")
 @click.option("--only", metavar="REGEX", help="Only the cases whose name it finds.")
 @click.option(
-    "--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write the tables there."
+    "--save",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Write the tables there, over older ones.",
 )
 def predict(only: str | None, save: Path | None) -> None:
     """Compile the Triton kernels for GPUs that are not here, and predict their times from the code."""

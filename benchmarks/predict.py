@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from benchmarks.machine_code.prediction import (
 )
 from benchmarks.machine_code.rates import CARDS, LANES, Card
 from likelihead.bench.case import short_dtype
+from likelihead.errors import BackendError
 
 TITLE = "Predicted, not measured: losses on GPUs, from their machine code"
 
@@ -104,6 +106,16 @@ def row_of(kernels: Sequence[Kernel], card: Card) -> Row:
 
 
 def rows(calls: Sequence[Call] = CALLS, cards: Sequence[Card] = CARDS) -> list[Row]:
+    """Of every call, card by card.
+
+    Raises:
+        BackendError: Triton is not installed.
+    """
+    if find_spec("triton") is None:
+        raise BackendError(
+            "there is no triton to compile the kernels with; it has wheels for Linux on x86-64 and aarch64"
+            " (pip install triton)."
+        )
     with TemporaryDirectory(prefix="predict-") as cache:
         by_target = {
             target: compile_calls(calls, target, cache) for target in sorted({card.target for card in cards})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.cases import CASES as ON_GPU
-from benchmarks.machine_code.compiler import MachineCode, machine_code
+from benchmarks.machine_code.compiler import MachineCode, flattened, machine_code
 from benchmarks.machine_code.prediction import Work
 from benchmarks.machine_code.reading import Reading, read
 from likelihead.bench.cases import CASES as ON_CPU
@@ -146,7 +146,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
     names = [name for name in launch.kernel.arg_names if name not in launch.constexprs]
     tensors = {
         name: value
-        for name, value in zip(names, launch.args, strict=True)
+        for name, value in flattened(dict(zip(names, launch.args, strict=True))).items()
         if isinstance(value, Tensor) and name in code.pointers
     }
     read_: set[str] = set()

@@ -76,6 +76,27 @@ class _Address:
         return self._offset  # allocations are aligned to more than what the compiler asks about
 
 
+def _addressed(arg: object) -> object:
+    if isinstance(arg, Tensor):
+        return _Address(arg)
+    return tuple(map(_addressed, arg)) if isinstance(arg, tuple) else arg
+
+
+def flattened(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Arguments by name, those of a tuple by its name and their number, as the machine code has them.
+
+    >>> flattened({"x": 1, "strides": (2, (3, 4))})
+    {'x': 1, 'strides.0': 2, 'strides.1.0': 3, 'strides.1.1': 4}
+    """
+    found: dict[str, object] = {}
+    for name, value in arguments.items():
+        if isinstance(value, tuple):
+            found |= flattened({f"{name}.{number}": one for number, one in enumerate(value)})
+        else:
+            found[name] = value
+    return found
+
+
 class _Driver:
     """The driver of a device that is only described."""
 
@@ -110,9 +131,8 @@ def machine_code(
     from triton.backends.compiler import GPUTarget
     from triton.runtime.driver import driver
 
-    mocked = [_Address(arg) if isinstance(arg, Tensor) else arg for arg in args]
     driver.set_active(_Driver(GPUTarget(*TARGETS[target])))
-    compiled = kernel.warmup(*mocked, grid=(1,), **options)
+    compiled = kernel.warmup(*map(_addressed, args), grid=(1,), **options)
     if compiled.hash not in _READ:
         _READ[compiled.hash] = _disassembled(compiled, target)
     return _READ[compiled.hash]
@@ -122,8 +142,9 @@ _READ: dict[str, MachineCode] = {}
 
 
 def _disassembled(compiled: Any, target: str) -> MachineCode:
-    signature = {name: type_ for name, type_ in compiled.src.signature.items() if type_ != "constexpr"}
-    pointers = {name: str(type_)[1:] for name, type_ in signature.items() if str(type_).startswith("*")}
+    types = flattened(compiled.src.signature)
+    signature = {name: str(type_) for name, type_ in types.items() if type_ != "constexpr"}
+    pointers = {name: type_[1:] for name, type_ in signature.items() if type_.startswith("*")}
     threads = compiled.metadata.num_warps * TARGETS[target][2]
     if TARGETS[target][0] == "hip":
         text = compiled.asm["amdgcn"]

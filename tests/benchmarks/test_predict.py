@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import predict
+from benchmarks.__main__ import main
 from benchmarks.machine_code.calls import CALLS
 from benchmarks.machine_code.compiler import Resources
 from benchmarks.machine_code.prediction import Work, floor
@@ -114,3 +116,21 @@ def test_what_is_committed_is_of_all_calls_and_says_what_it_is() -> None:
     table = (folder / "predicted.md").read_text(encoding="utf-8")
     assert table.startswith(f"# {predict.TITLE}")
     assert "No GPU was at hand" in table
+
+
+def test_without_triton_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["predict"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("likelihead: there is no triton")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--only", "zzz"], "the cases are"), (["--save", "no/such"], "does not exist")],
+)
+def test_bad_arguments(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, ["predict", *arguments])
+    assert result.exit_code == 2
+    assert words in result.stderr
