@@ -29,6 +29,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "softcap": 0.0,
     "torch_nonfinite": True,  # as torch's own functions have it
     "focal_gamma": 0.0,
+    "focal_alpha": -1.0,
     "skip_nan_target": False,
     "scale": 1.0,
     "mean": True,

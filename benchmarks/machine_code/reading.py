@@ -99,6 +99,10 @@ def _moved(region: Region, kind: str, pointers: Iterable[str]) -> dict[Where, li
     return found
 
 
+def _widths(moved: Mapping[Where, list[int]], least: int) -> tuple[int, ...]:
+    return tuple(chain.from_iterable(widths for widths in moved.values() if sum(widths) >= least))
+
+
 def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, least: int = 1) -> Reading:
     """Find the passes.
 
@@ -134,8 +138,8 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
             elements=sum(moved[place]) // size,
             granule=sum(moved[place]) // size,
             opcodes=Counter(at.opcode for at in region.instructions),
-            loads=tuple(chain.from_iterable(loaded.values())),
-            stores=tuple(chain.from_iterable(stored.values())),
+            loads=_widths(loaded, least),
+            stores=_widths(stored, least),
         )
         first = next(at for at in region.instructions if at.access and at.where in moved)
         candidates.append((position[id(first)], frozenset(moved), one))

@@ -12,10 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks.machine_code.checks import Intended
+from benchmarks.machine_code import calls
+from benchmarks.machine_code.calls import Kernel
+from benchmarks.machine_code.checks import Intended, faults
 from benchmarks.machine_code.compiler import TARGETS
 from benchmarks.machine_code.flow import Instruction, regions
+from benchmarks.machine_code.intended import intended
 from benchmarks.machine_code.parallel import compile_all
 
 HERE = sys.platform == "linux" and platform.machine() == "x86_64"
@@ -142,3 +146,46 @@ def test_spills_and_fusion_are_seen_on_other_targets(target: str, cached: Callab
     assert target == "gfx942" or bad.spills
     assert worse.divisions
     assert dividing.resources.threads == right.resources.threads
+
+
+CALLS = calls.CALLS
+ELSEWHERE = [call for call in CALLS if call.case in ("ce-lm", "ce-4k", "ce-segmentation", "bce")]
+
+
+@pytest.fixture(scope="module")
+def on_h200(cached: Callable[..., Any]) -> dict[str, list[Kernel]]:
+    found = cached(partial(calls.compiled, target="sm_90"), CALLS)
+    return {call.name: kernels for call, kernels in zip(CALLS, found, strict=True)}
+
+
+@pytest.mark.parametrize("name", [call.name for call in CALLS])
+def test_each_call_runs_what_is_intended(name: str, on_h200: dict[str, list[Kernel]]) -> None:
+    kernels = on_h200[name]
+    assert any(kernel.elements for kernel in kernels)
+    said = {kernel.code.name: faults(kernel.code, kernel.reading, intended(kernel)) for kernel in kernels}
+    assert not any(said.values()), said
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "sm_90"])
+def test_each_kind_of_kernel_on_other_targets(target: str, cached: Callable[..., Any]) -> None:
+    said = {
+        f"{kernel.call.name}: {kernel.code.name}": faults(kernel.code, kernel.reading, intended(kernel))
+        for kernels in cached(partial(calls.compiled, target=target), ELSEWHERE)
+        for kernel in kernels
+    }
+    assert said
+    assert not any(said.values()), said
+
+
+def test_sizes_that_only_count_compile_nothing_anew(cached: Callable[..., Any]) -> None:
+    """The number of examples and of calls before: a step of training does not wait for the compiler again."""
+    loss = next(call for call in CALLS if call.name == "ce-4k: softmax_loss")
+    others = [loss]
+    for rows in (32767, 32752, 17):
+        target = {"target": ((rows,), torch.int64)}
+        others.append(replace(loss, shape=(rows, 4096), options={**loss.options, **target}))
+    variants = {
+        tuple(kernel.code.variant for kernel in kernels)
+        for kernels in cached(partial(calls.compiled, target="sm_90"), others)
+    }
+    assert len(variants) == 1
