@@ -162,6 +162,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         [name for name in of_logits if name in read_],
         [name for name in whole if name in written],
         least=16,
+        rare="report.py",  # targets out of range
     )
     work = Work(
         kernel=code.name,

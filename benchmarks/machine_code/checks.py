@@ -52,6 +52,9 @@ def faults(code: MachineCode, reading: Reading, intended: Intended) -> list[str]
         kinds = ", ".join(sorted(set(reading.fusable)))
         found.append(f"{len(reading.fusable)} sums and products may be fused ({kinds}); none should be")
     if code.target == "gfx942":  # what an access goes through is not known there
+        moved = sum(width * count for width, count in reading.widths.items())
+        if intended.instructions and intended.wide and 2 * WIDE * reading.widths.get(WIDE, 0) < moved:
+            found.append(f"most bytes are not moved {WIDE} at a time: {dict(reading.widths)}")
         return found
     if len(reading.passes) != len(intended.instructions):
         found.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import gcd
 
@@ -68,6 +68,7 @@ class Reading:
         divisions: the integer divisions in loops, as the disassembler has them.
         calls: in loops.
         spills: loads and stores of local memory.
+        widths: how many accesses there are of each width in bytes, whatever they go through.
         fusable: the sums and products of the PTX that do not name their rounding (NVIDIA alone): those that
             the compiler may make one multiply-add of, and so lose what a compensated sum is there to keep.
     """
@@ -77,6 +78,7 @@ class Reading:
     divisions: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     spills: tuple[str, ...] = ()
+    widths: Mapping[int, int] = field(default_factory=dict)
     fusable: tuple[str, ...] = ()
 
 
@@ -103,7 +105,9 @@ def _widths(moved: Mapping[Where, list[int]], least: int) -> tuple[int, ...]:
     return tuple(chain.from_iterable(widths for widths in moved.values() if sum(widths) >= least))
 
 
-def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, least: int = 1) -> Reading:
+def read(
+    code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, least: int = 1, rare: str = "no file"
+) -> Reading:
     """Find the passes.
 
     A place in the source at which a thread reads (or writes) less than ``least`` bytes in a round is no pass:
@@ -115,12 +119,14 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
         reads: the parameters through which elements are read.
         writes: the parameters through which elements are written.
         least: see above.
+        rare: a file of the source, whose code is executed once in a while: it is not counted.
     """
     reads, writes = list(reads), list(writes)
     candidates: list[tuple[int, frozenset[Where], Pass]] = []
     around, divisions, calls, spills = 0, [], [], []
     position = {id(at): index for index, at in enumerate(code.code)}
     for region in regions(code.code):
+        executed = [at for at in region.instructions if not any(rare in place for place in at.where)]
         spills += [at.text for at in region.instructions if at.opcode.startswith(_LOCAL)]
         if region.is_loop:
             divisions += [at.text for at in region.instructions if is_division(at)]
@@ -128,7 +134,7 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
         loaded, stored = _moved(region, "load", reads), _moved(region, "store", writes)
         moved = {place: widths for place, widths in (loaded or stored).items() if sum(widths) >= least}
         if not moved:
-            around += len(region.instructions)
+            around += len(executed)
             continue
         place = max(moved, key=lambda place: sum(moved[place]))
         size = min(_BYTES[code.pointers[name]] for name in (reads if loaded else writes))
@@ -137,7 +143,7 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
             is_loop=region.is_loop,
             elements=sum(moved[place]) // size,
             granule=sum(moved[place]) // size,
-            opcodes=Counter(at.opcode for at in region.instructions),
+            opcodes=Counter(at.opcode for at in executed),
             loads=_widths(loaded, least),
             stores=_widths(stored, least),
         )
@@ -156,5 +162,6 @@ def read(code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, leas
         divisions=tuple(divisions),
         calls=tuple(calls),
         spills=tuple(spills),
+        widths=Counter(at.access.bytes for at in code.code if at.access is not None),
         fusable=tuple(_FUSABLE.findall(code.ptx)),
     )

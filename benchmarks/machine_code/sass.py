@@ -59,7 +59,8 @@ def parse(text: str, lines: Mapping[int, Line]) -> list[Instruction]:
         elif match := _CODE.match(row):
             predicate, opcode, operands = match[1], match[2], match[3]
             base = opcode.partition(".")[0]
-            targets = tuple(_TARGET.findall(operands)) if base in ("BRA", "CALL") else ()
+            # What is called is the slow path of a division or a root: not followed.
+            targets = tuple(_TARGET.findall(operands)) if base == "BRA" else ()
             continues = True
             if base == "BSSY":
                 barriers[operands.partition(",")[0]] = _TARGET.findall(operands)[0]

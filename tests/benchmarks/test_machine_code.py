@@ -136,15 +136,19 @@ def test_what_is_wrong_with_a_planted_kernel_is_said(name: str, said: dict[str, 
 def test_spills_and_fusion_are_seen_on_other_targets(target: str, cached: Callable[..., Any]) -> None:
     from planted_code import compiled
 
-    names = ("right", "more than the registers hold", "a division")
+    names = ("right", "more than the registers hold", "a division", "rows of odd length")
     kernels = [replace(PLANTED[name][0], target=target) for name in names]
-    (right, good), (spilling, bad), (dividing, worse) = cached(compiled, kernels)
+    if target == "gfx942":  # twice the threads in a warp
+        kernels = [replace(kernel, num_warps=kernel.num_warps // 2) for kernel in kernels]
+    (right, good), (spilling, bad), (dividing, worse), (odd, narrow) = cached(compiled, kernels)
     assert not right.resources.stack
     assert not good.spills
     assert spilling.resources.registers > 2 * right.resources.registers
     assert target == "gfx942" or spilling.resources.stack > 0
     assert target == "gfx942" or bad.spills
     assert worse.divisions
+    assert not faults(right, good, TWO_PASSES)
+    assert any(" bytes" in sentence or "bytes " in sentence for sentence in faults(odd, narrow, TWO_PASSES))
     assert dividing.resources.threads == right.resources.threads
 
 
