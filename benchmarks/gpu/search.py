@@ -1,0 +1,175 @@
+"""A search over the tunables of each kernel, one field after the other, at the cases of the table.
+
+A candidate is first run in all workers' processes, which compiles it, then timed alone in one. What is kept
+is printed as rows of `likelihead.kernels.triton.tunables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu.cases import CASES
+from benchmarks.gpu.device import Device
+from benchmarks.gpu.table import find, small
+from benchmarks.gpu.work import Outcome, Task
+from likelihead.bench.case import OURS, Case
+from likelihead.bench.contenders import Contender
+from likelihead.kernels import dispatch
+
+ROUNDS = 9
+GAIN = 0.99
+"""Of the time so far; a candidate has to do better, or it is noise."""
+ROUTES = ("loss", "each")
+
+Values = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row of the tunables is looked up."""
+
+    case: str
+    route: str
+    kernel: str
+    bucket: str
+
+
+@dataclass
+class Found:
+    """What a search has found for a row."""
+
+    place: Place
+    start: Values
+    best: Values
+    start_seconds: float
+    seconds: float
+    tried: int
+
+
+def searched() -> list[tuple[str, str]]:
+    """The cases and how they are called, in the order of their worth."""
+    plain = [case for case in CASES if case.loops == 1 and case.op in ("softmax_nll", "sigmoid_nll")]
+    return [(case.name, route) for route in ROUTES for case in plain]
+
+
+def consulted(device: Device, case: str, route: str) -> dict[str, Any]:
+    """The rows that a call looks up, and the values worth trying in each."""
+    from likelihead.kernels.triton import tunables
+
+    step = _step(device, case, route)
+    step()
+    with tunables.record() as used:
+        step()
+    device.synchronize()
+    rows = {}
+    for kernel, bucket, tunable in used:
+        start = asdict(tunable)
+        start.pop("source")
+        space = {field: list(values) for field, values in tunables.SPACE.get(kernel, {}).items()}
+        rows[f"{kernel} {bucket}"] = {"kernel": kernel, "bucket": bucket, "start": start, "space": space}
+    return {"rows": list(rows.values())}
+
+
+def candidate(device: Device, place: Place, values: Values, rounds: int) -> dict[str, Any]:
+    """Seconds of a call with these values, or only the call where no rounds are asked for."""
+    from likelihead.kernels.triton import tunables
+
+    with tunables.override(place.kernel, **values):
+        step = _step(device, place.case, place.route)
+        step()
+        device.synchronize()
+        if not rounds:
+            return {}
+        contender = Contender("", step, lambda: None)
+        return {"seconds": median(device.seconds(contender) for _ in range(rounds))}
+
+
+def _step(device: Device, name: str, route: str) -> Callable[[], object]:
+    case: Case = device.pick(find, lambda name: small(find(name)))(name)
+    problem = case.build(device.name)
+    leaves, target = problem.leaves, problem.target
+    if route == "loss":
+        loss = problem.losses[OURS]
+        return lambda: torch.autograd.grad(loss(*leaves), leaves)
+    (logits,) = leaves
+
+    def each() -> object:
+        if case.op == "sigmoid_nll":
+            nll: Tensor = dispatch.sigmoid_nll(logits, target)
+        else:
+            nll, _ = dispatch.softmax_nll(logits, target)
+        return torch.autograd.grad(nll, logits, torch.ones_like(nll))
+
+    return each
+
+
+Alone = Callable[[Task], Outcome]
+Together = Callable[[list[Task]], list[Outcome]]
+
+
+def consult_task(case: str, route: str) -> Task:
+    return Task(f"search/{case} {route}/rows", consulted, (case, route), 6.0)
+
+
+def searches(
+    found: dict[str, Any], case: str, route: str
+) -> Iterator[tuple[Place, Values, dict[str, list[int]]]]:
+    """The rows of what `consulted` found, with where the search begins and what is tried."""
+    for row in found["rows"]:
+        yield Place(case, route, row["kernel"], row["bucket"]), row["start"], row["space"]
+
+
+def descend(
+    place: Place,
+    start: Values,
+    space: dict[str, list[int]],
+    alone: Alone,
+    together: Together,
+    *,
+    rounds: int = ROUNDS,
+) -> Found | None:
+    """One field after the other, each at its best before the next; None where nothing could be timed.
+
+    Args:
+        place: of the row.
+        start: its values.
+        space: the values of each field worth trying.
+        alone: does a task while nothing else runs.
+        together: does several at a time.
+        rounds: per candidate.
+    """
+    where = f"search/{place.case} {place.route}/{place.kernel} {place.bucket}"
+
+    def timed(values: Values) -> float | None:
+        outcome = alone(Task(f"{where}/{_words(values)}", candidate, (place, values, rounds), 1.5, 60.0))
+        return float(outcome.found["seconds"]) if outcome.status == "right" else None
+
+    before = timed(start)
+    if before is None:
+        return None
+    found = Found(place, start, dict(start), before, before, 1)
+    for field, values in space.items():
+        others = [{**found.best, field: value} for value in values if value != found.best[field]]
+        made = together([_compile_task(where, place, values) for values in others])
+        for values, outcome in zip(others, made, strict=True):
+            if outcome.status != "right":
+                continue
+            seconds = timed(values)
+            found.tried += 1
+            if seconds is not None and seconds < GAIN * found.seconds:
+                found.best, found.seconds = values, seconds
+    return found
+
+
+def _compile_task(where: str, place: Place, values: Values) -> Task:
+    return Task(f"{where}/compiled {_words(values)}", candidate, (place, values, 0), 5.0, 60.0)
+
+
+def _words(values: Values) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
