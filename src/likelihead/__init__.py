@@ -18,7 +18,7 @@ from likelihead.guard.switch import guard, set_guard
 
 if TYPE_CHECKING:
     from likelihead.errors import LikelihoodError, LikelihoodWarning
-    from likelihead.kernels.dispatch import explain, use_backend
+    from likelihead.kernels.dispatch import explain, synchronize, use_backend
     from likelihead.likelihoods import (
         Bernoulli,
         Categorical,
@@ -58,6 +58,7 @@ __all__ = [
     "infer_task",
     "nn",
     "set_guard",
+    "synchronize",
     "use_backend",
 ]
 
@@ -77,6 +78,7 @@ _HOME = {
     "explain": "kernels.dispatch",
     "for_task": "likelihoods",
     "infer_task": "likelihoods",
+    "synchronize": "kernels.dispatch",
     "use_backend": "kernels.dispatch",
 }
 _MODULES = ("evaluate", "functional", "nn")

@@ -19,10 +19,10 @@ from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.sharding import register_strategies
-from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
-from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
-from likelihead.kernels.fused.softmax_nll import softmax_loss as _native_softmax_loss
-from likelihead.kernels.fused.softmax_nll import softmax_nll as _native_softmax_nll
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_nll
+from likelihead.kernels.fused.softmax_nll import softmax_loss as _fused_softmax_loss
+from likelihead.kernels.fused.softmax_nll import softmax_nll as _fused_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
 from likelihead.kernels.native.tiny import MOST_ELEMENTS
 from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
@@ -40,6 +40,9 @@ from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
 from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
+from likelihead.kernels.triton.flags import synchronize
+from likelihead.kernels.triton.library import absent as _triton_absent
+from likelihead.kernels.triton.library import refuses as _triton_refuses
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,6 +57,7 @@ __all__ = [
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
+    "synchronize",
     "tiny",
     "use_backend",
 ]
@@ -95,21 +99,27 @@ def _native_refuses(logits: Tensor) -> str | None:
     return None
 
 
+# One op for all devices; which kernel serves it is torch's dispatcher's business.
+_FUSED: dict[str, Callable[..., Any]] = {
+    "softmax_nll": _fused_softmax_nll,
+    "softmax_loss": _fused_softmax_loss,
+    "sigmoid_nll": _fused_sigmoid_nll,
+    "sigmoid_loss": _fused_sigmoid_loss,
+}
+
 # The first that can serve a call serves it.
 _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="native",
         ops={
-            "softmax_nll": _native_softmax_nll,
-            "softmax_loss": _native_softmax_loss,
-            "sigmoid_nll": _native_sigmoid_nll,
-            "sigmoid_loss": _native_sigmoid_loss,
+            **_FUSED,
             "softmax_tiny": _native_softmax_tiny,
             "sigmoid_tiny": _native_sigmoid_tiny,
         },
         absent=_native_absent,
         refuses=_native_refuses,
     ),
+    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses),
     Backend(
         name="reference",
         ops={
@@ -155,7 +165,7 @@ def backends() -> list[BackendStatus]:
     """Every backend that is built in, in order of preference.
 
     >>> [b.name for b in backends()]
-    ['native', 'reference']
+    ['native', 'triton', 'reference']
     """
     return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
 
@@ -247,7 +257,7 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
         )
     if not torch.compiler.is_compiling():
         register_reference_strategies()
-        if _native_absent() is None:
+        if _native_absent() is None or _triton_absent() is None:
             register_strategies()
 
 

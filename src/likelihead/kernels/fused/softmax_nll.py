@@ -157,7 +157,7 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, in_place: bool, options: tuple[Any, ...]) -> Tensor:
         weight, *_, logit_offset, _, where, _, sample_weight, _, _ = options
         ops = torch.ops.likelihead
-        ctx.options, ctx.in_place = options, in_place
+        ctx.options, ctx.in_place, ctx.remake = options, in_place, "softmax_loss_backward_"
         loss: Tensor
         if in_place:
             loss = ops.softmax_loss_.default(logits, target, *options)

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import torch
 
+from likelihead.kernels.fused.registration import INTERPRETED, register
+
 __all__ = ["ABSENT", "absent", "instruction_set"]
 
 
 def _load(folder: Path) -> str | None:
+    if INTERPRETED:
+        return "TRITON_INTERPRET=1 is set: Triton's interpreter runs the triton backend's kernels on the CPU"
     override = os.environ.get(
         "LIKELIHEAD_NATIVE_LIBRARY"
     )  # another build of the same sources: `make sanitize`
@@ -31,8 +35,6 @@ def _load(folder: Path) -> str | None:
         torch.ops.load_library(str(found[0]))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"{found[0].name} does not load into this torch ({error})"
-    from likelihead.kernels.fused.registration import register
-
     register()
     return None
 
