@@ -14,10 +14,9 @@ from torch import Tensor
 
 from likelihead.bench.contenders import Contender
 from likelihead.errors import BackendError
-from likelihead.kernels.dispatch import backends, explain
+from likelihead.kernels.dispatch import explain
 
 HEAD_START = 4_000_000  # cycles: some 2 ms, in which the host queues the whole step
-KERNELS = "triton"
 REHEARSAL = "no CUDA device: a rehearsal on the CPU; no figure of this run means anything"
 
 Value = TypeVar("Value")
@@ -29,10 +28,12 @@ class Device(ABC):
     Attributes:
         name: as torch has it.
         rehearsal: whether it only stands in for a GPU.
+        kernels: the backend under test.
     """
 
     name: str
     rehearsal: bool
+    kernels = "triton"
 
     def pick(self, real: Value, small: Value) -> Value:
         """A size for the device, or one for the rehearsal."""
@@ -85,8 +86,8 @@ class Device(ABC):
             BackendError: another than the kernels that are under test here.
         """
         choice = explain(op, logits)
-        if choice.backend != KERNELS and any(status.name == KERNELS for status in backends()):
-            raise BackendError(f"the {KERNELS} kernels are what is under test, and {choice}")
+        if choice.backend != self.kernels:
+            raise BackendError(f"the {self.kernels} kernels are what is under test, and {choice}")
         return choice.backend
 
     def alive(self) -> bool:

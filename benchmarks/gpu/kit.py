@@ -13,7 +13,6 @@ from benchmarks.gpu.budget import Budget, Rehearsed
 from benchmarks.gpu.cases import CASES
 from benchmarks.gpu.work import Outcome, Task
 from likelihead.bench.case import Case
-from likelihead.kernels.dispatch import backends
 
 #: The share of the budget by whose end a stage is to be over.
 SHARES = {
@@ -75,6 +74,7 @@ class Kit:
         self._observer = observer
         self._rehearsed = rehearsed
         self._pace = 1.0
+        self._memory = int(book.results.machine["memory_gib"])
 
     def together(self, tasks: Sequence[Task], stage: str, most: int | None = None) -> list[Outcome]:
         """Do tasks, several at a time; their outcomes in the same order."""
@@ -135,8 +135,7 @@ class Kit:
         self.together(compiling, "compile")
         self.each_alone(timing, "table")
         self.together(promises, "behaviour")
-        memory = int(self._book.results.machine["memory_gib"])
-        self.together(large, "large", max(1, memory // GIB_OF_LARGE))
+        self.together(large, "large", max(1, self._memory // GIB_OF_LARGE))
         self._search()
 
     def _has(self, case: Case) -> bool:
@@ -149,9 +148,6 @@ class Kit:
         return False
 
     def _search(self) -> None:
-        if not any(backend.name == "triton" for backend in backends()):
-            self._book.add(Outcome("search", "skipped", message="likelihead has no triton backend here"))
-            return
         done: set[tuple[str, str]] = set()
         for case, route in search.searched()[: 2 if self._rehearsed is not None else None]:
             task = search.consult_task(case, route)
@@ -171,7 +167,7 @@ class Kit:
             start,
             {field: values[:2] for field, values in space.items()} if self._rehearsed is not None else space,
             lambda task: self.alone(task, "search"),
-            lambda tasks: self.together(tasks, "search"),
+            lambda tasks: self.together(tasks, "search", search.workers_for(place.case, self._memory)),
         )
         if found is not None:
             self._book.add_tunable(found)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.cases import CASES
-from benchmarks.gpu.device import Device
+from benchmarks.gpu.device import Device, gib
 from benchmarks.gpu.table import find, small
-from benchmarks.gpu.work import Outcome, Task
+from benchmarks.gpu.work import Outcome, Task, Wrong
 from likelihead.bench.case import OURS, Case
 from likelihead.bench.contenders import Contender
 from likelihead.kernels import dispatch
@@ -77,40 +77,55 @@ def consulted(device: Device, case: str, route: str) -> dict[str, Any]:
 
 
 def candidate(device: Device, place: Place, values: Values, rounds: int) -> dict[str, Any]:
-    """Seconds of a call with these values, or only the call where no rounds are asked for."""
+    """Seconds of a call with these values; with no rounds, whether the gradient stays what it is."""
     from likelihead.kernels.triton import tunables
 
+    step = _step(device, place.case, place.route)
+    expected = step() if not rounds else None
     with tunables.override(place.kernel, **values):
-        step = _step(device, place.case, place.route)
-        step()
-        device.synchronize()
-        if not rounds:
+        if expected is not None:
+            device.poison()
+            _check(step(), expected)
             return {}
+        step()
         contender = Contender("", step, lambda: None)
         return {"seconds": median(device.seconds(contender) for _ in range(rounds))}
 
 
-def _step(device: Device, name: str, route: str) -> Callable[[], object]:
+def _check(found: Tensor, expected: Tensor) -> None:
+    """Another order of a sum may change the last digit, and nothing else."""
+    allowed = 2 * torch.finfo(found.dtype).eps * expected.abs() + torch.finfo(found.dtype).tiny
+    if not bool(((found - expected).abs() <= allowed).all()):
+        raise Wrong("the gradient is another than with the values in force")
+
+
+def _step(device: Device, name: str, route: str) -> Callable[[], Tensor]:
+    """From the logits to their gradient."""
     case: Case = device.pick(find, lambda name: small(find(name)))(name)
     problem = case.build(device.name)
-    leaves, target = problem.leaves, problem.target
+    (logits,), target = problem.leaves, problem.target
     if route == "loss":
         loss = problem.losses[OURS]
-        return lambda: torch.autograd.grad(loss(*leaves), leaves)
-    (logits,) = leaves
+        return lambda: torch.autograd.grad(loss(logits), logits)[0]
 
-    def each() -> object:
+    def each() -> Tensor:
         if case.op == "sigmoid_nll":
             nll: Tensor = dispatch.sigmoid_nll(logits, target)
         else:
             nll, _ = dispatch.softmax_nll(logits, target)
-        return torch.autograd.grad(nll, logits, torch.ones_like(nll))
+        return torch.autograd.grad(nll, logits, torch.ones_like(nll))[0]
 
     return each
 
 
 Alone = Callable[[Task], Outcome]
 Together = Callable[[list[Task]], list[Outcome]]
+
+
+def workers_for(case: str, memory_gib: int) -> int:
+    """How many processes may hold a case at a time: its inputs, copies and gradients."""
+    found = find(case)
+    return max(1, int(memory_gib / max(1.0, 8 * gib(found.shape, found.dtype))))
 
 
 def consult_task(case: str, route: str) -> Task:
@@ -147,7 +162,7 @@ def descend(
     where = f"search/{place.case} {place.route}/{place.kernel} {place.bucket}"
 
     def timed(values: Values) -> float | None:
-        outcome = alone(Task(f"{where}/{_words(values)}", candidate, (place, values, rounds), 1.5, 60.0))
+        outcome = alone(Task(f"{where}/{_words(values)}", candidate, (place, values, rounds), 1.0, 60.0))
         return float(outcome.found["seconds"]) if outcome.status == "right" else None
 
     before = timed(start)

@@ -26,7 +26,9 @@ from likelihead.cli import bench
 from likelihead.errors import OptionError
 
 MOST_WORKERS = 12
-INTERPRETED = {"TRITON_INTERPRET": "1"}
+# A worker compiles by itself, or each would start processes for every core.
+ALONE = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+INTERPRETED = {**ALONE, "TRITON_INTERPRET": "1"}
 
 
 def check_only(only: str | None) -> None:
@@ -72,7 +74,7 @@ def run(
         click.echo(REHEARSAL, err=True)
     cores = available_cores()
     size = min(2, cores) if rehearsal else max(1, min(MOST_WORKERS, cores - 2))
-    pool = Pool(size, INTERPRETED if rehearsal else {}, threads=max(1, cores // size))
+    pool = Pool(size, INTERPRETED if rehearsal else ALONE, threads=max(1, cores // size))
     try:
         facts = pool.start()
         results = Results(

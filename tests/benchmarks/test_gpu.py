@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import pytest
 import torch
@@ -13,14 +16,14 @@ from torch import Tensor
 from benchmarks.gpu import correct, peer
 from benchmarks.gpu.cases import CASES
 from benchmarks.gpu.correct import Check
-from benchmarks.gpu.device import Rehearsal
+from benchmarks.gpu.device import Cuda, Rehearsal
 from benchmarks.gpu.inputs import LAYOUTS, fits, lay_out
 from benchmarks.gpu.linear_softmax_nll import LinearCase
 from benchmarks.gpu.search import Place, descend
 from benchmarks.gpu.table import small
 from benchmarks.gpu.work import Outcome, Task, Wrong
 from likelihead.bench.case import EAGER, FLOOR, OURS, Case
-from likelihead.bench.contenders import line_up
+from likelihead.bench.contenders import Contender, line_up
 from likelihead.kernels import dispatch
 
 IN_WORDS = {
@@ -112,6 +115,13 @@ def test_a_layout_holds_the_values_and_tells_its_memory_from_the_rest(
         assert not torch.equal(laid.others(), beside)
 
 
+class Native(Rehearsal):
+    """The checks hold of any right kernel."""
+
+    kernels = dispatch.explain("softmax_nll", torch.zeros(2, 2)).backend
+
+
+NATIVE = Native()
 PLAIN = Check("softmax", (64, 40), torch.float32, "each")
 
 
@@ -126,7 +136,7 @@ PLAIN = Check("softmax", (64, 40), torch.float32, "each")
     ids=lambda check: check.name,
 )
 def test_what_is_right_passes(check: Check) -> None:
-    found = correct.run(Rehearsal(), check, 3)
+    found = correct.run(NATIVE, check, 3)
     assert found["gradient ulp"] <= 8
 
 
@@ -176,7 +186,7 @@ def test_a_wrong_kernel_is_found(
 
     monkeypatch.setattr(dispatch, "softmax_nll", planted)
     with pytest.raises(Wrong, match=words):
-        correct.run(Rehearsal(), replace(PLAIN, layout="padded"), 3)
+        correct.run(NATIVE, replace(PLAIN, layout="padded"), 3)
 
 
 def test_the_search_keeps_what_is_faster_by_more_than_noise() -> None:
@@ -201,3 +211,65 @@ def test_the_search_keeps_what_is_faster_by_more_than_noise() -> None:
     assert found.best == {"warps": 2, "stages": 1}
     assert found.tried == len(asked) == 5
     assert all(values["warps"] != 8 for values in asked)
+
+
+class OnTheCPU(Cuda):
+    """Everything that a GPU is asked, of a torch.cuda that only has the right names and signatures."""
+
+    name = "cpu"
+
+
+def test_what_is_asked_of_cuda_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = inspect.getsource(inspect.getmodule(Cuda))
+    names = set(re.findall(r"torch\.cuda\.(\w+)", source))
+    assert names >= {"Event", "synchronize", "CUDAGraph", "set_sync_debug_mode", "max_memory_allocated"}
+    asked = {name: create_autospec(getattr(torch.cuda, name)) for name in names}
+    asked["is_available"].return_value = True
+    asked["get_device_properties"].return_value.configure_mock(
+        name="A Card", major=9, minor=0, multi_processor_count=132, L2_cache_size=2**20, total_memory=2**37
+    )
+    asked["Event"].return_value.elapsed_time.return_value = 3.0
+    asked["memory_allocated"].return_value = 100
+    asked["max_memory_allocated"].return_value = 350
+    for name, fake in asked.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    device = OnTheCPU()
+    assert device.facts() == {
+        "gpu": "A Card",
+        "capability": "9.0",
+        "multiprocessors": 132,
+        "l2_mib": 1,
+        "memory_gib": 128,
+        "cuda": str(torch.version.cuda),
+    }
+    steps: list[str] = []
+    contender = Contender("x", lambda: steps.append("step"), lambda: steps.append("prepare"))
+    assert device.seconds(contender) == pytest.approx(3e-3)
+    assert steps == ["prepare", "step"]
+    assert asked["_sleep"].call_count == 1
+    assert device.seconds(contender, 3) == pytest.approx(1e-3)
+    assert asked["_sleep"].call_count == 1
+    assert device.extra_bytes(lambda: torch.ones(3)) == 250
+    asked["get_sync_debug_mode"].return_value = 0
+    with device.forbid_waiting():
+        asked["set_sync_debug_mode"].assert_called_with("error")
+    asked["set_sync_debug_mode"].assert_called_with(0)
+    replay, kept = device.capture(lambda: torch.ones(2))
+    replay()
+    assert torch.equal(kept, torch.ones(2))
+    asked["CUDAGraph"].return_value.replay.assert_called_once_with()
+    with device.aside():
+        assert asked["stream"].call_count == 2
+    device.poison()
+    device.clear()
+    asked["empty_cache"].assert_called_once_with()
+    assert device.alive()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_poison_is_what_the_next_tensors_are_made_of() -> None:
+    device = Cuda()
+    device.poison()
+    for size in (3, 1000, 100_000, 30_000_000):
+        assert bool(torch.empty(size, device="cuda").isnan().all())
