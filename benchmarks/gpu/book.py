@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Book:
     def __init__(self, results: Results, path: Path) -> None:
         self.results = results
         self.path = path
+        self._lines: list[str] = []
         self.write()
 
     def add(self, outcome: Outcome) -> None:
@@ -31,23 +33,26 @@ class Book:
         if isinstance(outcome.found, Row):
             self.results.rows.append(outcome.found)
             outcome.found = {"row": outcome.found.case}
-        outcome.found = _plain(outcome.found)
-        self.results.steps.append(
-            {key: value for key, value in asdict(outcome).items() if value not in ("", None)}
-        )
-        self.write()
+        self._step({key: value for key, value in asdict(outcome).items() if value not in ("", None)})
 
     def add_tunable(self, found: Found) -> None:
         """Keep what a search found for a row of `tunables.py`."""
-        self.results.steps.append(
-            {"name": f"tunable/{found.place.kernel} {found.place.bucket}", "found": asdict(found)}
-        )
+        self._step({"name": f"tunable/{found.place.kernel} {found.place.bucket}", "found": asdict(found)})
+
+    def _step(self, step: dict[str, Any]) -> None:
+        step = _plain(step)
+        self.results.steps.append(step)
+        self._lines.append(json.dumps(step, allow_nan=False))
         self.write()
 
     def write(self) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; a step is one line, and is not put into words again."""
+        text = text_of(replace(self.results, steps=[])).rstrip()
+        if self._lines:
+            steps = ",\n  ".join(self._lines)
+            text = f'{text.removesuffix("}").rstrip()},\n "steps": [\n  {steps}\n ]\n}}'
         aside = self.path.with_name(self.path.name + ".part")
-        aside.write_text(text_of(self.results), encoding="utf-8")
+        aside.write_text(text + "\n", encoding="utf-8")
         os.replace(aside, self.path)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from benchmarks.gpu import behaviour, correct, planted, rates, search, table
+from benchmarks.gpu import behaviour, correct, planted, rates, sanitize, search, sweep, table
 from benchmarks.gpu.book import Book
 from benchmarks.gpu.budget import Budget, Rehearsed
 from benchmarks.gpu.cases import CASES
@@ -19,12 +19,14 @@ SHARES = {
     "correct": 0.38,
     "rates": 0.42,
     "compile": 0.55,
-    "table": 0.75,
-    "behaviour": 0.82,
-    "large": 0.88,
+    "table": 0.72,
+    "sweep": 0.8,
+    "behaviour": 0.84,
+    "large": 0.89,
     "search": 0.98,
 }
 GIB_OF_LARGE = 24
+TIMED = ("rates", "table", "sweep")
 REHEARSED = 4  # checks of each group
 MOST_REHEARSED = 10_000  # elements
 
@@ -84,6 +86,7 @@ class Kit:
         def done(task: Task, outcome: Outcome | None) -> None:
             outcomes[task.name] = self._keep(task, outcome, stage)
 
+        most = None if most is None else max(1, most)
         self._workers.together(wanted, lambda task: self._patience(task, stage), done, most)
         return [outcomes[task.name] for task in wanted]
 
@@ -120,22 +123,25 @@ class Kit:
         """All stages."""
         cases = [case for case in CASES if self._has(case)]
         checks = [correct.task_of(check, seed) for check in _checks(self._rehearsed is not None)]
-        checks += planted.tasks(seed)
-        rate, compiling, timing = (
-            list(rates.tasks()),
-            list(table.warm_tasks(cases)),
-            list(table.timed_tasks(cases, rounds)),
-        )
-        promises, large = list(behaviour.tasks()), list(planted.large_tasks(seed))
+        # The sanitizer takes one process for long: it is begun first and made beside the others.
+        checks = [*sanitize.tasks(seed), *checks, *planted.tasks(seed)]
+        stages: list[tuple[str, list[Task]]] = [
+            ("correct", checks),
+            ("rates", list(rates.tasks())),
+            ("compile", [*table.warm_tasks(cases), *sweep.compile_tasks()]),
+            ("table", list(table.timed_tasks(cases, rounds))),
+            ("sweep", list(sweep.tasks())),
+            ("behaviour", list(behaviour.tasks())),
+            ("large", list(planted.large_tasks(seed))),
+        ]
         if self._rehearsed is not None:
-            planned = sum(task.estimate for task in (*checks, *rate, *compiling, *timing, *promises, *large))
+            planned = sum(task.estimate for _, tasks in stages for task in tasks)
             self._pace = 0.8 * self._budget.seconds / planned
-        self.together(checks, "correct")
-        self.each_alone(rate, "rates")
-        self.together(compiling, "compile")
-        self.each_alone(timing, "table")
-        self.together(promises, "behaviour")
-        self.together(large, "large", max(1, self._memory // GIB_OF_LARGE))
+        for stage, tasks in stages:
+            if stage in TIMED:
+                self.each_alone(tasks, stage)
+            else:
+                self.together(tasks, stage, self._memory // GIB_OF_LARGE if stage == "large" else None)
         self._search()
 
     def _has(self, case: Case) -> bool:

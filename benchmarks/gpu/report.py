@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from benchmarks.gpu.device import REHEARSAL
+from benchmarks.gpu.sweep import LIMIT
 from likelihead.bench.results import Results
 from likelihead.bench.show import markdown, print_table
 
@@ -58,7 +59,23 @@ def summary(results: Results) -> list[str]:
             lines.append(
                 f"{step['name']}: " + ", ".join(f"{name} {value}" for name, value in step["found"].items())
             )
+    lines += _swept(results)
     return lines
+
+
+def _swept(results: Results) -> list[str]:
+    """The sizes at which a call takes longer than torch's, the worst first, or that there is none."""
+    ratios = {
+        step["name"].removeprefix("sweep/"): step["found"]["times eager"]
+        for step in results.steps
+        if "times eager" in step.get("found", {})
+    }
+    slow = sorted((ratio, name) for name, ratio in ratios.items() if ratio > LIMIT)
+    if not ratios:
+        return []
+    words = ", ".join(f"{name} {ratio:.2f}" for ratio, name in reversed(slow))
+    about = f"sweep: {len(slow)} of {len(ratios)} sizes take more than {LIMIT:g} of torch eager's time"
+    return [f"{about}: {words}" if slow else about]
 
 
 def tunables(results: Results) -> list[str]:

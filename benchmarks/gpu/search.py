@@ -125,7 +125,7 @@ Together = Callable[[list[Task]], list[Outcome]]
 def workers_for(case: str, memory_gib: int) -> int:
     """How many processes may hold a case at a time: its inputs, copies and gradients."""
     found = find(case)
-    return max(1, int(memory_gib / max(1.0, 8 * gib(found.shape, found.dtype))))
+    return int(memory_gib / max(1.0, 8 * gib(found.shape, found.dtype)))
 
 
 def consult_task(case: str, route: str) -> Task:

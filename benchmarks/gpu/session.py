@@ -12,7 +12,7 @@ import click
 import torch
 from rich.console import Console
 
-from benchmarks.gpu import behaviour, correct, planted, rates, report, search, table
+from benchmarks.gpu import behaviour, correct, planted, rates, report, sanitize, search, sweep, table
 from benchmarks.gpu.book import Book
 from benchmarks.gpu.budget import Budget, Rehearsed
 from benchmarks.gpu.cases import CASES
@@ -45,13 +45,19 @@ def check_only(only: str | None) -> None:
         raise OptionError(f"--only is {only!r}, which is no regular expression: {error}.") from error
     cases = [case.name for case in CASES]
     names = [f"table/{name}" for name in cases] + [check.name for check in correct.checks()]
-    tasks = (*planted.tasks(0), *rates.tasks(), *behaviour.tasks(), *planted.large_tasks(0))
-    names += [task.name for task in (*tasks, *table.warm_tasks(list(CASES)))]
+    tasks = (
+        *sanitize.tasks(0),
+        *planted.tasks(0),
+        *rates.tasks(),
+        *behaviour.tasks(),
+        *planted.large_tasks(0),
+    )
+    names += [task.name for task in (*tasks, *table.warm_tasks(list(CASES)), *sweep.tasks())]
     names += [search.consult_task(*searched).name for searched in search.searched()]
     if not any(pattern.search(name) for name in names):
         raise OptionError(
-            f"--only is {only!r}, which finds no step; they begin with correct/, planted/, rates/, table/, "
-            f"behaviour/, large/ and search/, and the cases are {', '.join(cases)}."
+            f"--only is {only!r}, which finds no step; they begin with sanitizer/, correct/, planted/, "
+            f"rates/, table/, sweep/, behaviour/, large/ and search/, and the cases are {', '.join(cases)}."
         )
 
 

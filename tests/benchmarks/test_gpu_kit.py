@@ -17,10 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
-from benchmarks.gpu import report
+from benchmarks.gpu import report, sanitize
 from benchmarks.gpu.book import Book
 from benchmarks.gpu.budget import Budget, Rehearsed
-from benchmarks.gpu.device import REHEARSAL
+from benchmarks.gpu.device import REHEARSAL, Rehearsal
 from benchmarks.gpu.kit import SHARES, Kit
 from benchmarks.gpu.search import Found, Place
 from benchmarks.gpu.work import Outcome, Pool, Task, Wrong
@@ -79,7 +79,7 @@ def test_it_keeps_to_its_budget_and_names_what_it_leaves_out(
     # The most valuable come first, and leave something to the others.
     first = next(iter(steps))
     assert first.startswith("table/linear")  # named as not there yet, which takes no time
-    assert workers.done[0].startswith("correct/softmax/plain")
+    assert [name.split("/")[0] for name in workers.done[:2]] in (["sanitizer", "correct"], ["correct"] * 2)
     if seconds > 500:
         assert steps["rates/copy"] == steps["table/ce-lm"] == "right"
     if seconds > 1e5:
@@ -230,3 +230,36 @@ def test_a_run_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["gpu", "--show", str(out)])
     assert shown.exit_code == 0, shown.output
     assert "correct/softmax/plain" in shown.output
+
+
+WATCHER = """#!/bin/sh
+echo "========= COMPUTE-SANITIZER"
+echo "========= Invalid __global__ write of size 4 bytes"
+while [ "$1" != "5" ]; do shift; done; shift
+test -n "$CUT" || PYTHONPATH={path} "$@" || exit 3
+exit $CODE
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [("0", r"'checks': '\d+ of \d+'"), ("1", "exit code 1"), ("86", "")]
+)
+def test_what_the_sanitizer_says(
+    code: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / sanitize.PROGRAM
+    program.write_text(WATCHER.format(path=f"{ROOT / 'src'}:{ROOT}"), encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CODE", code)
+    monkeypatch.setenv("CUT", "" if code == "0" else "1")
+    if code == "86":
+        with pytest.raises(Wrong, match="Invalid __global__ write of size 4"):
+            sanitize.run(Rehearsal(), 1)
+    else:
+        assert re.search(words, str(sanitize.run(Rehearsal(), 1)))
+
+
+def test_without_a_sanitizer_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert sanitize.run(Rehearsal(), 1) == {"note": "there is no compute-sanitizer here"}
