@@ -16,13 +16,14 @@ from likelihead.bench.case import Case
 
 #: The share of the budget by whose end a stage is to be over.
 SHARES = {
-    "correct": 0.38,
-    "rates": 0.42,
-    "compile": 0.55,
-    "table": 0.72,
-    "sweep": 0.8,
-    "behaviour": 0.84,
-    "large": 0.89,
+    "correct": 0.36,
+    "rates": 0.38,
+    "compile": 0.48,
+    "table": 0.68,
+    "sweep": 0.75,
+    "behaviour": 0.8,
+    "large": 0.86,
+    "again": 0.98,
     "search": 0.98,
 }
 GIB_OF_LARGE = 24
@@ -76,6 +77,7 @@ class Kit:
         self._observer = observer
         self._rehearsed = rehearsed
         self._pace = 1.0
+        self._left_out: list[Task] | None = []
         self._memory = int(book.results.machine["memory_gib"])
 
     def together(self, tasks: Sequence[Task], stage: str, most: int | None = None) -> list[Outcome]:
@@ -113,6 +115,9 @@ class Kit:
             left = max(self._budget.left(SHARES[stage]), 0)
             words = f"{task.estimate:g} s do not fit into the {left:.0f} s that are left for {stage}"
             outcome = Outcome(task.name, "skipped", estimate=task.estimate, message=words)
+            if self._left_out is not None:
+                self._left_out.append(task)
+                return outcome
         elif self._rehearsed is not None:
             self._rehearsed.advance(self._pace * task.estimate)
         self._book.add(outcome)
@@ -138,11 +143,19 @@ class Kit:
             planned = sum(task.estimate for _, tasks in stages for task in tasks)
             self._pace = 0.8 * self._budget.seconds / planned
         for stage, tasks in stages:
-            if stage in TIMED:
-                self.each_alone(tasks, stage)
-            else:
-                self.together(tasks, stage, self._memory // GIB_OF_LARGE if stage == "large" else None)
+            self._stage(stage, tasks)
+        # What a stage left to the others, before the search takes the rest.
+        left_out, self._left_out = self._left_out, None
+        for stage, tasks in stages:
+            self._stage("again", [task for task in tasks if task in left_out], stage)
         self._search()
+
+    def _stage(self, stage: str, tasks: Sequence[Task], kind: str | None = None) -> None:
+        kind = kind or stage
+        if kind in TIMED:
+            self.each_alone(tasks, stage)
+        else:
+            self.together(tasks, stage, self._memory // GIB_OF_LARGE if kind == "large" else None)
 
     def _has(self, case: Case) -> bool:
         """Whether the library has the op; a case that it does not have yet is named as left out."""

@@ -26,7 +26,7 @@ ROUNDS = 9
 GAIN = 0.99
 """Of the time so far; a candidate has to do better, or it is noise."""
 ROUTES = ("loss", "each", "scaled")
-"""A reduced loss; per-example values with their own upstream gradients; a loss that is multiplied afterwards."""
+"""A reduced loss; the loss of each example; a reduced loss that is multiplied afterwards."""
 SCALE = "scale"  # the kernel that a factor of one leaves nothing to do
 
 Values = dict[str, int]
@@ -57,7 +57,7 @@ class Found:
 def searched() -> list[tuple[str, str]]:
     """The cases and how they are called, in the order of their worth."""
     plain = [case for case in CASES if case.loops == 1 and case.op in ("softmax_nll", "sigmoid_nll")]
-    of_route = {route: plain for route in ROUTES} | {"scaled": plain[:1]}
+    of_route = dict.fromkeys(ROUTES, plain) | {"scaled": plain[:1]}
     return [(case.name, route) for route in ROUTES for case in of_route[route]]
 
 

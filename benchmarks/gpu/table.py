@@ -33,7 +33,7 @@ def warm_tasks(cases: list[Case]) -> Iterator[Task]:
 
 def timed_tasks(cases: list[Case], rounds: int) -> Iterator[Task]:
     for case in cases:
-        yield Task(f"table/{case.name}", timed, (case.name, rounds), 12.0, 240.0)
+        yield Task(f"table/{case.name}", timed, (case.name, rounds), 8.0, 240.0)
 
 
 def warm(device: Device, name: str) -> dict[str, Any]:

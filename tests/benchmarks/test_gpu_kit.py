@@ -82,7 +82,7 @@ def test_it_keeps_to_its_budget_and_names_what_it_leaves_out(
     assert [name.split("/")[0] for name in workers.done[:2]] in (["sanitizer", "correct"], ["correct"] * 2)
     if seconds > 500:
         assert steps["rates/copy"] == steps["table/ce-lm"] == "right"
-    if seconds > 1e5:
+    if seconds > 1e5 or (seconds > 500 and slowness <= 0.1):  # the second has checks left for the end
         assert not [step for step in skipped if "do not fit" in step["message"]]
 
 
