@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from likelihead.errors import BackendError
+
 Status = Literal["right", "wrong", "failed", "lost", "skipped"]
 START_SECONDS = 120.0
 
@@ -126,7 +128,7 @@ class Worker:
         """Start the process and wait for what it says of the device.
 
         Raises:
-            RuntimeError: it does not answer.
+            BackendError: it does not answer.
         """
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -138,17 +140,20 @@ class Worker:
         answered, facts = self._answer(START_SECONDS)
         if not answered:
             self.stop()
-            raise RuntimeError(f"a worker did not start: {facts}")
+            raise BackendError(f"a process for the device did not start: {facts}; its own words are above.")
         return dict(facts)
 
     def do(self, task: Task, patience: float) -> Outcome:
         """Do a task; ``patience``: seconds after which it is lost."""
         start = time.monotonic()
-        if self._connection is None:
-            self.start()
-        assert self._connection is not None
-        self._connection.send(task)
-        answered, answer = self._answer(patience)
+        try:
+            if self._connection is None:
+                self.start()
+            assert self._connection is not None
+            self._connection.send(task)
+            answered, answer = self._answer(patience)
+        except (BackendError, OSError) as error:
+            answered, answer = False, str(error)
         if not answered:
             self.stop()
             taken = round(time.monotonic() - start, 3)

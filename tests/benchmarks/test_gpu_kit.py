@@ -23,7 +23,7 @@ from benchmarks.gpu.budget import Budget, Rehearsed
 from benchmarks.gpu.device import REHEARSAL, Rehearsal
 from benchmarks.gpu.kit import SHARES, Kit
 from benchmarks.gpu.search import Found, Place
-from benchmarks.gpu.work import Outcome, Pool, Task, Wrong
+from benchmarks.gpu.work import Outcome, Pool, Task, Worker, Wrong
 from likelihead.bench.results import Results, read
 
 ROOT = Path(__file__).parents[2]
@@ -263,3 +263,11 @@ def test_what_the_sanitizer_says(
 def test_without_a_sanitizer_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert sanitize.run(Rehearsal(), 1) == {"note": "there is no compute-sanitizer here"}
+
+
+def test_a_worker_that_does_not_start_loses_its_task_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.gpu.work._serve", ending)
+    worker = Worker({}, 1)
+    outcome = worker.do(Task("right", right, (1,)), 60)
+    assert outcome.status == "lost"
+    assert "did not start: the process ended with exit code" in outcome.message
