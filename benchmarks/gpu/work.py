@@ -86,6 +86,7 @@ def _in_short(error: Exception) -> str:
     places = [
         f"{os.path.basename(frame.filename)}:{frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
     ]
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:600]} ({' < '.join(reversed(places[-4:]))})"
