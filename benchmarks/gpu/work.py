@@ -45,7 +45,7 @@ class Task:
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     estimate: float = 1.0
-    patience: float = 120.0
+    patience: float = 45.0
 
 
 @dataclass
