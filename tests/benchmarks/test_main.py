@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
@@ -38,15 +37,6 @@ def test_torch_against_itself_fails_where_the_method_is_off(
     assert result.exit_code == code, result.output
     assert read(out).suite == "identity"
     assert len(list(tmp_path.glob("*-identity.md"))) == 1
-
-
-def test_without_a_gpu_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    result = CliRunner().invoke(main, ["gpu"])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("likelihead: there is no CUDA device")
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stdout == ""
 
 
 @pytest.mark.parametrize("suite", ["cpu", "identity", "gpu"])
