@@ -36,6 +36,11 @@ from likelihead.kernels.ops import (
     SoftmaxNLL,
     SoftmaxOptions,
 )
+from likelihead.kernels.portable.calls import unserved as _portable_unserved
+from likelihead.kernels.portable.sigmoid_nll import sigmoid_loss as _portable_sigmoid_loss
+from likelihead.kernels.portable.sigmoid_nll import sigmoid_nll as _portable_sigmoid_nll
+from likelihead.kernels.portable.softmax_nll import softmax_loss as _portable_softmax_loss
+from likelihead.kernels.portable.softmax_nll import softmax_nll as _portable_softmax_nll
 from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
@@ -66,6 +71,10 @@ __all__ = [
 AUTO = "auto"
 
 
+def _never(*_: object) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Backend:
     """One row of the dispatch table.
@@ -76,6 +85,7 @@ class Backend:
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
         fast: whether a slow one that serves in its place is worth a warning.
+        remark: what else there is to say of how it serves these logits, or None.
     """
 
     name: str
@@ -83,10 +93,7 @@ class Backend:
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
     fast: bool = False
-
-
-def _never(*_: object) -> None:
-    return None
+    remark: Callable[[Tensor], str | None] = _never
 
 
 _NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -100,6 +107,17 @@ def _native_refuses(logits: Tensor) -> str | None:
     if logits.layout is not torch.strided or logits.is_nested:
         return "it takes strided tensors only"
     return None
+
+
+def _portable_refuses(logits: Tensor) -> str | None:
+    if logits.layout is not torch.strided or logits.is_nested:
+        return "it takes strided tensors only"
+    return None
+
+
+def _portable_remark(logits: Tensor) -> str | None:
+    why = _portable_unserved(logits)
+    return None if why is None else f"it leaves these logits to the reference's formulas: {why}"
 
 
 # One op for all devices; which kernel serves it is torch's dispatcher's business.
@@ -124,6 +142,18 @@ _BACKENDS: tuple[Backend, ...] = (
         fast=sys.platform != "win32",  # where no compiler goes with torch
     ),
     Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses, fast=True),
+    Backend(
+        name="portable",
+        ops={
+            "softmax_nll": _portable_softmax_nll,
+            "softmax_loss": _portable_softmax_loss,
+            "sigmoid_nll": _portable_sigmoid_nll,
+            "sigmoid_loss": _portable_sigmoid_loss,
+        },
+        absent=_never,
+        refuses=_portable_refuses,
+        remark=_portable_remark,
+    ),
     Backend(
         name="reference",
         ops={
@@ -169,7 +199,7 @@ def backends() -> list[BackendStatus]:
     """Every backend that is built in, in order of preference.
 
     >>> [b.name for b in backends()]
-    ['native', 'triton', 'reference']
+    ['native', 'triton', 'portable', 'reference']
     """
     return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
 
@@ -224,7 +254,8 @@ def explain(op: str, logits: Tensor) -> Choice:
         known = sorted({name for backend in _BACKENDS for name in backend.ops})
         raise OptionError(f"op is {op!r}; expected one of {', '.join(known)}.")
     backend, reason = _choose(op, logits)
-    return Choice(op, backend.name, reason)
+    remark = backend.remark(logits)
+    return Choice(op, backend.name, reason if remark is None else f"{reason}; {remark}")
 
 
 def _by_name(name: str) -> Backend:
