@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,9 +26,8 @@ from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_n
 from likelihead.kernels.fused.softmax_nll import softmax_loss as _fused_softmax_loss
 from likelihead.kernels.fused.softmax_nll import softmax_nll as _fused_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
-from likelihead.kernels.native.tiny import MOST_ELEMENTS
-from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
-from likelihead.kernels.native.tiny import softmax_tiny as _native_softmax_tiny
+from likelihead.kernels.native.plain import sigmoid_plain as _native_sigmoid_plain
+from likelihead.kernels.native.plain import softmax_plain as _native_softmax_plain
 from likelihead.kernels.ops import (
     SigmoidLoss,
     SigmoidNLL,
@@ -54,17 +54,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
-    "MOST_ELEMENTS",
     "BackendStatus",
     "Choice",
     "backends",
     "explain",
+    "plain",
     "sigmoid_loss",
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
     "synchronize",
-    "tiny",
     "use_backend",
 ]
 
@@ -134,8 +133,8 @@ _BACKENDS: tuple[Backend, ...] = (
         name="native",
         ops={
             **_FUSED,
-            "softmax_tiny": _native_softmax_tiny,
-            "sigmoid_tiny": _native_sigmoid_tiny,
+            "softmax_plain": _native_softmax_plain,
+            "sigmoid_plain": _native_sigmoid_plain,
         },
         absent=_native_absent,
         refuses=_native_refuses,
@@ -267,7 +266,7 @@ def _by_name(name: str) -> Backend:
 
 
 def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
-    """The op of the backend that `_choose` names, without its words: they take longer than a tiny loss."""
+    """The op of the backend that `_choose` names, without its words: they take longer than a small loss."""
     if _selected == AUTO:
         missed = None
         for backend in _BACKENDS:
@@ -322,14 +321,19 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
             register_strategies()
 
 
-def tiny(op: str) -> Callable[..., Tensor | None] | None:
-    """``softmax_tiny`` or ``sigmoid_tiny`` of the backend in force for the CPU; None where it has none.
+def plain(op: str) -> Callable[..., Tensor | None] | None:
+    """``softmax_plain`` or ``sigmoid_plain`` of the backend in force for the CPU; None where it has none.
 
-    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, and of
-    fitting sizes, with 1 to `MOST_ELEMENTS` logits. Where the op answers None, the general op is to serve.
+    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, of fitting
+    sizes and not empty. Where the op answers None, the general op is to serve.
     """
+    return _plain(op, _selected)
+
+
+@cache
+def _plain(op: str, selected: str) -> Callable[..., Tensor | None] | None:
     for backend in _BACKENDS:
-        if _selected in (AUTO, backend.name) and backend.absent() is None:
+        if selected in (AUTO, backend.name) and backend.absent() is None:
             return backend.ops.get(op)
     return None
 

@@ -12,11 +12,13 @@
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
 #else
+#include "count_classes.h"
 #include "scale_16_bit.h"
 #endif
 
 #define LK_ISA baseline
 #include "dtypes.h"
 #ifndef LK_DTYPE
-const likelihead::Kernels likelihead::kernels_baseline = {"baseline", baseline::softmax, baseline::sigmoid, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_baseline =
+    {"baseline", baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
 #endif
