@@ -44,10 +44,7 @@ def _load() -> tuple[Path | None, str | None]:
     note = FOLDER / "why_absent.txt"
     if not reasons and note.exists():
         reasons.append(note.read_text(encoding="utf-8").strip())
-    why = (
-        "; ".join(reasons)
-        or "it was not compiled when likelihead was installed, for want of torch or a compiler"
-    )
+    why = "; ".join(reasons) or "it was not compiled with the installation, for want of torch or a compiler"
     return None, f"{why} (`likelihead build` compiles it)"
 
 

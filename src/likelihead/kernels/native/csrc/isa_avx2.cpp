@@ -39,6 +39,7 @@
 #define LK_ISA avx2
 #include "dtypes.h"
 #ifndef LK_DTYPE
-const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", avx2::softmax, count_classes, avx2::sigmoid, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_avx2 =
+    {"avx2", avx2::softmax, count_classes, avx2::sigmoid, scale_16_bit};
 #endif
 #endif

@@ -39,6 +39,7 @@
 #define LK_ISA avx512
 #include "dtypes.h"
 #ifndef LK_DTYPE
-const likelihead::Kernels likelihead::kernels_avx512 = {"avx512", avx512::softmax, count_classes, avx512::sigmoid, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_avx512 =
+    {"avx512", avx512::softmax, count_classes, avx512::sigmoid, scale_16_bit};
 #endif
 #endif

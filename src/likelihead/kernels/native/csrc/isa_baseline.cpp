@@ -19,5 +19,6 @@
 #define LK_ISA baseline
 #include "dtypes.h"
 #ifndef LK_DTYPE
-const likelihead::Kernels likelihead::kernels_baseline = {"baseline", baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
+const likelihead::Kernels likelihead::kernels_baseline =
+    {"baseline", baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
 #endif
