@@ -77,7 +77,10 @@ class Brief(NamedTuple):
 
 
 _BRIEF = Brief("case", "ours", "torch eager", "of eager's time", "times floor", "goal")
-_BRIEF_LEGEND = "Times are medians; of eager's time: ours over it, the median over the rounds of the ratio of the two within each."
+_BRIEF_LEGEND = (
+    "Times are medians. Of eager's time: how many times eager's ours is, the median over the rounds of the "
+    "ratio within each."
+)
 
 
 def is_brief(results: Results) -> bool:
