@@ -9,6 +9,8 @@ tensor(1.0986)
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,14 @@ from typing import TYPE_CHECKING, Any
 # to itself. The module loads nothing but the standard library.
 from likelihead.guard.switch import guard, set_guard
 
+# On its import torch warns that there is no numpy, which it does without, as likelihead does. About a numpy
+# that is there and does not work it has other words, which are left alone.
+if "torch" not in sys.modules:
+    warnings.filterwarnings("ignore", "Failed to initialize NumPy: No module named 'numpy' ", UserWarning)
+
 if TYPE_CHECKING:
     from likelihead.errors import LikelihoodError, LikelihoodWarning
-    from likelihead.kernels.dispatch import explain, use_backend
+    from likelihead.kernels.dispatch import explain, synchronize, use_backend
     from likelihead.likelihoods import (
         Bernoulli,
         Categorical,
@@ -58,6 +65,7 @@ __all__ = [
     "infer_task",
     "nn",
     "set_guard",
+    "synchronize",
     "use_backend",
 ]
 
@@ -77,6 +85,7 @@ _HOME = {
     "explain": "kernels.dispatch",
     "for_task": "likelihoods",
     "infer_task": "likelihoods",
+    "synchronize": "kernels.dispatch",
     "use_backend": "kernels.dispatch",
 }
 _MODULES = ("evaluate", "functional", "nn")

@@ -6,6 +6,7 @@ There is no silent fallback: a backend that is asked for by name serves the call
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,13 +18,13 @@ from torch import Tensor
 
 from likelihead.core.devices import check_devices
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import BackendError, OptionError
+from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.sharding import register_strategies
-from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _native_sigmoid_loss
-from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _native_sigmoid_nll
-from likelihead.kernels.fused.softmax_nll import softmax_loss as _native_softmax_loss
-from likelihead.kernels.fused.softmax_nll import softmax_nll as _native_softmax_nll
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
+from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_nll
+from likelihead.kernels.fused.softmax_nll import softmax_loss as _fused_softmax_loss
+from likelihead.kernels.fused.softmax_nll import softmax_nll as _fused_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
 from likelihead.kernels.native.plain import sigmoid_plain as _native_sigmoid_plain
 from likelihead.kernels.native.plain import softmax_plain as _native_softmax_plain
@@ -35,11 +36,19 @@ from likelihead.kernels.ops import (
     SoftmaxNLL,
     SoftmaxOptions,
 )
+from likelihead.kernels.portable.calls import unserved as _portable_unserved
+from likelihead.kernels.portable.sigmoid_nll import sigmoid_loss as _portable_sigmoid_loss
+from likelihead.kernels.portable.sigmoid_nll import sigmoid_nll as _portable_sigmoid_nll
+from likelihead.kernels.portable.softmax_nll import softmax_loss as _portable_softmax_loss
+from likelihead.kernels.portable.softmax_nll import softmax_nll as _portable_softmax_nll
 from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
 from likelihead.kernels.reference.softmax_nll import softmax_loss as _reference_softmax_loss
 from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_softmax_nll
+from likelihead.kernels.triton.flags import synchronize
+from likelihead.kernels.triton.library import absent as _triton_absent
+from likelihead.kernels.triton.library import refuses as _triton_refuses
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,10 +63,15 @@ __all__ = [
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
+    "synchronize",
     "use_backend",
 ]
 
 AUTO = "auto"
+
+
+def _never(*_: object) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -69,16 +83,16 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
+        fast: whether a slow one that serves in its place is worth a warning.
+        remark: what else there is to say of how it serves these logits, or None.
     """
 
     name: str
     ops: dict[str, Callable[..., Any]]
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
-
-
-def _never(*_: object) -> None:
-    return None
+    fast: bool = False
+    remark: Callable[[Tensor], str | None] = _never
 
 
 _NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -94,20 +108,50 @@ def _native_refuses(logits: Tensor) -> str | None:
     return None
 
 
+def _portable_refuses(logits: Tensor) -> str | None:
+    if logits.layout is not torch.strided or logits.is_nested:
+        return "it takes strided tensors only"
+    return None
+
+
+def _portable_remark(logits: Tensor) -> str | None:
+    why = _portable_unserved(logits)
+    return None if why is None else f"it leaves these logits to the reference's formulas: {why}"
+
+
+# One op for all devices; which kernel serves it is torch's dispatcher's business.
+_FUSED: dict[str, Callable[..., Any]] = {
+    "softmax_nll": _fused_softmax_nll,
+    "softmax_loss": _fused_softmax_loss,
+    "sigmoid_nll": _fused_sigmoid_nll,
+    "sigmoid_loss": _fused_sigmoid_loss,
+}
+
 # The first that can serve a call serves it.
 _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="native",
         ops={
-            "softmax_nll": _native_softmax_nll,
-            "softmax_loss": _native_softmax_loss,
-            "sigmoid_nll": _native_sigmoid_nll,
-            "sigmoid_loss": _native_sigmoid_loss,
+            **_FUSED,
             "softmax_plain": _native_softmax_plain,
             "sigmoid_plain": _native_sigmoid_plain,
         },
         absent=_native_absent,
         refuses=_native_refuses,
+        fast=sys.platform != "win32",  # where no compiler goes with torch
+    ),
+    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses, fast=True),
+    Backend(
+        name="portable",
+        ops={
+            "softmax_nll": _portable_softmax_nll,
+            "softmax_loss": _portable_softmax_loss,
+            "sigmoid_nll": _portable_sigmoid_nll,
+            "sigmoid_loss": _portable_sigmoid_loss,
+        },
+        absent=_never,
+        refuses=_portable_refuses,
+        remark=_portable_remark,
     ),
     Backend(
         name="reference",
@@ -154,7 +198,7 @@ def backends() -> list[BackendStatus]:
     """Every backend that is built in, in order of preference.
 
     >>> [b.name for b in backends()]
-    ['native', 'reference']
+    ['native', 'triton', 'portable', 'reference']
     """
     return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
 
@@ -209,7 +253,8 @@ def explain(op: str, logits: Tensor) -> Choice:
         known = sorted({name for backend in _BACKENDS for name in backend.ops})
         raise OptionError(f"op is {op!r}; expected one of {', '.join(known)}.")
     backend, reason = _choose(op, logits)
-    return Choice(op, backend.name, reason)
+    remark = backend.remark(logits)
+    return Choice(op, backend.name, reason if remark is None else f"{reason}; {remark}")
 
 
 def _by_name(name: str) -> Backend:
@@ -223,10 +268,36 @@ def _by_name(name: str) -> Backend:
 def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
     """The op of the backend that `_choose` names, without its words: they take longer than a small loss."""
     if _selected == AUTO:
+        missed = None
         for backend in _BACKENDS:
-            if op in backend.ops and backend.refuses(logits) is None and backend.absent() is None:
-                return backend.ops[op]
+            if op in backend.ops and backend.refuses(logits) is None:
+                if backend.absent() is None:
+                    if missed is not None and not backend.fast:
+                        _tell_of_slowness(op, logits, backend, missed)
+                    return backend.ops[op]
+                if missed is None and backend.fast:
+                    missed = backend
     return _choose(op, logits)[0].ops[op]
+
+
+_told_of: set[str] = set()
+
+
+def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
+    """Warn, once per process and missing backend, that a fast one could serve what a slow one does."""
+    if torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
+        return
+    _told_of.add(missed.name)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{op} runs on the {serving.name} backend, which is slow; the {missed.name} one is not available: "
+        f"{missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
+        "likelihead.errors.BackendWarning, silences it.",
+        BackendWarning,
+        stacklevel=level,
+    )
 
 
 def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
@@ -246,7 +317,7 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
         )
     if not torch.compiler.is_compiling():
         register_reference_strategies()
-        if _native_absent() is None:
+        if _native_absent() is None or _triton_absent() is None:
             register_strategies()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -14,7 +15,10 @@ from likelihead.kernels.ops import compute_dtype
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as sigmoid_reference
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
-__all__ = ["register"]
+__all__ = ["INTERPRETED", "register"]
+
+# As Triton reads it, which then runs its kernels on the CPU, one operation at a time: they have the ops then.
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "yes", "y")
 
 _SOFTMAX = (
     "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, "
@@ -38,6 +42,11 @@ SCHEMAS = {
     "sigmoid_nll_backward": f"({_GRAD[1]}, Tensor logits, Tensor target, {_SIGMOID}) -> Tensor",
     "sigmoid_loss": f"(Tensor logits, Tensor target, {_SIGMOID}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
+    # The gradient that a forward pass made for an upstream gradient of 1, made in its place for this one.
+    "softmax_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {_SOFTMAX}, "
+    "bool mean, float? normalizer) -> ()",
+    "sigmoid_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {_SIGMOID}, "
+    "bool mean, float? normalizer) -> ()",
     "scale_": "(Tensor(a!) grad, Tensor upstream, bool whatever_rounding) -> bool",
 }
 

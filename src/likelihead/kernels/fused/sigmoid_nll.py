@@ -118,7 +118,7 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, options: tuple[Any, ...]) -> Tensor:
         weight, pos_weight, mask, _, _, _, prior, _, _, sample_weight, _, _ = options
         ctx.save_for_backward(logits, target, weight, pos_weight, mask, prior, sample_weight)
-        ctx.options, ctx.in_place = options, False
+        ctx.options, ctx.in_place, ctx.remake = options, False, "sigmoid_loss_backward_"
         # float16 would underflow before the loss scale of mixed precision comes from above.
         early = logits.dtype != torch.float16
         loss, grad = torch.ops.likelihead.sigmoid_loss.default(logits, target, *options, early)

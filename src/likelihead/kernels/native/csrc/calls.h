@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "old_glibc.h"
+
 namespace likelihead {
 
 enum class Float : int { f32, f64, bf16, f16 };

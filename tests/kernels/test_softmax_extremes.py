@@ -1,27 +1,19 @@
-"""Where the native categorical kernel goes another way: large logits, large outputs, rows without softmax."""
+"""Where a categorical kernel goes another way: large logits, large outputs, rows without softmax."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
-from likelihead.kernels.dispatch import backends, softmax_loss, softmax_nll, use_backend
+from likelihead.kernels.dispatch import softmax_loss, softmax_nll, use_backend
 
-NATIVE = {b.name: b for b in backends()}["native"]
-pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}")
+pytestmark = pytest.mark.usefixtures("fast")
 
 SHAPES = [(5, 3), (5, 100), (5, 200), (2, 3, 37)]
-
-
-@pytest.fixture(autouse=True)
-def _native() -> Iterator[None]:
-    with use_backend("native"):
-        yield
 
 
 def _targets(shape: tuple[int, ...]) -> Tensor:
@@ -82,7 +74,7 @@ def test_large_gradients_have_the_same_bits_new_and_in_place(
 @pytest.mark.parametrize("softcap", [None, 15.0])
 @pytest.mark.parametrize("offset", [None, "one", "all", "infinite"])
 def test_an_ignored_row_without_a_softmax_is_as_in_the_reference(
-    shape: tuple[int, ...], softcap: float | None, offset: str | None
+    fast: str, shape: tuple[int, ...], softcap: float | None, offset: str | None
 ) -> None:
     classes = shape[1]
     logit_offset = None if offset is None else torch.zeros(classes)
@@ -97,7 +89,7 @@ def test_an_ignored_row_without_a_softmax_is_as_in_the_reference(
         x = torch.randn(shape, generator=torch.Generator().manual_seed(3))
         x[1, slice(None) if everywhere else classes // 2] = value
         grads = []
-        for backend in ("native", "reference"):
+        for backend in (fast, "reference"):
             leaf = x.clone().requires_grad_()
             with use_backend(backend):
                 nll, _ = softmax_nll(

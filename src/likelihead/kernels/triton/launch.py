@@ -1,0 +1,115 @@
+"""What a call launches: kernels with all that they are compiled and run with, planned without a device.
+
+A plan is a pure function of shapes, strides, dtypes, options and a `Device`. So what a call would run on an
+H200 can be compiled and counted without one, from meta tensors and the `Device` described by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+
+__all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "run"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a plan asks of a GPU.
+
+    Attributes:
+        target: backend and architecture as Triton names them: ``cuda:90``, ``hip:gfx942``.
+        capability: CUDA's compute capability; of HIP what torch reports.
+        multiprocessors: compute units of AMD's.
+        l2_bytes: of the last cache that all of them share.
+        warp_size: threads.
+        registers: 32-bit registers of a multiprocessor.
+        threads: that a multiprocessor holds at once.
+    """
+
+    target: str
+    capability: tuple[int, int]
+    multiprocessors: int
+    l2_bytes: int
+    warp_size: int = 32
+    registers: int = 65536
+    threads: int = 2048
+
+    @staticmethod
+    def of(device: torch.device) -> Device:
+        """The device as torch describes it; of the CPU, the interpreter's."""
+        if device.type == "cpu":
+            return INTERPRETER
+        return _of_index(torch.cuda.current_device() if device == torch.device("cuda") else device.index)
+
+
+# As their makers and torch describe them. For plans without a device; a plan on a device asks torch.
+A100 = Device("cuda:80", (8, 0), 108, 40 << 20)
+H100 = Device("cuda:90", (9, 0), 132, 50 << 20)
+H200 = Device("cuda:90", (9, 0), 132, 50 << 20)
+B200 = Device("cuda:100", (10, 0), 148, 126 << 20)
+MI300X = Device("hip:gfx942", (9, 4), 304, 4 << 20, warp_size=64, registers=131072)
+# The interpreter runs one program after the other: few programs, so that each has several blocks to do.
+INTERPRETER = Device("cuda:90", (9, 0), 1, 1 << 20)
+
+
+@cache
+def _of_index(index: int) -> Device:
+    properties: Any = torch.cuda.get_device_properties(index)
+    major, minor = torch.cuda.get_device_capability(index)
+    if torch.version.hip:
+        target = f"hip:{properties.gcnArchName.partition(':')[0]}"
+    else:
+        target = f"cuda:{10 * major + minor}"
+    return Device(
+        target=target,
+        capability=(major, minor),
+        multiprocessors=properties.multi_processor_count,
+        l2_bytes=properties.L2_cache_size,
+        warp_size=properties.warp_size,
+        registers=getattr(properties, "regs_per_multiprocessor", 65536),
+        threads=properties.max_threads_per_multi_processor,
+    )
+
+
+@dataclass
+class Launch:
+    """One kernel launch, in full.
+
+    Attributes:
+        kernel: of ``triton.jit``.
+        grid: programs in up to three dimensions; one of 0 launches nothing.
+        args: in the kernel's order, those before its constexprs: tensors, numbers, None.
+        constexprs: by name.
+        num_warps, num_stages: as Triton has them.
+        enable_fp_fusion: whether the compiler may make one multiply-add of two operations. Never left to its
+            default, which has changed before: compensated sums need it off, and the kernels write the
+            multiply-adds that they want.
+    """
+
+    kernel: Any
+    grid: tuple[int, ...]
+    args: tuple[Any, ...]
+    constexprs: dict[str, Any]
+    num_warps: int = 4
+    num_stages: int = 1
+    enable_fp_fusion: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """All that goes by name: ``kernel[grid](*args, **options)``."""
+        return {
+            **self.constexprs,
+            "num_warps": self.num_warps,
+            "num_stages": self.num_stages,
+            "enable_fp_fusion": self.enable_fp_fusion,
+        }
+
+
+def run(launches: Iterable[Launch]) -> None:
+    """Launch them in order, on the current device and stream. The interpreter takes no note of the warps."""
+    for launch in launches:
+        if 0 not in launch.grid:
+            launch.kernel[launch.grid](*launch.args, **launch.options())

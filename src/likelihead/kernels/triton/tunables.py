@@ -1,0 +1,111 @@
+"""The numbers that each kernel is tuned by: one table, which a search on a card is pasted into.
+
+A bucket is a range of sizes and dtypes that the plan of the kernel names. ``python -m benchmarks gpu`` tries
+the values of `SPACE` and prints the rows that it found best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+
+__all__ = ["SPACE", "TUNABLES", "Tunable", "generation", "lookup", "override", "record"]
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """A row of the table.
+
+    Attributes:
+        block: elements that a program handles at once.
+        num_warps, num_stages: as Triton has them.
+        programs_per_multiprocessor: how many programs a launch of resident ones has for each.
+        source: the card and the date of the measurement, or "predicted".
+    """
+
+    block: int
+    num_warps: int
+    num_stages: int = 1
+    programs_per_multiprocessor: int = 8
+    source: str = "predicted"
+
+
+TUNABLES: dict[tuple[str, str], Tunable] = {
+    # Resident programs that share the elements out among them; buckets by the logits' dtype.
+    ("sigmoid", "16-bit"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=16),
+    ("sigmoid", "float32"): Tunable(block=1024, num_warps=4, programs_per_multiprocessor=16),
+    ("sigmoid", "float64"): Tunable(block=512, num_warps=4, programs_per_multiprocessor=8),
+    # The gradient of the forward pass times the upstream gradient.
+    ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=16),
+}
+
+# What is worth trying, field by field.
+SPACE: dict[str, dict[str, tuple[int, ...]]] = {
+    "sigmoid": {
+        "block": (512, 1024, 2048, 4096),
+        "num_warps": (1, 2, 4, 8),
+        "programs_per_multiprocessor": (4, 8, 16, 32),
+    },
+    "scale": {"block": (1024, 2048, 4096), "num_warps": (4, 8), "programs_per_multiprocessor": (4, 8, 16)},
+}
+
+_overrides: dict[str, dict[str, int]] = {}
+_records: list[list[tuple[str, str, Tunable]]] = []
+_generation = 0
+
+
+def lookup(kernel: str, bucket: str) -> Tunable:
+    """The row of a kernel and bucket, as it is in force."""
+    row = TUNABLES[kernel, bucket]
+    if kernel in _overrides:
+        row = replace(row, **_overrides[kernel])  # type: ignore[arg-type]
+    for used in _records:
+        used.append((kernel, bucket, row))
+    return row
+
+
+def generation() -> int:
+    """Changes whenever `lookup` may answer differently, or is being recorded: what plans are cached by."""
+    return _generation
+
+
+@contextmanager
+def override(kernel: str, **values: int) -> Iterator[None]:
+    """Replace these fields in every bucket of a kernel.
+
+    Raises:
+        ValueError: there is no such kernel or field.
+    """
+    global _generation
+    if not any(name == kernel for name, _ in TUNABLES):
+        raise ValueError(f"kernel is {kernel!r}; expected one of {sorted({name for name, _ in TUNABLES})}.")
+    known = {field.name for field in fields(Tunable)} - {"source"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no such tunable; expected {', '.join(sorted(known))}.")
+    before = _overrides.get(kernel)
+    _overrides[kernel] = {**(before or {}), **values}
+    _generation += 1
+    try:
+        yield
+    finally:
+        if before is None:
+            del _overrides[kernel]
+        else:
+            _overrides[kernel] = before
+        _generation += 1
+
+
+@contextmanager
+def record() -> Iterator[list[tuple[str, str, Tunable]]]:
+    """The list of (kernel, bucket, row) that plans look up meanwhile."""
+    global _generation
+    used: list[tuple[str, str, Tunable]] = []
+    _records.append(used)
+    _generation += 1
+    try:
+        yield used
+    finally:
+        _records.remove(used)
+        _generation += 1
