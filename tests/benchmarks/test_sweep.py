@@ -27,7 +27,7 @@ def test_sixty_shapes_of_every_kind() -> None:
         assert (1, 2) in of_op
         assert (1024, 50257) in of_op
         assert sum(len(shape) > 2 for shape in of_op) >= 4
-    assert min(prod(case.shape) * case.loops for case in cases if case.loops < sweep._CALLS) > 2**19
+    assert min(prod(case.shape) * case.loops for case in cases if case.loops < sweep._CALLS) > 2**18
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ours: dict[str, float]) -> tuple[int, str, Path]:
