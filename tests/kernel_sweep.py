@@ -129,6 +129,9 @@ def _ignored() -> None:
             (gradient,) = torch.autograd.grad(loss, x)
             assert gradient[1].eq(0).all()
             assert gradient[[0, 2]].ne(0).all()
+        x = x.detach().nan_to_num(nan=0.5).requires_grad_()
+        loss = dispatch.softmax_loss(x, target, z_loss=0.1, torch_nonfinite=True)
+        assert torch.autograd.grad(loss, x)[0][1].eq(0).all()
 
 
 def _rows_of_pixels() -> None:
@@ -144,6 +147,7 @@ def far_and_near() -> Iterator[tuple[Tensor, Tensor]]:
         ((3, 3), (1, (1 << 31) + 8)),
         ((2, 5, 3), (64, 1, (1 << 31) - 7)),
         ((3, 1000), ((1 << 31) - 16, 1)),
+        ((3, 5000), ((1 << 31) - 16, 1)),
     ):
         far = memory.as_strided(shape, strides)
         near = torch.randn(shape, generator=seeded(6)).half()

@@ -67,8 +67,8 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "the losses are summed in float32": (
         "softmax_count",
-        "total = tl.zeros((BLOCK,), tl.float64)\n    for start",
-        "total = tl.zeros((BLOCK,), tl.float32)\n    for start",
+        "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
+        "total = (total + tl.load(sums + start + at, mask=start + at < parts, other=0.0)).to(tl.float32)",
         ("a total, sum",),
     ),
     "an ignored target is counted": (
