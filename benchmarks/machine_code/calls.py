@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from benchmarks.machine_code.reading import Reading, read
 from likelihead.bench.cases import CASES as ON_CPU
 from likelihead.bench.sigmoid_nll import SigmoidCase
 from likelihead.bench.softmax_nll import SoftmaxCase
+from likelihead.kernels import triton as kernels
 
 DEVICES = {"sm_80": "A100", "sm_90": "H200", "sm_100": "B200", "gfx942": "MI300X"}
 """Of `likelihead.kernels.triton.launch`, by the target that they are of."""
@@ -162,7 +165,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         [name for name in of_logits if name in read_],
         [name for name in whole if name in written],
         least=16,
-        rare="report.py",  # targets out of range
+        rare=rare_places(),
     )
     work = Work(
         kernel=code.name,
@@ -178,6 +181,18 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
     )
     # The instructions have been read; to hand them to another process takes longer than that.
     return Kernel(call, number, replace(code, code=[], ptx=""), reading, work, elements=bool(whole))
+
+
+@cache
+def rare_places() -> frozenset[str]:
+    """The lines of the kernels' source that say of what they call that it is rare."""
+    folder = Path(kernels.__path__[0])
+    return frozenset(
+        f"{path.name}:{number}"
+        for path in folder.glob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if "# rare: " in line
+    )
 
 
 def _bytes(tensor: Tensor) -> int:

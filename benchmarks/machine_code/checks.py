@@ -45,9 +45,6 @@ def faults(code: MachineCode, reading: Reading, intended: Intended) -> list[str]
             f"{programs} programs fit on a multiprocessor with {held.registers} registers per thread,"
             f" {held.threads} threads and {held.shared} bytes shared; {intended.programs} are intended"
         )
-    for what, texts in (("integer divisions", reading.divisions), ("calls", reading.calls)):
-        if texts:
-            found.append(f"{len(texts)} {what} in loops, such as {texts[0]}")
     if reading.fusable and not intended.fusion:
         kinds = ", ".join(sorted(set(reading.fusable)))
         found.append(f"{len(reading.fusable)} sums and products may be fused ({kinds}); none should be")
@@ -68,6 +65,9 @@ def faults(code: MachineCode, reading: Reading, intended: Intended) -> list[str]
 
 def _faults_of_a_pass(one: Pass, most: float, intended: Intended) -> list[str]:
     found = []
+    for what, texts in (("integer divisions", one.divisions), ("calls", one.calls)):
+        if texts:
+            found.append(f"{one.source}: {len(texts)} {what} in the loop, such as {texts[0]}")
     exponentials = one.per_element(is_exponential)
     if exponentials > intended.exponentials:
         found.append(

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 TWO_PASSES = Intended(instructions=(4.5, 7), programs=6)
-COMPENSATED = Intended(instructions=(12.5, 8))
+COMPENSATED = Intended(instructions=(12.5,))
 ONE_PASS = Intended(instructions=(17,), programs=6)
 
 
@@ -63,11 +63,11 @@ def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
         ),
         "a division": (
             Planted("division", Intended(instructions=(40,))),
-            ("integer divisions in loops, such as I2F",),
+            ("integer divisions in the loop, such as I2F",),
         ),
         "a division of 64 bits": (
             Planted("wide_division", Intended(instructions=(100,), exponentials=2)),
-            ("calls in loops, such as CALL",),
+            ("calls in the loop, such as CALL",),
         ),
         "more than the registers hold": (
             Planted("straight", ONE_PASS, classes=32768, block=32768, num_warps=4),
@@ -146,7 +146,7 @@ def test_spills_and_fusion_are_seen_on_other_targets(target: str, cached: Callab
     assert spilling.resources.registers > 2 * right.resources.registers
     assert target == "gfx942" or spilling.resources.stack > 0
     assert target == "gfx942" or bad.spills
-    assert worse.divisions
+    assert target == "gfx942" or worse.passes[0].divisions
     assert not faults(right, good, TWO_PASSES)
     assert any(" bytes" in sentence or "bytes " in sentence for sentence in faults(odd, narrow, TWO_PASSES))
     assert dividing.resources.threads == right.resources.threads
