@@ -1,7 +1,8 @@
 """What the kernels of the categorical loss know of an example, and what comes of its sums.
 
 The functions take numbers or vectors of them, one per example. As in the kernels of the CPU, ``top`` is the
-largest logit, ``unit`` its exponential, ``e_t`` that of the target and ``rest`` the sum of the others.
+largest logit, ``unit`` its exponential, ``e_t`` that of the target and ``rest`` the sum of the others;
+``inverse`` is one over their total.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from likelihead.kernels.triton.arithmetic import log_of_sum, power
+from likelihead.kernels.triton.arithmetic import power
 from likelihead.kernels.triton.report import report
 from likelihead.kernels.triton.softmax_arithmetic import INFINITY, divide, is_finite, log1p, tanh
 
@@ -33,13 +34,25 @@ def places(
 
     ``UNIT`` divides every stride but that of 1, and the compiler is told: it takes as many at once.
     """
-    begin = tl.multiple_of(a * outer + b * middle + first * inner, UNIT)
+    outer = outer // UNIT * UNIT
+    middle = middle // UNIT * UNIT
+    if ROWS:
+        inner = inner // UNIT * UNIT
+    else:
+        by_class = by_class // UNIT * UNIT
     if INT64:
         p = p.to(tl.int64)
         c = c.to(tl.int64)
-    if ROWS:
-        return begin, tl.multiple_of(p * inner, UNIT)[:, None] + c[None, :]
-    return begin, (p * inner)[:, None] + tl.multiple_of(c * by_class, UNIT)[None, :]
+    return a * outer + b * middle + first * inner, (p * inner)[:, None] + (c * by_class)[None, :]
+
+
+@triton.jit
+def any_of(found):
+    if len(found.shape) == 0:
+        answer = found
+    else:
+        answer = tl.max(found.to(tl.int32), axis=0) > 0
+    return answer
 
 
 @triton.jit
@@ -48,7 +61,7 @@ def target_of(target, i, inside, classes, ignore_index, counter, slots, call):
     given = tl.load(target + i, mask=inside, other=0).to(tl.int64)
     kept = inside & (given != ignore_index)
     bad = kept & ((given < 0) | (given >= classes))
-    if tl.max(bad.to(tl.int32)) > 0:
+    if any_of(bad):
         report(counter, slots, call, i, given, bad)
     return tl.where(kept & ~bad, given, -1).to(tl.int32), kept, bad
 
@@ -77,22 +90,15 @@ def times(share, gap, TORCH_NONFINITE: tl.constexpr):
 
 
 @triton.jit
-def above_top(rest, e_t, z_t, top, unit, lower, ties, has_target, ACCURATE: tl.constexpr, SOFT: tl.constexpr):
+def above_top(rest, e_t, z_t, top, unit, others, has_target):
     """``logsumexp - top``, and whether the target is the top.
 
-    ``ACCURATE``: also where the target is not, and nearly all of the sum is the top's: what ``lse`` shows,
-    but no loss by class index, which is log 2 at least. ``lower`` is then the sum of those below the top and
-    ``ties`` that of those at it.
+    ``others`` is the sum but for one exponential at the top. Where the target is not the top, nll is log 2 at
+    least, and the sum less the unit will do; but not where only the rest of it shows, in `lse`.
     """
-    total = rest + e_t
-    above = log_of_sum(divide(total, unit), tl.zeros_like(total))
     is_top = has_target & (z_t == top)
-    if not SOFT:
-        above = tl.where(is_top, log1p(divide(rest, e_t)), above)
-    if ACCURATE:
-        others = log1p(divide(lower + (ties - unit), unit))
-        above = tl.where(~is_top & (total < 1.5 * unit), others, above)
-    return above, is_top
+    others = tl.where(is_top, rest, others)
+    return log1p(divide(others, tl.where(is_top, e_t, unit))), is_top
 
 
 @triton.jit
@@ -110,6 +116,7 @@ def own_loss(
     z_t,
     e_t,
     rest,
+    inverse,
     w_t,
     certainty,
     gamma,
@@ -123,9 +130,8 @@ def own_loss(
     weighted = certain * own
     slope = certain
     if FOCAL:
-        total = rest + e_t
-        p = divide(e_t, total)
-        m = divide(rest, total)
+        p = e_t * inverse
+        m = rest * inverse
         value = power(m, gamma, HALVES)
         ratio = tl.where((m == 0) | (p == 0), 0.0, gamma.to(p.dtype) * p * divide(own, m))
         weighted = certain * (value * own)
@@ -133,17 +139,3 @@ def own_loss(
     if not TORCH_NONFINITE:
         weighted = tl.where((w_t == 0) & (own == INFINITY), 0.0, weighted)
     return weighted, slope
-
-
-@triton.jit
-def slopes(up, up_lse, certain, shares, twice_z_lse, rest, e_t, target_share):
-    """What the exponentials are multiplied by in the gradient, and the gradient at the target.
-
-    ``shares`` are all that the classes have of the loss beside the target's own; ``target_share`` is its.
-    """
-    total = rest + e_t
-    shared = up * (shares + twice_z_lse) + up_lse
-    own = up * certain  # an infinite one has no meaningful gradient: NaN, as in torch
-    factor = divide(own + shared, total)
-    at_target = (own - own) - own * divide(rest, total)
-    return factor, at_target + shared * divide(e_t, total) - up * target_share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +14,15 @@ from likelihead.kernels.triton import flags
 from likelihead.kernels.triton.launch import Device, Launch
 from likelihead.kernels.triton.softmax_count import plan_close, plan_count
 from likelihead.kernels.triton.softmax_resident import softmax_resident
+from likelihead.kernels.triton.softmax_streamed import softmax_streamed
 from likelihead.kernels.triton.sums import partial_sums
 
-__all__ = ["Options", "Outputs", "Upstream", "plan"]
+__all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
+_RESIDENT = 16384  # classes of four bytes that a program holds in its registers
+# Vectors that a thread has at once, by bytes of a logit: where each lies in the row or beside it, and where not.
+_LANES = {(True, 2): 4, (True, 4): 4, (True, 8): 4, (False, 2): 1, (False, 4): 2, (False, 8): 2}
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,9 @@ class Layout:
             return math.gcd(_UNIT, outer, middle, inner)
         return math.gcd(_UNIT, outer, middle, by_class) if inner == 1 else 1
 
-    def extent(self, examples: int) -> int:
-        """The farthest place from the first of so many examples."""
-        return max((examples - 1) * s[2] + (self.classes - 1) * s[3] for s in self.strides)
+    def extent(self, examples: int, classes: int) -> int:
+        """The farthest place in a tile of so many examples and classes from its first."""
+        return max(examples * s[2] + classes * s[3] for s in self.strides)
 
 
 def layout_of(tensors: Sequence[Tensor | None]) -> Layout | None:
@@ -114,31 +119,36 @@ def layout_of(tensors: Sequence[Tensor | None]) -> Layout | None:
     return Layout(outer, middle, inner, shape[1], tuple(zip(o, m, i, by_class, strict=True)))
 
 
-@dataclass(frozen=True)
-class Tile:
-    examples: int
-    classes: int
-    num_warps: int
-
-
 def _power_of_2(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
-def tile_of(layout: Layout, itemsize: int) -> Tile:
-    """A tile whose classes are all of an example's: some 16 to 32 logits for each thread."""
+def resident_constexprs(layout: Layout, itemsize: int) -> tuple[dict[str, Any], int]:
+    """A tile of all the classes of its examples, some 32 logits for each thread, and the number of warps."""
     classes = _power_of_2(layout.classes)
+    a_warps = 1024 if itemsize < 8 else 512
     if layout.rows(0):
-        examples = max(1, 4096 // classes)
+        # As many classes to a thread as can be: what is computed once for an example is so in each of its
+        # threads.
+        examples = max(1, 4 * a_warps // classes) if classes < a_warps else 1
     else:
-        vector = max(1, 16 // itemsize)
-        examples = max(32, min(32 * vector, 16384 // classes), 2048 // classes)
+        examples = max(32, min(256, 16384 // classes), 2048 // classes)
     examples = min(examples, _power_of_2(layout.inner))
-    per_warp = 32 * (32 if itemsize < 8 else 16)
-    warps = max(1, min(32, examples * classes // per_warp))
-    if classes < 1024 and examples * classes >= 1024:
-        warps = max(warps, 4)
-    return Tile(examples, classes, warps)
+    tile = {"WHOLE": classes == layout.classes, "EXAMPLES": examples, "CLASSES": classes}
+    tile["INT64"] = layout.extent(examples, classes) >= 2**31
+    return tile, max(1, min(32, examples * classes // a_warps))
+
+
+def streamed_constexprs(layout: Layout, itemsize: int, num_warps: int) -> dict[str, Any]:
+    """Blocks of a row; of one that begins anywhere, from where a vector of 16 bytes begins."""
+    vector = 16 // itemsize
+    read, shares, written = (layout.strides[k] for k in range(3))
+    alike = all(s in (read, (0, 0, 0, 0)) for s in (shares, written))
+    shifted = layout.rows(0) and layout.unit(0) < vector and alike
+    even = layout.rows(0) and math.gcd(_UNIT, layout.classes) >= vector
+    lanes = 32 * num_warps * _LANES[even and not shifted, itemsize]
+    int64 = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
+    return {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector, "INT64": int64}
 
 
 def plan(
@@ -150,7 +160,7 @@ def plan(
     classes = logits.shape[1]
     layout = layout_of((logits, target if soft else None, outputs.grad, options.where))
     if layout is None:
-        raise NotImplementedError
+        raise ValueError("the examples of these tensors do not merge into three dimensions")
     weight = None if options.weight is None else options.weight.contiguous()
     sample_weight = None if options.sample_weight is None else options.sample_weight.contiguous()
     sample_each = max(1, examples // max(1, sample_weight.numel())) if sample_weight is not None else 1
@@ -167,9 +177,23 @@ def plan(
         given = (target, weight, sample_weight, examples, classes, options.ignore_index)
         count, launches = plan_count(*given, 4 * device.multiprocessors)
 
-    tile = tile_of(layout, logits.element_size())
-    programs = layout.outer * layout.middle * -(-layout.inner // tile.examples)
-    sums = partial_sums(logits, programs) if outputs.loss is not None else None
+    itemsize = logits.element_size()
+    if _power_of_2(classes) * max(1, itemsize // 4) <= _RESIDENT:
+        kernel = softmax_resident
+        tile, num_warps = resident_constexprs(layout, itemsize)
+        programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
+    else:
+        kernel = softmax_streamed
+        # Of the rows in flight some three fifths are to be read again.
+        fitting = 3 * device.l2_bytes // (2 * device.multiprocessors * classes * itemsize)
+        each = max(1, min(2, fitting))
+        num_warps = 16 // each
+        tile = streamed_constexprs(layout, itemsize, num_warps)
+        if device.target.startswith("cuda"):
+            tile["maxnreg"] = 128  # the compiler would take more, and one program would do
+        programs = min(examples, each * device.multiprocessors)
+        parts = examples
+    sums = partial_sums(logits, parts) if outputs.loss is not None else None
     smooth = options.label_smoothing > 0
     weight_sum = None
     if smooth and weight is not None and options.where is None:
@@ -201,6 +225,7 @@ def plan(
         layout.middle,
         layout.inner,
         classes,
+        examples,
         *(stride for strides in layout.strides for stride in strides),
         sample_each,
         int(up_nll is not None and up_nll.numel() > 1),
@@ -220,14 +245,13 @@ def plan(
         "FOCAL": gamma > 0,
         "HALVES": int(2 * gamma) if gamma <= 16 and 2 * gamma == int(2 * gamma) else 0,
         "TORCH_NONFINITE": options.torch_nonfinite,
-        "INT64": layout.extent(tile.examples) >= 2**31,
+        "ONE_LINE": layout.outer * layout.middle == 1,
         "SIZE_UNIT": math.gcd(_UNIT, classes if layout.rows(0) else layout.inner),
         **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQGW")},
         **{f"{name}_ROWS": layout.rows(k) for k, name in enumerate("XQGW")},
-        "EXAMPLES": tile.examples,
-        "CLASSES": tile.classes,
+        **tile,
     }
-    launches.append(Launch(softmax_resident, (programs,), arguments, constexprs, num_warps=tile.num_warps))
+    launches.append(Launch(kernel, (programs,), arguments, constexprs, num_warps=num_warps))
     if sums is not None and outputs.loss is not None:
         launches.append(plan_close(sums, outputs.loss, count=count, divisor=divisor))
     return launches

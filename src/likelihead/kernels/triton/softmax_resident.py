@@ -10,14 +10,19 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from likelihead.kernels.triton.softmax_arithmetic import INFINITY, exp_below, reference_below, widened
+from likelihead.kernels.triton.softmax_arithmetic import (
+    INFINITY,
+    divide,
+    exp_below,
+    finite_top,
+    widened,
+)
 from likelihead.kernels.triton.softmax_example import (
     above_top,
     bend,
     every_class,
     own_loss,
     places,
-    slopes,
     target_of,
     times,
 )
@@ -29,6 +34,7 @@ from likelihead.kernels.triton.softmax_example import (
         "ignore_index",
         "inner",
         "classes",
+        "examples",
         "x_outer",
         "x_middle",
         "q_outer",
@@ -61,6 +67,7 @@ def softmax_resident(
     middle,
     inner,
     classes,
+    examples,
     x_outer,
     x_middle,
     x_inner,
@@ -93,6 +100,7 @@ def softmax_resident(
     FOCAL: tl.constexpr,
     HALVES: tl.constexpr,
     TORCH_NONFINITE: tl.constexpr,
+    ONE_LINE: tl.constexpr,
     INT64: tl.constexpr,
     SIZE_UNIT: tl.constexpr,
     X_UNIT: tl.constexpr,
@@ -103,6 +111,7 @@ def softmax_resident(
     G_ROWS: tl.constexpr,
     W_UNIT: tl.constexpr,
     W_ROWS: tl.constexpr,
+    WHOLE: tl.constexpr,
     EXAMPLES: tl.constexpr,
     CLASSES: tl.constexpr,
 ):
@@ -129,13 +138,16 @@ def softmax_resident(
         classes = classes // SIZE_UNIT * SIZE_UNIT
     else:
         inner = inner // SIZE_UNIT * SIZE_UNIT
-    tiles = (inner + EXAMPLES - 1) // EXAMPLES
-    line = tl.program_id(0) // tiles
+    tile = tl.program_id(0)
+    line = tile * 0
+    if not ONE_LINE:
+        tiles = (inner + EXAMPLES - 1) // EXAMPLES
+        line = tile // tiles
+        tile = tile % tiles
+    first = tile.to(tl.int64) * EXAMPLES
     p = tl.arange(0, EXAMPLES)
     c = tl.arange(0, CLASSES)
-    first = tl.program_id(0) % tiles * EXAMPLES
     inside = first + p < inner
-    first = first.to(tl.int64)
     a = (line // middle).to(tl.int64)
     b = (line % middle).to(tl.int64)
     i = line.to(tl.int64) * inner + first + p
@@ -152,12 +164,17 @@ def softmax_resident(
         sampled = widened(tl.load(sample_weight + i // sample_each, mask=inside, other=0.0), A)
         counted = inside & (sampled != 0)
         kept = kept & counted
+    if not SOFT:
+        index = tl.where(kept, index, -1)
     if not TORCH_NONFINITE:
         counted = kept
-    # A row that does not count is not read, unless for its lse.
-    read = inside if lse is not None else counted
+    # A row that does not count is not read, unless for its lse. Of planes it is: its neighbours are.
+    read = inside
+    if X_ROWS and lse is None:
+        read = counted
 
-    valid = read[:, None] & (c < classes)[None, :]
+    real = tl.full((CLASSES,), True, tl.int1) if WHOLE else c < classes
+    valid = read[:, None] & real[None, :]
     x_begin, x_at = places(a, b, first, p, c, x_outer, x_middle, x_inner, x_class, X_UNIT, X_ROWS, INT64)
     x = widened(tl.load(logits + x_begin + x_at, mask=valid, other=-INFINITY), A)
     allowed = valid
@@ -166,7 +183,7 @@ def softmax_resident(
         allowed = tl.load(where + w_begin + w_at, mask=valid, other=0) != 0
     offset = tl.zeros((1, CLASSES), A)
     if logit_offset is not None:
-        offset = widened(tl.load(logit_offset + c, mask=c < classes, other=0.0), A)[None, :]
+        offset = widened(tl.load(logit_offset + c, mask=real, other=0.0), A)[None, :]
     BENT: tl.constexpr = CAPPED or logit_offset is not None or where is not None
     slope = x
     if BENT:
@@ -196,7 +213,7 @@ def softmax_resident(
             w_t = widened(tl.load(weight + own, mask=here, other=1.0), A)
 
     top = tl.max(x, axis=1)
-    reference = reference_below(top, NARROW)
+    reference = finite_top(top)
     e = exp_below(x, reference[:, None], NARROW)
     unit = exp_below(top, reference, NARROW)
     e_t = tl.zeros((EXAMPLES,), A)
@@ -206,12 +223,14 @@ def softmax_resident(
         e_t = tl.where(has_target, exp_below(z_t, reference, NARROW), 0.0)
         at_class = c[None, :] == index[:, None]
         rest = tl.sum(tl.where(at_class, 0.0, e), axis=1)
-    lower = rest
-    ties = rest
+    total = rest + e_t
+    inverse = divide(tl.full((EXAMPLES,), 1.0, A), total)
+    others = total - unit
     if ACCURATE:
-        lower = tl.sum(tl.where(e < unit[:, None], e, 0.0), axis=1)
-        ties = tl.sum(tl.where(e < unit[:, None], 0.0, e), axis=1)
-    above, is_top = above_top(rest, e_t, z_t, top, unit, lower, ties, has_target, ACCURATE, SOFT)
+        lower = e < unit[:, None]
+        ties = tl.sum(tl.where(lower, 0.0, e), axis=1)
+        others = tl.sum(tl.where(lower, e, 0.0), axis=1) + (ties - unit)
+    above, is_top = above_top(rest, e_t, z_t, top, unit, others, has_target)
     logsumexp = top + above
 
     # The classes' shares of the loss.
@@ -223,7 +242,7 @@ def softmax_resident(
     if SMOOTH or SOFT:
         weighing = tl.full((1, CLASSES), 1.0, A)
         if weight is not None:
-            weighing = widened(tl.load(weight + c, mask=c < classes, other=0.0), A)[None, :]
+            weighing = widened(tl.load(weight + c, mask=real, other=0.0), A)[None, :]
         if SMOOTH:
             if where is not None:
                 number = tl.sum(allowed.to(A), axis=1)
@@ -248,7 +267,7 @@ def softmax_resident(
                 share = share * weighing
             if where is not None:
                 below_top = tl.where((share == 0) & ~allowed, 0.0, below_top)
-            share = tl.where(valid, share, 0.0)
+            share = tl.where(counted[:, None] & real[None, :], share, 0.0)
             gap = tl.sum(tl.where(valid, times(share, below_top, TORCH_NONFINITE), 0.0), axis=1)
             shares = tl.sum(share, axis=1)
         else:
@@ -264,7 +283,19 @@ def softmax_resident(
         spread_all = tl.zeros((EXAMPLES,), A)
     else:
         value, certain = own_loss(
-            above, is_top, top, z_t, e_t, rest, w_t, 1.0 - smoothing, gamma, FOCAL, HALVES, TORCH_NONFINITE
+            above,
+            is_top,
+            top,
+            z_t,
+            e_t,
+            rest,
+            inverse,
+            w_t,
+            1.0 - smoothing,
+            gamma,
+            FOCAL,
+            HALVES,
+            TORCH_NONFINITE,
         )
         spread_all = spread * weights
         if SMOOTH:
@@ -293,9 +324,13 @@ def softmax_resident(
         up_of_lse = tl.zeros((EXAMPLES,), A)
         if up_lse is not None:
             up_of_lse = widened(tl.load(up_lse + i * up_lse_stride, mask=counted, other=0.0), A)
-        factor, at_target = slopes(
-            up, up_of_lse, certain, spread_all + shares, twice_z_lse, rest, e_t, spread * w_t
-        )
+        own_up = up * certain  # an infinite one has no meaningful gradient: NaN, as in torch
+        at_target = (own_up - own_up) - own_up * (rest * inverse)
+        factor = own_up * inverse
+        if SOFT or SMOOTH or Z_LOSS or up_lse is not None:
+            shared = up * (spread_all + shares + twice_z_lse) + up_of_lse
+            factor = (own_up + shared) * inverse
+            at_target += shared * (e_t * inverse) - up * (spread * w_t)
         factor = tl.where(counted, factor, 0.0)
         g = e * factor[:, None]
         if SOFT:
@@ -305,10 +340,18 @@ def softmax_resident(
         if CAPPED:
             g *= slope
             at_target *= slope_t
-        if not SOFT:
-            g = tl.where(at_class, at_target[:, None], g)
         if where is not None:
             g = tl.where(allowed, g, 0.0)
+        if not X_ROWS:
+            g = tl.where(counted[:, None], g, 0.0)
         g_begin, g_at = places(a, b, first, p, c, g_outer, g_middle, g_inner, g_class, G_UNIT, G_ROWS, INT64)
-        whole = inside[:, None] & (c < classes)[None, :]
+        whole = inside[:, None] & real[None, :]
         tl.store(grad + g_begin + g_at, g.to(grad.dtype.element_ty), mask=whole)
+        if not SOFT:
+            # Over what has been written there: a choice between the two for each class would cost more.
+            tl.debug_barrier()
+            here = has_target & counted
+            if where is not None:
+                at_target = tl.where(allowed_t, at_target, 0.0)
+            place = grad + g_begin + p64 * g_inner + own * g_class
+            tl.store(place, at_target.to(grad.dtype.element_ty), mask=here)
