@@ -29,9 +29,9 @@ pytestmark = pytest.mark.skipif(
     reason="triton, which compiles the kernels, has no wheel for this machine",
 )
 
-TWO_PASSES = Intended(instructions=(4.5, 7), programs=6)
-COMPENSATED = Intended(instructions=(12.5,))
-ONE_PASS = Intended(instructions=(17,), programs=6)
+TWO_PASSES = Intended(instructions=7, passes=2, programs=6)
+COMPENSATED = Intended(instructions=12.5)
+ONE_PASS = Intended(instructions=17, programs=6)
 
 
 def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
@@ -51,7 +51,7 @@ def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
         ),
         "a view off the grid": (
             replace(right, offset=2),
-            ("instructions", "instructions", "reads of 2", "reads of 2"),
+            ("instructions", "reads of 2", "reads of 2"),
         ),
         "an exponential too many": (
             Planted("two_exponentials", TWO_PASSES),
@@ -62,11 +62,11 @@ def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
             ("2 passes over the elements; 1 are intended",),
         ),
         "a division": (
-            Planted("division", Intended(instructions=(40,))),
+            Planted("division", Intended(instructions=40)),
             ("integer divisions in the loop, such as I2F",),
         ),
         "a division of 64 bits": (
-            Planted("wide_division", Intended(instructions=(100,), exponentials=2)),
+            Planted("wide_division", Intended(instructions=100, exponentials=2)),
             ("calls in the loop, such as CALL",),
         ),
         "more than the registers hold": (
