@@ -17,8 +17,8 @@ _INSTRUCTIONS = {
     ("sigmoid_kernel", 2): 40.0,
     ("sigmoid_kernel", 4): 62.0,
 }
-# Where more is intended: tiles of pixels change their layout in shared memory; 10 classes are few to share what
-# an example costs; the ends of odd rows are not aligned; a weight for each class is one more read.
+# Where more is intended: tiles of pixels change their layout in shared memory; 10 classes are few to share
+# what an example costs; the ends of odd rows are not aligned; a weight for each class is one more read.
 _MORE = {
     "ce-segmentation": 40.0,
     "few-classes": 75.0,
