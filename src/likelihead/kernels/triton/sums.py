@@ -14,7 +14,7 @@ from likelihead.kernels.triton.launch import Launch
 
 __all__ = ["partial_sums", "second_stage", "tree_sum"]
 
-_BLOCK = 1024
+_BLOCK = 4096
 
 
 def partial_sums(like: Tensor, programs: int) -> Tensor:
@@ -42,7 +42,7 @@ def second_stage(
             1.0 if divisor is None else float(divisor),
         ),
         {"BLOCK": _BLOCK},
-        num_warps=4,
+        num_warps=8,
     )
 
 
