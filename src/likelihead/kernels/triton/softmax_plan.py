@@ -21,7 +21,7 @@ __all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
 _RESIDENT = 16384  # classes of four bytes that a program holds in its registers
-# Vectors that a thread has at once, by bytes of a logit: where each lies in the row or beside it, and where not.
+# Vectors that a thread has at once, by bytes of a logit: each in the row or beside it (True), or maybe not.
 _LANES = {(True, 2): 4, (True, 4): 4, (True, 8): 4, (False, 2): 1, (False, 4): 2, (False, 8): 2}
 
 
@@ -132,7 +132,7 @@ def resident_constexprs(layout: Layout, itemsize: int) -> tuple[dict[str, Any], 
         # threads.
         examples = max(1, 4 * a_warps // classes) if classes < a_warps else 1
     else:
-        examples = max(32, min(256, 16384 // classes), 2048 // classes)
+        examples = max(1, min(256, 16384 // classes))
     examples = min(examples, _power_of_2(layout.inner))
     tile = {"WHOLE": classes == layout.classes, "EXAMPLES": examples, "CLASSES": classes}
     tile["INT64"] = layout.extent(examples, classes) >= 2**31
