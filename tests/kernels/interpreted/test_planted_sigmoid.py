@@ -38,14 +38,16 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("511 elements",),
     ),
     "a label that is missing counts": (
-        KERNEL, "counted = valid.to(WIDE)", "counted = tl.full((ROWS, COLUMNS), 1.0, WIDE)",
+        KERNEL, "counted = valid.to(WIDE)\n    return",
+        "counted = tl.full((ROWS, COLUMNS), 1.0, WIDE)\n    return",
         ("511 elements", "missing"),
     ),
     "the gradient of a missing label is not 0": (
         KERNEL, "            g = tl.where(valid, g, 0.0)\n", "            g = g + 0.0\n", ("missing",),
     ),
     "a masked element is scored": (
-        KERNEL, "valid = valid & (scored != 0)", "valid = valid & (scored == scored)", ("missing",),
+        KERNEL, "valid = valid & (scored != 0)\n    if", "valid = valid & (scored == scored)\n    if",
+        ("missing",),
     ),
     "the place of a row is cut to 32 bits": (
         KERNEL, "return offset + rest * _multiple(", "return (offset + rest).to(tl.int32) * _multiple(",
