@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from math import prod
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -18,6 +23,7 @@ from benchmarks.machine_code.reading import Reading, read
 from likelihead.bench.cases import CASES as ON_CPU
 from likelihead.bench.sigmoid_nll import SigmoidCase
 from likelihead.bench.softmax_nll import SoftmaxCase
+from likelihead.kernels import triton as kernels
 
 DEVICES = {"sm_80": "A100", "sm_90": "H200", "sm_100": "B200", "gfx942": "MI300X"}
 """Of `likelihead.kernels.triton.launch`, by the target that they are of."""
@@ -95,17 +101,20 @@ def _tensors(case: SoftmaxCase | SigmoidCase) -> dict[str, Any]:
 
 
 def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
-    """The loss with its gradient; in place; per example, forward and backward."""
+    """The loss with its gradient; per example, forward and backward; in place where memory is short."""
     module = "sigmoid_nll" if isinstance(case, SigmoidCase) else "softmax_nll"
     ops = [f"{module.removesuffix('_nll')}_loss", module, f"{module}_backward"]
-    if isinstance(case, SoftmaxCase):
+    if isinstance(case, SoftmaxCase) and case.name == "ce-lm":
         ops.insert(1, "softmax_loss_")
     for op in ops:
         yield Call(case.name, op, module, case.shape, case.dtype, _tensors(case))
 
 
 # Those of linear heads are matrix products of the vendor's, and the same ops.
-CASES = tuple(case for case in (*ON_GPU, *ON_CPU) if isinstance(case, SoftmaxCase | SigmoidCase))
+# Those called in loops are of a call's overhead.
+CASES = tuple(
+    case for case in (*ON_GPU, *ON_CPU) if isinstance(case, SoftmaxCase | SigmoidCase) and case.loops == 1
+)
 CALLS = tuple(call for case in CASES for call in calls_of(case))
 
 
@@ -132,14 +141,30 @@ class Kernel:
 
 def compiled(call: Call, target: str) -> list[Kernel]:
     """What the call launches on the device of a target, in order. For a process of its own."""
-    from likelihead.kernels.triton import launch
-
-    device = getattr(launch, DEVICES[target])
     op = getattr(import_module(f"likelihead.kernels.triton.{call.module}"), call.op)
     arguments, logits = call.arguments()
-    with launch.record(device) as launches:
+    with _recorded(DEVICES[target]) as launches:
         op(*arguments)
     return [_kernel(call, number, one, logits, target) for number, one in enumerate(launches)]
+
+
+@contextmanager
+def _recorded(device: str) -> Iterator[list[Any]]:
+    """What is launched meanwhile is kept, not launched, and every device is taken for the one described."""
+    from likelihead.kernels.triton import launch
+
+    launches: list[Any] = []
+    run = launch.run
+
+    def keep(planned: Iterable[Any]) -> None:
+        launches.extend(one for one in planned if 0 not in one.grid)
+
+    with ExitStack() as patched:
+        patched.enter_context(patch.object(launch.Device, "of", lambda _: getattr(launch, device)))
+        for name, module in list(sys.modules.items()):
+            if name.startswith(kernels.__name__) and getattr(module, "run", None) is run:
+                patched.enter_context(patch.object(module, "run", keep))
+        yield launches
 
 
 def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -> Kernel:
@@ -162,7 +187,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         [name for name in of_logits if name in read_],
         [name for name in whole if name in written],
         least=16,
-        rare="report.py",  # targets out of range
+        rare=rare_places(),
     )
     work = Work(
         kernel=code.name,
@@ -178,6 +203,18 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
     )
     # The instructions have been read; to hand them to another process takes longer than that.
     return Kernel(call, number, replace(code, code=[], ptx=""), reading, work, elements=bool(whole))
+
+
+@cache
+def rare_places() -> frozenset[str]:
+    """The lines of the kernels' source that say of what they call that it is rare."""
+    folder = Path(kernels.__path__[0])
+    return frozenset(
+        f"{path.name}:{number}"
+        for path in folder.glob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if "# rare: " in line
+    )
 
 
 def _bytes(tensor: Tensor) -> int:

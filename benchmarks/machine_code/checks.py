@@ -16,14 +16,16 @@ class Intended:
     """What a kernel was built to need.
 
     Attributes:
-        instructions: the most per element in each pass, in the order of the code, and so their number.
+        instructions: the most per element of a pass.
+        passes: over the elements, at most; one at least, unless it is 0.
         programs: the fewest that one multiprocessor must hold side by side.
         exponentials: the most per element and pass.
         fusion: whether the compiler may make multiply-adds of sums and products.
         wide: whether elements must be moved 16 bytes at a time: not where the length of a row is odd.
     """
 
-    instructions: tuple[float, ...]
+    instructions: float
+    passes: int = 1
     programs: int = 1
     exponentials: float = 1.0
     fusion: bool = False
@@ -45,37 +47,38 @@ def faults(code: MachineCode, reading: Reading, intended: Intended) -> list[str]
             f"{programs} programs fit on a multiprocessor with {held.registers} registers per thread,"
             f" {held.threads} threads and {held.shared} bytes shared; {intended.programs} are intended"
         )
-    for what, texts in (("integer divisions", reading.divisions), ("calls", reading.calls)):
-        if texts:
-            found.append(f"{len(texts)} {what} in loops, such as {texts[0]}")
     if reading.fusable and not intended.fusion:
         kinds = ", ".join(sorted(set(reading.fusable)))
         found.append(f"{len(reading.fusable)} sums and products may be fused ({kinds}); none should be")
     if code.target == "gfx942":  # what an access goes through is not known there
         moved = sum(width * count for width, count in reading.widths.items())
-        if intended.instructions and intended.wide and 2 * WIDE * reading.widths.get(WIDE, 0) < moved:
+        if intended.passes and intended.wide and 2 * WIDE * reading.widths.get(WIDE, 0) < moved:
             found.append(f"most bytes are not moved {WIDE} at a time: {dict(reading.widths)}")
         return found
-    if len(reading.passes) != len(intended.instructions):
+    if not min(1, intended.passes) <= len(reading.passes) <= intended.passes:
         found.append(
-            f"{len(reading.passes)} passes over the elements; {len(intended.instructions)} are intended:"
+            f"{len(reading.passes)} passes over the elements; {intended.passes} are intended:"
             f" {', '.join(one.source for one in reading.passes)}"
         )
-    for one, most in zip(reading.passes, intended.instructions, strict=False):
-        found += _faults_of_a_pass(one, most, intended)
+    for one in reading.passes:
+        found += _faults_of_a_pass(one, intended)
     return found
 
 
-def _faults_of_a_pass(one: Pass, most: float, intended: Intended) -> list[str]:
+def _faults_of_a_pass(one: Pass, intended: Intended) -> list[str]:
     found = []
+    for what, texts in (("integer divisions", one.divisions), ("calls", one.calls)):
+        if texts:
+            found.append(f"{one.source}: {len(texts)} {what} in the loop, such as {texts[0]}")
     exponentials = one.per_element(is_exponential)
     if exponentials > intended.exponentials:
         found.append(
             f"{one.source}: {exponentials:.3g} exponentials per element; {intended.exponentials:.3g} intended"
         )
-    if one.instructions > most:
+    if one.instructions > intended.instructions:
         found.append(
-            f"{one.source}: {one.instructions:.1f} instructions per element; {most:.3g} are intended"
+            f"{one.source}: {one.instructions:.1f} instructions per element;"
+            f" {intended.instructions:.3g} are intended"
         )
     for kind, widths in (("reads", one.loads), ("writes", one.stores)):
         if intended.wide and widths and min(widths) < WIDE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import gcd
@@ -32,6 +32,8 @@ class Pass:
         opcodes: how often each occurs.
         loads: the widths, in bytes, of the reads of elements.
         stores: the same of the writes.
+        divisions: of integers, in a loop, as the disassembler has them.
+        calls: in a loop, of the slow path of something.
     """
 
     source: str
@@ -41,6 +43,8 @@ class Pass:
     opcodes: Mapping[str, int]
     loads: tuple[int, ...]
     stores: tuple[int, ...]
+    divisions: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
     @property
     def instructions(self) -> float:
@@ -65,8 +69,6 @@ class Reading:
     Attributes:
         passes: in the order of the code.
         around: how many instructions a thread executes at most once, or once for each row.
-        divisions: the integer divisions in loops, as the disassembler has them.
-        calls: in loops.
         spills: loads and stores of local memory.
         widths: how many accesses there are of each width in bytes, whatever they go through.
         fusable: the sums and products of the PTX that do not name their rounding (NVIDIA alone): those that
@@ -75,8 +77,6 @@ class Reading:
 
     passes: tuple[Pass, ...]
     around: int
-    divisions: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
     spills: tuple[str, ...] = ()
     widths: Mapping[int, int] = field(default_factory=dict)
     fusable: tuple[str, ...] = ()
@@ -106,7 +106,12 @@ def _widths(moved: Mapping[Where, list[int]], least: int) -> tuple[int, ...]:
 
 
 def read(
-    code: MachineCode, reads: Iterable[str], writes: Iterable[str], *, least: int = 1, rare: str = "no file"
+    code: MachineCode,
+    reads: Iterable[str],
+    writes: Iterable[str],
+    *,
+    least: int = 1,
+    rare: Container[str] = (),
 ) -> Reading:
     """Find the passes.
 
@@ -119,18 +124,15 @@ def read(
         reads: the parameters through which elements are read.
         writes: the parameters through which elements are written.
         least: see above.
-        rare: a file of the source, whose code is executed once in a while: it is not counted.
+        rare: places in the source whose code is executed once in a while: it is not counted.
     """
     reads, writes = list(reads), list(writes)
     candidates: list[tuple[int, frozenset[Where], Pass]] = []
-    around, divisions, calls, spills = 0, [], [], []
+    around = 0
     position = {id(at): index for index, at in enumerate(code.code)}
     for region in regions(code.code):
-        executed = [at for at in region.instructions if not any(rare in place for place in at.where)]
-        spills += [at.text for at in region.instructions if at.opcode.startswith(_LOCAL)]
-        if region.is_loop:
-            divisions += [at.text for at in region.instructions if is_division(at)]
-            calls += [at.text for at in region.instructions if at.opcode.startswith(_CALL)]
+        executed = [at for at in region.instructions if not any(place in rare for place in at.where)]
+        region = replace(region, instructions=executed)
         loaded, stored = _moved(region, "load", reads), _moved(region, "store", writes)
         moved = {place: widths for place, widths in (loaded or stored).items() if sum(widths) >= least}
         if not moved:
@@ -138,6 +140,8 @@ def read(
             continue
         place = max(moved, key=lambda place: sum(moved[place]))
         size = min(_BYTES[code.pointers[name]] for name in (reads if loaded else writes))
+        divided = [at.text for at in executed if is_division(at)]
+        called = [at.text for at in executed if at.opcode.startswith(_CALL)]
         one = Pass(
             source=" < ".join(place),
             is_loop=region.is_loop,
@@ -146,12 +150,18 @@ def read(
             opcodes=Counter(at.opcode for at in executed),
             loads=_widths(loaded, least),
             stores=_widths(stored, least),
+            divisions=tuple(divided) if region.is_loop else (),
+            calls=tuple(called) if region.is_loop else (),
         )
         first = next(at for at in region.instructions if at.access and at.where in moved)
         candidates.append((position[id(first)], frozenset(moved), one))
+    if any(one.is_loop for *_, one in candidates):
+        # What a block that is not whole needs beside them, once for each program.
+        around += sum(sum(one.opcodes.values()) for *_, one in candidates if not one.is_loop)
+        candidates = [candidate for candidate in candidates if candidate[2].is_loop]
     passes: list[tuple[int, Pass]] = []
     covered: set[Where] = set()
-    for start, places, one in sorted(candidates, key=lambda item: (not item[2].is_loop, -item[2].elements)):
+    for start, places, one in sorted(candidates, key=lambda item: -item[2].elements):
         if not places <= covered:
             granule = gcd(*(other.elements for _, same, other in candidates if same == places))
             passes.append((start, replace(one, granule=granule)))
@@ -159,9 +169,7 @@ def read(
     return Reading(
         passes=tuple(one for _, one in sorted(passes, key=lambda item: item[0])),
         around=around,
-        divisions=tuple(divisions),
-        calls=tuple(calls),
-        spills=tuple(spills),
+        spills=tuple(at.text for at in code.code if at.opcode.startswith(_LOCAL)),
         widths=Counter(at.access.bytes for at in code.code if at.access is not None),
         fusable=tuple(_FUSABLE.findall(code.ptx)),
     )

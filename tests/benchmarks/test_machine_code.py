@@ -29,9 +29,9 @@ pytestmark = pytest.mark.skipif(
     reason="triton, which compiles the kernels, has no wheel for this machine",
 )
 
-TWO_PASSES = Intended(instructions=(4.5, 7), programs=6)
-COMPENSATED = Intended(instructions=(12.5, 8))
-ONE_PASS = Intended(instructions=(17,), programs=6)
+TWO_PASSES = Intended(instructions=7, passes=2, programs=6)
+COMPENSATED = Intended(instructions=12.5)
+ONE_PASS = Intended(instructions=17, programs=6)
 
 
 def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
@@ -51,7 +51,7 @@ def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
         ),
         "a view off the grid": (
             replace(right, offset=2),
-            ("instructions", "instructions", "reads of 2", "reads of 2"),
+            ("instructions", "reads of 2", "reads of 2"),
         ),
         "an exponential too many": (
             Planted("two_exponentials", TWO_PASSES),
@@ -62,12 +62,12 @@ def planted() -> dict[str, tuple[Any, tuple[str, ...]]]:
             ("2 passes over the elements; 1 are intended",),
         ),
         "a division": (
-            Planted("division", Intended(instructions=(40,))),
-            ("integer divisions in loops, such as I2F",),
+            Planted("division", Intended(instructions=40)),
+            ("integer divisions in the loop, such as I2F",),
         ),
         "a division of 64 bits": (
-            Planted("wide_division", Intended(instructions=(100,), exponentials=2)),
-            ("calls in loops, such as CALL",),
+            Planted("wide_division", Intended(instructions=100, exponentials=2)),
+            ("calls in the loop, such as CALL",),
         ),
         "more than the registers hold": (
             Planted("straight", ONE_PASS, classes=32768, block=32768, num_warps=4),
@@ -146,7 +146,7 @@ def test_spills_and_fusion_are_seen_on_other_targets(target: str, cached: Callab
     assert spilling.resources.registers > 2 * right.resources.registers
     assert target == "gfx942" or spilling.resources.stack > 0
     assert target == "gfx942" or bad.spills
-    assert worse.divisions
+    assert target == "gfx942" or worse.passes[0].divisions
     assert not faults(right, good, TWO_PASSES)
     assert any(" bytes" in sentence or "bytes " in sentence for sentence in faults(odd, narrow, TWO_PASSES))
     assert dividing.resources.threads == right.resources.threads

@@ -14,7 +14,7 @@ from likelihead.kernels.triton.launch import Launch
 
 __all__ = ["partial_sums", "second_stage", "tree_sum"]
 
-_BLOCK = 1024
+_BLOCK = 4096
 
 
 def partial_sums(like: Tensor, programs: int) -> Tensor:
@@ -33,14 +33,21 @@ def second_stage(
     return Launch(
         _second_stage,
         (1,),
-        (sums, counts, out, sums.numel(), 1.0 if divisor is None else float(divisor)),
+        (
+            sums,
+            counts,
+            out,
+            sums.numel(),
+            0 if counts is None else counts.numel(),
+            1.0 if divisor is None else float(divisor),
+        ),
         {"BLOCK": _BLOCK},
-        num_warps=4,
+        num_warps=8,
     )
 
 
-@triton.jit(do_not_specialize=["parts"])
-def _second_stage(sums, counts, out, parts, divisor: tl.float64, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["parts", "count_parts"])
+def _second_stage(sums, counts, out, parts, count_parts, divisor: tl.float64, BLOCK: tl.constexpr):
     at = tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), tl.float64)
     for start in range(0, parts, BLOCK):
@@ -48,20 +55,21 @@ def _second_stage(sums, counts, out, parts, divisor: tl.float64, BLOCK: tl.const
     by = divisor
     if counts is not None:
         count = tl.zeros((BLOCK,), tl.float64)
-        for start in range(0, parts, BLOCK):
-            count += tl.load(counts + start + at, mask=start + at < parts, other=0.0)
+        for start in range(0, count_parts, BLOCK):
+            count += tl.load(counts + start + at, mask=start + at < count_parts, other=0.0)
         by = tl.sum(count, 0)
     tl.store(out, (tl.sum(total, 0) / by).to(out.dtype.element_ty))
 
 
 @triton.jit
-def tree_sum(values, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """A tile added up eightfold, neighbour with neighbour: [ROWS, COLUMNS] to ROWS * COLUMNS / 8 sums.
+def tree_sum(values, ROWS: tl.constexpr, COLUMNS: tl.constexpr, HEIGHT: tl.constexpr):
+    """A tile added up, neighbour with neighbour: [ROWS, COLUMNS] to ROWS * COLUMNS / 2 ** HEIGHT sums.
 
-    Neighbours lie in one thread, so that it costs an addition an element, and the roundings grow with the
-    height of the tree: of equal values, which every thread would round alike, there is none.
+    As many neighbours as are loaded at once lie in one thread, and cost an addition an element. The roundings
+    grow with the height of the tree: of equal values, which every thread would round alike, there is none.
     """
-    a, b = tl.split(tl.reshape(values, (ROWS * COLUMNS // 2, 2)))
-    a, b = tl.split(tl.reshape(a + b, (ROWS * COLUMNS // 4, 2)))
-    a, b = tl.split(tl.reshape(a + b, (ROWS * COLUMNS // 8, 2)))
-    return a + b
+    part = values
+    for i in tl.static_range(HEIGHT):
+        a, b = tl.split(tl.reshape(part, ((ROWS * COLUMNS) >> (i + 1), 2)))
+        part = a + b
+    return tl.reshape(part, ((ROWS * COLUMNS) >> HEIGHT,))
