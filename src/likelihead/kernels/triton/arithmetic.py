@@ -38,12 +38,15 @@ def fma(a, b, c):
     """``a * b + c`` with one rounding."""
     if _INTERPRETED:
         if a.dtype == tl.float32:
-            return (a.to(tl.float64) * b.to(tl.float64) + c.to(tl.float64)).to(tl.float32)
-        p, error = _dekker(a, b)
-        s, rest = two_sum(p, c)
-        small = error + rest
-        return tl.where(small - small == 0, s + small, a * b + c)
-    return tl.fma(a, b, c)
+            result = (a.to(tl.float64) * b.to(tl.float64) + c.to(tl.float64)).to(tl.float32)
+        else:
+            p, error = _dekker(a, b)
+            s, rest = two_sum(p, c)
+            small = error + rest
+            result = tl.where(small - small == 0, s + small, a * b + c)
+    else:
+        result = tl.fma(a, b, c)
+    return result
 
 
 @triton.jit
@@ -139,9 +142,11 @@ def _times_power_of_2(x, shifted):
     """The product of x and 2^n for n <= 0, subnormal results too; ``shifted`` is n + 1.5 * 2^52 (or 2^23)."""
     if x.dtype == tl.float32:
         bits = (shifted.to(tl.int32, bitcast=True) << 23) + (127 + 24 << 23)
-        return (x * bits.to(tl.float32, bitcast=True)) * 5.9604644775390625e-08  # 2^-24
-    bits = (shifted.to(tl.int64, bitcast=True) << 52) + (1023 + 80 << 52)
-    return (x * bits.to(tl.float64, bitcast=True)) * 8.271806125530277e-25  # 2^-80
+        result = (x * bits.to(tl.float32, bitcast=True)) * 5.9604644775390625e-08  # 2^-24
+    else:
+        bits = (shifted.to(tl.int64, bitcast=True) << 52) + (1023 + 80 << 52)
+        result = (x * bits.to(tl.float64, bitcast=True)) * 8.271806125530277e-25  # 2^-80
+    return result
 
 
 @triton.jit
@@ -225,9 +230,11 @@ _LOG1P_FAST = tl.constexpr(
 def log1p_of_exp(e):
     """log(1 + e) for 0 <= e <= 1 to the last place."""
     if e.dtype == tl.float32:
-        return fma(-e * e, _horner(e, _LOG1P_32, 9), e)
-    d = 1.0 + e
-    return log_of_sum(d, e - (d - 1.0))
+        result = fma(-e * e, _horner(e, _LOG1P_32, 9), e)
+    else:
+        d = 1.0 + e
+        result = log_of_sum(d, e - (d - 1.0))
+    return result
 
 
 @triton.jit
@@ -295,11 +302,12 @@ def log_of_sum(s, c):
 def reciprocal(d, PRECISE: tl.constexpr):
     """1 / d for 1 <= d <= 2, and NaN: one MUFU in float32, of which a step of Newton makes the last place."""
     if d.dtype == tl.float64:
-        return 1.0 / d
-    root = tl.math.rsqrt(d)
-    r = root * root
-    if PRECISE:
-        r = fma(r, fma(-d, r, _full(d, 1.0)), r)
+        r = 1.0 / d
+    else:
+        root = tl.math.rsqrt(d)
+        r = root * root
+        if PRECISE:
+            r = fma(r, fma(-d, r, _full(d, 1.0)), r)
     return r
 
 
@@ -310,24 +318,23 @@ def power(x, gamma, HALVES: tl.constexpr):
     The exponents in use are multiples of a half: products and one root. Others go through float64.
     """
     if HALVES > 0:
-        y = x - x + 1.0  # NaN stays
+        result = x - x + 1.0  # NaN stays
         if HALVES % 2 == 1:
             if x.dtype == tl.float32:
-                y = tl.sqrt_rn(x)
+                result = tl.sqrt_rn(x)
             else:
-                y = tl.sqrt(x)
+                result = tl.sqrt(x)
         square = x
         for i in tl.static_range(5):
             if ((HALVES // 2) >> i) % 2 == 1:
-                y = y * square
+                result = result * square
             if ((HALVES // 2) >> (i + 1)) > 0:
                 square = square * square
-        return y
-    wide = x.to(tl.float64)
-    positive = tl.where(wide > 0.0, wide, 1.0)
-    tiny = positive < 2.2250738585072014e-308
-    normal = tl.where(tiny, positive * 18014398509481984.0, positive)  # 2^54
-    log = log_of_sum(normal, normal * 0.0) - tl.where(tiny, 37.42994775023705, 0.0)
-    result = exp_below(log * gamma)
-    result = tl.where(wide > 0.0, result, wide * 0.0)
-    return result.to(x.dtype)
+    else:
+        wide = x.to(tl.float64)
+        positive = tl.where(wide > 0.0, wide, 1.0)
+        tiny = positive < 2.2250738585072014e-308
+        normal = tl.where(tiny, positive * 18014398509481984.0, positive)  # 2^54
+        log = log_of_sum(normal, normal * 0.0) - tl.where(tiny, 37.42994775023705, 0.0)
+        result = tl.where(wide > 0.0, exp_below(log * gamma), wide * 0.0).to(x.dtype)
+    return result

@@ -7,11 +7,14 @@ H200 can be compiled and counted without one, from meta tensors and the `Device`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
+
+from likelihead.kernels.fused.registration import INTERPRETED
 
 __all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "run"]
 
@@ -110,6 +113,37 @@ class Launch:
 
 def run(launches: Iterable[Launch]) -> None:
     """Launch them in order, on the current device and stream. The interpreter takes no note of the warps."""
-    for launch in launches:
-        if 0 not in launch.grid:
-            launch.kernel[launch.grid](*launch.args, **launch.options())
+    with _as_on_a_gpu() if INTERPRETED else nullcontext():
+        for launch in launches:
+            if 0 not in launch.grid:
+                launch.kernel[launch.grid](*launch.args, **launch.options())
+
+
+def _as_on_a_gpu() -> Any:
+    """Infinities and NaN without a word: the interpreter computes with numpy, which warns of them."""
+    import numpy
+
+    _mend_interpreter()
+    return numpy.errstate(all="ignore")
+
+
+@cache
+def _mend_interpreter() -> None:
+    """Loops over a kernel's numbers: the interpreter has them in arrays of one, no index since numpy 2.4."""
+    from triton.runtime import interpreter
+
+    scope: Any = getattr(interpreter, "_LangPatchScope", None)
+    if scope is None:
+        return
+    as_given = scope.set_attr
+
+    def set_attr(self: Any, target: Any, name: str, value: Any) -> None:
+        if name == "__index__":
+            value = _index
+        as_given(self, target, name, value)
+
+    scope.set_attr = set_attr
+
+
+def _index(number: Any) -> int:
+    return int(number.handle.data.item())

@@ -38,11 +38,11 @@ def plan_scale(grad: Tensor, upstream: Tensor, device: Device) -> list[Launch]:
     ]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _scale(grad, upstream, count, BLOCK: tl.constexpr):
     factor = tl.load(upstream).to(tl.float64)
     if factor != 1.0:
-        for block in range(tl.program_id(0), tl.cdiv(count, BLOCK), tl.num_programs(0)):
+        for block in range(tl.program_id(0), tl.cdiv(tl.cast(count, tl.int64), BLOCK), tl.num_programs(0)):
             scale_block(grad, factor, tl.cast(block, tl.int64) * BLOCK, count, BLOCK)
 
 
@@ -53,7 +53,10 @@ def scale_block(grad, factor, start, count, BLOCK: tl.constexpr):
     inside = at < count
     g = tl.load(grad + at, mask=inside, other=0.0)
     if grad.dtype.element_ty == tl.float64:
-        scaled = g * factor
+        wide = g
+        scaled = wide * factor
     else:
-        scaled = g.to(tl.float32) * factor.to(tl.float32)
-    tl.store(grad + at, tl.where(g == 0.0, g, scaled.to(g.dtype)), mask=inside)
+        wide = g.to(tl.float32)
+        scaled = wide * factor.to(tl.float32)
+    # Rounded last, so that 16-bit results are packed in pairs.
+    tl.store(grad + at, tl.where(wide == 0.0, wide, scaled).to(g.dtype), mask=inside)

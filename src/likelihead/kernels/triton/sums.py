@@ -33,14 +33,21 @@ def second_stage(
     return Launch(
         _second_stage,
         (1,),
-        (sums, counts, out, sums.numel(), 1.0 if divisor is None else float(divisor)),
+        (
+            sums,
+            counts,
+            out,
+            sums.numel(),
+            0 if counts is None else counts.numel(),
+            1.0 if divisor is None else float(divisor),
+        ),
         {"BLOCK": _BLOCK},
         num_warps=4,
     )
 
 
-@triton.jit(do_not_specialize=["parts"])
-def _second_stage(sums, counts, out, parts, divisor: tl.float64, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["parts", "count_parts"])
+def _second_stage(sums, counts, out, parts, count_parts, divisor: tl.float64, BLOCK: tl.constexpr):
     at = tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), tl.float64)
     for start in range(0, parts, BLOCK):
@@ -48,8 +55,8 @@ def _second_stage(sums, counts, out, parts, divisor: tl.float64, BLOCK: tl.const
     by = divisor
     if counts is not None:
         count = tl.zeros((BLOCK,), tl.float64)
-        for start in range(0, parts, BLOCK):
-            count += tl.load(counts + start + at, mask=start + at < parts, other=0.0)
+        for start in range(0, count_parts, BLOCK):
+            count += tl.load(counts + start + at, mask=start + at < count_parts, other=0.0)
         by = tl.sum(count, 0)
     tl.store(out, (tl.sum(total, 0) / by).to(out.dtype.element_ty))
 
