@@ -2,11 +2,11 @@
 
 ``MUFU.EX2`` has an argument of 24 bits. At a distance of 60 from the largest logit half a unit in its last
 place is 32 units of the result, so a float32 logit brings what was rounded off along: of the difference to
-the reference, by a two-sum, and of its product with log2(e), by a multiply-add. Both are small, and
+the largest, by a two-sum, and of its product with log2(e), by a multiply-add. Both are small, and
 ``2^(h + l) = 2^h (1 + l ln 2)``. Logits of 16 bits leave their differences exact, and nobody sees the rest.
 
-The reference is near the largest logit, not at it: an exponential is 0 only where no gradient of the dtype is
-left of it, though the unit flushes subnormal numbers.
+The largest has exactly 1, or a power of 2: in a row that is certain it is nearly all of the sum, which every
+gradient of the row is divided by.
 """
 
 from __future__ import annotations
@@ -14,53 +14,56 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from likelihead.kernels.triton.arithmetic import fma, log_of_sum
+from likelihead.kernels.triton.arithmetic import fma, log_of_sum, two_sum
 
 LOG2E = tl.constexpr(1.44269502162933349609375)  # the float32
 LN2_HIGH = tl.constexpr(0.693147182464599609375)  # the float32
 LN2_LOW = tl.constexpr(-1.904654299957768e-09)
+TWO_TO_MINUS_64 = tl.constexpr(5.421010862427522e-20)
 LOWEST = tl.constexpr(-3.4028234663852886e38)
 LOWEST_64 = tl.constexpr(-1.7976931348623157e308)
 INFINITY = tl.constexpr(float("inf"))
 
 
 @triton.jit
-def reference_below(top, NARROW: tl.constexpr):
-    """What the exponentials are taken relative to, where ``top`` is the largest logit so far.
-
-    A whole number, so that the two-sum of `exp_below` needs three operations: it is a multiple of the last
-    place of every logit that is larger (Jeannerod, Muller, Zimmermann 2018, "On various ways to split a
-    floating-point number").
-    """
+def finite_top(top):
+    """What the exponentials are taken relative to, where ``top`` is the largest logit so far."""
     if top.dtype == tl.float64:
-        return tl.floor(tl.maximum(top, LOWEST_64))
-    if NARROW:
-        return tl.maximum(top, LOWEST)
-    return tl.floor(tl.maximum(top, LOWEST)) - 16.0
+        return tl.maximum(top, LOWEST_64)
+    return tl.maximum(top, LOWEST)
 
 
 @triton.jit
-def exp_below(x, reference, NARROW: tl.constexpr):
-    """``exp(x - reference)``, of 16-bit logits 2^8 times that; NaN for a reference that is not finite."""
-    d = x - reference
+def exp_below(x, top, NARROW: tl.constexpr):
+    """``exp(x - top)`` for x <= top, of 16-bit logits 2^8 times that; NaN for a top that is not finite."""
+    if NARROW:
+        # The power of 2 keeps what bfloat16 can show of a gradient from being flushed.
+        return exp2_of_scaled(x - top, 8.0)
+    d, error = two_sum(x, -top)
     if x.dtype == tl.float64:
         e = tl.exp(d)
-        return tl.where(e > 0, e + e * (x - (d + reference)), e)
-    if NARROW:
-        return tl.exp2(fma(d, tl.full(d.shape, LOG2E, tl.float32), tl.full(d.shape, 8.0, tl.float32)))
+        return tl.where(e > 0, e + e * error, e)  # of -inf the error is NaN
     h = d * LOG2E
-    e = tl.exp2(h)
+    subnormal = h < -125.0  # which the unit flushes
+    e = tl.exp2(tl.where(subnormal, h + 64.0, h))
+    e = tl.where(subnormal, e * TWO_TO_MINUS_64, e)
     low = fma(h, tl.full(h.shape, -LN2_HIGH, tl.float32), d)
-    low = fma(h, tl.full(h.shape, -LN2_LOW, tl.float32), low) + (x - (d + reference))
-    return tl.where(e > 0, fma(e, low, e), e)  # of -inf `low` is NaN
+    low = fma(h, tl.full(h.shape, -LN2_LOW, tl.float32), low) + error
+    return tl.where(e > 0, fma(e, low, e), e)
+
+
+@triton.jit
+def exp2_of_scaled(d, more: tl.constexpr):
+    """``2^more exp(d)`` in float32 with the rounding of its argument."""
+    return tl.exp2(fma(d, tl.full(d.shape, LOG2E, tl.float32), tl.full(d.shape, more, tl.float32)))
 
 
 @triton.jit
 def rescaling(old, new, NARROW: tl.constexpr):
-    """What takes a sum from one reference to a larger one."""
-    if NARROW and old.dtype == tl.float32:
-        return tl.exp2((old - new) * LOG2E)
-    return exp_below(old, new, NARROW)
+    """What takes a sum relative to one top to a larger one."""
+    if NARROW:
+        return exp2_of_scaled(old - new, 0.0)
+    return exp_below(old, new, False)
 
 
 @triton.jit

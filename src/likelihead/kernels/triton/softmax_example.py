@@ -49,8 +49,10 @@ def places(
 @triton.jit
 def any_of(found):
     if len(found.shape) == 0:
-        return found
-    return tl.max(found.to(tl.int32), axis=0) > 0
+        answer = found
+    else:
+        answer = tl.max(found.to(tl.int32), axis=0) > 0
+    return answer
 
 
 @triton.jit

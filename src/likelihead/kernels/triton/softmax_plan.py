@@ -21,6 +21,8 @@ __all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
 _RESIDENT = 16384  # classes of four bytes that a program holds in its registers
+# Vectors that a thread has at once, by bytes of a logit: where each lies in the row or beside it, and where not.
+_LANES = {(True, 2): 4, (True, 4): 4, (True, 8): 4, (False, 2): 1, (False, 4): 2, (False, 8): 2}
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,15 @@ def resident_constexprs(layout: Layout, itemsize: int) -> tuple[dict[str, Any], 
     return tile, max(1, min(32, examples * classes // a_warps))
 
 
-def streamed_constexprs(layout: Layout, itemsize: int, block: int) -> dict[str, Any]:
+def streamed_constexprs(layout: Layout, itemsize: int, num_warps: int) -> dict[str, Any]:
     """Blocks of a row; of one that begins anywhere, from where a vector of 16 bytes begins."""
     vector = 16 // itemsize
     read, shares, written = (layout.strides[k] for k in range(3))
     alike = all(s in (read, (0, 0, 0, 0)) for s in (shares, written))
     shifted = layout.rows(0) and layout.unit(0) < vector and alike
-    lanes = block // vector
-    int64 = layout.extent(1, block) >= 2**31 or layout.classes > 2**30
+    even = layout.rows(0) and math.gcd(_UNIT, layout.classes) >= vector
+    lanes = 32 * num_warps * _LANES[even and not shifted, itemsize]
+    int64 = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
     return {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector, "INT64": int64}
 
 
@@ -175,17 +178,19 @@ def plan(
         count, launches = plan_count(*given, 4 * device.multiprocessors)
 
     itemsize = logits.element_size()
-    resident = _power_of_2(classes) * (itemsize // 4 or 1) <= _RESIDENT
-    if resident:
+    if _power_of_2(classes) * max(1, itemsize // 4) <= _RESIDENT:
         kernel = softmax_resident
         tile, num_warps = resident_constexprs(layout, itemsize)
-        programs = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
-        parts = programs
+        programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
     else:
-        kernel, num_warps = softmax_streamed, 16
-        tile = streamed_constexprs(layout, itemsize, 512 * num_warps)
-        row_bytes = classes * itemsize
-        each = max(1, min(4, int(0.7 * device.l2_bytes) // (device.multiprocessors * row_bytes)))
+        kernel = softmax_streamed
+        # Of the rows in flight some three fifths are to be read again.
+        fitting = 3 * device.l2_bytes // (2 * device.multiprocessors * classes * itemsize)
+        each = max(1, min(2, fitting))
+        num_warps = 16 // each
+        tile = streamed_constexprs(layout, itemsize, num_warps)
+        if device.target.startswith("cuda"):
+            tile["maxnreg"] = 128  # the compiler would take more, and one program would do
         programs = min(examples, each * device.multiprocessors)
         parts = examples
     sums = partial_sums(logits, parts) if outputs.loss is not None else None

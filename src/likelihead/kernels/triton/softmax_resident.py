@@ -14,7 +14,7 @@ from likelihead.kernels.triton.softmax_arithmetic import (
     INFINITY,
     divide,
     exp_below,
-    reference_below,
+    finite_top,
     widened,
 )
 from likelihead.kernels.triton.softmax_example import (
@@ -213,7 +213,7 @@ def softmax_resident(
             w_t = widened(tl.load(weight + own, mask=here, other=1.0), A)
 
     top = tl.max(x, axis=1)
-    reference = reference_below(top, NARROW)
+    reference = finite_top(top)
     e = exp_below(x, reference[:, None], NARROW)
     unit = exp_below(top, reference, NARROW)
     e_t = tl.zeros((EXAMPLES,), A)

@@ -17,7 +17,7 @@ from likelihead.kernels.triton.softmax_arithmetic import (
     LOWEST_64,
     divide,
     exp_below,
-    reference_below,
+    finite_top,
     rescaling,
     widened,
 )
@@ -26,11 +26,16 @@ from likelihead.kernels.triton.softmax_example import above_top, bend, every_cla
 
 @triton.jit
 def take(row, by_class, places, columns, classes, whole, other, INT64: tl.constexpr, EVICTION: tl.constexpr):
-    """A block of a row, and ``other`` where it is beside the row."""
+    """A block of a row, and ``other`` where it is beside the row.
+
+    ``whole``: the block lies in the row. None where it may not, but its vectors all lie in it or beside it.
+    """
     if INT64:
         places = places.to(tl.int64)
     at = row + places * by_class
-    if whole:
+    if whole is None:
+        block = tl.load(at, mask=columns < classes, other=other, eviction_policy=EVICTION)
+    elif whole:
         block = tl.load(at, eviction_policy=EVICTION)
     else:
         inside = (columns >= 0) & (columns < classes)
@@ -97,7 +102,9 @@ def write(row, by_class, places, columns, classes, whole, values, INT64: tl.cons
         places = places.to(tl.int64)
     at = row + places * by_class
     values = values.to(row.dtype.element_ty)
-    if whole:
+    if whole is None:
+        tl.store(at, values, mask=columns < classes, eviction_policy="evict_first")
+    elif whole:
         tl.store(at, values, eviction_policy="evict_first")
     else:
         inside = (columns >= 0) & (columns < classes)
@@ -203,6 +210,7 @@ def softmax_streamed(
     # What is read first is to stay in the cache until it has been read again.
     FIRST: tl.constexpr = "evict_last" if TWICE else "evict_first"
     BLOCK: tl.constexpr = LANES * VECTOR
+    EVEN: tl.constexpr = not SHIFTED and SIZE_UNIT % VECTOR == 0
     rate = tl.full((), scale, tl.float64)
     if upstream is not None:
         factor_above = widened(tl.load(upstream), tl.float64)
@@ -317,7 +325,7 @@ def softmax_streamed(
 
             # The largest and the sum, but for the target.
             largest = tl.full((LANES,), LEAST, A)
-            reference = reference_below(largest, NARROW)
+            reference = finite_top(largest)
             high = tl.zeros((LANES,), A)
             low = tl.zeros((LANES,), A)
             shares_high = tl.zeros((LANES,), A)
@@ -326,7 +334,9 @@ def softmax_streamed(
                 places = block * BLOCK + lanes
                 begin = block * BLOCK - lead
                 columns = places - lead
-                whole = (begin >= 0) & (begin + BLOCK <= classes)
+                whole = None
+                if not EVEN:
+                    whole = (begin >= 0) & (begin + BLOCK <= classes)
                 x = take(logits + x_row, x_class, places, columns, classes, whole, -INFINITY, INT64, FIRST)
                 x, slope, allowed = bent_block(
                     x, columns, classes, whole, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
@@ -338,9 +348,11 @@ def softmax_streamed(
                     )
                     shares_high, shares_low = add(shares_high, shares_low, tl.sum(share, axis=1), CAREFUL)
                 elif (index >= begin) & (index < begin + BLOCK):
+                    # Or the compiler would choose between the two for each class, and never branch.
+                    tl.debug_barrier()
                     x = tl.where(columns == index, -INFINITY, x)
                 largest = tl.maximum(largest, tl.max(x, axis=1))
-                further = reference_below(largest, NARROW)
+                further = finite_top(largest)
                 ratio = rescaling(reference, further, NARROW)
                 reference = further
                 part = tl.sum(exp_below(x, reference[:, None], NARROW), axis=1)
@@ -349,7 +361,7 @@ def softmax_streamed(
             top = tl.max(largest, axis=0)
             if not SOFT:
                 top = tl.where(has_target, tl.maximum(top, z_t), top)
-            last = reference_below(top, NARROW)
+            last = finite_top(top)
             rest = tl.sum((high + low) * rescaling(reference, last, NARROW), axis=0)
             e_t = nothing
             if not SOFT:
@@ -433,7 +445,9 @@ def softmax_streamed(
                     places = block * BLOCK + lanes
                     begin = block * BLOCK - lead
                     columns = places - lead
-                    whole = (begin >= 0) & (begin + BLOCK <= classes)
+                    whole = None
+                    if not EVEN:
+                        whole = (begin >= 0) & (begin + BLOCK <= classes)
                     x = take(
                         logits + x_row,
                         x_class,
@@ -490,6 +504,7 @@ def softmax_streamed(
                             g = tl.where(allowed, g, 0.0)
                         if not SOFT:  # noqa: SIM102
                             if (index >= begin) & (index < begin + BLOCK):
+                                tl.debug_barrier()
                                 g = tl.where(columns == index, at_target, g)
                         write(grad + g_row, g_class, places, columns, classes, whole, g, INT64)
 
