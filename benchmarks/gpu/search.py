@@ -27,6 +27,7 @@ GAIN = 0.99
 """Of the time so far; a candidate has to do better, or it is noise."""
 ROUTES = ("loss", "each", "scaled")
 """A reduced loss; the loss of each example; a reduced loss that is multiplied afterwards."""
+REHEARSED = [("ce-lm", "loss"), ("bce", "loss"), ("ce-lm", "scaled")]
 SCALE = "scale"  # the kernel that a factor of one leaves nothing to do
 
 Values = dict[str, int]
