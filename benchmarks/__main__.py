@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, identity, gpu, plot."""
+"""`python -m benchmarks`: cpu, identity, gpu, predict, plot."""
 
 from __future__ import annotations
 
@@ -111,6 +111,27 @@ def gpu(
     bench.check_outputs(out, save, overwrite)
     if not run(budget, only=only, rounds=repeat, seed=seed, out=out, save=save, overwrite=overwrite):
         raise click.exceptions.Exit(1)
+
+
+@main.command("predict")
+@click.option("--only", metavar="REGEX", help="Only the cases whose name it finds.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Write the tables there, over older ones.",
+)
+def predict(only: str | None, save: Path | None) -> None:
+    """Compile the Triton kernels for GPUs that are not here, and predict their times from the code."""
+    from benchmarks.machine_code.calls import CASES, calls_of
+    from benchmarks.predict import rows, table_of, write
+    from likelihead.bench.cases import select
+
+    found = rows([call for case in select(only, CASES) for call in calls_of(case)])
+    click.echo(table_of(found), nl=False)
+    if save is not None:
+        for path in write(found, save):
+            click.echo(f"Wrote {path}.", err=True)
 
 
 @main.command("plot")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,18 +12,10 @@ from torch.testing import assert_close
 from likelihead import functional, guard
 from likelihead.errors import DTypeError, OptionError, ShapeError, TargetError
 from likelihead.kernels import dispatch
-from likelihead.kernels.dispatch import backends, use_backend
 from likelihead.likelihoods import Bernoulli, Categorical, MultiLabel
 from oracles import kernel_options as oracle
 
-AVAILABLE = [b.name for b in backends() if b.available]
 F64 = torch.float64
-
-
-@pytest.fixture(params=AVAILABLE)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with use_backend(request.param):
-        yield request.param
 
 
 def _gradient(loss: Tensor, x: Tensor) -> Tensor:

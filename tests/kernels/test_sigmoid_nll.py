@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likelihead.kernels.dispatch import backends, sigmoid_nll, use_backend
+from likelihead.kernels.dispatch import sigmoid_nll
 from likelihead.kernels.ops import sigmoid_count
 from likelihead.kernels.reference.sigmoid_residual import nll_with_exact_residual, sigmoid_residual
 from oracles.exact import bernoulli_nll, worst_ulps
@@ -25,10 +24,7 @@ DTYPES = {
 
 
 # Every test of this file holds for every backend of this machine.
-@pytest.fixture(autouse=True, params=[b.name for b in backends() if b.available and b.name != "triton"])
-def _backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    with use_backend(request.param):
-        yield
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 BOUND = {"float64": 2.0, "float32": 2.0, "float16": 1.0, "bfloat16": 1.0}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likelihead.kernels.dispatch import backends, softmax_nll, use_backend
+from likelihead.kernels.dispatch import softmax_nll
 from oracles.exact import categorical_nll, worst_ulps
 
 DTYPES = {
@@ -24,10 +23,7 @@ DTYPES = {
 
 
 # Every test of this file holds for every backend of this machine; there is no marking one as an exception.
-@pytest.fixture(autouse=True, params=[b.name for b in backends() if b.available and b.name != "triton"])
-def _backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    with use_backend(request.param):
-        yield
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 # Largest error in units of the last place: loss and gradient.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from likelihead.core.devices import check_devices
+from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, OptionError
 from likelihead.kernels.fused.calls import PLAIN
@@ -35,6 +35,11 @@ from likelihead.kernels.ops import (
     SoftmaxNLL,
     SoftmaxOptions,
 )
+from likelihead.kernels.portable.calls import unserved as _portable_unserved
+from likelihead.kernels.portable.sigmoid_nll import sigmoid_loss as _portable_sigmoid_loss
+from likelihead.kernels.portable.sigmoid_nll import sigmoid_nll as _portable_sigmoid_nll
+from likelihead.kernels.portable.softmax_nll import softmax_loss as _portable_softmax_loss
+from likelihead.kernels.portable.softmax_nll import softmax_nll as _portable_softmax_nll
 from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
@@ -65,6 +70,10 @@ __all__ = [
 AUTO = "auto"
 
 
+def _never(*_: object) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Backend:
     """One row of the dispatch table.
@@ -74,29 +83,45 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
+        remark: what else there is to say of how it serves these logits, or None.
     """
 
     name: str
     ops: dict[str, Callable[..., Any]]
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
+    remark: Callable[[Tensor], str | None] = _never
 
 
-def _never(*_: object) -> None:
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def _refuses(logits: Tensor) -> str | None:
+    """What is beyond every backend."""
+    if logits.dtype not in _DTYPES:
+        return f"it does not take {logits.dtype}"
+    if not is_dense(logits):
+        return "it takes dense tensors only"
     return None
 
 
-_NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+def _remedy(logits: Tensor) -> str:
+    if logits.dtype not in _DTYPES:
+        return f"these {list(logits.shape)} logits want converting, with logits.float() say"
+    if not is_dense(logits):
+        return "pass logits.to_dense()"
+    return "use_backend('auto') picks one that can"
 
 
 def _native_refuses(logits: Tensor) -> str | None:
     if not (logits.is_cpu or logits.is_meta):
         return f"it runs on the CPU, and the logits are on {logits.device.type}"
-    if logits.dtype not in _NATIVE_DTYPES:
-        return f"it does not take {logits.dtype}"
-    if logits.layout is not torch.strided or logits.is_nested:
-        return "it takes strided tensors only"
-    return None
+    return _refuses(logits)
+
+
+def _portable_remark(logits: Tensor) -> str | None:
+    why = _portable_unserved(logits)
+    return None if why is None else f"it leaves these logits to the reference's formulas: {why}"
 
 
 # One op for all devices; which kernel serves it is torch's dispatcher's business.
@@ -121,6 +146,18 @@ _BACKENDS: tuple[Backend, ...] = (
     ),
     Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses),
     Backend(
+        name="portable",
+        ops={
+            "softmax_nll": _portable_softmax_nll,
+            "softmax_loss": _portable_softmax_loss,
+            "sigmoid_nll": _portable_sigmoid_nll,
+            "sigmoid_loss": _portable_sigmoid_loss,
+        },
+        absent=_never,
+        refuses=_refuses,
+        remark=_portable_remark,
+    ),
+    Backend(
         name="reference",
         ops={
             "softmax_nll": _reference_softmax_nll,
@@ -129,7 +166,7 @@ _BACKENDS: tuple[Backend, ...] = (
             "sigmoid_loss": _reference_sigmoid_loss,
         },
         absent=_never,
-        refuses=_never,
+        refuses=_refuses,
     ),
 )
 
@@ -165,7 +202,7 @@ def backends() -> list[BackendStatus]:
     """Every backend that is built in, in order of preference.
 
     >>> [b.name for b in backends()]
-    ['native', 'triton', 'reference']
+    ['native', 'triton', 'portable', 'reference']
     """
     return [BackendStatus(b.name, (why := b.absent()) is None, why or "") for b in _BACKENDS]
 
@@ -220,7 +257,8 @@ def explain(op: str, logits: Tensor) -> Choice:
         known = sorted({name for backend in _BACKENDS for name in backend.ops})
         raise OptionError(f"op is {op!r}; expected one of {', '.join(known)}.")
     backend, reason = _choose(op, logits)
-    return Choice(op, backend.name, reason)
+    remark = backend.remark(logits)
+    return Choice(op, backend.name, reason if remark is None else f"{reason}; {remark}")
 
 
 def _by_name(name: str) -> Backend:
@@ -278,10 +316,7 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
         backend = _by_name(_selected)
         why = _unfit(backend, op, logits)
         if why is not None:
-            raise BackendError(
-                f"use_backend({backend.name!r}) is in force, but {why}; "
-                "use_backend('auto') picks one that can."
-            )
+            raise BackendError(f"use_backend({backend.name!r}) is in force, but {why}; {_remedy(logits)}.")
         return backend, f"use_backend({backend.name!r}) is in force"
     passed_over: list[str] = []
     for backend in _BACKENDS:
@@ -290,7 +325,7 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
             reason = f"the first that serves {logits.dtype} on {logits.device.type}"
             return backend, "; ".join([reason, *passed_over])
         passed_over.append(f"{backend.name} not: {why}")
-    raise BackendError(f"no backend serves {op}: {'; '.join(passed_over)}.")
+    raise BackendError(f"no backend serves {op}: {'; '.join([*passed_over, _remedy(logits)])}.")
 
 
 def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
@@ -304,6 +339,7 @@ def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=True)
     check_devices("logits", logits, target=target, **options)
+    check_dense(target=target, **options)
     op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
     return op(logits, target, **options)
 
@@ -321,6 +357,7 @@ def softmax_loss(
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=True)
     check_devices("logits", logits, scalars=("normalizer",), target=target, normalizer=normalizer, **options)
+    check_dense(target=target, **options)
     op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
@@ -337,6 +374,7 @@ def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=False)
     check_devices("logits", logits, scalars=_SCALARS, target=target, **options)
+    check_dense(target=target, **options)
     op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
     return op(logits, target, **options)
 
@@ -353,5 +391,6 @@ def sigmoid_loss(
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=False)
     check_devices("logits", logits, scalars=_SCALARS, target=target, normalizer=normalizer, **options)
+    check_dense(target=target, **options)
     op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
     return op(logits, target, reduction=reduction, normalizer=normalizer, **options)

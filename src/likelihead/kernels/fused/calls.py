@@ -11,7 +11,7 @@ from torch import Tensor
 
 from likelihead.kernels.fused.registration import INTERPRETED
 
-__all__ = ["PLAIN", "first_gradient", "index_error", "index_error_at", "needs_reference"]
+__all__ = ["PLAIN", "first_gradient", "index_error", "index_error_at", "is_batched", "needs_reference"]
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -48,14 +48,15 @@ def first_gradient(ctx: Any, upstream: Tensor) -> Tensor | None:
             return grad
         return grad if torch.ops.likelihead.scale_.default._op(grad, upstream, ctx.in_place) else None
     except RuntimeError:
-        if not _is_batched(upstream):
+        if not is_batched(upstream):
             raise
     # Several upstream gradients at once, in one tensor that shows as one number (``is_grads_batched``). As in
     # the op, the gradient of an ignored example stays 0 whatever comes from above.
     return torch.where(grad == 0, 0, grad * upstream).to(grad.dtype) if ctx.in_place else None
 
 
-def _is_batched(tensor: Tensor) -> bool:
+def is_batched(tensor: Tensor) -> bool:
+    """Whether it is several upstream gradients in one, as ``is_grads_batched`` passes them."""
     found: bool = torch._C._functorch.is_legacy_batchedtensor(tensor)
     return found
 

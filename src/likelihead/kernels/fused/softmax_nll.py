@@ -29,7 +29,7 @@ from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["softmax_loss", "softmax_nll"]
+__all__ = ["IN_PLACE_ONCE", "NOT_IN_PLACE", "check_in_place", "softmax_loss", "softmax_nll"]
 
 
 def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def softmax_loss(
     )
     if not fused:
         if inplace_backward:
-            raise OptionError(_NOT_IN_PLACE)
+            raise OptionError(NOT_IN_PLACE)
         nll, _ = softmax_nll(logits, target, **options)
         return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
     if isinstance(normalizer, Tensor):
@@ -80,7 +80,7 @@ def softmax_loss(
         total = softmax_loss(logits, target, reduction="sum", inplace_backward=True, **options)
         return reduce_values(total, reduction, normalizer=normalizer)
     if inplace_backward:
-        _check_in_place(logits)
+        check_in_place(logits)
         inplace_backward = overwritten.is_alone(logits)
     divisor = None if normalizer is None else float(normalizer)
     given = (*_in_order(**options), reduction == "mean", divisor)
@@ -126,7 +126,13 @@ def _differentiable(options: SoftmaxOptions) -> tuple[Tensor | None, ...]:
     return options.get("weight"), options.get("logit_offset"), options.get("sample_weight")
 
 
-def _check_in_place(logits: Tensor) -> None:
+def check_in_place(logits: Tensor) -> None:
+    """Refuse logits that a gradient cannot be written over.
+
+    Raises:
+        OptionError: float16, or strides that the kernels take in a copy.
+        RuntimeError: a leaf that is trained, as in torch.
+    """
     overwritten.check_writable(logits)
     if logits.dtype == torch.float16:
         raise OptionError(
@@ -143,10 +149,15 @@ def _check_in_place(logits: Tensor) -> None:
         )
 
 
-_NOT_IN_PLACE = (
+NOT_IN_PLACE = (
     "inplace_backward=True writes the gradient over the logits while the loss is computed, which cannot be "
     "done here: under torch.compile, in a transform of torch.func, on meta tensors or tensor subclasses, or "
     "where a target, weight or offset is differentiated; leave it out."
+)
+
+IN_PLACE_ONCE = (
+    "the logits of this loss have been modified by an inplace operation: inplace_backward=True wrote the "
+    "gradient over them, so there is one backward pass, without create_graph; leave it out for more."
 )
 
 
@@ -182,11 +193,7 @@ _apply_loss: Callable[..., Tensor] = super(torch.autograd.Function, _Loss).apply
 
 def gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
     if ctx.in_place:
-        raise RuntimeError(
-            "the logits of this loss have been modified by an inplace operation: inplace_backward=True "
-            "wrote the gradient over them, so there is one backward pass, without create_graph; leave it out "
-            "for more."
-        )
+        raise RuntimeError(IN_PLACE_ONCE)
     logits, target, weight, logit_offset, where, sample_weight = ctx.saved_tensors
     (
         _,

@@ -6,8 +6,8 @@ H200 can be compiled and counted without one, from meta tensors and the `Device`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 
 from likelihead.kernels.fused.registration import INTERPRETED
 
-__all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "run"]
+__all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "record", "run"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Device:
 
     @staticmethod
     def of(device: torch.device) -> Device:
-        """The device as torch describes it; of the CPU, the interpreter's."""
+        """The device as torch describes it; of the CPU, the interpreter's. Within `record`, its own."""
+        if _recording is not None:
+            return _recording[0]
         if device.type == "cpu":
             return INTERPRETER
         return _of_index(torch.cuda.current_device() if device == torch.device("cuda") else device.index)
@@ -113,6 +115,9 @@ class Launch:
 
 def run(launches: Iterable[Launch]) -> None:
     """Launch them in order, on the current device and stream. The interpreter takes no note of the warps."""
+    if _recording is not None:
+        _recording[1].extend(launch for launch in launches if 0 not in launch.grid)
+        return
     with _as_on_a_gpu() if INTERPRETED else nullcontext():
         for launch in launches:
             if 0 not in launch.grid:
@@ -129,21 +134,48 @@ def _as_on_a_gpu() -> Any:
 
 @cache
 def _mend_interpreter() -> None:
-    """Loops over a kernel's numbers: the interpreter has them in arrays of one, no index since numpy 2.4."""
+    """What Triton's interpreter does otherwise than a GPU, or not at all."""
+    import numpy
     from triton.runtime import interpreter
 
+    # Loops over a kernel's numbers: it has them in arrays of one, which are no index since numpy 2.4.
     scope: Any = getattr(interpreter, "_LangPatchScope", None)
-    if scope is None:
-        return
-    as_given = scope.set_attr
+    if scope is not None:
+        set_as_given = scope.set_attr
 
-    def set_attr(self: Any, target: Any, name: str, value: Any) -> None:
-        if name == "__index__":
-            value = _index
-        as_given(self, target, name, value)
+        def set_attr(self: Any, target: Any, name: str, value: Any) -> None:
+            set_as_given(self, target, name, _index if name == "__index__" else value)
 
-    scope.set_attr = set_attr
+        scope.set_attr = set_attr
+
+    # float32 to bfloat16: it cuts the digits off.
+    builder: Any = interpreter.InterpreterBuilder
+    cast_as_given = builder.cast_impl
+
+    def cast_impl(self: Any, source: Any, dtype: Any) -> Any:
+        if source.dtype.scalar.is_fp32() and dtype.scalar.is_bf16():
+            rounded = torch.from_numpy(numpy.array(source.data)).bfloat16()
+            return interpreter.TensorHandle(rounded.view(torch.uint16).numpy(), dtype.scalar)
+        return cast_as_given(self, source, dtype)
+
+    builder.cast_impl = cast_impl
 
 
 def _index(number: Any) -> int:
     return int(number.handle.data.item())
+
+
+@contextmanager
+def record(device: Device) -> Iterator[list[Launch]]:
+    """The launches that calls would make on this device, in place of their execution; for tensors on meta."""
+    global _recording
+    launches: list[Launch] = []
+    before = _recording
+    _recording = (device, launches)
+    try:
+        yield launches
+    finally:
+        _recording = before
+
+
+_recording: tuple[Device, list[Launch]] | None = None

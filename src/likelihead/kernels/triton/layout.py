@@ -36,12 +36,15 @@ class Layout:
         return not self.sizes and all(mode != EACH or strides == (1,) for mode, strides in pairs)
 
     @property
-    def vector(self) -> int:
-        """A power of 2, to 16, that divides the columns and every row's place in a tensor read along them."""
-        along = [s for s in self.strides if s is not None and s[-1] == 1]
-        return next(
-            v for v in (16, 8, 4, 2, 1) if not any(n % v for s in (*along, (self.columns, 1)) for n in s[:-1])
-        )
+    def vectors(self) -> tuple[int, ...]:
+        """For each tensor a power of 2 that divides the place of every row; last, one of the columns."""
+        columns = _power_of_2(self.columns)
+        return (*(_power_of_2(*s[:-1]) if s else 1 for s in self.strides), columns)
+
+
+def _power_of_2(*numbers: int) -> int:
+    """The largest, to 16, that divides them all."""
+    return next(v for v in (16, 8, 4, 2, 1) if not any(n % v for n in numbers))
 
 
 def lay_out(shape: Sequence[int], strides: Sequence[Sequence[int] | None], order: Sequence[int]) -> Layout:
@@ -58,6 +61,8 @@ def lay_out(shape: Sequence[int], strides: Sequence[Sequence[int] | None], order
         else:
             merged.append((size, own))
     columns, of_columns = merged.pop() if merged else (1, [None if s is None else 1 for s in strides])
+    if not merged and any(column not in (None, 0, 1) for column in of_columns):
+        merged = [(1, [None if s is None else 0 for s in strides])]  # one row, with gaps
     outer = merged[::-1]
     found: list[tuple[int, ...] | None] = []
     modes: list[int] = []

@@ -27,24 +27,36 @@ __all__ = ["focal", "narrow", "wide"]
 
 
 @triton.jit
-def narrow(x, t, a, pos, POS: tl.constexpr, NLL: tl.constexpr, SLOPE: tl.constexpr):
+def _plain(x, t, a, e, log, over):
+    """``(nll, slope)`` without a pos_weight, where a + t = 1.
+
+    Of the outcome that the logit speaks against, with probability w: nll = w |x| + log(1 + e), and
+    the slope is w - e / (1 + e), with the sign of x. A certain outcome has w = 0 or 1, and nothing cancels.
+    """
+    positive = x >= 0.0
+    wrong = tl.where(positive, a, t)
+    size = fma(-e, over, wrong)
+    return fma(wrong, tl.abs(x), log), tl.where(positive, size, -size)
+
+
+@triton.jit
+def narrow(x, t, a, pos, POS: tl.constexpr):
     """``(nll, slope)`` of values that came of 16 bits, a = 1 - t; of infinite logits `limits` has the nll."""
     e = exp_fast(-tl.abs(x))
-    nll, slope = x, x
-    if NLL:
-        log = log1p_fast(e)
-        if POS:
-            nll = a * (tl.maximum(x, 0.0) + log) + t * pos * (tl.maximum(-x, 0.0) + log)
-        else:
-            # One rounding of max(x, 0) - t x: what is left of the two terms of softplus.
-            nll = fma(-t, x, tl.maximum(x, 0.0)) + log
-    if SLOPE:
-        over = reciprocal(1.0 + e, False)
-        positive = x >= 0.0
-        u, v = tl.where(positive, 1.0, e), tl.where(positive, e, 1.0)
-        b = t * pos if POS else t
-        slope = fma(a, u, -(b * v)) * over
+    log, over = log1p_fast(e), reciprocal(1.0 + e, False)
+    if POS:
+        nll, slope = _weighted(x, a, t * pos, e, log, over)
+    else:
+        nll, slope = _plain(x, t, a, e, log, over)
     return nll, slope
+
+
+@triton.jit
+def _weighted(x, a, b, e, log, over):
+    positive = x >= 0.0
+    nll = a * (tl.maximum(x, 0.0) + log) + b * (tl.maximum(-x, 0.0) + log)
+    first, second = tl.where(positive, a, -b), tl.where(positive, -b, a)
+    return nll, fma(second, e, first) * over
 
 
 @triton.jit
@@ -59,41 +71,25 @@ def wide(
     POS: tl.constexpr,
     SMOOTH: tl.constexpr,
     NONFINITE: tl.constexpr,
-    NLL: tl.constexpr,
-    SLOPE: tl.constexpr,
 ):
     """``(nll, slope)``: ``label`` is as given, ``smoothed`` as drawn to its prior, a = 1 - smoothed."""
     e = exp_below(-tl.abs(x))
+    log, over = log1p_of_exp(e), reciprocal(1.0 + e, True)
     if SMOOTH:
-        nll, slope = _soft(
-            x, e, label, smoothed, a, pos, smoothing, prior, POS, SMOOTH, NONFINITE, NLL, SLOPE
-        )
+        nll, slope = _soft(x, e, log, over, label, smoothed, a, pos, smoothing, prior, POS, SMOOTH, NONFINITE)
     else:
         # 0 where the label is 0 or 1 and the logit finite, and there alone.
         odd = fma(x, tl.zeros_like(x), fma(label, label, -label)) != 0.0
         if tl.max(odd.to(tl.int32)) > 0:
-            nll, slope = _soft(
-                x, e, label, smoothed, a, pos, smoothing, prior, POS, SMOOTH, NONFINITE, NLL, SLOPE
+            nll, slope = _soft(  # rare: the whole tile, for a label or logit of another kind
+                x, e, log, over, label, smoothed, a, pos, smoothing, prior, POS, SMOOTH, NONFINITE
             )
         else:
-            nll, slope = _hard(x, e, label, pos, POS, NLL, SLOPE)
-    return nll, slope
-
-
-@triton.jit
-def _hard(x, e, t, pos, POS: tl.constexpr, NLL: tl.constexpr, SLOPE: tl.constexpr):
-    yes = t == 1.0
-    s = tl.where(yes, -x, x)
-    nll, slope = x, x
-    if NLL:
-        nll = tl.maximum(s, 0.0) + log1p_of_exp(e)
-    if SLOPE:
-        size = tl.where(s >= 0.0, 1.0, e) * reciprocal(1.0 + e, True)
-        slope = tl.where(yes, -size, size)
-    if POS:
-        weight = tl.where(yes, pos, 1.0)
-        nll *= weight
-        slope *= weight
+            nll, slope = _plain(x, label, a, e, log, over)
+            if POS:
+                weight = tl.where(label == 1.0, pos, 1.0)
+                nll *= weight
+                slope *= weight
     return nll, slope
 
 
@@ -101,6 +97,8 @@ def _hard(x, e, t, pos, POS: tl.constexpr, NLL: tl.constexpr, SLOPE: tl.constexp
 def _soft(
     x,
     e,
+    log,
+    over,
     label,
     t,
     a,
@@ -110,42 +108,36 @@ def _soft(
     POS: tl.constexpr,
     SMOOTH: tl.constexpr,
     NONFINITE: tl.constexpr,
-    NLL: tl.constexpr,
-    SLOPE: tl.constexpr,
 ):
+    if POS:
+        nll, slope = _weighted(x, a, t * pos, e, log, over)
+    else:
+        nll, slope = _plain(x, t, a, e, log, over)
+    nll = limits(nll, x, t, pos, log, POS, NONFINITE)
+    # The slope of a soft label is a difference: its numerator is formed with more digits.
     positive = x >= 0.0
-    nll, slope = x, x
-    if NLL:
-        log = log1p_of_exp(e)
-        if POS or SMOOTH:
-            b = t * pos if POS else t
-            nll = a * (tl.maximum(x, 0.0) + log) + b * (tl.maximum(-x, 0.0) + log)
-        else:
-            nll = fma(-t, x, tl.maximum(x, 0.0)) + log
-        nll = limits(nll, x, t, pos, log, POS, NONFINITE)
-    if SLOPE:
-        if x.dtype == tl.float32:
-            # The numerator in float64: there the label is subtracted, and drawn to its prior.
-            wide_t = label.to(tl.float64)
-            if SMOOTH:
-                wide_t = wide_t * (1.0 - smoothing) + smoothing * prior.to(tl.float64)
-            wide_e = exp_below(-tl.abs(x.to(tl.float64)))
-            wide_a = 1.0 - wide_t
-            b = wide_t * pos.to(tl.float64) if POS else wide_t
-            first, second = tl.where(positive, wide_a, -b), tl.where(positive, -b, wide_a)
-            slope = fma(second, wide_e, first).to(tl.float32) * reciprocal(1.0 + e, True)
-        else:
-            high, low = exp_pair(tl.abs(x))
-            b = t * pos if POS else t
-            constant, factor = tl.where(positive, a, -b), tl.where(positive, -b, a)
-            product, product_low = two_product(factor, high)
-            total, total_low = two_sum(constant, product)
-            rest = total_low + (product_low + factor * low)
-            # Of operands that are not finite the corrections are NaN, and the plain sum is the answer.
-            numerator = total + tl.where(rest - rest == 0.0, rest, 0.0)
-            d, d_low = two_sum(tl.full(x.shape, 1.0, x.dtype), high)
-            quotient = numerator / d
-            slope = quotient - quotient * (d_low / d)
+    if x.dtype == tl.float32:
+        wide_t = label.to(tl.float64)
+        if SMOOTH:
+            wide_t = wide_t * (1.0 - smoothing) + smoothing * prior.to(tl.float64)
+        wide_a = 1.0 - wide_t
+        wide_b = wide_t * pos.to(tl.float64) if POS else wide_t
+        first, second = tl.where(positive, wide_a, -wide_b), tl.where(positive, -wide_b, wide_a)
+        wide_e = exp_below(-tl.abs(x.to(tl.float64)))
+        slope = fma(second, wide_e, first).to(tl.float32) * over
+    else:
+        high, low = exp_pair(tl.abs(x))
+        b = t * pos if POS else t
+        first, second = tl.where(positive, a, -b), tl.where(positive, -b, a)
+        product, product_low = two_product(second, high)
+        total, total_low = two_sum(first, product)
+        rest = total_low + (product_low + second * low)
+        # Of operands that are not finite the corrections are NaN, and the plain sum is the answer.
+        numerator = total + tl.where(rest - rest == 0.0, rest, 0.0)
+        d, d_low = two_sum(tl.full(x.shape, 1.0, x.dtype), high)
+        quotient = numerator / d
+        correction = quotient * (d_low / d)
+        slope = quotient - tl.where(correction - correction == 0.0, correction, 0.0)
     return nll, slope
 
 

@@ -36,6 +36,7 @@ _SAMPLE_WEIGHT = tl.constexpr(SAMPLE_WEIGHT)
 _UPSTREAM = tl.constexpr(UPSTREAM)
 _NLL = tl.constexpr(NLL)
 _GRAD = tl.constexpr(GRAD)
+_COLUMNS = tl.constexpr(GRAD + 1)  # after the tensors, in VECTORS
 
 
 @triton.jit
@@ -45,8 +46,9 @@ def _multiple(n, VECTOR: tl.constexpr):
 
 
 @triton.jit
-def _row_offsets(row, sizes, strides, K: tl.constexpr, OUTER: tl.constexpr, VECTOR: tl.constexpr):
+def _row_offsets(row, sizes, strides, K: tl.constexpr, OUTER: tl.constexpr, VECTORS: tl.constexpr):
     """Where the rows of tensor K begin; a row's number is made of OUTER dimensions, innermost first."""
+    VECTOR: tl.constexpr = VECTORS[K]
     offset = tl.zeros_like(row)
     rest = row
     for i in tl.static_range(OUTER - 1):
@@ -66,17 +68,17 @@ def _pointers(
     strides,
     MODE: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
 ):
     """Of a tile of tensor K: [rows, columns], with 1 for either where it has but one."""
     if OUTER == 0:
         at = pointer + start + lane
     elif MODE == _PER_ROW:
-        at = pointer + _row_offsets(row, sizes, strides, K, OUTER, VECTOR)
+        at = pointer + _row_offsets(row, sizes, strides, K, OUTER, VECTORS)
     else:
         at = pointer + (start + lane) * strides[K * (OUTER + 1) + OUTER]
         if MODE == _EACH:
-            at = at + _row_offsets(row, sizes, strides, K, OUTER, VECTOR)
+            at = at + _row_offsets(row, sizes, strides, K, OUTER, VECTORS)
     return at
 
 
@@ -93,7 +95,7 @@ def _load(
     strides,
     MODES: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
     MASKED: tl.constexpr,
 ):
     """A tile of tensor K, or its one number; 0 outside."""
@@ -101,7 +103,7 @@ def _load(
     if MODE == _NUMBER:
         tile = tl.load(pointer)
     else:
-        at = _pointers(pointer, K, row, start, lane, sizes, strides, MODE, OUTER, VECTOR)
+        at = _pointers(pointer, K, row, start, lane, sizes, strides, MODE, OUTER, VECTORS)
         if not MASKED:
             tile = tl.load(at)
         elif MODE == _PER_ROW:
@@ -110,6 +112,8 @@ def _load(
             tile = tl.load(at, mask=start + lane < columns, other=0)
         else:
             tile = tl.load(at, mask=(row < rows) & (start + lane < columns), other=0)
+    if tile.dtype == tl.bfloat16 or tile.dtype == tl.float16:
+        tile = tile.to(tl.float32)
     return tile
 
 
@@ -128,7 +132,8 @@ def _tile(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
+    HEIGHT: tl.constexpr,
     WIDE: tl.constexpr,
     NARROW: tl.constexpr,
     OPTIONS: tl.constexpr,
@@ -152,9 +157,9 @@ def _tile(
 
     lane = tl.arange(0, COLUMNS)[None, :]
     row = (row_number + tl.arange(0, ROWS)).to(tl.int64)[:, None]
-    columns = _multiple(columns, VECTOR)
-    x = _load(logits, 0, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR, MASKED)
-    t = _load(target, _TARGET, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR, MASKED)
+    columns = _multiple(columns, VECTORS[_COLUMNS])
+    x = _load(logits, 0, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS, MASKED)
+    t = _load(target, _TARGET, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS, MASKED)
     x = tl.broadcast_to(x.to(WIDE), (ROWS, COLUMNS))
     t = tl.broadcast_to(t.to(WIDE), (ROWS, COLUMNS))
 
@@ -165,13 +170,13 @@ def _tile(
         valid = valid & (t == t)
     if mask is not None:
         scored = _load(
-            mask, _MASK, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR, MASKED
+            mask, _MASK, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS, MASKED
         )
         valid = valid & (scored != 0)
     if sample_weight is not None:
         sampled = _load(
             sample_weight, _SAMPLE_WEIGHT, row, start, lane, rows, columns, sizes, strides, MODES, OUTER,
-            VECTOR, MASKED,
+            VECTORS, MASKED,
         ).to(WIDE)  # fmt: skip
         valid = valid & (sampled != 0.0)
     if LEAVES_OUT:
@@ -182,7 +187,7 @@ def _tile(
     pos = x
     if POS:
         pos = _load(
-            pos_weight, _POS_WEIGHT, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR,
+            pos_weight, _POS_WEIGHT, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS,
             MASKED,
         ).to(WIDE)  # fmt: skip
         pos = tl.broadcast_to(pos, (ROWS, COLUMNS))
@@ -190,7 +195,7 @@ def _tile(
     if SMOOTH:
         if prior is not None:
             drawn_to = _load(
-                prior, _PRIOR, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR, MASKED
+                prior, _PRIOR, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS, MASKED
             ).to(WIDE)
             drawn_to = tl.broadcast_to(drawn_to, (ROWS, COLUMNS))
         share = tl.full((ROWS, COLUMNS), smoothing, tl.float64).to(WIDE)
@@ -199,13 +204,11 @@ def _tile(
         a = (1.0 - label) * kept + share * (1.0 - drawn_to)  # 1 - t would have the rounding of t
 
     if NARROW:
-        nll, slope = narrow(x, t, a, pos, POS, NEEDS_NLL, WANT_SLOPE)
+        nll, slope = narrow(x, t, a, pos, POS)
         if CAREFUL and NEEDS_NLL:
             nll = limits(nll, x, t, pos, log1p_fast(exp_fast(-tl.abs(x))), POS, NONFINITE)
     else:
-        nll, slope = wide(
-            x, label, t, a, pos, smoothing, drawn_to, POS, SMOOTH, NONFINITE, NEEDS_NLL, WANT_SLOPE
-        )
+        nll, slope = wide(x, label, t, a, pos, smoothing, drawn_to, POS, SMOOTH, NONFINITE)
     if GAMMA or ALPHA:
         nll, slope = focal(nll, slope, x, t, gamma, alpha, GAMMA, HALVES, ALPHA, NARROW)
     if sample_weight is not None:
@@ -213,7 +216,7 @@ def _tile(
         slope *= sampled
     if weight is not None:
         each = _load(
-            weight, _WEIGHT, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR, MASKED
+            weight, _WEIGHT, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS, MASKED
         ).to(WIDE)
         nll *= each
         slope *= each
@@ -221,7 +224,7 @@ def _tile(
         nll = tl.where(valid, nll, 0.0)
 
     if nll_out is not None:
-        at = _pointers(nll_out, _NLL, row, start, lane, sizes, strides, _EACH, OUTER, VECTOR)
+        at = _pointers(nll_out, _NLL, row, start, lane, sizes, strides, _EACH, OUTER, VECTORS)
         if MASKED:
             tl.store(at, nll, mask=(row < rows) & (start + lane < columns))
         else:
@@ -231,14 +234,14 @@ def _tile(
             g = slope * factor
         else:
             up = _load(
-                upstream, _UPSTREAM, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTOR,
+                upstream, _UPSTREAM, row, start, lane, rows, columns, sizes, strides, MODES, OUTER, VECTORS,
                 MASKED,
             ).to(WIDE)  # fmt: skip
             g = slope * (up * factor)
         if LEAVES_OUT:
             g = tl.where(valid, g, 0.0)
         g = g.to(grad_out.dtype.element_ty)
-        at = _pointers(grad_out, _GRAD, row, start, lane, sizes, strides, _EACH, OUTER, VECTOR)
+        at = _pointers(grad_out, _GRAD, row, start, lane, sizes, strides, _EACH, OUTER, VECTORS)
         if MASKED:
             tl.store(at, g, mask=(row < rows) & (start + lane < columns))
         else:
@@ -268,7 +271,8 @@ def _tiles(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
+    HEIGHT: tl.constexpr,
     WIDE: tl.constexpr,
     NARROW: tl.constexpr,
     OPTIONS: tl.constexpr,
@@ -279,7 +283,7 @@ def _tiles(
     WANT_SLOPE: tl.constexpr,
 ):
     """The tiles of a program. Returns its sum of the nll, and of what is counted, in float64."""
-    high = tl.zeros((ROWS * COLUMNS // 8,), WIDE)
+    high = tl.zeros((ROWS * COLUMNS >> HEIGHT,), WIDE)
     low, counted_high, counted_low = high, high, high
     if OUTER == 0:
         # One long row: all blocks but the last are whole, and ask nothing of it.
@@ -287,24 +291,26 @@ def _tiles(
         for block in range(tl.program_id(0), whole, tl.num_programs(0)):
             nll, counted = _tile(
                 tensors, 0, tl.cast(block, tl.int64) * COLUMNS, rows, columns, sizes, strides, numbers,
-                factor, MODES, ROWS, COLUMNS, OUTER, VECTOR, WIDE, NARROW, OPTIONS, CAREFUL, False, WANT_NLL,
+                factor, MODES, ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
+                WIDE, NARROW, OPTIONS, CAREFUL, False, WANT_NLL,
                 WANT_SLOPE,
             )  # fmt: skip
             if WANT_SUM:
-                high, low = compensated_add(high, low, tree_sum(nll, ROWS, COLUMNS))
+                high, low = compensated_add(high, low, tree_sum(nll, ROWS, COLUMNS, HEIGHT))
             if WANT_COUNT:
-                part = tree_sum(counted, ROWS, COLUMNS)
+                part = tree_sum(counted, ROWS, COLUMNS, HEIGHT)
                 counted_high, counted_low = compensated_add(counted_high, counted_low, part)
         if whole * COLUMNS < columns and whole % tl.num_programs(0) == tl.program_id(0):
             nll, counted = _tile(
                 tensors, 0, tl.cast(whole, tl.int64) * COLUMNS, rows, columns, sizes, strides, numbers,
-                factor, MODES, ROWS, COLUMNS, OUTER, VECTOR, WIDE, NARROW, OPTIONS, CAREFUL, True, WANT_NLL,
+                factor, MODES, ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
+                WIDE, NARROW, OPTIONS, CAREFUL, True, WANT_NLL,
                 WANT_SLOPE,
             )  # fmt: skip
             if WANT_SUM:
-                high, low = compensated_add(high, low, tree_sum(nll, ROWS, COLUMNS))
+                high, low = compensated_add(high, low, tree_sum(nll, ROWS, COLUMNS, HEIGHT))
             if WANT_COUNT:
-                part = tree_sum(counted, ROWS, COLUMNS)
+                part = tree_sum(counted, ROWS, COLUMNS, HEIGHT)
                 counted_high, counted_low = compensated_add(counted_high, counted_low, part)
     else:
         for block in range(
@@ -313,13 +319,14 @@ def _tiles(
             for band in range(tl.program_id(1), tl.cdiv(tl.cast(rows, tl.int64), ROWS), tl.num_programs(1)):
                 nll, counted = _tile(
                     tensors, tl.cast(band, tl.int64) * ROWS, tl.cast(block, tl.int64) * COLUMNS, rows,
-                    columns, sizes, strides, numbers, factor, MODES, ROWS, COLUMNS, OUTER, VECTOR, WIDE,
+                    columns, sizes, strides, numbers, factor, MODES, ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
+                WIDE,
                     NARROW, OPTIONS, CAREFUL, True, WANT_NLL, WANT_SLOPE,
                 )  # fmt: skip
                 if WANT_SUM:
-                    high, low = compensated_add(high, low, tree_sum(nll, ROWS, COLUMNS))
+                    high, low = compensated_add(high, low, tree_sum(nll, ROWS, COLUMNS, HEIGHT))
                 if WANT_COUNT:
-                    part = tree_sum(counted, ROWS, COLUMNS)
+                    part = tree_sum(counted, ROWS, COLUMNS, HEIGHT)
                     counted_high, counted_low = compensated_add(counted_high, counted_low, part)
     return _total(high, low, WANT_SUM), _total(counted_high, counted_low, WANT_COUNT)
 
@@ -361,7 +368,8 @@ def sigmoid_kernel(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
+    HEIGHT: tl.constexpr,
     WIDE: tl.constexpr,
     NARROW: tl.constexpr,
     OPTIONS: tl.constexpr,
@@ -381,16 +389,18 @@ def sigmoid_kernel(
     tensors = (logits, target, weight, pos_weight, mask, prior, sample_weight, upstream, nll, grad)
     total, counted = _tiles(
         tensors, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES, ROWS,
-        COLUMNS, OUTER, VECTOR, WIDE, NARROW, OPTIONS, CAREFUL, sums is not None, counts is not None,
+        COLUMNS, OUTER, VECTORS, HEIGHT,
+                WIDE, NARROW, OPTIONS, CAREFUL, sums is not None, counts is not None,
         nll is not None or sums is not None, grad is not None,
     )  # fmt: skip
     if sums is not None:
         if not CAREFUL:
             inputs = (logits, target, weight, pos_weight, mask, prior, sample_weight, None, None, None)
             if total - total != 0.0:
-                total, _ = _tiles(
+                total, _ = _tiles(  # rare: of infinite logits
                     inputs, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES,
-                    ROWS, COLUMNS, OUTER, VECTOR, WIDE, NARROW, OPTIONS, True, True, False, True, False,
+                    ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
+                WIDE, NARROW, OPTIONS, True, True, False, True, False,
                 )  # fmt: skip
         tl.store(sums + _program(), total)
     if counts is not None:
@@ -422,7 +432,8 @@ def sigmoid_again_kernel(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
+    HEIGHT: tl.constexpr,
     WIDE: tl.constexpr,
     NARROW: tl.constexpr,
     OPTIONS: tl.constexpr,
@@ -445,7 +456,8 @@ def sigmoid_again_kernel(
                 factor /= tl.load(count)
             _tiles(
                 tensors, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES,
-                ROWS, COLUMNS, OUTER, VECTOR, WIDE, NARROW, OPTIONS, True, False, False, False, True,
+                ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
+                WIDE, NARROW, OPTIONS, True, False, False, False, True,
             )  # fmt: skip
 
 
@@ -471,7 +483,8 @@ def count_kernel(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     OUTER: tl.constexpr,
-    VECTOR: tl.constexpr,
+    VECTORS: tl.constexpr,
+    HEIGHT: tl.constexpr,
     WIDE: tl.constexpr,
     SKIP_NAN: tl.constexpr,
 ):
@@ -483,9 +496,9 @@ def count_kernel(
     if number is not None:
         needed = _is_power_of_2(tl.load(number).to(tl.float64)) == 0
     if needed:
-        high = tl.zeros((ROWS * COLUMNS // 8,), WIDE)
+        high = tl.zeros((ROWS * COLUMNS >> HEIGHT,), WIDE)
         low = high
-        columns = _multiple(columns, VECTOR)
+        columns = _multiple(columns, VECTORS[_COLUMNS])
         lane = tl.arange(0, COLUMNS)[None, :]
         for block in range(
             tl.program_id(0), tl.cdiv(tl.cast(columns, tl.int64), COLUMNS), tl.num_programs(0)
@@ -497,7 +510,7 @@ def count_kernel(
                 if SKIP_NAN:
                     t = _load(
                         target, _TARGET, row, start, lane, rows, columns, sizes, strides, MODES, OUTER,
-                        VECTOR, True,
+                        VECTORS, True,
                     )  # fmt: skip
                     valid = valid & (t == t)
                 if mask is not None:
@@ -513,7 +526,7 @@ def count_kernel(
                         strides,
                         MODES,
                         OUTER,
-                        VECTOR,
+                        VECTORS,
                         True,
                     )
                     valid = valid & (scored != 0)
@@ -521,8 +534,8 @@ def count_kernel(
                 if sample_weight is not None:
                     sampled = _load(
                         sample_weight, _SAMPLE_WEIGHT, row, start, lane, rows, columns, sizes, strides, MODES,
-                        OUTER, VECTOR, True,
+                        OUTER, VECTORS, True,
                     ).to(WIDE)  # fmt: skip
                     counted = tl.where(valid, sampled, 0.0)
-                high, low = compensated_add(high, low, tree_sum(counted, ROWS, COLUMNS))
+                high, low = compensated_add(high, low, tree_sum(counted, ROWS, COLUMNS, HEIGHT))
         tl.store(counts + _program(), _total(high, low, True))

@@ -166,7 +166,7 @@ class _Call:
         if sample_weight is not None:
             trailing = [1] * (len(shape) - sample_weight.dim())
             sample_weight = sample_weight.reshape((*sample_weight.shape, *trailing))
-        self.elements = logits.numel()
+        self.elements, self.element_size = logits.numel(), logits.element_size()
         self.number = None
         if upstream is not None and not any(
             size > 1 and stride for size, stride in zip(upstream.shape, upstream.stride(), strict=True)
@@ -238,7 +238,8 @@ class _Call:
             "ROWS": self.tile[0],
             "COLUMNS": self.tile[1],
             "OUTER": 0 if self.flat else len(self.layout.sizes),
-            "VECTOR": self.layout.vector,
+            "VECTORS": self.layout.vectors,
+            "HEIGHT": (16 // self.element_size).bit_length() - 1,
             "WIDE": self.wide,
         }
 

@@ -14,7 +14,7 @@ from likelihead.kernels.triton.launch import Launch
 
 __all__ = ["partial_sums", "second_stage", "tree_sum"]
 
-_BLOCK = 1024
+_BLOCK = 4096
 
 
 def partial_sums(like: Tensor, programs: int) -> Tensor:
@@ -42,7 +42,7 @@ def second_stage(
             1.0 if divisor is None else float(divisor),
         ),
         {"BLOCK": _BLOCK},
-        num_warps=4,
+        num_warps=8,
     )
 
 
@@ -62,13 +62,14 @@ def _second_stage(sums, counts, out, parts, count_parts, divisor: tl.float64, BL
 
 
 @triton.jit
-def tree_sum(values, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """A tile added up eightfold, neighbour with neighbour: [ROWS, COLUMNS] to ROWS * COLUMNS / 8 sums.
+def tree_sum(values, ROWS: tl.constexpr, COLUMNS: tl.constexpr, HEIGHT: tl.constexpr):
+    """A tile added up, neighbour with neighbour: [ROWS, COLUMNS] to ROWS * COLUMNS / 2 ** HEIGHT sums.
 
-    Neighbours lie in one thread, so that it costs an addition an element, and the roundings grow with the
-    height of the tree: of equal values, which every thread would round alike, there is none.
+    As many neighbours as are loaded at once lie in one thread, and cost an addition an element. The roundings
+    grow with the height of the tree: of equal values, which every thread would round alike, there is none.
     """
-    a, b = tl.split(tl.reshape(values, (ROWS * COLUMNS // 2, 2)))
-    a, b = tl.split(tl.reshape(a + b, (ROWS * COLUMNS // 4, 2)))
-    a, b = tl.split(tl.reshape(a + b, (ROWS * COLUMNS // 8, 2)))
-    return a + b
+    part = values
+    for i in tl.static_range(HEIGHT):
+        a, b = tl.split(tl.reshape(part, ((ROWS * COLUMNS) >> (i + 1), 2)))
+        part = a + b
+    return tl.reshape(part, ((ROWS * COLUMNS) >> HEIGHT,))

@@ -1,0 +1,352 @@
+r"""Bernoulli negative log-likelihood by torch's operators, fused by hand: block after block of elements.
+
+A label of 0 or 1 turns the logit to :math:`z = \pm x`, whose loss is :math:`\log(1 + e^z)` and whose slope is
+:math:`e^z / (1 + e^z)`: nothing cancels, and one exponential serves both. On a processor each block is looked
+at, and takes that way where it can. Every other block is computed with spare digits, as in the reference,
+and its elements that are not finite by the reference itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from likelihead.core.reduction import Normalizer
+from likelihead.core.reduction import reduce as reduce_values
+from likelihead.kernels.ops import (
+    SigmoidOptions,
+    compute_dtype,
+    reduce_sigmoid_nll,
+    sigmoid_count,
+    sigmoid_valid,
+)
+from likelihead.kernels.portable.calls import (
+    Box,
+    blocks,
+    first_gradient,
+    is_differentiated,
+    is_finite,
+    looks,
+    most_elements,
+    save,
+    saved,
+    scale_of,
+    served,
+    weight_of_each,
+)
+from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
+from likelihead.kernels.reference.sigmoid_residual import sigmoid_residual
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["sigmoid_loss", "sigmoid_nll"]
+
+
+def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:
+    """See `likelihead.kernels.ops.SigmoidNLL`."""
+    if not _served(logits, target, options):
+        return reference(logits, target, **options)
+    if logits.requires_grad and torch.is_grad_enabled():
+        nll: Tensor = _NLL.apply(logits, target, options)  # type: ignore[no-untyped-call]
+        return nll
+    call = _Call(logits, target, options)
+    values = call.new_values()
+    call.run(values)
+    return values
+
+
+def sigmoid_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    **options: Unpack[SigmoidOptions],
+) -> Tensor:
+    """See `likelihead.kernels.ops.SigmoidLoss`."""
+    if not _served(logits, target, options):
+        nll = reference(logits, target, **options)
+        return reduce_sigmoid_nll(nll, target, reduction=reduction, normalizer=normalizer, **options)
+    if isinstance(normalizer, Tensor):
+        # Not read, which might wait for it and would lose its graph: the gradient of the sum is scaled later.
+        total = sigmoid_loss(logits, target, reduction="sum", **options)
+        return reduce_values(total, reduction, normalizer=normalizer)
+    if logits.requires_grad and torch.is_grad_enabled():
+        loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
+            logits, target, options, reduction, normalizer
+        )
+        return loss
+    call = _Call(logits, target, options)
+    _, count = scale_of(reduction, normalizer, call.count, logits)
+    return reduce_values(call.run(), reduction, count=count, normalizer=normalizer)
+
+
+def _served(logits: Tensor, target: Tensor, options: SigmoidOptions) -> bool:
+    differentiable = [options.get(n) for n in ("weight", "pos_weight", "prior", "sample_weight")]
+    return served(
+        logits, target, cast("dict[str, Any]", options), cast("list[Tensor | None]", differentiable)
+    )
+
+
+class _Call:
+    """The arguments of one call, as each of its blocks takes them."""
+
+    def __init__(self, logits: Tensor, target: Tensor, options: SigmoidOptions) -> None:
+        self.logits, self.target, self.options = logits, target, options
+        self.dtype = compute_dtype(logits.dtype)
+        self.looks = looks(logits.device)
+        # Near the zero of a soft label's slope only what spare digits there are is left.
+        spare = self.dtype == torch.float32 == logits.dtype and logits.device.type != "mps"
+        self.wide = torch.float64 if spare else self.dtype
+        self.mask = options.get("mask")
+        self.label_smoothing = options.get("label_smoothing", 0.0)
+        self.focal_gamma = options.get("focal_gamma", 0.0)
+        self.focal_alpha = options.get("focal_alpha")
+        self.hard = not self.label_smoothing and not self.focal_gamma and self.looks
+        named = {
+            "weight": options.get("weight"),
+            "pos_weight": options.get("pos_weight"),
+            "prior": options.get("prior"),
+            "sample_weight": weight_of_each(options.get("sample_weight"), logits.shape, logits, self.wide),
+        }
+        # A number may lie on another device, and stays one.
+        self.broadcast = {
+            name: values if values.dim() == 0 else values.expand(logits.shape)
+            for name, values in named.items()
+            if values is not None
+        }
+
+    def new_values(self) -> Tensor:
+        return torch.empty_like(self.logits, dtype=self.dtype, memory_format=torch.contiguous_format)
+
+    def count(self) -> Tensor | int:
+        skip, sample_weight = self.options.get("skip_nan_target", True), self.options.get("sample_weight")
+        if skip and self.looks and is_finite(self.target):
+            skip = False  # there is none, and the pass that counts them is saved
+        return sigmoid_count(self.target, mask=self.mask, skip_nan_target=skip, sample_weight=sample_weight)
+
+    def run(
+        self, values: Tensor | None = None, gradient: Tensor | None = None, upstream: Tensor | None = None
+    ) -> Tensor:
+        """Return the sum of the values, unless they are written; write the gradient too, where it is wanted.
+
+        The upstream gradients are one for each element or one for all.
+        """
+        shape, parts = self.logits.shape, []
+        for box in blocks(shape, 1, most_elements(self.logits.device)):
+            grad = None if gradient is None else gradient[box]
+            up = upstream if upstream is None or upstream.dim() == 0 else upstream[box]
+            x, t = self.logits[box], self.target[box]
+            nll = self._of_hard_labels(x, t, box, grad, up) if self.hard else None
+            if nll is None:
+                nll = self._of_any_labels(x, t, box, grad, up)
+            if values is None:
+                parts.append(nll.sum())
+            else:
+                values[box] = nll
+        return torch.stack(parts).sum().to(self.dtype) if parts else self.logits.new_zeros(())
+
+    def _option(self, name: str, box: Box) -> Tensor | None:
+        values = self.broadcast.get(name)
+        return values if values is None or values.dim() == 0 else values[box]
+
+    def _of_hard_labels(
+        self, x: Tensor, t: Tensor, box: Box, grad: Tensor | None, upstream: Tensor | None
+    ) -> Tensor | None:
+        """The values where every label is 0 or 1 and every logit finite; None where that is not so."""
+        if t.dtype is not torch.bool and not torch.equal(t * t, t):
+            return None
+        if not is_finite(x) or not (upstream is None or is_finite(upstream)):
+            return None
+        turn = t.to(self.dtype).mul_(-2).add_(1) if t.dtype != self.dtype else (t * -2).add_(1)
+        z = x * turn
+        exps = z.clamp(max=80 if self.dtype == torch.float32 else 700).exp_()
+        nll = torch.maximum(exps.log1p(), z)  # beyond the clamp they are the same to the last digit
+        factor = self._factor(t, box)
+        if grad is not None and upstream is not None:
+            slope = torch.add(exps, 1, out=z)
+            torch.div(exps, slope, out=exps).mul_(turn)
+            if factor is not None:
+                exps.mul_(factor)
+            grad.copy_(exps.mul_(upstream))
+        return nll if factor is None else nll.mul_(factor)
+
+    def _factor(self, t: Tensor, box: Box) -> Tensor | None:
+        """All that multiplies the loss of a hard label."""
+        factors = []
+        if (pos_weight := self._option("pos_weight", box)) is not None:
+            factors.append((pos_weight.to(self.dtype) - 1) * t + 1)
+        if self.focal_alpha is not None:
+            factors.append(t.to(self.dtype) * (2 * self.focal_alpha - 1) + (1 - self.focal_alpha))
+        for name in ("weight", "sample_weight"):
+            if (each := self._option(name, box)) is not None:
+                factors.append(each.to(self.dtype))
+        if self.mask is not None:
+            factors.append(self.mask[box].to(self.dtype))
+        return math.prod(factors[1:], start=factors[0]) if factors else None
+
+    def _of_any_labels(
+        self, x: Tensor, t: Tensor, box: Box, grad: Tensor | None, upstream: Tensor | None
+    ) -> Tensor:
+        wide = self.wide
+        mask = None if self.mask is None else self.mask[box]
+        valid = sigmoid_valid(t, mask=mask, skip_nan_target=self.options.get("skip_nan_target", True))
+        given_x, given_t = x, t
+        x, t = x.to(wide), t.to(wide)
+        sample_weight = self._option("sample_weight", box)
+        if sample_weight is not None:
+            counts = sample_weight != 0
+            valid = counts if valid is None else valid & counts
+        if valid is not None:
+            x, t = torch.where(valid, x, 0), torch.where(valid, t, 0)
+        if self.label_smoothing:
+            prior = self._option("prior", box)
+            half: Tensor | float = 0.5 if prior is None else prior.to(wide)
+            t = t * (1 - self.label_smoothing) + self.label_smoothing * half
+        pos_weight = self._option("pos_weight", box)
+        negative, positive = 1 - t, t if pos_weight is None else t * pos_weight.to(wide)
+        size = x.abs()
+        right = x >= 0
+        exps = (-size).exp_()
+        nll = (negative + positive) * exps.log1p() + size * torch.where(right, negative, positive)
+        slope: Tensor | None = None
+        if grad is not None:
+            if wide == given_x.dtype and wide == torch.float64:
+                slope = sigmoid_residual(x, negative, positive)
+            else:
+                slope = torch.where(right, negative - positive * exps, negative * exps - positive) / (
+                    1 + exps
+                )
+        if not self.looks and self.options.get("torch_nonfinite", False):
+            nll, slope = _as_torch(x, t, pos_weight, nll, slope)
+        if self.focal_gamma:
+            nll, slope = self._focal(t, nll, slope, size, right, exps)
+        factor: Tensor | None = None
+        if self.focal_alpha is not None:
+            factor = t * self.focal_alpha + (1 - t) * (1 - self.focal_alpha)
+        for each in (self._option("weight", box), sample_weight):
+            if each is not None:
+                factor = each.to(wide) if factor is None else factor * each.to(wide)
+        if factor is not None:
+            nll = nll * factor
+            slope = None if slope is None else slope * factor
+        if valid is not None:
+            nll = torch.where(valid, nll, 0)
+        if slope is not None and grad is not None and upstream is not None:
+            slope = slope * upstream
+            grad.copy_(slope if valid is None else torch.where(valid, slope, 0))
+        if self.looks and not is_finite(nll):
+            self._ask_reference(given_x, given_t, box, nll, grad, upstream)
+        return nll
+
+    def _focal(
+        self, t: Tensor, nll: Tensor, slope: Tensor | None, size: Tensor, right: Tensor, exps: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """The values times the probability of the wrong label to the gamma, and their slope."""
+        gamma = self.focal_gamma
+        # In units of 1 / (1 + e).
+        wrong = torch.where(right, t * exps + (1 - t), t + (1 - t) * exps)
+        none = wrong == 0  # a hard label, and the exponential is 0 in this dtype
+        factor = torch.where(none, (-gamma * size).exp(), (wrong / (1 + exps)).pow(gamma))
+        if slope is not None:
+            turn = torch.where(none, 1, exps / wrong) * (1 - 2 * t) / (1 + exps)
+            slope = factor * (slope + torch.where(nll.isinf(), 0, gamma * nll * turn))
+        return factor * nll, slope
+
+    def _ask_reference(
+        self, x: Tensor, t: Tensor, box: Box, nll: Tensor, grad: Tensor | None, upstream: Tensor | None
+    ) -> None:
+        """Have it compute the elements whose values are not finite."""
+        odd = ~nll.isfinite()
+        options = {**self.options}
+        for name in self.broadcast:
+            values = self._option(name, box)
+            assert values is not None
+            options[name] = values.expand(x.shape)[odd]
+        if self.mask is not None:
+            options["mask"] = self.mask[box][odd]
+        elements = x[odd].detach().requires_grad_()
+        with torch.enable_grad():
+            values = reference(elements, t[odd], **cast("Any", options))
+        nll[odd] = values.detach().to(nll.dtype)
+        if grad is not None and upstream is not None:
+            u = upstream.expand(x.shape)[odd].to(values.dtype)
+            (found,) = torch.autograd.grad(values, elements, u)
+            grad[odd] = found.to(grad.dtype)
+
+
+def _as_torch(
+    x: Tensor, t: Tensor, pos_weight: Tensor | None, nll: Tensor, slope: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The form of torch in the elements that are not finite."""
+    finite = x.isfinite() & t.isfinite()
+    weight: Tensor | float = 1.0 if pos_weight is None else 1 + (pos_weight.to(x.dtype) - 1) * t
+    nll = torch.where(finite, nll, (1 - t) * x - weight * torch.nn.functional.logsigmoid(x))
+    if slope is not None:
+        slope = torch.where(finite, slope, (1 - t) - weight * torch.sigmoid(-x))
+    return nll, slope
+
+
+class _NLL(torch.autograd.Function):
+    """The values of each element; only the logits are differentiated here."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, options: SigmoidOptions) -> Tensor:
+        save(ctx, logits, target, cast("dict[str, Any]", options))
+        call = _Call(logits, target, options)
+        values = call.new_values()
+        call.run(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return _gradient_anew(ctx, upstream), None, None
+
+
+class _Loss(torch.autograd.Function):
+    """The reduced loss, with its gradient made in the forward pass; see `fused.softmax_nll`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        options: SigmoidOptions,
+        reduction: str,
+        divisor: float | None,
+    ) -> Tensor:
+        save(ctx, logits, target, cast("dict[str, Any]", options))
+        call = _Call(logits, target, options)
+        scale, count = scale_of(reduction, divisor, call.count, logits)
+        ctx.in_place, ctx.made, ctx.scale = False, [], scale
+        # float16 would underflow before the loss scale of mixed precision comes from above.
+        gradient = None if logits.dtype == torch.float16 else torch.empty_like(logits)
+        total = call.run(gradient=gradient, upstream=scale)
+        if gradient is not None:
+            ctx.made.append(gradient)
+        return reduce_values(total, reduction, count=count, normalizer=divisor)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = first_gradient(ctx, upstream)
+        if gradient is None:
+            gradient = _gradient_anew(ctx, upstream * ctx.scale)
+        return gradient, None, None, None, None
+
+
+def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+    logits, target, options = saved(ctx)
+    if is_differentiated(upstream):
+        with torch.enable_grad():
+            nll = reference(logits, target, **options)
+            grads: tuple[Tensor, ...] = torch.autograd.grad(
+                nll if upstream.shape == nll.shape else nll.sum(), logits, upstream, create_graph=True
+            )
+        return grads[0]
+    gradient = torch.empty_like(logits)
+    _Call(logits, target, cast("SigmoidOptions", options)).run(gradient=gradient, upstream=upstream)
+    return gradient
