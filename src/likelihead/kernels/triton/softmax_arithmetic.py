@@ -29,8 +29,10 @@ INFINITY = tl.constexpr(float("inf"))
 def finite_top(top):
     """What the exponentials are taken relative to, where ``top`` is the largest logit so far."""
     if top.dtype == tl.float64:
-        return tl.maximum(top, LOWEST_64)
-    return tl.maximum(top, LOWEST)
+        finite = tl.maximum(top, LOWEST_64)
+    else:
+        finite = tl.maximum(top, LOWEST)
+    return finite
 
 
 @triton.jit
@@ -38,18 +40,21 @@ def exp_below(x, top, NARROW: tl.constexpr):
     """``exp(x - top)`` for x <= top, of 16-bit logits 2^8 times that; NaN for a top that is not finite."""
     if NARROW:
         # The power of 2 keeps what bfloat16 can show of a gradient from being flushed.
-        return exp2_of_scaled(x - top, 8.0)
-    d, error = two_sum(x, -top)
-    if x.dtype == tl.float64:
+        e = exp2_of_scaled(x - top, 8.0)
+    elif x.dtype == tl.float64:
+        d, error = two_sum(x, -top)
         e = tl.exp(d)
-        return tl.where(e > 0, e + e * error, e)  # of -inf the error is NaN
-    h = d * LOG2E
-    subnormal = h < -125.0  # which the unit flushes
-    e = tl.exp2(tl.where(subnormal, h + 64.0, h))
-    e = tl.where(subnormal, e * TWO_TO_MINUS_64, e)
-    low = fma(h, tl.full(h.shape, -LN2_HIGH, tl.float32), d)
-    low = fma(h, tl.full(h.shape, -LN2_LOW, tl.float32), low) + error
-    return tl.where(e > 0, fma(e, low, e), e)
+        e = tl.where(e > 0, e + e * error, e)  # of -inf the error is NaN
+    else:
+        d, error = two_sum(x, -top)
+        h = d * LOG2E
+        subnormal = h < -125.0  # which the unit flushes
+        e = tl.exp2(tl.where(subnormal, h + 64.0, h))
+        e = tl.where(subnormal, e * TWO_TO_MINUS_64, e)
+        low = fma(h, tl.full(h.shape, -LN2_HIGH, tl.float32), d)
+        low = fma(h, tl.full(h.shape, -LN2_LOW, tl.float32), low) + error
+        e = tl.where(e > 0, fma(e, low, e), e)
+    return e
 
 
 @triton.jit
@@ -62,8 +67,10 @@ def exp2_of_scaled(d, more: tl.constexpr):
 def rescaling(old, new, NARROW: tl.constexpr):
     """What takes a sum relative to one top to a larger one."""
     if NARROW:
-        return exp2_of_scaled(old - new, 0.0)
-    return exp_below(old, new, False)
+        ratio = exp2_of_scaled(old - new, 0.0)
+    else:
+        ratio = exp_below(old, new, False)
+    return ratio
 
 
 @triton.jit
@@ -77,16 +84,20 @@ def log1p(x):
 @triton.jit
 def divide(a, b):
     if a.dtype == tl.float64:
-        return a / b
-    return tl.div_rn(a, b)
+        quotient = a / b
+    else:
+        quotient = tl.div_rn(a, b)
+    return quotient
 
 
 @triton.jit
 def widened(x, A: tl.constexpr):
     """In the type of the arithmetic, without a step from 16 bits to 64: the interpreter has none."""
     if x.dtype.primitive_bitwidth == 16:
-        return x.to(tl.float32).to(A)
-    return x.to(A)
+        wide = x.to(tl.float32).to(A)
+    else:
+        wide = x.to(A)
+    return wide
 
 
 @triton.jit

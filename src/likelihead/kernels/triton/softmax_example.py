@@ -85,8 +85,10 @@ def bend(x, offset, allowed, cap, CAPPED: tl.constexpr, OFFSET: tl.constexpr, MA
 def times(share, gap, TORCH_NONFINITE: tl.constexpr):
     """A share of 0 takes nothing of an infinite distance, unless torch's NaN is asked for."""
     if TORCH_NONFINITE:
-        return share * gap
-    return tl.where((share == 0) & (gap == INFINITY), 0.0, share * gap)
+        product = share * gap
+    else:
+        product = tl.where((share == 0) & (gap == INFINITY), 0.0, share * gap)
+    return product
 
 
 @triton.jit

@@ -20,8 +20,9 @@ from likelihead.kernels.triton.sums import partial_sums
 __all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
-_RESIDENT = 16384  # classes of four bytes that a program holds in its registers
-# Vectors that a thread has at once, by bytes of a logit: where each lies in the row or beside it, and where not.
+_MOST_WARPS = 16  # of a program: twice as many would leave a thread 64 registers
+_A_THREAD = {2: 32, 4: 32, 8: 16}  # logits that it holds, by their bytes
+# Vectors that a thread has at once, by bytes of a logit: each in the row or beside it (True), or maybe not.
 _LANES = {(True, 2): 4, (True, 4): 4, (True, 8): 4, (False, 2): 1, (False, 4): 2, (False, 8): 2}
 
 
@@ -123,20 +124,20 @@ def _power_of_2(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
-def resident_constexprs(layout: Layout, itemsize: int) -> tuple[dict[str, Any], int]:
-    """A tile of all the classes of its examples, some 32 logits for each thread, and the number of warps."""
+def resident_constexprs(layout: Layout, a_thread: int) -> tuple[dict[str, Any], int]:
+    """A tile of all the classes of its examples, so many logits for each thread, and the number of warps."""
     classes = _power_of_2(layout.classes)
-    a_warps = 1024 if itemsize < 8 else 512
+    a_warp = 32 * a_thread
     if layout.rows(0):
         # As many classes to a thread as can be: what is computed once for an example is so in each of its
         # threads.
-        examples = max(1, 4 * a_warps // classes) if classes < a_warps else 1
+        examples = max(1, 4 * a_warp // classes) if classes < a_warp else 1
     else:
-        examples = max(32, min(256, 16384 // classes), 2048 // classes)
+        examples = max(1, min(256, _MOST_WARPS * a_warp // classes))
     examples = min(examples, _power_of_2(layout.inner))
     tile = {"WHOLE": classes == layout.classes, "EXAMPLES": examples, "CLASSES": classes}
     tile["INT64"] = layout.extent(examples, classes) >= 2**31
-    return tile, max(1, min(32, examples * classes // a_warps))
+    return tile, max(1, examples * classes // a_warp)
 
 
 def streamed_constexprs(layout: Layout, itemsize: int, num_warps: int) -> dict[str, Any]:
@@ -178,9 +179,13 @@ def plan(
         count, launches = plan_count(*given, 4 * device.multiprocessors)
 
     itemsize = logits.element_size()
-    if _power_of_2(classes) * max(1, itemsize // 4) <= _RESIDENT:
+    smooth = options.label_smoothing > 0
+    # What a class has of its own beside its logit is held as well.
+    held = soft or options.softcap > 0 or options.where is not None or (smooth and weight is not None)
+    a_thread = _A_THREAD[itemsize] // (2 if held else 1)
+    if _power_of_2(classes) <= 32 * _MOST_WARPS * a_thread:
         kernel = softmax_resident
-        tile, num_warps = resident_constexprs(layout, itemsize)
+        tile, num_warps = resident_constexprs(layout, a_thread)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
     else:
         kernel = softmax_streamed
@@ -194,7 +199,6 @@ def plan(
         programs = min(examples, each * device.multiprocessors)
         parts = examples
     sums = partial_sums(logits, parts) if outputs.loss is not None else None
-    smooth = options.label_smoothing > 0
     weight_sum = None
     if smooth and weight is not None and options.where is None:
         weight_sum = weight.sum(dtype=torch.float64)

@@ -91,8 +91,10 @@ def add(high, low, term, COMPENSATED: tl.constexpr):
     """Add to a sum with its error, which is kept apart; that of an infinite sum is none."""
     if COMPENSATED:
         high, error = two_sum(high, term)
-        return high, low + tl.where(error == error, error, 0.0)
-    return high + term, low
+        low += tl.where(error == error, error, 0.0)
+    else:
+        high += term
+    return high, low
 
 
 @triton.jit
