@@ -168,7 +168,7 @@ class Kit:
 
     def _search(self) -> None:
         done: set[tuple[str, str]] = set()
-        for case, route in search.searched()[: 2 if self._rehearsed is not None else None]:
+        for case, route in search.searched() if self._rehearsed is None else search.REHEARSED:
             task = search.consult_task(case, route)
             if not self._only.search(task.name):
                 continue

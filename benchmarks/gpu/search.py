@@ -27,6 +27,7 @@ GAIN = 0.99
 """Of the time so far; a candidate has to do better, or it is noise."""
 ROUTES = ("loss", "each", "scaled")
 """A reduced loss; the loss of each example; a reduced loss that is multiplied afterwards."""
+REHEARSED = [("ce-lm", "loss"), ("bce", "loss"), ("bce", "scaled")]
 SCALE = "scale"  # the kernel that a factor of one leaves nothing to do
 
 Values = dict[str, int]
@@ -57,7 +58,7 @@ class Found:
 def searched() -> list[tuple[str, str]]:
     """The cases and how they are called, in the order of their worth."""
     plain = [case for case in CASES if case.loops == 1 and case.op in ("softmax_nll", "sigmoid_nll")]
-    of_route = dict.fromkeys(ROUTES, plain) | {"scaled": plain[:1]}
+    of_route = dict.fromkeys(ROUTES, plain) | {"scaled": [find("ce-lm"), find("bce")]}
     return [(case.name, route) for route in ROUTES for case in of_route[route]]
 
 
@@ -143,7 +144,7 @@ def searches(
 ) -> Iterator[tuple[Place, Values, dict[str, list[int]]]]:
     """The rows of what `consulted` found, with where the search begins and what is tried."""
     for row in found["rows"]:
-        if (row["kernel"] == SCALE) == (route == "scaled"):
+        if row["kernel"] != SCALE or route == "scaled":
             yield Place(case, route, row["kernel"], row["bucket"]), row["start"], row["space"]
 
 

@@ -18,12 +18,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, Literal
 
 from likelihead.errors import BackendError
 
 Status = Literal["right", "wrong", "failed", "lost", "skipped"]
 START_SECONDS = 120.0
+_ONE_AT_A_TIME = Lock()  # a process takes the variables of this one as they are when it starts
 
 
 class Wrong(Exception):
@@ -134,7 +136,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._threads), daemon=True)
-        with _environment(self._environment):
+        with _ONE_AT_A_TIME, _environment(self._environment):
             process.start()
         theirs.close()
         self._process, self._connection = process, ours
