@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, identity, gpu, plot."""
+"""`python -m benchmarks`: cpu, identity, gpu, predict, plot."""
 
 from __future__ import annotations
 
@@ -85,6 +85,27 @@ def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None, over
     check_device()
     results = measure(cases, repeat=repeat, observer=lambda case: click.echo(f"{case.name} ...", err=True))
     bench.deliver(results, out, save, overwrite)
+
+
+@main.command("predict")
+@click.option("--only", metavar="REGEX", help="Only the cases whose name it finds.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Write the tables there, over older ones.",
+)
+def predict(only: str | None, save: Path | None) -> None:
+    """Compile the Triton kernels for GPUs that are not here, and predict their times from the code."""
+    from benchmarks.machine_code.calls import CASES, calls_of
+    from benchmarks.predict import rows, table_of, write
+    from likelihead.bench.cases import select
+
+    found = rows([call for case in select(only, CASES) for call in calls_of(case)])
+    click.echo(table_of(found), nl=False)
+    if save is not None:
+        for path in write(found, save):
+            click.echo(f"Wrote {path}.", err=True)
 
 
 @main.command("plot")

@@ -140,8 +140,8 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 
 
 def is_real(tensor: object) -> bool:
-    """Whether it is a tensor of real floating-point numbers."""
-    return isinstance(tensor, Tensor) and tensor.is_floating_point()
+    """Whether it is a tensor of real floating-point numbers; a nested one has no shape to go by."""
+    return isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.is_nested
 
 
 def is_tensor(value: object) -> bool:
@@ -222,9 +222,13 @@ def torchs_answer(
     try:
         result = function(input, target.long() if narrow else target, **options)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
-        weights = (value for value in (weight, pos_weight) if value is not None)
-        # Nested tensors have no sizes that could be told.
-        tensors = all(isinstance(t, Tensor) and not t.is_nested for t in (input, target, *weights))
+        given = (input, target, *(value for value in (weight, pos_weight) if value is not None))
+        tensors = all(isinstance(t, Tensor) for t in given)
+        if tensors and any(t.is_nested for t in given):  # which have no sizes that could be told
+            raise type(error)(
+                f"{error}\nOne of input and target is a nested tensor; expected dense ones: "
+                "torch.cat(input.unbind()) has the rows of all examples."
+            ) from None
         finding = (
             explain_shape(loss, input, target, weight=weight, pos_weight=pos_weight) if tensors else None
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from likelihead.core.devices import check_devices
+from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
@@ -95,23 +95,30 @@ class Backend:
     remark: Callable[[Tensor], str | None] = _never
 
 
-_NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def _refuses(logits: Tensor) -> str | None:
+    """What is beyond every backend."""
+    if logits.dtype not in _DTYPES:
+        return f"it does not take {logits.dtype}"
+    if not is_dense(logits):
+        return "it takes dense tensors only"
+    return None
+
+
+def _remedy(logits: Tensor) -> str:
+    if logits.dtype not in _DTYPES:
+        return f"these {list(logits.shape)} logits want converting, with logits.float() say"
+    if not is_dense(logits):
+        return "pass logits.to_dense()"
+    return "use_backend('auto') picks one that can"
 
 
 def _native_refuses(logits: Tensor) -> str | None:
     if not (logits.is_cpu or logits.is_meta):
         return f"it runs on the CPU, and the logits are on {logits.device.type}"
-    if logits.dtype not in _NATIVE_DTYPES:
-        return f"it does not take {logits.dtype}"
-    if logits.layout is not torch.strided or logits.is_nested:
-        return "it takes strided tensors only"
-    return None
-
-
-def _portable_refuses(logits: Tensor) -> str | None:
-    if logits.layout is not torch.strided or logits.is_nested:
-        return "it takes strided tensors only"
-    return None
+    return _refuses(logits)
 
 
 def _portable_remark(logits: Tensor) -> str | None:
@@ -150,7 +157,7 @@ _BACKENDS: tuple[Backend, ...] = (
             "sigmoid_loss": _portable_sigmoid_loss,
         },
         absent=_never,
-        refuses=_portable_refuses,
+        refuses=_refuses,
         remark=_portable_remark,
     ),
     Backend(
@@ -162,7 +169,7 @@ _BACKENDS: tuple[Backend, ...] = (
             "sigmoid_loss": _reference_sigmoid_loss,
         },
         absent=_never,
-        refuses=_never,
+        refuses=_refuses,
     ),
 )
 
@@ -343,10 +350,7 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
         backend = _by_name(_selected)
         why = _unfit(backend, op, logits)
         if why is not None:
-            raise BackendError(
-                f"use_backend({backend.name!r}) is in force, but {why}; "
-                "use_backend('auto') picks one that can."
-            )
+            raise BackendError(f"use_backend({backend.name!r}) is in force, but {why}; {_remedy(logits)}.")
         return backend, f"use_backend({backend.name!r}) is in force"
     passed_over: list[str] = []
     for backend in _BACKENDS:
@@ -355,7 +359,7 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
             reason = f"the first that serves {logits.dtype} on {logits.device.type}"
             return backend, "; ".join([reason, *passed_over])
         passed_over.append(f"{backend.name} not: {why}")
-    raise BackendError(f"no backend serves {op}: {'; '.join(passed_over)}.")
+    raise BackendError(f"no backend serves {op}: {'; '.join([*passed_over, _remedy(logits)])}.")
 
 
 def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
@@ -369,6 +373,7 @@ def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=True)
     check_devices("logits", logits, target=target, **options)
+    check_dense(target=target, **options)
     op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
     return op(logits, target, **options)
 
@@ -386,6 +391,7 @@ def softmax_loss(
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=True)
     check_devices("logits", logits, scalars=("normalizer",), target=target, normalizer=normalizer, **options)
+    check_dense(target=target, **options)
     op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
@@ -402,6 +408,7 @@ def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=False)
     check_devices("logits", logits, scalars=_SCALARS, target=target, **options)
+    check_dense(target=target, **options)
     op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
     return op(logits, target, **options)
 
@@ -418,5 +425,6 @@ def sigmoid_loss(
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=False)
     check_devices("logits", logits, scalars=_SCALARS, target=target, normalizer=normalizer, **options)
+    check_dense(target=target, **options)
     op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
     return op(logits, target, reduction=reduction, normalizer=normalizer, **options)

@@ -32,20 +32,22 @@ class Tunable:
 
 
 TUNABLES: dict[tuple[str, str], Tunable] = {
-    # Resident programs that share the elements out among them; buckets by the logits' dtype.
-    ("sigmoid", "16-bit"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=16),
-    ("sigmoid", "float32"): Tunable(block=1024, num_warps=4, programs_per_multiprocessor=16),
-    ("sigmoid", "float64"): Tunable(block=512, num_warps=4, programs_per_multiprocessor=8),
+    # Resident programs share the elements out among them: no more than a multiprocessor holds at once, for
+    # a second wave of them would leave most idle. Buckets by the dtype of the logits.
+    ("sigmoid", "16-bit"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=8),
+    # One warp a program: whether a tile has soft labels is then asked without a barrier.
+    ("sigmoid", "float32"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
+    ("sigmoid", "float64"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
     # The gradient of the forward pass times the upstream gradient.
-    ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=16),
+    ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=12),
 }
 
 # What is worth trying, field by field.
 SPACE: dict[str, dict[str, tuple[int, ...]]] = {
     "sigmoid": {
-        "block": (512, 1024, 2048, 4096),
+        "block": (256, 512, 1024, 2048, 4096),
         "num_warps": (1, 2, 4, 8),
-        "programs_per_multiprocessor": (4, 8, 16, 32),
+        "programs_per_multiprocessor": (4, 6, 8, 12, 16, 24, 32),
     },
     "scale": {"block": (1024, 2048, 4096), "num_warps": (4, 8), "programs_per_multiprocessor": (4, 8, 16)},
 }
