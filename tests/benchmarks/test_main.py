@@ -20,7 +20,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suites() -> None:
-    assert set(main.commands) == {"cpu", "identity", "gpu", "predict", "plot"}
+    assert set(main.commands) == {"cpu", "sweep", "identity", "gpu", "predict", "plot"}
 
 
 @pytest.mark.parametrize(("again", "code"), [([1.0], 0), ([1.2], 1), ([0.8], 1)])
@@ -49,7 +49,7 @@ def test_without_a_gpu_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("suite", ["cpu", "identity", "gpu"])
+@pytest.mark.parametrize("suite", ["cpu", "sweep", "identity", "gpu"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -29,16 +29,23 @@ def plain_cross_entropy(
 ) -> Tensor | None:
     """Cross-entropy without options, reduced, of logits against int64 classes; or None."""
     if (
-        not _is_ordinary(input, target)
+        is_compiling()
+        or tracing() is not None  # what is recorded has to serve other sizes
+        or type(target) is not Tensor
+        or not (type(input) is Tensor or type(input) is Parameter)
+        or is_overridden(input)  # by a mode
+        or not (input.is_cpu and target.is_cpu)
+        or input.dtype not in _WIDE
         or target.dtype is not _INDEX
-        or reduction not in _REDUCED
         or ignore_index >= 0  # inside the range: for the guard to look at
+        or reduction not in _REDUCED
         or not nothing_to_check("cross_entropy", input)
     ):
         return None
     op = dispatch.plain("softmax_plain")
     if op is None:
         return None
+    # The op looks at sizes and strides; of sparse and nested tensors the dispatcher knows that it has none.
     try:
         return op(input, target, ignore_index, reduction == "mean")
     except NotImplementedError:
@@ -51,7 +58,13 @@ def plain_cross_entropy(
 def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor | None:
     """Binary cross-entropy without weights, reduced, of logits and labels of one dtype; or None."""
     if (
-        not _is_ordinary(input, target)
+        is_compiling()
+        or tracing() is not None
+        or type(target) is not Tensor
+        or not (type(input) is Tensor or type(input) is Parameter)
+        or is_overridden(input)
+        or not (input.is_cpu and target.is_cpu)
+        or input.dtype not in _WIDE
         or target.dtype is not input.dtype
         or reduction not in _REDUCED
         or not nothing_to_check("bce_with_logits", input)
@@ -62,20 +75,3 @@ def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean"
         return None if op is None else op(input, target, reduction == "mean")
     except NotImplementedError:
         return None
-
-
-def _is_ordinary(input: Tensor, target: Tensor) -> bool:
-    """Whether they are plain tensors on the CPU, float32 or float64, outside every trace.
-
-    The op looks at sizes and strides; of sparse and nested tensors the dispatcher knows that it has none.
-    """
-    return (
-        not is_compiling()
-        and tracing() is None  # what is recorded has to serve other sizes
-        and (type(input) is Tensor or type(input) is Parameter)
-        and type(target) is Tensor
-        and not is_overridden(input)  # by a mode
-        and input.dtype in _WIDE
-        and input.is_cpu
-        and target.is_cpu
-    )
