@@ -12,10 +12,16 @@ from hypothesis import settings
 from not_interpreted import NOT_INTERPRETED
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-pytest.register_assert_rewrite("kernel_cases")
+pytest.register_assert_rewrite("kernel_cases", "kernel_sweep")
 
-# They force a backend when they are imported: for other processes.
-collect_ignore = ["native_forced.py", "portable_forced.py", "triton_forced.py"]
+# For other processes: they force a backend when they are imported, or import triton.
+collect_ignore = [
+    "native_forced.py",
+    "portable_forced.py",
+    "triton_forced.py",
+    "planted_kernels.py",
+    "planted_code.py",
+]
 
 settings.register_profile("likelihead", deadline=None, derandomize=True, print_blob=True)
 # `make sanitize`, where an example takes many times as long.

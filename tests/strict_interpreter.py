@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ import torch
 from torch import Tensor
 
 LAUNCHES: Counter[str] = Counter()  # by kernel
+# What no_waiting.py forbids the kernels' callers.
+_from_numpy, _to_numpy = torch.from_numpy, torch._C.TensorBase.numpy
 
 
 class OutOfBounds(AssertionError):
@@ -75,11 +78,25 @@ def strict() -> Iterator[None]:
 
     def rounded(self: Any, src: Any, dst_type: Any) -> Any:
         if src.dtype.scalar.is_fp32() and dst_type.scalar.is_bf16():
-            bits = torch.from_numpy(np.array(src.data)).bfloat16().view(torch.uint16).numpy()
-            return interpreter.TensorHandle(bits, dst_type.scalar)
+            bits = _from_numpy(np.array(src.data)).bfloat16().view(torch.uint16)
+            return interpreter.TensorHandle(_to_numpy(bits), dst_type.scalar)
         return cast(self, src, dst_type)
 
+    run, set_attr = executor.__call__, interpreter._LangPatchScope.set_attr
+
+    def quiet(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of a row that is all NaN
+            return run(self, *args, **kwargs)
+
+    def index(self: Any, obj: Any, name: str, value: Any) -> None:
+        if name == "__index__":
+            value = lambda self: int(self.handle.data.item())  # noqa: E731
+        set_attr(self, obj, name, value)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executor, "__call__", quiet)
+        patch.setattr(interpreter._LangPatchScope, "set_attr", index)
         patch.setattr(builder, "cast_impl", rounded)
         patch.setattr(executor, "_init_args_hst", begin)
         patch.setattr(builder, "create_masked_load", checked_load)

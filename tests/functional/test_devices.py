@@ -11,6 +11,7 @@ from torch import Tensor
 from likelihead import functional as F
 from likelihead.kernels.dispatch import use_backend
 from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, MultiLabel
+from served_here import AUTO_AND_OTHERS
 
 X, Y, P, W = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 4, 0]), torch.rand(6, 5), torch.rand(5)
 COUNT = torch.tensor(3.0)
@@ -29,7 +30,7 @@ CALLS: list[tuple[str, dict[str, Tensor]]] = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
 @pytest.mark.parametrize("gradient", [False, True])
 @pytest.mark.parametrize(("name", "given"), CALLS)
 def test_each_argument_on_meta_is_named(
@@ -58,7 +59,7 @@ def test_the_ops_themselves_refuse_a_mix() -> None:
     with pytest.raises(RuntimeError, match="weight on meta"):
         ops.softmax_nll(X, Y, W.to("meta"), 0.0, -100, 0.0, 0.0, None, False, None, 0.0, None)
     with pytest.raises(RuntimeError, match="target on meta"):
-        ops.softmax_tiny(X, Y.to("meta"), -100, True, False)
+        ops.softmax_plain(X, Y.to("meta"), -100, True, False)
 
 
 @pytest.mark.parametrize(

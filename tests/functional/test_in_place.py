@@ -13,20 +13,12 @@ from torch import Tensor
 
 from likelihead import functional as F
 from likelihead.core.overwritten import Overwritten
-from likelihead.errors import BackendError, OptionError
+from likelihead.errors import OptionError
 from likelihead.kernels.dispatch import use_backend
 from likelihead.nn import CrossEntropyLoss
+from served_here import AUTO_AND_OTHERS, FUSED
 
-
-def _native() -> bool:
-    try:
-        with use_backend("native"):
-            return True
-    except BackendError:
-        return False
-
-
-needs_native = pytest.mark.skipif(not _native(), reason="needs the native kernels")
+needs_kernels = pytest.mark.skipif(not FUSED, reason="needs the kernels")
 TARGET = torch.tensor([0, 1, 2, 3, 4, -100])
 
 
@@ -54,7 +46,7 @@ ENDS: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
 }
 
 
-@needs_native
+@needs_kernels
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("upstream", [1.0, -0.37])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -69,7 +61,7 @@ def test_the_gradient_is_right_whoever_shares_the_memory(
     torch.testing.assert_close(x.grad, plain.grad, rtol=rounding, atol=rounding)
 
 
-@needs_native
+@needs_kernels
 @pytest.mark.parametrize("end", ENDS)
 def test_the_memory_is_taken_where_it_is_the_logits_alone(end: str) -> None:
     make, alone = ENDS[end]
@@ -112,7 +104,7 @@ READERS: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
-@needs_native
+@needs_kernels
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler asks
@@ -129,7 +121,7 @@ def test_a_later_reader_raises(reader: str, backward: bool) -> None:
     torch.testing.assert_close(x.grad.double(), _expected(x)[1], rtol=1e-6, atol=1e-7)
 
 
-@needs_native
+@needs_kernels
 def test_readers_that_ask_nobody_find_nan() -> None:
     z = _leaf() * 1
     F.cross_entropy(z, TARGET, inplace_backward=True)
@@ -137,7 +129,7 @@ def test_readers_that_ask_nobody_find_nan() -> None:
         assert (z + 1).isnan().all()
 
 
-@needs_native
+@needs_kernels
 def test_what_the_logits_are_a_view_of_raises_too() -> None:
     whole = _leaf() * 1
     F.cross_entropy(whole.view(6, 5), TARGET, inplace_backward=True)
@@ -153,7 +145,7 @@ def test_what_the_logits_are_a_view_of_raises_too() -> None:
         single.argmax()
 
 
-@needs_native
+@needs_kernels
 def test_what_was_saved_of_the_logits_raises_in_its_backward() -> None:
     z = _leaf() * 1
     penalty = z.square().sum()
@@ -168,7 +160,7 @@ def test_what_was_saved_of_the_logits_raises_in_its_backward() -> None:
     second.backward()
 
 
-@needs_native
+@needs_kernels
 def test_who_shares_the_memory_keeps_its_values() -> None:
     x = _leaf()
     z = x * 1
@@ -179,7 +171,7 @@ def test_who_shares_the_memory_keeps_its_values() -> None:
     torch.testing.assert_close(x.grad.double(), _expected(x)[1], rtol=1e-6, atol=1e-7)
 
 
-@needs_native
+@needs_kernels
 def test_the_shape_and_the_graph_stay() -> None:
     x = _leaf()
     z = x * 1
@@ -208,7 +200,7 @@ def test_a_leaf_is_refused_and_stays(view: Callable[[Tensor], Tensor], kind: Cal
     assert torch.equal(table, before)
 
 
-@needs_native
+@needs_kernels
 def test_a_leaf_in_disguise_stays() -> None:
     table = torch.nn.Parameter(_leaf().detach())
     z = table.detach().mul_(1).add_((table * 0).sum())  # a graph over the leaf's own memory, which is no leaf
@@ -217,7 +209,7 @@ def test_a_leaf_in_disguise_stays() -> None:
     assert torch.equal(table, before)
 
 
-@needs_native
+@needs_kernels
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("upstream", [1.0, 3.0])
 def test_a_tensor_as_normalizer(dtype: torch.dtype, upstream: float) -> None:
@@ -245,7 +237,7 @@ WITHOUT_A_GRADIENT: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
 @pytest.mark.parametrize("case", WITHOUT_A_GRADIENT)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_no_effect_where_no_gradient_is_asked_for(case: str, backend: str, dtype: torch.dtype) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor
 from likelihead.errors import DTypeError, MisuseError, OptionError, ShapeError
 from likelihead.functional import cross_entropy, language_model_loss
 from likelihead.guard.switch import guard
-from likelihead.kernels.dispatch import BackendError, use_backend
 from oracles.exact import categorical_nll
+from served_here import FUSED
 
 MODULE = sys.modules["likelihead.functional.language_model_loss"]
 V = 5
@@ -139,15 +139,7 @@ def test_any_number_of_leading_dimensions() -> None:
     torch.testing.assert_close(one, want[0])
 
 
-def native() -> bool:
-    try:
-        with use_backend("native"):
-            return True
-    except BackendError:
-        return False
-
-
-@pytest.mark.skipif(not native(), reason="needs the native kernels")
+@pytest.mark.skipif(not FUSED, reason="needs the kernels")
 def test_the_gradient_over_the_logits() -> None:
     logits, tokens = batch()
     leaf = logits.clone().requires_grad_()

@@ -32,6 +32,7 @@ from likelihead.likelihoods import (
     Quantile,
     StudentT,
 )
+from served_here import AUTO_AND_OTHERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -165,7 +166,7 @@ def assert_same(ours: Tensor, torchs: Tensor, dtype: torch.dtype, what: str) -> 
     )
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", DROP_INS)
 def test_drop_ins_have_torchs_answer(name: str, dtype: torch.dtype, backend: str) -> None:
@@ -269,7 +270,7 @@ def left_out(way: str, target: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor
     return LEFT_LABELS, marked, options.get(way, {})
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
 @pytest.mark.parametrize(
     ("name", "loss", "logits", "target", "way"), LOSSES, ids=[f"{case[0]}, {case[4]}" for case in LOSSES]
 )

@@ -14,23 +14,13 @@ from torch.autograd import forward_ad
 
 from likelihead import functional as ours
 from likelihead import nn
-from likelihead.errors import BackendError
 from likelihead.kernels.dispatch import use_backend
 from likelihead.likelihoods import Bernoulli, Categorical, Gaussian, MultiLabel, binary_focal_loss, focal_loss
+from served_here import AUTO_AND_OTHERS, FUSED
 
 Loss = Callable[[Tensor], Tensor]
 N, C = 4, 3
 
-
-def _native() -> bool:
-    try:
-        with use_backend("native"):
-            return True
-    except BackendError:
-        return False
-
-
-BACKENDS = ["auto", *(["reference"] if _native() else [])]
 
 _G = torch.Generator().manual_seed(11)
 X = torch.randn(N, C, generator=_G, dtype=torch.float64)
@@ -289,7 +279,7 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_way_gives_torchs_answer(loss: str, backend: str) -> None:
     x, our_loss, torchs_loss = LOSSES[loss]
@@ -365,7 +355,7 @@ def test_torch_script_is_refused(name: str) -> None:
         torch.jit.script(function)
 
 
-@pytest.mark.skipif(not _native(), reason="needs the native kernels")
+@pytest.mark.skipif(not FUSED, reason="needs the kernels")
 @pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy_with_logits"])
 @pytest.mark.parametrize("gradient", [False, True])
 def test_a_recorded_trace_holds_our_op_and_serves_other_sizes(name: str, gradient: bool) -> None:

@@ -10,13 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel_cases import INTERPRETED
-from likelihead.kernels.dispatch import backends, use_backend
-
-OF_THE_CPU = [b.name for b in backends() if b.available and b.name != "triton"]
-AVAILABLE = ["triton"] if INTERPRETED else OF_THE_CPU
-FAST = [name for name in AVAILABLE if name != "reference"]
-FUSED = [name for name in FAST if name != "portable"]
+from likelihead.kernels.dispatch import use_backend
+from served_here import AVAILABLE, FAST, FUSED, INTERPRETED
 
 # Tests of the triton kernels themselves.
 collect_ignore = [] if INTERPRETED else ["interpreted"]

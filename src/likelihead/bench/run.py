@@ -59,6 +59,7 @@ def measure(
     cold: bool = True,
     patience: float = 0.0,
     backend: str = "auto",
+    suite: str = "cpu",
     observer: Observer = lambda case: None,
 ) -> Results:
     """Time the cases beside torch, and measure their memory.
@@ -73,6 +74,7 @@ def measure(
         patience: seconds that may be lost to waiting for other processes and to turns that they disturbed.
         backend: as `likelihead.use_backend` takes it. The goals are those of what serves a call otherwise; of
             a backend that is asked for by name only `NO_SLOWER` is wanted.
+        suite: what the results are called.
         observer: called with each case before it is measured.
 
     Raises:
@@ -98,7 +100,7 @@ def measure(
                 )
     notes += _impatient(patience, patient)
     settings = _settings(threads, repeat, cold)
-    return _results("cpu", rows, settings if backend == AUTO else {**settings, "backend": backend}, notes)
+    return _results(suite, rows, settings if backend == AUTO else {**settings, "backend": backend}, notes)
 
 
 def measure_identity(

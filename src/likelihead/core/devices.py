@@ -1,10 +1,33 @@
-"""One device per call: a mix is torch's RuntimeError, in words that name both sides."""
+"""Where the tensors of a call lie: on one device, in dense memory; or an error in words that name both."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-__all__ = ["check_devices"]
+from likelihead.errors import BackendError
+
+__all__ = ["check_dense", "check_devices", "is_dense"]
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether a kernel can find its elements by strides: no sparse, nested or packed tensor."""
+    return tensor.layout is torch.strided and not tensor.is_nested
+
+
+def check_dense(**others: object) -> None:
+    """Refuse sparse, nested and packed tensors among the arguments; what is no tensor is not looked at.
+
+    Raises:
+        BackendError: it names the argument and its layout.
+    """
+    for name, other in others.items():
+        if isinstance(other, Tensor) and not is_dense(other):
+            layout = "nested" if other.is_nested else str(other.layout).removeprefix("torch.")
+            raise BackendError(
+                f"{name} is a tensor of layout {layout}; expected a dense one: "
+                + (f"{name}.to_padded_tensor(0.0)." if other.is_nested else f"{name}.to_dense().")
+            )
 
 
 def check_devices(first: str, tensor: object, /, *, scalars: tuple[str, ...] = (), **others: object) -> None:

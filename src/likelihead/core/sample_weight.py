@@ -115,7 +115,7 @@ def expand_sample_weight(sample_weight: Tensor, like: Tensor) -> Tensor:
             f"{like.device} and {sample_weight.device}! (sample_weight is on {sample_weight.device})"
         )
     trailing = [1] * (like.dim() - sample_weight.dim())
-    return sample_weight.to(like.dtype).reshape(*sample_weight.shape, *trailing)
+    return sample_weight.to(like.dtype).reshape((*sample_weight.shape, *trailing))
 
 
 def weigh(values: Tensor, sample_weight: Tensor | None) -> Tensor:

@@ -49,17 +49,27 @@ _NARROW_INDEX = (torch.int32, torch.int16, torch.int8)
 _INDEX_DTYPES = (torch.int64, torch.uint8, *_NARROW_INDEX)  # torch takes the first two
 
 
-def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def overridable(
+    function: Callable[P, Tensor], *, short: Callable[..., Tensor | None] | None = None
+) -> Callable[P, Tensor]:
     """Make a public loss of a function.
 
     Tensor subclasses may override it through ``__torch_function__``, as they can torch's own; and an option
     of the wrong type is refused by its name, before anything is computed.
+
+    Args:
+        function: the loss.
+        short: serves calls of two tensors alone, or answers None: it sees to what is said above by itself.
     """
     name, names = function.__name__, tuple(signature(function).parameters)
     is_drop_in = hasattr(torch.nn.functional, name)
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if short is not None and not kwargs and len(args) == 2:
+            loss = short(*args)
+            if loss is not None:
+                return loss
         if has_torch_function_variadic(*args, *kwargs.values()):
             # Not tensors alone: a symbolic trace (torch.fx) hands in proxies, and records this function.
             relevant = [v for v in (*args, *kwargs.values()) if hasattr(type(v), "__torch_function__")]
@@ -130,8 +140,8 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 
 
 def is_real(tensor: object) -> bool:
-    """Whether it is a tensor of real floating-point numbers."""
-    return isinstance(tensor, Tensor) and tensor.is_floating_point()
+    """Whether it is a tensor of real floating-point numbers; a nested one has no shape to go by."""
+    return isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.is_nested
 
 
 def is_tensor(value: object) -> bool:
@@ -212,9 +222,13 @@ def torchs_answer(
     try:
         result = function(input, target.long() if narrow else target, **options)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
-        weights = (value for value in (weight, pos_weight) if value is not None)
-        # Nested tensors have no sizes that could be told.
-        tensors = all(isinstance(t, Tensor) and not t.is_nested for t in (input, target, *weights))
+        given = (input, target, *(value for value in (weight, pos_weight) if value is not None))
+        tensors = all(isinstance(t, Tensor) for t in given)
+        if tensors and any(t.is_nested for t in given):  # which have no sizes that could be told
+            raise type(error)(
+                f"{error}\nOne of input and target is a nested tensor; expected dense ones: "
+                "torch.cat(input.unbind()) has the rows of all examples."
+            ) from None
         finding = (
             explain_shape(loss, input, target, weight=weight, pos_weight=pos_weight) if tensors else None
         )

@@ -6,17 +6,19 @@ There is no silent fallback: a backend that is asked for by name serves the call
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from likelihead.core.devices import check_devices
+from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import BackendError, OptionError
+from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.sharding import register_strategies
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
@@ -24,9 +26,8 @@ from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_n
 from likelihead.kernels.fused.softmax_nll import softmax_loss as _fused_softmax_loss
 from likelihead.kernels.fused.softmax_nll import softmax_nll as _fused_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
-from likelihead.kernels.native.tiny import MOST_ELEMENTS
-from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
-from likelihead.kernels.native.tiny import softmax_tiny as _native_softmax_tiny
+from likelihead.kernels.native.plain import sigmoid_plain as _native_sigmoid_plain
+from likelihead.kernels.native.plain import softmax_plain as _native_softmax_plain
 from likelihead.kernels.ops import (
     SigmoidLoss,
     SigmoidNLL,
@@ -53,17 +54,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
-    "MOST_ELEMENTS",
     "BackendStatus",
     "Choice",
     "backends",
     "explain",
+    "plain",
     "sigmoid_loss",
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
     "synchronize",
-    "tiny",
     "use_backend",
 ]
 
@@ -83,6 +83,7 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
+        fast: whether a slow one that serves in its place is worth a warning.
         remark: what else there is to say of how it serves these logits, or None.
     """
 
@@ -90,26 +91,34 @@ class Backend:
     ops: dict[str, Callable[..., Any]]
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
+    fast: bool = False
     remark: Callable[[Tensor], str | None] = _never
 
 
-_NATIVE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def _refuses(logits: Tensor) -> str | None:
+    """What is beyond every backend."""
+    if logits.dtype not in _DTYPES:
+        return f"it does not take {logits.dtype}"
+    if not is_dense(logits):
+        return "it takes dense tensors only"
+    return None
+
+
+def _remedy(logits: Tensor) -> str:
+    if logits.dtype not in _DTYPES:
+        return f"these {list(logits.shape)} logits want converting, with logits.float() say"
+    if not is_dense(logits):
+        return "pass logits.to_dense()"
+    return "use_backend('auto') picks one that can"
 
 
 def _native_refuses(logits: Tensor) -> str | None:
     if not (logits.is_cpu or logits.is_meta):
         return f"it runs on the CPU, and the logits are on {logits.device.type}"
-    if logits.dtype not in _NATIVE_DTYPES:
-        return f"it does not take {logits.dtype}"
-    if logits.layout is not torch.strided or logits.is_nested:
-        return "it takes strided tensors only"
-    return None
-
-
-def _portable_refuses(logits: Tensor) -> str | None:
-    if logits.layout is not torch.strided or logits.is_nested:
-        return "it takes strided tensors only"
-    return None
+    return _refuses(logits)
 
 
 def _portable_remark(logits: Tensor) -> str | None:
@@ -131,13 +140,14 @@ _BACKENDS: tuple[Backend, ...] = (
         name="native",
         ops={
             **_FUSED,
-            "softmax_tiny": _native_softmax_tiny,
-            "sigmoid_tiny": _native_sigmoid_tiny,
+            "softmax_plain": _native_softmax_plain,
+            "sigmoid_plain": _native_sigmoid_plain,
         },
         absent=_native_absent,
         refuses=_native_refuses,
+        fast=sys.platform != "win32",  # where no compiler goes with torch
     ),
-    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses),
+    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses, fast=True),
     Backend(
         name="portable",
         ops={
@@ -147,7 +157,7 @@ _BACKENDS: tuple[Backend, ...] = (
             "sigmoid_loss": _portable_sigmoid_loss,
         },
         absent=_never,
-        refuses=_portable_refuses,
+        refuses=_refuses,
         remark=_portable_remark,
     ),
     Backend(
@@ -159,7 +169,7 @@ _BACKENDS: tuple[Backend, ...] = (
             "sigmoid_loss": _reference_sigmoid_loss,
         },
         absent=_never,
-        refuses=_never,
+        refuses=_refuses,
     ),
 )
 
@@ -263,12 +273,38 @@ def _by_name(name: str) -> Backend:
 
 
 def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
-    """The op of the backend that `_choose` names, without its words: they take longer than a tiny loss."""
+    """The op of the backend that `_choose` names, without its words: they take longer than a small loss."""
     if _selected == AUTO:
+        missed = None
         for backend in _BACKENDS:
-            if op in backend.ops and backend.refuses(logits) is None and backend.absent() is None:
-                return backend.ops[op]
+            if op in backend.ops and backend.refuses(logits) is None:
+                if backend.absent() is None:
+                    if missed is not None and not backend.fast:
+                        _tell_of_slowness(op, logits, backend, missed)
+                    return backend.ops[op]
+                if missed is None and backend.fast:
+                    missed = backend
     return _choose(op, logits)[0].ops[op]
+
+
+_told_of: set[str] = set()
+
+
+def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
+    """Warn, once per process and missing backend, that a fast one could serve what a slow one does."""
+    if torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
+        return
+    _told_of.add(missed.name)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{op} runs on the {serving.name} backend, which is slow; the {missed.name} one is not available: "
+        f"{missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
+        "likelihead.errors.BackendWarning, silences it.",
+        BackendWarning,
+        stacklevel=level,
+    )
 
 
 def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
@@ -292,14 +328,19 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
             register_strategies()
 
 
-def tiny(op: str) -> Callable[..., Tensor | None] | None:
-    """``softmax_tiny`` or ``sigmoid_tiny`` of the backend in force for the CPU; None where it has none.
+def plain(op: str) -> Callable[..., Tensor | None] | None:
+    """``softmax_plain`` or ``sigmoid_plain`` of the backend in force for the CPU; None where it has none.
 
-    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, and of
-    fitting sizes, with 1 to `MOST_ELEMENTS` logits. Where the op answers None, the general op is to serve.
+    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, of fitting
+    sizes and not empty. Where the op answers None, the general op is to serve.
     """
+    return _plain(op, _selected)
+
+
+@cache
+def _plain(op: str, selected: str) -> Callable[..., Tensor | None] | None:
     for backend in _BACKENDS:
-        if _selected in (AUTO, backend.name) and backend.absent() is None:
+        if selected in (AUTO, backend.name) and backend.absent() is None:
             return backend.ops.get(op)
     return None
 
@@ -309,10 +350,7 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
         backend = _by_name(_selected)
         why = _unfit(backend, op, logits)
         if why is not None:
-            raise BackendError(
-                f"use_backend({backend.name!r}) is in force, but {why}; "
-                "use_backend('auto') picks one that can."
-            )
+            raise BackendError(f"use_backend({backend.name!r}) is in force, but {why}; {_remedy(logits)}.")
         return backend, f"use_backend({backend.name!r}) is in force"
     passed_over: list[str] = []
     for backend in _BACKENDS:
@@ -321,7 +359,7 @@ def _choose(op: str, logits: Tensor) -> tuple[Backend, str]:
             reason = f"the first that serves {logits.dtype} on {logits.device.type}"
             return backend, "; ".join([reason, *passed_over])
         passed_over.append(f"{backend.name} not: {why}")
-    raise BackendError(f"no backend serves {op}: {'; '.join(passed_over)}.")
+    raise BackendError(f"no backend serves {op}: {'; '.join([*passed_over, _remedy(logits)])}.")
 
 
 def _unfit(backend: Backend, op: str, logits: Tensor) -> str | None:
@@ -335,6 +373,7 @@ def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=True)
     check_devices("logits", logits, target=target, **options)
+    check_dense(target=target, **options)
     op = cast(SoftmaxNLL, _serving("softmax_nll", logits))
     return op(logits, target, **options)
 
@@ -352,6 +391,7 @@ def softmax_loss(
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=True)
     check_devices("logits", logits, scalars=("normalizer",), target=target, normalizer=normalizer, **options)
+    check_dense(target=target, **options)
     op = cast(SoftmaxLoss, _serving("softmax_loss", logits))
     return op(
         logits,
@@ -368,6 +408,7 @@ def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=False)
     check_devices("logits", logits, scalars=_SCALARS, target=target, **options)
+    check_dense(target=target, **options)
     op = cast(SigmoidNLL, _serving("sigmoid_nll", logits))
     return op(logits, target, **options)
 
@@ -384,5 +425,6 @@ def sigmoid_loss(
     if type(logits) not in PLAIN:
         _spread_over_ranks(logits, classes=False)
     check_devices("logits", logits, scalars=_SCALARS, target=target, normalizer=normalizer, **options)
+    check_dense(target=target, **options)
     op = cast(SigmoidLoss, _serving("sigmoid_loss", logits))
     return op(logits, target, reduction=reduction, normalizer=normalizer, **options)

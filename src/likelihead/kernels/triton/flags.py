@@ -39,14 +39,17 @@ class _Buffer:
         self.words = (ctypes.c_int64 * (SLOTS * WORDS)).from_address(self.slots.data_ptr())
 
     def take(self) -> tuple[int, int, int] | None:
-        """(position, value, call) of the first in the earliest call that is marked; all are cleared."""
+        """(position, value, call) of the first that is marked; all are cleared.
+
+        Slots are taken in the order of time. Of the same call's the least position is named.
+        """
         words = self.words
         found = [
-            (words[i + 1], words[i + 2], words[i + 3]) for i in range(0, SLOTS * WORDS, WORDS) if words[i]
+            (words[i + 2], words[i + 3], words[i + 1]) for i in range(0, SLOTS * WORDS, WORDS) if words[i]
         ]
         if not found:
             return None
-        call, position, value = min(found)
+        position, value, call = min(one for one in found if one[2] == found[0][2])
         for i in range(0, SLOTS * WORDS, WORDS):
             words[i] = 0
         self.counter.zero_()

@@ -6,14 +6,17 @@ H200 can be compiled and counted without one, from meta tensors and the `Device`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 
-__all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "run"]
+from likelihead.kernels.fused.registration import INTERPRETED
+
+__all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "record", "run"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class Device:
 
     @staticmethod
     def of(device: torch.device) -> Device:
-        """The device as torch describes it; of the CPU, the interpreter's."""
+        """The device as torch describes it; of the CPU, the interpreter's. Within `record`, its own."""
+        if _recording is not None:
+            return _recording[0]
         if device.type == "cpu":
             return INTERPRETER
         return _of_index(torch.cuda.current_device() if device == torch.device("cuda") else device.index)
@@ -110,6 +115,69 @@ class Launch:
 
 def run(launches: Iterable[Launch]) -> None:
     """Launch them in order, on the current device and stream. The interpreter takes no note of the warps."""
-    for launch in launches:
-        if 0 not in launch.grid:
-            launch.kernel[launch.grid](*launch.args, **launch.options())
+    if _recording is not None:
+        _recording[1].extend(launch for launch in launches if 0 not in launch.grid)
+        return
+    with _as_on_a_gpu() if INTERPRETED else nullcontext():
+        for launch in launches:
+            if 0 not in launch.grid:
+                launch.kernel[launch.grid](*launch.args, **launch.options())
+
+
+def _as_on_a_gpu() -> Any:
+    """Infinities and NaN without a word: the interpreter computes with numpy, which warns of them."""
+    import numpy
+
+    _mend_interpreter()
+    return numpy.errstate(all="ignore")
+
+
+@cache
+def _mend_interpreter() -> None:
+    """What Triton's interpreter does otherwise than a GPU, or not at all."""
+    import numpy
+    from triton.runtime import interpreter
+
+    # Loops over a kernel's numbers: it has them in arrays of one, which are no index since numpy 2.4.
+    scope: Any = getattr(interpreter, "_LangPatchScope", None)
+    if scope is not None:
+        set_as_given = scope.set_attr
+
+        def set_attr(self: Any, target: Any, name: str, value: Any) -> None:
+            set_as_given(self, target, name, _index if name == "__index__" else value)
+
+        scope.set_attr = set_attr
+
+    # float32 to bfloat16: it cuts the digits off.
+    builder: Any = interpreter.InterpreterBuilder
+    cast_as_given = builder.cast_impl
+
+    def cast_impl(self: Any, source: Any, dtype: Any) -> Any:
+        if source.dtype.scalar.is_fp32() and dtype.scalar.is_bf16():
+            bits = source.data.view(numpy.uint32)
+            rounded = (bits + (0x7FFF + ((bits >> 16) & 1)).astype(numpy.uint32)) >> 16
+            rounded = numpy.where(numpy.isnan(source.data), 0x7FC0, rounded).astype(numpy.uint16)
+            return interpreter.TensorHandle(rounded, dtype.scalar)
+        return cast_as_given(self, source, dtype)
+
+    builder.cast_impl = cast_impl
+
+
+def _index(number: Any) -> int:
+    return int(number.handle.data.item())
+
+
+@contextmanager
+def record(device: Device) -> Iterator[list[Launch]]:
+    """The launches that calls would make on this device, in place of their execution; for tensors on meta."""
+    global _recording
+    launches: list[Launch] = []
+    before = _recording
+    _recording = (device, launches)
+    try:
+        yield launches
+    finally:
+        _recording = before
+
+
+_recording: tuple[Device, list[Launch]] | None = None

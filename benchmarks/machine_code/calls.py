@@ -1,0 +1,231 @@
+"""The calls that are compiled: each case of the benchmarks, as the ops of `likelihead.kernels` get it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
+from math import prod
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu.cases import CASES as ON_GPU
+from benchmarks.machine_code.compiler import MachineCode, flattened, machine_code
+from benchmarks.machine_code.prediction import Work
+from benchmarks.machine_code.reading import Reading, read
+from likelihead.bench.cases import CASES as ON_CPU
+from likelihead.bench.sigmoid_nll import SigmoidCase
+from likelihead.bench.softmax_nll import SoftmaxCase
+from likelihead.kernels import triton as kernels
+
+DEVICES = {"sm_80": "A100", "sm_90": "H200", "sm_100": "B200", "gfx942": "MI300X"}
+"""Of `likelihead.kernels.triton.launch`, by the target that they are of."""
+
+_NEUTRAL: Mapping[str, Any] = {
+    "label_smoothing": 0.0,
+    "ignore_index": -100,
+    "z_loss": 0.0,
+    "softcap": 0.0,
+    "torch_nonfinite": True,  # as torch's own functions have it
+    "focal_gamma": 0.0,
+    "focal_alpha": -1.0,
+    "skip_nan_target": False,
+    "scale": 1.0,
+    "mean": True,
+    "with_grad": True,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an op.
+
+    Attributes:
+        case: that it is of.
+        op: of ``torch.ops.likelihead``.
+        module: of `likelihead.kernels.triton`, that has it.
+        shape: of the logits.
+        dtype: of the logits.
+        options: that are not neutral; tensors by shape and dtype.
+    """
+
+    case: str
+    op: str
+    module: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.case}: {self.op}"
+
+    @property
+    def nll_shape(self) -> tuple[int, ...]:
+        return self.shape if self.module == "sigmoid_nll" else (self.shape[0], *self.shape[2:])
+
+    def arguments(self) -> tuple[list[Any], Tensor]:
+        """In the order of the op's schema, tensors on the meta device; and the logits among them."""
+        logits = torch.empty(self.shape, dtype=self.dtype, device="meta")
+        float_ = torch.float64 if self.dtype == torch.float64 else torch.float32
+        given: dict[str, Any] = {"logits": logits, **self.options}
+        per_example = {"grad_nll": (self.nll_shape, float_)}
+        arguments = []
+        for argument in getattr(torch.ops.likelihead, self.op).default._schema.arguments:
+            value = given.get(argument.name, per_example.get(argument.name, _NEUTRAL.get(argument.name)))
+            if isinstance(value, tuple):
+                value = torch.empty(value[0], dtype=value[1], device="meta")
+            arguments.append(value)
+        return arguments, logits
+
+
+def _tensors(case: SoftmaxCase | SigmoidCase) -> dict[str, Any]:
+    """The options of a case of the benchmarks."""
+    classes = case.shape[1]
+    if isinstance(case, SigmoidCase):
+        pos_weight = ((classes,), case.dtype) if case.pos_weighted else None
+        return {"target": (case.shape, case.dtype), "pos_weight": pos_weight}
+    indices = ((case.shape[0], *case.shape[2:]), torch.int64)
+    return {
+        "target": indices if case.target == "indices" else (case.shape, case.dtype),
+        "weight": ((classes,), case.dtype) if case.weighted else None,
+        "label_smoothing": case.label_smoothing,
+    }
+
+
+def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
+    """The loss with its gradient; per example, forward and backward; in place where memory is short."""
+    module = "sigmoid_nll" if isinstance(case, SigmoidCase) else "softmax_nll"
+    ops = [f"{module.removesuffix('_nll')}_loss", module, f"{module}_backward"]
+    if isinstance(case, SoftmaxCase) and case.name == "ce-lm":
+        ops.insert(1, "softmax_loss_")
+    for op in ops:
+        yield Call(case.name, op, module, case.shape, case.dtype, _tensors(case))
+
+
+# Those of linear heads are matrix products of the vendor's, and the same ops.
+# Those called in loops are of a call's overhead.
+CASES = tuple(
+    case for case in (*ON_GPU, *ON_CPU) if isinstance(case, SoftmaxCase | SigmoidCase) and case.loops == 1
+)
+CALLS = tuple(call for case in CASES for call in calls_of(case))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A launch of a call, compiled.
+
+    Attributes:
+        call: that launches it.
+        number: of the launch in the call, from 0.
+        code: for one target, without the instructions.
+        reading: of the code.
+        work: that it is launched for.
+        elements: whether it handles every logit, and not only what is left of each example.
+    """
+
+    call: Call
+    number: int
+    code: MachineCode
+    reading: Reading
+    work: Work
+    elements: bool
+
+
+def compiled(call: Call, target: str) -> list[Kernel]:
+    """What the call launches on the device of a target, in order. For a process of its own."""
+    op = getattr(import_module(f"likelihead.kernels.triton.{call.module}"), call.op)
+    arguments, logits = call.arguments()
+    with _recorded(DEVICES[target]) as launches:
+        op(*arguments)
+    return [_kernel(call, number, one, logits, target) for number, one in enumerate(launches)]
+
+
+@contextmanager
+def _recorded(device: str) -> Iterator[list[Any]]:
+    """What is launched meanwhile is kept, not launched, and every device is taken for the one described."""
+    from likelihead.kernels.triton import launch
+
+    launches: list[Any] = []
+    run = launch.run
+
+    def keep(planned: Iterable[Any]) -> None:
+        launches.extend(one for one in planned if 0 not in one.grid)
+
+    with ExitStack() as patched:
+        patched.enter_context(patch.object(launch.Device, "of", lambda _: getattr(launch, device)))
+        for name, module in list(sys.modules.items()):
+            if name.startswith(kernels.__name__) and getattr(module, "run", None) is run:
+                patched.enter_context(patch.object(module, "run", keep))
+        yield launches
+
+
+def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -> Kernel:
+    code = machine_code(launch.kernel, launch.args, launch.options(), target)
+    names = [name for name in launch.kernel.arg_names if name not in launch.constexprs]
+    tensors = {
+        name: value
+        for name, value in flattened(dict(zip(names, launch.args, strict=True))).items()
+        if isinstance(value, Tensor) and name in code.pointers
+    }
+    read_: set[str] = set()
+    written: set[str] = set()
+    for at in code.code:
+        if at.access is not None:
+            (read_ if at.access.kind == "load" else written).update(at.access.parameters & set(tensors))
+    whole = [name for name, value in tensors.items() if value.numel() == logits.numel()]
+    of_logits = [name for name in whole if _same_memory(tensors[name], logits)]
+    reading = read(
+        code,
+        [name for name in of_logits if name in read_],
+        [name for name in whole if name in written],
+        least=16,
+        rare=rare_places(),
+    )
+    work = Work(
+        kernel=code.name,
+        programs=prod(launch.grid),
+        rows=prod(call.nll_shape) if call.module == "softmax_nll" else call.shape[0],
+        classes=call.shape[1],
+        by_rows=call.module == "softmax_nll" and len(call.shape) == 2,
+        itemsize=logits.element_size(),
+        read=sum(_bytes(tensors[name]) for name in read_),
+        written=sum(_bytes(tensors[name]) for name in written),
+        resources=code.resources,
+        reading=reading,
+    )
+    # The instructions have been read; to hand them to another process takes longer than that.
+    return Kernel(call, number, replace(code, code=[], ptx=""), reading, work, elements=bool(whole))
+
+
+@cache
+def rare_places() -> frozenset[str]:
+    """Where the source says of a call that it is rare: anywhere in it, the code names its first line."""
+    found = set()
+    for path in Path(kernels.__path__[0]).glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        marked = [number for number, line in enumerate(text.splitlines(), 1) if "# rare: " in line]
+        around = [node for node in ast.walk(ast.parse(text)) if marked and isinstance(node, ast.Call)]
+        for number in marked:
+            calls = [one for one in around if one.lineno <= number <= (one.end_lineno or one.lineno)]
+            if not calls:
+                raise ValueError(f"{path.name}:{number}: no call is marked as rare here")
+            closest = min(calls, key=lambda one: (one.end_lineno or one.lineno) - one.lineno)
+            found.add(f"{path.name}:{closest.lineno}")
+    return frozenset(found)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return int(tensor.numel()) * tensor.element_size()
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)

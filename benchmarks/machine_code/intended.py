@@ -1,0 +1,44 @@
+"""What each kernel was built to need, and is held to by tests/benchmarks/test_machine_code.py."""
+
+from __future__ import annotations
+
+from benchmarks.machine_code.calls import Kernel
+from benchmarks.machine_code.checks import Intended
+
+EXPONENTIALS = 1.5  # one for each element, and a few for each example
+THREADS = 512  # on a multiprocessor at least, each with 16 to 64 bytes on their way
+
+# The most instructions per element of a pass, by kernel and by the bytes of a logit. While it copies an
+# element an H200 can issue 31 for 2 bytes and 62 for 4: over all passes.
+_INSTRUCTIONS = {
+    ("softmax_resident", 2): 28.0,
+    ("softmax_resident", 4): 52.0,
+    ("softmax_streamed", 2): 16.0,
+    ("softmax_streamed", 4): 48.0,
+    ("sigmoid_kernel", 2): 40.0,
+    ("sigmoid_kernel", 4): 62.0,
+}
+# Where more is intended: tiles of pixels change their layout in shared memory; 10 classes are few to share
+# what an example costs; the ends of odd rows are not aligned; a weight for each class is one more read.
+_MORE = {
+    "ce-segmentation": 40.0,
+    "few-classes": 75.0,
+    "lm-bf16": 32.0,
+    "options": 66.0,
+}
+
+
+def intended(kernel: Kernel) -> Intended:
+    """Of one launch of a call."""
+    if not kernel.elements:
+        return Intended(instructions=0, passes=0)
+    call, threads = kernel.call, kernel.code.resources.threads
+    width = call.dtype.itemsize
+    row_bytes = width * (call.shape[-1] if call.module == "softmax_nll" else kernel.work.elements)
+    return Intended(
+        instructions=_MORE.get(call.case, _INSTRUCTIONS.get((kernel.code.name, width), 0.0)),
+        passes=3 if kernel.code.name == "softmax_streamed" else 1,
+        exponentials=EXPONENTIALS,
+        programs=-(-THREADS // threads),
+        wide=row_bytes % 16 == 0,
+    )

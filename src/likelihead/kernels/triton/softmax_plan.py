@@ -1,0 +1,273 @@
+"""Which kernels a categorical loss launches: the layout of its tensors, tiles, and the launches in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from likelihead.kernels.triton import flags
+from likelihead.kernels.triton.launch import Device, Launch
+from likelihead.kernels.triton.softmax_count import plan_count
+from likelihead.kernels.triton.softmax_resident import softmax_resident
+from likelihead.kernels.triton.softmax_streamed import softmax_streamed
+from likelihead.kernels.triton.sums import partial_sums, second_stage
+from likelihead.kernels.triton.tunables import Tunable, lookup
+
+__all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
+
+_UNIT = 16  # what Triton makes use of, in elements
+_BUCKETS = {2: "16-bit", 4: "float32", 8: "float64"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the op, in the order of its schema."""
+
+    weight: Tensor | None
+    label_smoothing: float
+    ignore_index: int
+    z_loss: float
+    softcap: float
+    logit_offset: Tensor | None
+    torch_nonfinite: bool
+    where: Tensor | None
+    focal_gamma: float
+    sample_weight: Tensor | None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a call is to write. ``loss`` is the sum of the values over the divisor."""
+
+    nll: Tensor | None = None
+    lse: Tensor | None = None
+    grad: Tensor | None = None
+    loss: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What the gradient is multiplied by.
+
+    Attributes:
+        nll, lse: one number, or one per example; None for ones and for nothing.
+        scale: beside that.
+        mean: divided by the count of the targets.
+        whole: of a reduced loss whose gradient for 1 is there already: for 1 nothing is done.
+    """
+
+    nll: Tensor | None = None
+    lse: Tensor | None = None
+    scale: float = 1.0
+    mean: bool = False
+    whole: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Examples in up to three dimensions, merged where every tensor allows it, and the tensors' strides.
+
+    ``strides`` hold outer, middle, inner and class of the logits, probabilities, gradient and class mask.
+    """
+
+    outer: int
+    middle: int
+    inner: int
+    classes: int
+    strides: tuple[tuple[int, int, int, int], ...]
+
+    def rows(self, tensor: int) -> bool:
+        """Whether it is the classes that lie side by side."""
+        by_example, by_class = self.strides[tensor][2:]
+        return by_class == 1 and (self.classes > 1 or by_example != 1)
+
+    def unit(self, tensor: int) -> int:
+        """What divides the strides, but for that of 1."""
+        outer, middle, inner, by_class = self.strides[tensor]
+        if self.rows(tensor):
+            return math.gcd(_UNIT, outer, middle, inner)
+        return math.gcd(_UNIT, outer, middle, by_class) if inner == 1 else 1
+
+    def extent(self, examples: int, classes: int) -> int:
+        """The farthest place in a tile of so many examples and classes from its first."""
+        return max(examples * s[2] + classes * s[3] for s in self.strides)
+
+
+def layout_of(tensors: Sequence[Tensor | None]) -> Layout | None:
+    """How the tensors lie, of one shape; None where their examples do not merge into three dimensions."""
+    shape = next(t.shape for t in tensors if t is not None)
+    dims: list[tuple[int, tuple[int, ...]]] = []
+    for d in range(len(shape)):
+        if d == 1 or shape[d] == 1:
+            continue
+        strides = tuple(0 if t is None else t.stride(d) for t in tensors)
+        if dims and all(a == b * shape[d] for a, b in zip(dims[-1][1], strides, strict=True)):
+            dims[-1] = (dims[-1][0] * shape[d], strides)
+        else:
+            dims.append((shape[d], strides))
+    if len(dims) > 3:
+        return None
+    nothing = (1, (0,) * len(tensors))
+    (outer, o), (middle, m), (inner, i) = [nothing] * (3 - len(dims)) + dims
+    by_class = [0 if t is None else t.stride(1) if shape[1] > 1 else 1 for t in tensors]
+    return Layout(outer, middle, inner, shape[1], tuple(zip(o, m, i, by_class, strict=True)))
+
+
+def _power_of_2(n: int) -> int:
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def resident_constexprs(layout: Layout, row: Tunable) -> tuple[dict[str, Any], int]:
+    """A tile of all the classes of its examples, and the number of warps."""
+    classes = _power_of_2(layout.classes)
+    if layout.rows(0):
+        # As many classes to a thread as can be: what is computed once for an example is so in each of its
+        # threads.
+        examples = max(1, 4 * row.block // classes) if classes < row.block else 1
+    else:
+        examples = max(1, min(256, row.num_warps * row.block // classes))
+    examples = min(examples, _power_of_2(layout.inner))
+    tile = {"WHOLE": classes == layout.classes, "EXAMPLES": examples, "CLASSES": classes}
+    tile["INT64"] = layout.extent(examples, classes) >= 2**31
+    return tile, max(1, examples * classes // row.block)
+
+
+def streamed_constexprs(
+    layout: Layout, itemsize: int, more: bool, device: Device
+) -> tuple[dict[str, Any], Tunable]:
+    """Blocks of a row; of one that begins anywhere, from where a vector of 16 bytes begins."""
+    vector = 16 // itemsize
+    read, shares, written = (layout.strides[k] for k in range(3))
+    alike = all(s in (read, (0, 0, 0, 0)) for s in (shares, written))
+    shifted = layout.rows(0) and layout.unit(0) < vector and alike
+    odd = shifted or not layout.rows(0) or math.gcd(_UNIT, layout.classes) < vector
+    # The second look is to find the logits in the L2, with room for what is written meanwhile.
+    wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
+    bucket = _BUCKETS[itemsize] + ", wide" * wide + ", odd" * odd
+    row = lookup("softmax_streamed", bucket)
+    a_thread = 1 if more else max(1, row.block // vector)
+    lanes = 32 * row.num_warps * a_thread
+    tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
+    tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
+    if device.target.startswith("cuda"):
+        # Or the compiler takes more, and a multiprocessor holds fewer programs.
+        threads = 32 * row.num_warps * row.programs_per_multiprocessor
+        tile["maxnreg"] = max(32, min(255, device.registers // threads // 8 * 8))
+    return tile, row
+
+
+def plan(
+    logits: Tensor, target: Tensor, options: Options, outputs: Outputs, upstream: Upstream, device: Device
+) -> list[Launch]:
+    """The launches of one call, in order."""
+    soft = target.is_floating_point()
+    examples = math.prod((logits.shape[0], *logits.shape[2:]))
+    classes = logits.shape[1]
+    layout = layout_of((logits, target if soft else None, outputs.grad, options.where))
+    if layout is None:
+        raise ValueError("the examples of these tensors do not merge into three dimensions")
+    weight = None if options.weight is None else options.weight.contiguous()
+    sample_weight = None if options.sample_weight is None else options.sample_weight.contiguous()
+    sample_each = max(1, examples // max(1, sample_weight.numel())) if sample_weight is not None else 1
+    if not soft:
+        target = target.contiguous()
+
+    launches: list[Launch] = []
+    count: Tensor | None = None
+    scale, divisor = upstream.scale, 1 / upstream.scale if upstream.scale else math.inf
+    if upstream.mean and soft and sample_weight is None:
+        divisor = float(examples)
+        scale = upstream.scale / examples if examples else math.nan
+    elif upstream.mean:
+        given = (target, weight, sample_weight, examples, classes, options.ignore_index)
+        count, launches = plan_count(*given, device)
+
+    itemsize = logits.element_size()
+    smooth = options.label_smoothing > 0
+    # What a class has of its own beside its logit is held as well.
+    more = soft or options.softcap > 0 or options.where is not None or (smooth and weight is not None)
+    row = lookup("softmax_resident", _BUCKETS[itemsize] + ", more" * more)
+    if _power_of_2(classes) <= row.num_warps * row.block:
+        kernel = softmax_resident
+        tile, num_warps = resident_constexprs(layout, row)
+        programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
+    else:
+        kernel = softmax_streamed
+        tile, row = streamed_constexprs(layout, itemsize, more, device)
+        num_warps = row.num_warps
+        programs = min(examples, row.programs_per_multiprocessor * device.multiprocessors)
+        parts = examples
+    sums = partial_sums(logits, parts) if outputs.loss is not None else None
+    weight_sum = None
+    if smooth and weight is not None and options.where is None:
+        weight_sum = weight.sum(dtype=torch.float64)
+    offset = None if options.logit_offset is None else options.logit_offset.contiguous()
+    up_nll, up_lse = (None if up is None else _dense(up) for up in (upstream.nll, upstream.lse))
+    counter, slots = flags.of(logits.device)
+    call = 0 if soft else flags.register(target.shape, classes, options.ignore_index)
+    gamma = options.focal_gamma
+    arguments = (
+        logits,
+        target,
+        outputs.grad,
+        outputs.nll,
+        outputs.lse,
+        sums,
+        weight,
+        weight_sum,
+        offset,
+        options.where,
+        sample_weight,
+        up_nll,
+        up_lse,
+        count,
+        upstream.whole,
+        counter,
+        slots,
+        call,
+        layout.middle,
+        layout.inner,
+        classes,
+        examples,
+        *(stride for strides in layout.strides for stride in strides),
+        sample_each,
+        int(up_nll is not None and up_nll.numel() > 1),
+        int(up_lse is not None and up_lse.numel() > 1),
+        options.ignore_index,
+        options.label_smoothing,
+        options.z_loss,
+        options.softcap,
+        gamma,
+        scale,
+    )
+    constexprs = {
+        "SOFT": soft,
+        "SMOOTH": smooth,
+        "CAPPED": options.softcap > 0,
+        "Z_LOSS": options.z_loss > 0,
+        "FOCAL": gamma > 0,
+        "HALVES": int(2 * gamma) if gamma <= 16 and 2 * gamma == int(2 * gamma) else 0,
+        "TORCH_NONFINITE": options.torch_nonfinite,
+        "ONE_LINE": layout.outer * layout.middle == 1,
+        "SIZE_UNIT": math.gcd(_UNIT, classes if layout.rows(0) else layout.inner),
+        **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQGW")},
+        **{f"{name}_ROWS": layout.rows(k) for k, name in enumerate("XQGW")},
+        **tile,
+    }
+    launches.append(Launch(kernel, (programs,), arguments, constexprs, num_warps=num_warps))
+    if sums is not None and outputs.loss is not None:
+        counted = None if count is None else count[:1]
+        launches.append(second_stage(sums, outputs.loss, counts=counted, divisor=divisor))
+    return launches
+
+
+def _dense(upstream: Tensor) -> Tensor:
+    """One number where all are the same one in memory, else contiguous."""
+    if all(size == 1 or stride == 0 for size, stride in zip(upstream.shape, upstream.stride(), strict=True)):
+        return upstream.as_strided((1,), (1,))
+    return upstream.contiguous()
