@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason="the shared tools are
 
 HERE = Path(__file__).resolve().parent
 NATIVE = {b.name: b for b in backends()}["native"]
-# Where the functions and the modules come from: as they are, and with the native backend forced.
+# Where the functions and the modules come from: as they are, and with a backend forced.
 SOURCES = pytest.mark.parametrize(
     ("functions", "modules"),
     [
@@ -48,6 +48,7 @@ SOURCES = pytest.mark.parametrize(
             "native_forced",
             marks=pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}"),
         ),
+        ("portable_forced", "portable_forced"),
     ],
 )
 

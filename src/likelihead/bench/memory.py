@@ -53,13 +53,16 @@ def extra_mib(contender: Contender) -> float:
     return max(peak - before, 0) / 1024
 
 
-def in_own_process(case: str, *, threads: int, compiled: bool = True) -> dict[str, float]:
+def in_own_process(
+    case: str, *, threads: int, compiled: bool = True, backend: str = "auto"
+) -> dict[str, float]:
     """`extra_mib` of each contender of a case, measured in a fresh process.
 
     Raises:
         BackendError: the process failed.
     """
-    command = [sys.executable, "-m", "likelihead.bench.memory", case, str(threads), str(int(compiled))]
+    arguments = [case, str(threads), str(int(compiled)), backend]
+    command = [sys.executable, "-m", "likelihead.bench.memory", *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **_ALLOCATOR}, check=False
     )
@@ -77,13 +80,15 @@ def _resident(field: str) -> int:
     return int(match[1])
 
 
-def _main(name: str, threads: str, compiled: str) -> None:
+def _main(name: str, threads: str, compiled: str, backend: str) -> None:
     import torch
 
     from likelihead.bench.cases import CASES
     from likelihead.bench.contenders import line_up
+    from likelihead.kernels.dispatch import use_backend
 
     torch.set_num_threads(int(threads))
+    use_backend(backend)
     (case,) = (case for case in CASES if case.name == name)
     line = line_up(case.build(), compiled=compiled == "1")
     print(json.dumps({contender.name: extra_mib(contender) for contender in line.contenders}))

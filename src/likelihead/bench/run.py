@@ -18,12 +18,15 @@ from likelihead.bench.memory import in_own_process, why_not
 from likelihead.bench.patience import Patience
 from likelihead.bench.results import Results, Row
 from likelihead.errors import OptionError
-from likelihead.kernels.dispatch import explain
+from likelihead.kernels.dispatch import explain, use_backend
 
-__all__ = ["IDENTITY", "check_settings", "measure", "measure_identity"]
+__all__ = ["IDENTITY", "NO_SLOWER", "check_settings", "measure", "measure_identity"]
 
 THREADS = 2
 BUSY = 0.5
+AUTO = "auto"
+NO_SLOWER = 1.2
+"""What no backend may take, in times of torch eager."""
 IDENTITY = 1.1
 """How far from 1 a ratio of torch to itself may be: the method's own error, either way."""
 
@@ -55,6 +58,7 @@ def measure(
     memory: bool = True,
     cold: bool = True,
     patience: float = 0.0,
+    backend: str = "auto",
     suite: str = "cpu",
     observer: Observer = lambda case: None,
 ) -> Results:
@@ -68,12 +72,14 @@ def measure(
         memory: with the extra peak memory, each case in a process of its own.
         cold: with the logits out of the caches before each run.
         patience: seconds that may be lost to waiting for other processes and to turns that they disturbed.
+        backend: as `likelihead.use_backend` takes it. The goals are those of what serves a call otherwise; of
+            a backend that is asked for by name only `NO_SLOWER` is wanted.
         suite: what the results are called.
         observer: called with each case before it is measured.
 
     Raises:
-        OptionError: more threads than cores, or no rounds.
-        BackendError: a function under test does not give torch's answer.
+        OptionError: more threads than cores, or no rounds; or no backend has that name.
+        BackendError: a function under test does not give torch's answer; or the backend is absent.
     """
     threads = check_settings(threads, repeat)
     notes = []
@@ -82,14 +88,19 @@ def measure(
         memory = False
     rows, stopwatch, patient = [], Stopwatch(cold=cold), Patience(patience)
     notes += [] if patience else _busy()
-    with _threads(threads):
+    with _threads(threads), use_backend(backend):
         for case in cases:
             observer(case)
             rows.append(_row(case, stopwatch, patient, repeat, compiled))
+            if backend != AUTO:
+                rows[-1].goals = [Goal(OURS, EAGER, "within", NO_SLOWER)]
             if memory:
-                rows[-1].extra_mib = in_own_process(case.name, threads=threads, compiled=compiled)
+                rows[-1].extra_mib = in_own_process(
+                    case.name, threads=threads, compiled=compiled, backend=backend
+                )
     notes += _impatient(patience, patient)
-    return _results(suite, rows, _settings(threads, repeat, cold), notes)
+    settings = _settings(threads, repeat, cold)
+    return _results(suite, rows, settings if backend == AUTO else {**settings, "backend": backend}, notes)
 
 
 def measure_identity(

@@ -62,6 +62,12 @@ def output_options(function: click.decorators.FC) -> click.decorators.FC:
 @click.command("bench")
 @timing_options
 @click.option("--compile/--no-compile", "compiled", default=True, help="With torch.compile among the peers.")
+@click.option(
+    "--backend",
+    default="auto",
+    metavar="NAME",
+    help="The backend that ours runs on: native, triton, portable or reference. [auto]",
+)
 @click.option("--memory/--no-memory", default=True, help="With the extra peak memory of each function.")
 @output_options
 def command(
@@ -71,6 +77,7 @@ def command(
     cold: bool,
     patience: float,
     compiled: bool,
+    backend: str,
     memory: bool,
     out: Path | None,
     save: Path | None,
@@ -98,6 +105,7 @@ def command(
         cold=cold,
         patience=patience,
         compiled=compiled,
+        backend=backend,
         memory=memory,
         observer=lambda case: progress.print(f"{case.name} ...", style="dim", highlight=False),
     )
@@ -159,6 +167,7 @@ def free_stem(results: Results, save: Path, overwrite: bool = False) -> str:
     words = [results.date, machine.get("gpu", machine["cpu"])]
     words += [f"{results.settings['threads']} threads"] if "gpu" not in machine else []
     words += [] if results.suite == "cpu" else [results.suite]
+    words += [str(results.settings["backend"])] if "backend" in results.settings else []
     first = stem = slug(*words)
     number = 2
     while not overwrite and any(os.path.lexists(save / f"{stem}.{ending}") for ending in ("json", "md")):

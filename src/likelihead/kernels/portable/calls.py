@@ -15,6 +15,7 @@ from likelihead.kernels.ops import compute_dtype
 
 __all__ = [
     "Box",
+    "Scratch",
     "blocks",
     "first_gradient",
     "is_differentiated",
@@ -33,7 +34,7 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 Box = tuple[slice, ...]
 """Where a block lies: a slice of each leading dimension."""
 
-_IN_CACHE = 1 << 18
+_IN_CACHE = 1 << 20
 _AT_ONCE = 1 << 24
 
 
@@ -120,6 +121,23 @@ def blocks(shape: Sequence[int], each: int, most: int) -> Iterator[Box]:
     for i in range(shape[0]):
         for rest in blocks(shape[1:], each, most):
             yield (slice(i, i + 1), *rest)
+
+
+class Scratch:
+    """Memory that one block after the other works in, so that it is in the caches and has its pages."""
+
+    def __init__(self, logits: Tensor, dtype: torch.dtype) -> None:
+        self._logits, self._dtype, self._buffers = logits, dtype, dict[int, Tensor]()
+
+    def like(self, block: Tensor, which: int = 0) -> Tensor:
+        """A buffer of the block's shape, its numbers in the block's order in memory."""
+        buffer = self._buffers.get(which)
+        if buffer is None or buffer.numel() < block.numel():
+            buffer = self._logits.new_empty(block.numel(), dtype=self._dtype)
+            self._buffers[which] = buffer
+        order = sorted(range(block.dim()), key=block.stride, reverse=True)
+        view = buffer[: block.numel()].view([block.shape[d] for d in order])
+        return view.permute([order.index(d) for d in range(block.dim())])
 
 
 def scale_of(

@@ -9,6 +9,7 @@ and its elements that are not finite by the reference itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -25,6 +26,7 @@ from likelihead.kernels.ops import (
 )
 from likelihead.kernels.portable.calls import (
     Box,
+    Scratch,
     blocks,
     first_gradient,
     is_differentiated,
@@ -98,6 +100,7 @@ class _Call:
     def __init__(self, logits: Tensor, target: Tensor, options: SigmoidOptions) -> None:
         self.logits, self.target, self.options = logits, target, options
         self.dtype = compute_dtype(logits.dtype)
+        self.one = torch.ones((), dtype=self.dtype, device=logits.device)
         self.looks = looks(logits.device)
         # Near the zero of a soft label's slope only what spare digits there are is left.
         spare = self.dtype == torch.float32 == logits.dtype and logits.device.type != "mps"
@@ -136,18 +139,21 @@ class _Call:
 
         The upstream gradients are one for each element or one for all.
         """
-        shape, parts = self.logits.shape, []
-        for box in blocks(shape, 1, most_elements(self.logits.device)):
-            grad = None if gradient is None else gradient[box]
-            up = upstream if upstream is None or upstream.dim() == 0 else upstream[box]
-            x, t = self.logits[box], self.target[box]
-            nll = self._of_hard_labels(x, t, box, grad, up) if self.hard else None
-            if nll is None:
-                nll = self._of_any_labels(x, t, box, grad, up)
+        parts: list[Tensor] = []
+        scratch = Scratch(self.logits, self.dtype)
+
+        def deliver(nll: Tensor) -> None:
             if values is None:
                 parts.append(nll.sum())
             else:
                 values[box] = nll
+
+        for box in blocks(self.logits.shape, 1, most_elements(self.logits.device)):
+            grad = None if gradient is None else gradient[box]
+            up = upstream if upstream is None or upstream.dim() == 0 else upstream[box]
+            x, t = self.logits[box], self.target[box]
+            if not (self.hard and self._of_hard_labels(x, t, box, scratch, deliver, grad, up)):
+                deliver(self._of_any_labels(x, t, box, grad, up))
         return torch.stack(parts).sum().to(self.dtype) if parts else self.logits.new_zeros(())
 
     def _option(self, name: str, box: Box) -> Tensor | None:
@@ -155,25 +161,43 @@ class _Call:
         return values if values is None or values.dim() == 0 else values[box]
 
     def _of_hard_labels(
-        self, x: Tensor, t: Tensor, box: Box, grad: Tensor | None, upstream: Tensor | None
-    ) -> Tensor | None:
-        """The values where every label is 0 or 1 and every logit finite; None where that is not so."""
-        if t.dtype is not torch.bool and not torch.equal(t * t, t):
-            return None
-        if not is_finite(x) or not (upstream is None or is_finite(upstream)):
-            return None
-        turn = t.to(self.dtype).mul_(-2).add_(1) if t.dtype != self.dtype else (t * -2).add_(1)
-        z = x * turn
-        exps = z.clamp(max=80 if self.dtype == torch.float32 else 700).exp_()
-        nll = torch.maximum(exps.log1p(), z)  # beyond the clamp they are the same to the last digit
+        self,
+        x: Tensor,
+        t: Tensor,
+        box: Box,
+        scratch: Scratch,
+        deliver: Callable[[Tensor], None],
+        grad: Tensor | None,
+        upstream: Tensor | None,
+    ) -> bool:
+        """Compute the block if every label is 0 or 1 and every logit finite; say whether that is so."""
+        low, high = torch.aminmax(x)
+        largest = max(-float(low), float(high))
+        if not largest < math.inf or not (upstream is None or is_finite(upstream)):
+            return False
+        turn, z, exps = scratch.like(x, 0), scratch.like(x, 1), grad
+        if exps is None or exps.dtype != self.dtype:
+            exps = scratch.like(x, 2)
+        if t.dtype != self.dtype:
+            t = t.to(self.dtype)
+        if not torch.equal(torch.mul(t, t, out=turn), t):
+            return False
+        torch.mul(x, torch.add(self.one, t, alpha=-2, out=turn), out=z)
+        most = 80 if self.dtype == torch.float32 else 700
+        if largest <= most:
+            nll = torch.log1p(torch.exp(z, out=exps), out=z)
+        else:  # whose exponential is too large; the loss is then the logit to the last digit
+            torch.clamp(z, max=most, out=exps).exp_()
+            nll = torch.maximum(exps.log1p(), z, out=z)
         factor = self._factor(t, box)
+        deliver(nll if factor is None else nll.mul_(factor))
         if grad is not None and upstream is not None:
-            slope = torch.add(exps, 1, out=z)
-            torch.div(exps, slope, out=exps).mul_(turn)
+            torch.div(exps, torch.add(exps, 1, out=z), out=exps).mul_(turn).mul_(upstream)
             if factor is not None:
                 exps.mul_(factor)
-            grad.copy_(exps.mul_(upstream))
-        return nll if factor is None else nll.mul_(factor)
+            if exps is not grad:
+                grad.copy_(exps)
+        return True
 
     def _factor(self, t: Tensor, box: Box) -> Tensor | None:
         """All that multiplies the loss of a hard label."""

@@ -36,6 +36,7 @@ from likelihead.kernels.ops import (
 )
 from likelihead.kernels.portable.calls import (
     Box,
+    Scratch,
     blocks,
     first_gradient,
     is_differentiated,
@@ -184,7 +185,7 @@ class _Call:
         upstream: Tensor | None = None,
         upstream_lse: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The values; and the gradient, for upstream gradients of each example or one for all, to be written.
+        """Return the values; write the gradient, for upstream gradients of each example or one for all.
 
         The gradient may take the place of the logits.
         """
@@ -193,18 +194,13 @@ class _Call:
         nll = torch.empty(shape, dtype=self.dtype, device=x.device)
         lse = torch.empty_like(nll)
         direct = gradient is not None and gradient.dtype == self.dtype and gradient.data_ptr() != x.data_ptr()
-        scratch: Tensor | None = None
+        scratch = Scratch(x, self.dtype)
         for box in blocks(shape, x.shape[1], most_elements(x.device)):
             inside = _inside(box)
-            if gradient is not None and direct:
-                buffer = gradient[inside]
-            else:
-                part = x[inside]
-                if scratch is None:
-                    scratch = torch.empty_like(part, dtype=self.dtype)
-                buffer = scratch if scratch.shape == part.shape else torch.empty_like(part, dtype=self.dtype)
+            buffer = gradient[inside] if gradient is not None and direct else scratch.like(x[inside])
             block = _Block(self, box, buffer)
-            nll[box], lse[box] = block.nll.squeeze(1), block.lse.squeeze(1)
+            nll[box] = block.nll.squeeze(1)
+            lse[box] = block.lse.squeeze(1)
             if gradient is not None:
                 block.gradient_(_rows(upstream, box), _rows(upstream_lse, box))
                 if not direct:
@@ -241,7 +237,7 @@ class _Block:
             self._probabilities(z)
         else:
             self._indices(z, call.index[box].unsqueeze(1))
-        if call.looks and not (is_finite(self.nll) and is_finite(self.lse)):
+        if call.looks and not self.finite:
             self._ask_reference()
 
     def _transformed(self, x: Tensor) -> Tensor:
@@ -362,6 +358,7 @@ class _Block:
     def _finish(self, nll: Tensor) -> None:
         """What comes on top of the targets' terms, and who is left out."""
         call = self.call
+        self.finite = not call.looks or is_finite(nll)  # which it is not where lse is not
         if call.z_loss:
             nll = nll + call.z_loss * self.lse.square()
         if self.sample_weight is not None:
@@ -377,17 +374,25 @@ class _Block:
         call, buffer = self.call, self.buffer
         each = self._counted(upstream)
         # Of what multiplies p there is the target's part, where p - 1 is -rest / total, and all else.
-        more = each * self.mass
+        terms = [each * self.mass] if self.index is None or call.label_smoothing else []
         if call.z_loss:
-            more = more + each * (2 * call.z_loss) * self.lse
+            terms.append(each * (2 * call.z_loss) * self.lse)
         if upstream_lse is not None:
-            more = more + self._of_counted(upstream_lse)
-        factor = (more if self.index is None else more + each * self.share) / self.total
+            terms.append(self._of_counted(upstream_lse))
+        more = sum(terms[1:], start=terms[0]) if terms else None
+        on_all = more
+        if self.index is not None:
+            on_target = each * self.share
+            on_all = on_target if more is None else more + on_target
+        assert on_all is not None
+        factor = on_all / self.total
         buffer.mul_(factor)
         if self.index is None:
             buffer.addcmul_(self.q, each.expand(self.top.shape), value=-1)
         else:
-            own = more - self.rest * factor
+            own = -self.rest * factor
+            if more is not None:
+                own = more + own
             if call.label_smoothing:
                 spread = (each * self.spread).expand(self.top.shape)
                 if call.weight is None:
