@@ -27,7 +27,7 @@ settings.register_profile("likelihead", deadline=None, derandomize=True, print_b
 # `make sanitize`, where an example takes many times as long.
 settings.register_profile("sanitize", parent=settings.get_profile("likelihead"), max_examples=30)
 # The kernels in Triton's interpreter: a thousand times.
-settings.register_profile("interpreter", parent=settings.get_profile("likelihead"), max_examples=4)
+settings.register_profile("interpreter", parent=settings.get_profile("likelihead"), max_examples=1)
 settings.load_profile(os.environ.get("LIKELIHEAD_HYPOTHESIS", "likelihead"))
 
 

@@ -263,6 +263,9 @@ def _missing() -> None:
         (gradient,) = torch.autograd.grad(loss, x)
         assert gradient[[1, 2]].eq(0).all()
         assert gradient[3:].ne(0).all()
+    with torch.no_grad():
+        mean = dispatch.sigmoid_loss(x, target, mask=mask)
+    torch.testing.assert_close(mean, dispatch.sigmoid_nll(x, target, mask=mask).sum().detach() / (28 * 7))
 
 
 def _sure() -> None:

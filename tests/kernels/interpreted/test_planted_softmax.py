@@ -11,13 +11,13 @@ from kernel_sweep import far_and_near, softmax_checks
 from kernels.interpreted.streamed import stream_all
 from likelihead.kernels.triton import softmax_nll
 from likelihead.kernels.triton.launch import run
-from likelihead.kernels.triton.softmax_count import plan_close
+from likelihead.kernels.triton.sums import second_stage
 from planted import fails, plant
 
 pytestmark = pytest.mark.usefixtures("fast")
 
 RESIDENT, STREAMED = "softmax_resident", "softmax_streamed"
-EXAMPLE, COUNT = "softmax_example", "softmax_count"
+EXAMPLE, COUNT, SUMS = "softmax_example", "softmax_count", "sums"
 INSIDE = "inside = (columns >= 0) & (columns < classes)\n        "
 # Module, what stands there, what is put there, and the checks of which one at least must fail.
 MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
@@ -37,12 +37,12 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         RESIDENT, "value = tl.where(kept, value, 0.0)", "value = tl.where(inside, value, 0.0)", ("ignored",),
     ),
     "the losses are summed in float32": (
-        COUNT, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
+        SUMS, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
         "total = (total + tl.load(sums + start + at, mask=start + at < parts, other=0.0)).to(tl.float32)",
         ("the second stage",),
     ),
     "the last of the losses is left out": (
-        COUNT, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
+        SUMS, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
         "total += tl.load(sums + start + at, mask=start + at < parts - 1, other=0.0)", ("rows of 5",),
     ),
     "an ignored target is counted": (COUNT, "(given != ignore_index)", "(given == given)", ("pixels",)),
@@ -94,7 +94,7 @@ def _second_stage() -> None:
     sums = torch.full((5000,), 0.5, dtype=torch.float64)
     sums[0] = 2.0**24
     out = torch.empty((), dtype=torch.float64)
-    run([plan_close(sums, out)])
+    run([second_stage(sums, out)])
     assert out.item() == 2.0**24 + 4999 / 2
 
 
