@@ -208,7 +208,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
 
 @cache
 def rare_places() -> frozenset[str]:
-    """Where the kernels' source says of a call that it is rare: anywhere in it, the code names its first line."""
+    """The calls that the kernels' source marks as rare, line by line: the code names any line of one."""
     found = set()
     for path in Path(kernels.__path__[0]).glob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -219,7 +219,8 @@ def rare_places() -> frozenset[str]:
             if not calls:
                 raise ValueError(f"{path.name}:{number}: no call is marked as rare here")
             closest = min(calls, key=lambda one: (one.end_lineno or one.lineno) - one.lineno)
-            found.add(f"{path.name}:{closest.lineno}")
+            lines = range(closest.lineno, (closest.end_lineno or closest.lineno) + 1)
+            found |= {f"{path.name}:{line}" for line in lines}
     return frozenset(found)
 
 
