@@ -130,6 +130,7 @@ class Kernel:
         reading: of the code.
         work: that it is launched for.
         elements: whether it handles every logit, and not only what is left of each example.
+        multiprocessors: of the device.
     """
 
     call: Call
@@ -138,6 +139,7 @@ class Kernel:
     reading: Reading
     work: Work
     elements: bool
+    multiprocessors: int
 
 
 def compiled(call: Call, target: str) -> list[Kernel]:
@@ -169,6 +171,9 @@ def _recorded(device: str) -> Iterator[list[Any]]:
 
 
 def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -> Kernel:
+    from likelihead.kernels.triton import launch as launches
+
+    device = getattr(launches, DEVICES[target])
     code = machine_code(launch.kernel, launch.args, launch.options(), target)
     names = [name for name in launch.kernel.arg_names if name not in launch.constexprs]
     tensors = {
@@ -203,7 +208,8 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         reading=reading,
     )
     # The instructions have been read; to hand them to another process takes longer than that.
-    return Kernel(call, number, replace(code, code=[], ptx=""), reading, work, elements=bool(whole))
+    code = replace(code, code=[], ptx="")
+    return Kernel(call, number, code, reading, work, bool(whole), device.multiprocessors)
 
 
 @cache
