@@ -196,6 +196,8 @@ def plan(
         kernel = softmax_resident
         tile, num_warps = resident_constexprs(layout, row)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
+        if upstream.whole is not None:
+            programs = min(parts, row.programs_per_multiprocessor * device.multiprocessors)
     else:
         kernel = softmax_streamed
         tile, row = streamed_constexprs(layout, itemsize, more, device)
@@ -233,7 +235,7 @@ def plan(
         layout.middle,
         layout.inner,
         classes,
-        examples,
+        parts,
         *(stride for strides in layout.strides for stride in strides),
         sample_each,
         int(up_nll is not None and up_nll.numel() > 1),
