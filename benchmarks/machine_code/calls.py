@@ -41,6 +41,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "scale": 1.0,
     "mean": True,
     "with_grad": True,
+    "whatever_rounding": True,
 }
 
 
@@ -70,17 +71,22 @@ class Call:
 
     @property
     def nll_shape(self) -> tuple[int, ...]:
-        return self.shape if self.module == "sigmoid_nll" else (self.shape[0], *self.shape[2:])
+        return (self.shape[0], *self.shape[2:]) if self.module == "softmax_nll" else self.shape
 
     def arguments(self) -> tuple[list[Any], Tensor]:
         """In the order of the op's schema, tensors on the meta device; and the logits among them."""
         logits = torch.empty(self.shape, dtype=self.dtype, device="meta")
         float_ = torch.float64 if self.dtype == torch.float64 else torch.float32
-        given: dict[str, Any] = {"logits": logits, **self.options}
-        per_example = {"grad_nll": (self.nll_shape, float_)}
+        given: dict[str, Any] = {
+            "logits": logits,
+            "grad": logits if self.op == "scale_" else torch.empty_like(logits),
+            "grad_nll": torch.empty(self.nll_shape, dtype=float_, device="meta"),
+            "upstream": torch.empty((), dtype=float_, device="meta"),
+            **self.options,
+        }
         arguments = []
         for argument in getattr(torch.ops.likelihead, self.op).default._schema.arguments:
-            value = given.get(argument.name, per_example.get(argument.name, _NEUTRAL.get(argument.name)))
+            value = given.get(argument.name, _NEUTRAL.get(argument.name))
             if isinstance(value, tuple):
                 value = torch.empty(value[0], dtype=value[1], device="meta")
             arguments.append(value)
@@ -102,13 +108,17 @@ def _tensors(case: SoftmaxCase | SigmoidCase) -> dict[str, Any]:
 
 
 def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
-    """The loss with its gradient; per example, forward and backward; in place where memory is short."""
+    """The loss with its gradient; per example, forward and backward; of some what is seldom asked for."""
     module = "sigmoid_nll" if isinstance(case, SigmoidCase) else "softmax_nll"
     ops = [f"{module.removesuffix('_nll')}_loss", module, f"{module}_backward"]
-    if isinstance(case, SoftmaxCase) and case.name == "ce-lm":
+    if case.name in ("ce-lm", "ce-4k", "bce"):
+        ops.insert(1, f"{module.removesuffix('_nll')}_loss_backward_")
+    if case.name == "ce-lm":
         ops.insert(1, "softmax_loss_")
     for op in ops:
         yield Call(case.name, op, module, case.shape, case.dtype, _tensors(case))
+    if case.name == "bce":
+        yield Call(case.name, "scale_", "scale", case.shape, case.dtype)
 
 
 # Those of linear heads are matrix products of the vendor's, and the same ops.

@@ -17,9 +17,12 @@ _INSTRUCTIONS = {
     ("softmax_streamed", 4): 48.0,
     ("sigmoid_kernel", 2): 34.0,
     ("sigmoid_kernel", 4): 68.0,
+    ("sigmoid_again_kernel", 2): 34.0,
+    ("_scale", 2): 10.0,
 }
+_PASSES = {"softmax_streamed": 3, "sigmoid_again_kernel": 2}
 # Their programs stay until all is done: as many are launched as shall fit side by side.
-_RESIDENT = ("softmax_streamed", "sigmoid_kernel")
+_RESIDENT = ("softmax_streamed", "sigmoid_kernel", "sigmoid_again_kernel", "_scale")
 # Where more is intended: tiles of pixels change their layout in shared memory; 10 classes are few to share
 # what an example costs; the ends of odd rows are not aligned; a weight for each class is one more read.
 _MORE = {
@@ -42,7 +45,7 @@ def intended(kernel: Kernel) -> Intended:
     row_bytes = width * (call.shape[-1] if call.module == "softmax_nll" else kernel.work.elements)
     return Intended(
         instructions=_MORE.get(call.case, _INSTRUCTIONS.get((kernel.code.name, width), 0.0)),
-        passes=3 if kernel.code.name == "softmax_streamed" else 1,
+        passes=_PASSES.get(kernel.code.name, 1),
         exponentials=EXPONENTIALS,
         programs=programs,
         wide=row_bytes % 16 == 0,
