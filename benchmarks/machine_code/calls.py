@@ -41,6 +41,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "scale": 1.0,
     "mean": True,
     "with_grad": True,
+    "whatever_rounding": True,
 }
 
 
@@ -70,17 +71,22 @@ class Call:
 
     @property
     def nll_shape(self) -> tuple[int, ...]:
-        return self.shape if self.module == "sigmoid_nll" else (self.shape[0], *self.shape[2:])
+        return (self.shape[0], *self.shape[2:]) if self.module == "softmax_nll" else self.shape
 
     def arguments(self) -> tuple[list[Any], Tensor]:
         """In the order of the op's schema, tensors on the meta device; and the logits among them."""
         logits = torch.empty(self.shape, dtype=self.dtype, device="meta")
         float_ = torch.float64 if self.dtype == torch.float64 else torch.float32
-        given: dict[str, Any] = {"logits": logits, **self.options}
-        per_example = {"grad_nll": (self.nll_shape, float_)}
+        given: dict[str, Any] = {
+            "logits": logits,
+            "grad": logits if self.op == "scale_" else torch.empty_like(logits),
+            "grad_nll": torch.empty(self.nll_shape, dtype=float_, device="meta"),
+            "upstream": torch.empty((), dtype=float_, device="meta"),
+            **self.options,
+        }
         arguments = []
         for argument in getattr(torch.ops.likelihead, self.op).default._schema.arguments:
-            value = given.get(argument.name, per_example.get(argument.name, _NEUTRAL.get(argument.name)))
+            value = given.get(argument.name, _NEUTRAL.get(argument.name))
             if isinstance(value, tuple):
                 value = torch.empty(value[0], dtype=value[1], device="meta")
             arguments.append(value)
@@ -102,13 +108,17 @@ def _tensors(case: SoftmaxCase | SigmoidCase) -> dict[str, Any]:
 
 
 def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
-    """The loss with its gradient; per example, forward and backward; in place where memory is short."""
+    """The loss with its gradient; per example, forward and backward; of some what is seldom asked for."""
     module = "sigmoid_nll" if isinstance(case, SigmoidCase) else "softmax_nll"
     ops = [f"{module.removesuffix('_nll')}_loss", module, f"{module}_backward"]
-    if isinstance(case, SoftmaxCase) and case.name == "ce-lm":
+    if case.name in ("ce-lm", "ce-4k", "bce"):
+        ops.insert(1, f"{module.removesuffix('_nll')}_loss_backward_")
+    if case.name == "ce-lm":
         ops.insert(1, "softmax_loss_")
     for op in ops:
         yield Call(case.name, op, module, case.shape, case.dtype, _tensors(case))
+    if case.name == "bce":
+        yield Call(case.name, "scale_", "scale", case.shape, case.dtype)
 
 
 # Those of linear heads are matrix products of the vendor's, and the same ops.
@@ -130,6 +140,7 @@ class Kernel:
         reading: of the code.
         work: that it is launched for.
         elements: whether it handles every logit, and not only what is left of each example.
+        multiprocessors: of the device.
     """
 
     call: Call
@@ -138,6 +149,7 @@ class Kernel:
     reading: Reading
     work: Work
     elements: bool
+    multiprocessors: int
 
 
 def compiled(call: Call, target: str) -> list[Kernel]:
@@ -169,6 +181,9 @@ def _recorded(device: str) -> Iterator[list[Any]]:
 
 
 def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -> Kernel:
+    from likelihead.kernels.triton import launch as launches
+
+    device = getattr(launches, DEVICES[target])
     code = machine_code(launch.kernel, launch.args, launch.options(), target)
     names = [name for name in launch.kernel.arg_names if name not in launch.constexprs]
     tensors = {
@@ -203,12 +218,13 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         reading=reading,
     )
     # The instructions have been read; to hand them to another process takes longer than that.
-    return Kernel(call, number, replace(code, code=[], ptx=""), reading, work, elements=bool(whole))
+    code = replace(code, code=[], ptx="")
+    return Kernel(call, number, code, reading, work, bool(whole), device.multiprocessors)
 
 
 @cache
 def rare_places() -> frozenset[str]:
-    """Where the source says of a call that it is rare: anywhere in it, the code names its first line."""
+    """The calls that the kernels' source marks as rare, line by line: the code names any line of one."""
     found = set()
     for path in Path(kernels.__path__[0]).glob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -219,7 +235,8 @@ def rare_places() -> frozenset[str]:
             if not calls:
                 raise ValueError(f"{path.name}:{number}: no call is marked as rare here")
             closest = min(calls, key=lambda one: (one.end_lineno or one.lineno) - one.lineno)
-            found.add(f"{path.name}:{closest.lineno}")
+            lines = range(closest.lineno, (closest.end_lineno or closest.lineno) + 1)
+            found |= {f"{path.name}:{line}" for line in lines}
     return frozenset(found)
 
 

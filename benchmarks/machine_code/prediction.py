@@ -14,10 +14,11 @@ from benchmarks.machine_code.rates import ISSUE, LANES, MULTIPROCESSORS, Card
 from benchmarks.machine_code.reading import Reading, is_exponential
 
 REACHED = 0.9  # of the memory's bandwidth, by a copy
-LATENCY = 0.8e-6  # seconds from a read of device memory to its value, under load
+LATENCY = 0.8e-6  # seconds from a read of the device memory to its value, under load
+L2_LATENCY = 0.3e-6  # the same of the L2
 LAUNCH = 2e-6  # seconds that a further kernel in a stream adds: the last one drains, the next one fills
 L2_RATE = 0.6 * 5120  # bytes per clock: what NVIDIA gives for an A100 (none for an H100), and what is reached
-KEPT = 0.5  # of the L2: what may be counted on to be there when it is read again
+KEPT = 0.7  # of the L2: the rest is for what is written meanwhile
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,14 @@ def predict(work: Work, card: Card) -> Prediction:
         seconds[unit] = count / (lanes * card.multiprocessors * card.hertz)
     through_l2 = work.read + work.written + max(0, passes - 1) * work.elements * work.itemsize
     seconds["l2"] = through_l2 / (L2_RATE * card.hertz)
-    in_flight = at_once * work.resources.threads * bytes_in_flight(work.reading)
-    if in_flight:
-        seconds["latency"] = (work.read + again) / in_flight * LATENCY
+    seconds["latency"] = 0.0
+    first = True
+    for one in work.reading.passes:
+        if one.loads:
+            at_a_time = at_once * work.resources.threads * sum(one.loads)
+            wait = LATENCY if first or reads_again else L2_LATENCY
+            seconds["latency"] += work.elements * work.itemsize / at_a_time * wait
+            first = False
     return Prediction(seconds, moved, reads_again)
 
 

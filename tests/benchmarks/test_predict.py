@@ -63,8 +63,9 @@ def test_each_unit_takes_its_time() -> None:
     # (98 / 16 + 42 / 8) per element, four instructions of 32 lanes per clock
     assert found["issue"] == pytest.approx(11.375 * elements / (128 * 100 * 1e9))
     assert found["l2"] == pytest.approx(6 * elements / (0.6 * 5120 * 1e9))
-    # 400 programs of 256 threads with 16 bytes each on their way
-    assert found["latency"] == pytest.approx(BF16.read / (400 * 256 * 16) * 0.8e-6)
+    # 400 programs of 256 threads with 32 and 16 bytes each on their way
+    first, second = BF16.read / (400 * 256 * 32) * 0.8e-6, BF16.read / (400 * 256 * 16) * 0.3e-6
+    assert found["latency"] == pytest.approx(first + second)
 
 
 @pytest.mark.parametrize(
