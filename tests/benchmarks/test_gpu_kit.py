@@ -211,7 +211,7 @@ def test_a_rehearsal(tmp_path: Path) -> None:
     assert all(step["status"] in ("right", "skipped") for step in results.steps if "status" in step)
     assert REHEARSAL in page.read_text(encoding="utf-8")
     assert re.search(r"correct/softmax/plain: \d right", printed)
-    assert printed.rindex("ce-lm: CE [16, 16] bf16") > printed.rindex("correct/softmax/plain")
+    assert printed.rindex("ce-lm: CE [8, 8] bf16") > printed.rindex("correct/softmax/plain")
 
 
 def test_a_run_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
