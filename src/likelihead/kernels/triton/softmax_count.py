@@ -11,12 +11,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from likelihead.kernels.triton.launch import Launch
+from likelihead.kernels.triton.launch import Device, Launch
 from likelihead.kernels.triton.softmax_arithmetic import widened
+from likelihead.kernels.triton.tunables import lookup
 
-__all__ = ["plan_close", "plan_count"]
-
-_BLOCK = 2048
+__all__ = ["plan_count"]
 
 
 def plan_count(
@@ -26,21 +25,23 @@ def plan_count(
     examples: int,
     classes: int,
     ignore_index: int,
-    programs: int,
+    device: Device,
 ) -> tuple[Tensor, list[Launch]]:
     """``[count, 1 / count]`` of the targets that are not ignored, weighted by class and example."""
     soft = target.is_floating_point()
     each = 1 if sample_weight is None else max(1, examples // max(1, sample_weight.numel()))
     if soft and sample_weight is not None:  # every example counts, as often as its weight says
         examples = sample_weight.numel()
-    parts = max(1, min(triton.cdiv(examples, _BLOCK), programs))
+    row = lookup("softmax_count", "any")
+    most = row.programs_per_multiprocessor * device.multiprocessors
+    parts = max(1, min(triton.cdiv(examples, row.block), most))
     sums = torch.empty(parts, dtype=torch.float64, device=target.device)
     count = torch.empty(2, dtype=torch.float64, device=target.device)
     given = (None if soft else target, None if soft else weight, sample_weight)
     numbers = (examples, each, classes, ignore_index)
     return count, [
-        Launch(_count, (parts,), (*given, sums, *numbers), {"BLOCK": _BLOCK}),
-        plan_close(sums, count, times=float(each) if soft else 1.0),
+        Launch(_count, (parts,), (*given, sums, *numbers), {"BLOCK": row.block}, num_warps=row.num_warps),
+        Launch(_close, (1,), (sums, count, parts, float(each) if soft else 1.0), {"BLOCK": 1024}),
     ]
 
 
@@ -75,33 +76,12 @@ def _count(
     tl.store(sums + tl.program_id(0), tl.sum(total, axis=0))
 
 
-def plan_close(
-    sums: Tensor, out: Tensor, *, times: float = 1.0, count: Tensor | None = None, divisor: float = 1.0
-) -> Launch:
-    """``out[0] = sum(sums) * times / divisor``, or by a count; in ``out[1]``, if any, 1 / that."""
-    numbers = (sums.numel(), times, divisor)
-    return Launch(_close, (1,), (sums, out, count, *numbers), {"RECIPROCAL": out.numel() == 2, "BLOCK": 1024})
-
-
 @triton.jit(do_not_specialize=["parts"])
-def _close(
-    sums,
-    out,
-    count,
-    parts,
-    times: tl.float64,
-    divisor: tl.float64,
-    RECIPROCAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+def _close(sums, count, parts, times: tl.float64, BLOCK: tl.constexpr):
     at = tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), tl.float64)
     for start in range(0, parts, BLOCK):
         total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)
-    by = tl.full((), divisor, tl.float64)
-    if count is not None:
-        by = tl.load(count)
-    whole = tl.sum(total, axis=0) * times / by
-    tl.store(out, whole.to(out.dtype.element_ty))
-    if RECIPROCAL:
-        tl.store(out + 1, 1.0 / whole)
+    whole = tl.sum(total, axis=0) * times
+    tl.store(count, whole)
+    tl.store(count + 1, 1.0 / whole)

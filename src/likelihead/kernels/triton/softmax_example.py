@@ -62,7 +62,7 @@ def target_of(target, i, inside, classes, ignore_index, counter, slots, call):
     kept = inside & (given != ignore_index)
     bad = kept & ((given < 0) | (given >= classes))
     if any_of(bad):
-        report(counter, slots, call, i, given, bad)
+        report(counter, slots, call, i, given, bad)  # rare: only what is an error
     return tl.where(kept & ~bad, given, -1).to(tl.int32), kept, bad
 
 

@@ -12,18 +12,16 @@ from torch import Tensor
 
 from likelihead.kernels.triton import flags
 from likelihead.kernels.triton.launch import Device, Launch
-from likelihead.kernels.triton.softmax_count import plan_close, plan_count
+from likelihead.kernels.triton.softmax_count import plan_count
 from likelihead.kernels.triton.softmax_resident import softmax_resident
 from likelihead.kernels.triton.softmax_streamed import softmax_streamed
-from likelihead.kernels.triton.sums import partial_sums
+from likelihead.kernels.triton.sums import partial_sums, second_stage
+from likelihead.kernels.triton.tunables import Tunable, lookup
 
 __all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
-_MOST_WARPS = 16  # of a program: twice as many would leave a thread 64 registers
-_A_THREAD = {2: 32, 4: 32, 8: 16}  # logits that it holds, by their bytes
-# Vectors that a thread has at once, by bytes of a logit: each in the row or beside it (True), or maybe not.
-_LANES = {(True, 2): 4, (True, 4): 4, (True, 8): 4, (False, 2): 1, (False, 4): 2, (False, 8): 2}
+_BUCKETS = {2: "16-bit", 4: "float32", 8: "float64"}
 
 
 @dataclass(frozen=True)
@@ -124,32 +122,43 @@ def _power_of_2(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
-def resident_constexprs(layout: Layout, a_thread: int) -> tuple[dict[str, Any], int]:
-    """A tile of all the classes of its examples, so many logits for each thread, and the number of warps."""
+def resident_constexprs(layout: Layout, row: Tunable) -> tuple[dict[str, Any], int]:
+    """A tile of all the classes of its examples, and the number of warps."""
     classes = _power_of_2(layout.classes)
-    a_warp = 32 * a_thread
     if layout.rows(0):
         # As many classes to a thread as can be: what is computed once for an example is so in each of its
         # threads.
-        examples = max(1, 4 * a_warp // classes) if classes < a_warp else 1
+        examples = max(1, 4 * row.block // classes) if classes < row.block else 1
     else:
-        examples = max(1, min(256, _MOST_WARPS * a_warp // classes))
+        examples = max(1, min(256, row.num_warps * row.block // classes))
     examples = min(examples, _power_of_2(layout.inner))
     tile = {"WHOLE": classes == layout.classes, "EXAMPLES": examples, "CLASSES": classes}
     tile["INT64"] = layout.extent(examples, classes) >= 2**31
-    return tile, max(1, examples * classes // a_warp)
+    return tile, max(1, examples * classes // row.block)
 
 
-def streamed_constexprs(layout: Layout, itemsize: int, num_warps: int) -> dict[str, Any]:
+def streamed_constexprs(
+    layout: Layout, itemsize: int, more: bool, device: Device
+) -> tuple[dict[str, Any], Tunable]:
     """Blocks of a row; of one that begins anywhere, from where a vector of 16 bytes begins."""
     vector = 16 // itemsize
     read, shares, written = (layout.strides[k] for k in range(3))
     alike = all(s in (read, (0, 0, 0, 0)) for s in (shares, written))
     shifted = layout.rows(0) and layout.unit(0) < vector and alike
-    even = layout.rows(0) and math.gcd(_UNIT, layout.classes) >= vector
-    lanes = 32 * num_warps * _LANES[even and not shifted, itemsize]
-    int64 = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
-    return {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector, "INT64": int64}
+    odd = shifted or not layout.rows(0) or math.gcd(_UNIT, layout.classes) < vector
+    # The second look is to find the logits in the L2, with room for what is written meanwhile.
+    wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
+    bucket = _BUCKETS[itemsize] + ", wide" * wide + ", odd" * odd
+    row = lookup("softmax_streamed", bucket)
+    a_thread = 1 if more else max(1, row.block // vector)
+    lanes = 32 * row.num_warps * a_thread
+    tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
+    tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
+    if device.target.startswith("cuda"):
+        # Or the compiler takes more, and a multiprocessor holds fewer programs.
+        threads = 32 * row.num_warps * row.programs_per_multiprocessor
+        tile["maxnreg"] = max(32, min(255, device.registers // threads // 8 * 8))
+    return tile, row
 
 
 def plan(
@@ -176,27 +185,24 @@ def plan(
         scale = upstream.scale / examples if examples else math.nan
     elif upstream.mean:
         given = (target, weight, sample_weight, examples, classes, options.ignore_index)
-        count, launches = plan_count(*given, 4 * device.multiprocessors)
+        count, launches = plan_count(*given, device)
 
     itemsize = logits.element_size()
     smooth = options.label_smoothing > 0
     # What a class has of its own beside its logit is held as well.
-    held = soft or options.softcap > 0 or options.where is not None or (smooth and weight is not None)
-    a_thread = _A_THREAD[itemsize] // (2 if held else 1)
-    if _power_of_2(classes) <= 32 * _MOST_WARPS * a_thread:
+    more = soft or options.softcap > 0 or options.where is not None or (smooth and weight is not None)
+    row = lookup("softmax_resident", _BUCKETS[itemsize] + ", more" * more)
+    if _power_of_2(classes) <= row.num_warps * row.block:
         kernel = softmax_resident
-        tile, num_warps = resident_constexprs(layout, a_thread)
+        tile, num_warps = resident_constexprs(layout, row)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
+        if upstream.whole is not None:
+            programs = min(parts, row.programs_per_multiprocessor * device.multiprocessors)
     else:
         kernel = softmax_streamed
-        # Of the rows in flight some three fifths are to be read again.
-        fitting = 3 * device.l2_bytes // (2 * device.multiprocessors * classes * itemsize)
-        each = max(1, min(2, fitting))
-        num_warps = 16 // each
-        tile = streamed_constexprs(layout, itemsize, num_warps)
-        if device.target.startswith("cuda"):
-            tile["maxnreg"] = 128  # the compiler would take more, and one program would do
-        programs = min(examples, each * device.multiprocessors)
+        tile, row = streamed_constexprs(layout, itemsize, more, device)
+        num_warps = row.num_warps
+        programs = min(examples, row.programs_per_multiprocessor * device.multiprocessors)
         parts = examples
     sums = partial_sums(logits, parts) if outputs.loss is not None else None
     weight_sum = None
@@ -229,7 +235,7 @@ def plan(
         layout.middle,
         layout.inner,
         classes,
-        examples,
+        parts,
         *(stride for strides in layout.strides for stride in strides),
         sample_each,
         int(up_nll is not None and up_nll.numel() > 1),
@@ -257,7 +263,8 @@ def plan(
     }
     launches.append(Launch(kernel, (programs,), arguments, constexprs, num_warps=num_warps))
     if sums is not None and outputs.loss is not None:
-        launches.append(plan_close(sums, outputs.loss, count=count, divisor=divisor))
+        counted = None if count is None else count[:1]
+        launches.append(second_stage(sums, outputs.loss, counts=counted, divisor=divisor))
     return launches
 
 

@@ -39,7 +39,7 @@ def take(row, by_class, places, columns, classes, whole, other, INT64: tl.conste
         block = tl.load(at, eviction_policy=EVICTION)
     else:
         inside = (columns >= 0) & (columns < classes)
-        block = tl.load(at, mask=inside, other=other, eviction_policy=EVICTION)
+        block = tl.load(at, mask=inside, other=other, eviction_policy=EVICTION)  # rare: the ends of a row
     return block
 
 
@@ -110,7 +110,7 @@ def write(row, by_class, places, columns, classes, whole, values, INT64: tl.cons
         tl.store(at, values, eviction_policy="evict_first")
     else:
         inside = (columns >= 0) & (columns < classes)
-        tl.store(at, values, mask=inside, eviction_policy="evict_first")
+        tl.store(at, values, mask=inside, eviction_policy="evict_first")  # rare: the ends of a row
 
 
 @triton.jit(
@@ -119,7 +119,7 @@ def write(row, by_class, places, columns, classes, whole, values, INT64: tl.cons
         "ignore_index",
         "inner",
         "classes",
-        "examples",
+        "items",
         "x_outer",
         "x_middle",
         "q_outer",
@@ -152,7 +152,7 @@ def softmax_streamed(
     middle,
     inner,
     classes,
-    examples,
+    items,
     x_outer,
     x_middle,
     x_inner,
@@ -237,7 +237,7 @@ def softmax_streamed(
         q_inner = q_inner // Q_UNIT * Q_UNIT
     lanes = tl.arange(0, LANES)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
 
-    for number in range(tl.program_id(0), examples, tl.num_programs(0)):
+    for number in range(tl.program_id(0), items, tl.num_programs(0)):
         i = tl.full((), number, tl.int64)
         line = i * 0
         p = i
@@ -525,9 +525,13 @@ def softmax_streamed(
         elif grad is not None:
             for block in range(0, blocks):
                 places = block * BLOCK + lanes
+                begin = block * BLOCK - lead
                 columns = places - lead
+                whole = None
+                if not EVEN:
+                    whole = (begin >= 0) & (begin + BLOCK <= classes)
                 zeros = tl.zeros((LANES, VECTOR), A)
-                write(grad + g_row, g_class, places, columns, classes, False, zeros, INT64)
+                write(grad + g_row, g_class, places, columns, classes, whole, zeros, INT64)  # rare: ignored
         if nll is not None:
             tl.store(nll + i, value)
         if lse is not None:

@@ -38,6 +38,30 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     # One warp a program: whether a tile has soft labels is then asked without a barrier.
     ("sigmoid", "float32"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
     ("sigmoid", "float64"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
+    # Rows that a program holds: block is what a warp of it holds, num_warps the most of them.
+    ("softmax_resident", "16-bit"): Tunable(block=1024, num_warps=16),
+    ("softmax_resident", "float32"): Tunable(block=1024, num_warps=16),
+    ("softmax_resident", "float64"): Tunable(block=512, num_warps=16),
+    # The same where each class has more than its logit: a weight, a probability, a mask, the slope of a cap.
+    ("softmax_resident", "16-bit, more"): Tunable(block=512, num_warps=16),
+    ("softmax_resident", "float32, more"): Tunable(block=512, num_warps=16),
+    ("softmax_resident", "float64, more"): Tunable(block=256, num_warps=16),
+    # Longer rows, read twice: block is what a thread has of one at once. "wide": two for each multiprocessor
+    # would not fit the L2. "odd": vectors do not end where the row does.
+    ("softmax_streamed", "16-bit"): Tunable(block=32, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "16-bit, wide"): Tunable(block=32, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "16-bit, odd"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "16-bit, wide, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "float32"): Tunable(block=16, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "float32, wide"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "float32, odd"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "float32, wide, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "float64"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "float64, wide"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "float64, odd"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "float64, wide, odd"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
+    # Programs that share the targets out among them.
+    ("softmax_count", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
     # The gradient of the forward pass times the upstream gradient.
     ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=12),
 }
@@ -48,6 +72,12 @@ SPACE: dict[str, dict[str, tuple[int, ...]]] = {
         "block": (256, 512, 1024, 2048, 4096),
         "num_warps": (1, 2, 4, 8),
         "programs_per_multiprocessor": (4, 6, 8, 12, 16, 24, 32),
+    },
+    "softmax_resident": {"block": (256, 512, 1024, 2048), "num_warps": (8, 16, 32)},
+    "softmax_streamed": {
+        "block": (8, 16, 32),
+        "num_warps": (4, 8, 16, 32),
+        "programs_per_multiprocessor": (1, 2, 3, 4),
     },
     "scale": {"block": (1024, 2048, 4096), "num_warps": (4, 8), "programs_per_multiprocessor": (4, 8, 16)},
 }
