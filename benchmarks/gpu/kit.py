@@ -82,25 +82,19 @@ class Kit:
 
     def together(self, tasks: Sequence[Task], stage: str, most: int | None = None) -> list[Outcome]:
         """Do tasks, several at a time; their outcomes in the same order."""
-        wanted = [task for task in tasks if self._only.search(task.name)]
         outcomes: dict[str, Outcome] = {}
 
         def done(task: Task, outcome: Outcome | None) -> None:
             outcomes[task.name] = self._keep(task, outcome, stage)
 
         most = None if most is None else max(1, most)
-        self._workers.together(wanted, lambda task: self._patience(task, stage), done, most)
-        return [outcomes[task.name] for task in wanted]
+        self._workers.together(tasks, lambda task: self._patience(task, stage), done, most)
+        return [outcomes[task.name] for task in tasks]
 
     def alone(self, task: Task, stage: str) -> Outcome:
         """Do a task while nothing else runs."""
         patience = self._patience(task, stage)
         return self._keep(task, None if patience is None else self._workers.alone(task, patience), stage)
-
-    def each_alone(self, tasks: Sequence[Task], stage: str) -> None:
-        for task in tasks:
-            if self._only.search(task.name):
-                self.alone(task, stage)
 
     def _patience(self, task: Task, stage: str) -> float | None:
         """Seconds that a task may take before it is lost; None if it does not fit."""
@@ -155,10 +149,12 @@ class Kit:
 
     def _stage(self, stage: str, tasks: Sequence[Task], kind: str | None = None) -> None:
         kind = kind or stage
-        if kind in TIMED:
-            self.each_alone(tasks, stage)
-        else:
-            self.together(tasks, stage, self._memory // GIB_OF_LARGE if kind == "large" else None)
+        wanted = [task for task in tasks if self._only.search(task.name)]
+        if kind not in TIMED:
+            self.together(wanted, stage, self._memory // GIB_OF_LARGE if kind == "large" else None)
+            return
+        for task in wanted:
+            self.alone(task, stage)
 
     def _has(self, case: Case) -> bool:
         """Whether the library has the op; a case that it does not have yet is named as left out."""
