@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, identity, gpu, predict, plot."""
+"""`python -m benchmarks`: cpu, sweep, identity, gpu, predict, plot."""
 
 from __future__ import annotations
 
@@ -30,6 +30,46 @@ def main() -> None:
 
 
 main.add_command(bench.command, "cpu")
+
+
+@main.command("sweep")
+@bench.timing_options
+@bench.output_options
+def sweep(
+    threads: int | None,
+    only: str | None,
+    repeat: int,
+    cold: bool,
+    patience: float,
+    out: Path | None,
+    save: Path | None,
+    overwrite: bool,
+) -> None:
+    """Time sixty shapes beside torch eager: at none of them may ours take more than 1.05 of its time.
+
+    Exit code 1 if ours does. Losses that are timed in a loop are warm in any case.
+    """
+    from benchmarks.sweep import CASES
+    from likelihead.bench.cases import select
+    from likelihead.bench.run import check_settings, measure
+
+    cases = select(only, CASES)
+    check_settings(threads, repeat)
+    bench.check_outputs(out, save, overwrite)
+    results = measure(
+        cases,
+        threads=threads,
+        repeat=repeat,
+        compiled=False,
+        memory=False,
+        cold=cold,
+        patience=patience,
+        suite="sweep",
+        observer=lambda case: click.echo(f"{case.name} ...", err=True),
+    )
+    bench.deliver(results, out, save, overwrite)
+    if not all(met for row in results.rows for _, _, met in row.outcomes()):
+        raise click.exceptions.Exit(1)
 
 
 @main.command("identity")

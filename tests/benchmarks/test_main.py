@@ -19,7 +19,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suites() -> None:
-    assert set(main.commands) == {"cpu", "identity", "gpu", "predict", "plot"}
+    assert set(main.commands) == {"cpu", "sweep", "identity", "gpu", "predict", "plot"}
 
 
 @pytest.mark.parametrize(("again", "code"), [([1.0], 0), ([1.2], 1), ([0.8], 1)])
@@ -39,7 +39,7 @@ def test_torch_against_itself_fails_where_the_method_is_off(
     assert len(list(tmp_path.glob("*-identity.md"))) == 1
 
 
-@pytest.mark.parametrize("suite", ["cpu", "identity", "gpu"])
+@pytest.mark.parametrize("suite", ["cpu", "sweep", "identity", "gpu"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
