@@ -168,7 +168,7 @@ def _allowed(check: Check, name: str, given: Given, expected: dict[str, Tensor])
     return allowed if given.logits.dtype == torch.float64 else allowed.clamp(min=_LEAST)
 
 
-_LEAST = torch.finfo(torch.float32).smallest_normal
+_LEAST = 2 * torch.finfo(torch.float32).smallest_normal  # twice, for what is multiplied afterwards
 
 
 def _of_the_terms(check: Check, name: str, given: Given, expected: dict[str, Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ from benchmarks.gpu.work import Task, Wrong, attempt
 
 PROGRAM = "compute-sanitizer"
 FOUND = 86  # the exit code for an access that it found
-SECONDS = 240.0
+SECONDS = 150.0
 MOST_ELEMENTS = 100_000
 
 

@@ -144,7 +144,7 @@ def searches(
 ) -> Iterator[tuple[Place, Values, dict[str, list[int]]]]:
     """The rows of what `consulted` found, with where the search begins and what is tried."""
     for row in found["rows"]:
-        if row["kernel"] != SCALE or route == "scaled":
+        if row["space"] and (row["kernel"] != SCALE or route == "scaled"):
             yield Place(case, route, row["kernel"], row["bucket"]), row["start"], row["space"]
 
 

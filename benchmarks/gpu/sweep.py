@@ -57,7 +57,7 @@ def tasks() -> Iterator[Task]:
 
 def compared(device: Device, case: Case, timed: bool) -> dict[str, Any]:
     """Microseconds from the logits to their gradient, ours and torch's, and the ratio of the two."""
-    case = device.pick(case, case.shrunk(12))
+    case = device.pick(case, case.shrunk(8))
     problem = case.build(device.name)
     (logits,) = problem.leaves
     device.backend(case.op, logits)
@@ -73,7 +73,7 @@ def compared(device: Device, case: Case, timed: bool) -> dict[str, Any]:
     if not timed:
         return {}
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    for turn in range(ROUNDS):
+    for turn in range(device.pick(ROUNDS, 1)):
         for contender in order(contenders, turn):
             seconds[contender.name].append(device.seconds(contender, LOOPS))
     found: dict[str, Any] = {name: round(1e6 * median(taken), 2) for name, taken in seconds.items()}

@@ -16,7 +16,7 @@ from likelihead.bench.contenders import Contender, Line, line_up
 from likelihead.bench.results import Row
 
 COPIES = 2  # of each input, taken in turn; what is left of them in the L2 is flushed besides
-SMALLEST = 16  # the largest dimension of a case in a rehearsal
+SMALLEST = 8  # the largest dimension of a case in a rehearsal
 
 
 def find(name: str) -> Case:

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.gpu import correct, peer
+import likelihead
+from benchmarks.gpu import correct, peer, planted
 from benchmarks.gpu.cases import CASES
 from benchmarks.gpu.correct import Check
 from benchmarks.gpu.device import Cuda, Rehearsal
@@ -273,3 +274,74 @@ def test_poison_is_what_the_next_tensors_are_made_of() -> None:
     device.poison()
     for size in (3, 1000, 100_000, 30_000_000):
         assert bool(torch.empty(size, device="cuda").isnan().all())
+
+
+class LikeAGPU(Native):
+    """Bad targets come to light after the call."""
+
+    rehearsal = False
+
+
+class Flagged:
+    """The ops as on a GPU: a bad target gives NaN, and is told by the next call or by `synchronize`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+        self._nll, self._loss = dispatch.softmax_nll, dispatch.softmax_loss
+        self._fault = fault
+        self._found: list[str] = []
+        monkeypatch.setattr(dispatch, "softmax_nll", self.nll)
+        monkeypatch.setattr(dispatch, "softmax_loss", self.loss)
+        monkeypatch.setattr(likelihead, "synchronize", self.synchronize)
+
+    def synchronize(self) -> None:
+        if self._found and self._fault != "never raises":
+            raise IndexError(self._found.pop())
+
+    def nll(self, logits: Tensor, target: Tensor, **options: object) -> tuple[Tensor, Tensor]:
+        safe, bad = self._looked_at(logits, target)
+        nll, lse = self._nll(logits, safe)
+        if self._fault == "the others are wrong":
+            nll = nll + bad.any()
+        return (nll if self._fault == "no NaN" else nll.masked_fill(bad, math.nan)), lse
+
+    def loss(self, logits: Tensor, target: Tensor, **options: object) -> Tensor:
+        safe, bad = self._looked_at(logits, target)
+        loss = self._loss(logits, safe, **options)  # type: ignore[arg-type]
+        return loss.masked_fill(bad.any(), math.nan) if bad.any() else loss
+
+    def _looked_at(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        self.synchronize()
+        wide = target.long()
+        bad = (wide < 0) | (wide >= logits.shape[1])
+        if bad.any():
+            value = 0 if self._fault == "another is named" else int(wide[bad][0])
+            self._found.append(f"target {value} is out of range")
+            if self._fault == "waits":
+                self.synchronize()
+        return wide.masked_fill(bad, 0), bad
+
+
+@pytest.mark.parametrize("route", ["each", "mean", "in place", "pixels"])
+def test_targets_that_come_to_light_late(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Flagged(monkeypatch, "")
+    found = planted.out_of_range(LikeAGPU(), torch.int64, route)
+    assert "12345" in found["message"]
+    assert "-7" in planted.next_call_raises(LikeAGPU())["message"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("never raises", "did not raise"),
+        ("no NaN", "expected NaN"),
+        ("another is named", "names no target 12345"),
+        ("the others are wrong", "the losses beside the bad one"),
+        ("waits", "so it waited for the device"),
+    ],
+)
+def test_a_bad_target_that_is_treated_wrongly(
+    fault: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Flagged(monkeypatch, fault)
+    with pytest.raises(Wrong, match=words):
+        planted.out_of_range(LikeAGPU(), torch.int64, "each")

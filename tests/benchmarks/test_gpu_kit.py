@@ -102,7 +102,7 @@ def test_only_some_steps(tmp_path: Path) -> None:
 
 
 def right(device: Any, number: int) -> dict[str, Any]:
-    return {"number": number + 1, "device": device.name}
+    return {"number": number + 1, "variable": os.environ.get("LIKELIHEAD_OF_WORKERS")}
 
 
 def wrong(device: Any) -> None:
@@ -128,7 +128,7 @@ def lost_device(device: Any) -> None:
 
 def test_whatever_becomes_of_a_worker_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    pool = Pool(2, {"LIKELIHEAD_GUARD": "cheap"})
+    pool = Pool(2, {"LIKELIHEAD_OF_WORKERS": "theirs"})
     try:
         assert pool.start()["memory_gib"] is not None
         tasks = [
@@ -160,7 +160,11 @@ def test_whatever_becomes_of_a_worker_the_others_go_on(monkeypatch: pytest.Monke
     assert outcomes["hangs"] == ("lost", "nothing was heard for 1 s")
     assert outcomes["loses the device"][0] == "lost"
     assert "illegal memory access" in outcomes["loses the device"][1]
-    assert alone.found["number"] == 2
+    assert alone.found == {"number": 2, "variable": "theirs"}
+    again = found["right again"]
+    assert again is not None
+    assert again.found == {"number": 3, "variable": "theirs"}
+    assert "LIKELIHEAD_OF_WORKERS" not in os.environ
 
 
 def test_the_file_is_whole_after_each_step(tmp_path: Path) -> None:
@@ -211,7 +215,7 @@ def test_a_rehearsal(tmp_path: Path) -> None:
     assert all(step["status"] in ("right", "skipped") for step in results.steps if "status" in step)
     assert REHEARSAL in page.read_text(encoding="utf-8")
     assert re.search(r"correct/softmax/plain: \d right", printed)
-    assert printed.rindex("ce-lm: CE [16, 16] bf16") > printed.rindex("correct/softmax/plain")
+    assert printed.rindex("ce-lm: CE [8, 8] bf16") > printed.rindex("correct/softmax/plain")
 
 
 def test_a_run_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
@@ -219,14 +223,14 @@ def test_a_run_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
     run = _rehearse("--json", str(out))
     try:
         deadline = time.monotonic() + 200
-        while not out.exists() or len(json.loads(out.read_text(encoding="utf-8")).get("steps", [])) < 3:
+        while not out.exists() or len(json.loads(out.read_text(encoding="utf-8")).get("steps", [])) < 6:
             assert run.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
         run.kill()
         run.communicate()
-    assert len(read(out).steps) >= 3
+    assert len(read(out).steps) >= 6
     shown = CliRunner().invoke(main, ["gpu", "--show", str(out)])
     assert shown.exit_code == 0, shown.output
     assert "correct/softmax/plain" in shown.output
