@@ -25,8 +25,7 @@ test: $(STAMP)
 # the preload; it leaks on purpose, hence no leak check.
 SANITIZED := build/sanitize
 sanitize: $(STAMP)
-	LIKELIHEAD_SANITIZE=address,undefined $(BIN)/python setup.py build_ext \
-	  --build-lib $(SANITIZED) --build-temp build/sanitize-objects
+	LIKELIHEAD_SANITIZE=address,undefined $(BIN)/python setup.py build_ext --build-lib $(SANITIZED)
 	cp $(SANITIZED)/likelihead/kernels/native/_kernels.abi3.so $(SANITIZED)/kernels.so
 	for isa in avx512 avx2 baseline; do \
 	  LIKELIHEAD_NATIVE_LIBRARY=$(abspath $(SANITIZED)/kernels.so) LIKELIHEAD_ISA=$$isa \
