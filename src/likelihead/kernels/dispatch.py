@@ -299,8 +299,8 @@ def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        f"{op} runs on the {serving.name} backend, slower than the {missed.name} one, which is not available: "
-        f"{missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
+        f"{op} runs on the {serving.name} backend, slower than the {missed.name} one, which is not "
+        f"available: {missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
         "likelihead.errors.BackendWarning, silences it.",
         BackendWarning,
         stacklevel=level,
