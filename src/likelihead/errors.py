@@ -17,7 +17,7 @@ catches torch's errors goes on working::
         └── RunError                                   a run folder or an output folder
 
     LikelihoodWarning     (UserWarning)                a hazard that the guard reports and lets pass
-    BackendWarning        (UserWarning)                a slow kernel backend serves, and a fast one could
+    BackendWarning        (UserWarning)                a kernel backend serves, and a faster one is missing
 """
 
 from __future__ import annotations
@@ -151,4 +151,4 @@ class LikelihoodWarning(UserWarning):
 
 
 class BackendWarning(UserWarning):
-    """A slow kernel backend serves a call that a fast one could; its message says what is missing."""
+    """A kernel backend serves a call that a faster one could; its message says what that one lacks."""

@@ -99,7 +99,7 @@ def test_a_slow_backend_in_place_of_a_fast_one_is_told_once(missing: Backend) ->
         dispatch.softmax_nll(torch.zeros(1, 2), target)
     with pytest.warns(
         BackendWarning,
-        match=r"slow; the fast one is not available: no compiler was found \(install one\)",
+        match=r"slower than the fast one, which is not available: no compiler was found \(install one\)",
     ) as told:
         dispatch.softmax_nll(torch.zeros(1, 2), target)
     assert told[0].filename == __file__

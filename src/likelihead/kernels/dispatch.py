@@ -83,7 +83,7 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
-        fast: whether a slow one that serves in its place is worth a warning.
+        fast: whether another that serves in its place, and is not, is worth a warning.
         remark: what else there is to say of how it serves these logits, or None.
     """
 
@@ -291,7 +291,7 @@ _told_of: set[str] = set()
 
 
 def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
-    """Warn, once per process and missing backend, that a fast one could serve what a slow one does."""
+    """Warn, once per process and missing backend, that it would be faster than the one that serves."""
     if torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
         return
     _told_of.add(missed.name)
@@ -299,8 +299,8 @@ def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        f"{op} runs on the {serving.name} backend, which is slow; the {missed.name} one is not available: "
-        f"{missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
+        f"{op} runs on the {serving.name} backend, slower than the {missed.name} one, which is not "
+        f"available: {missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
         "likelihead.errors.BackendWarning, silences it.",
         BackendWarning,
         stacklevel=level,
