@@ -9,6 +9,7 @@ from likelihead.bench import machine, memory, run
 from likelihead.bench.case import AGAIN, EAGER, FLOOR, OURS
 from likelihead.bench.cases import CASES
 from likelihead.errors import BackendError, OptionError
+from likelihead.kernels.dispatch import explain
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,18 @@ def test_the_cpu_table() -> None:
         assert all(len(samples) == 1 for samples in row.seconds.values())
         assert row.backend
         assert row.goals == list(case.goals)
+
+
+def test_the_table_of_a_backend_by_name() -> None:
+    cases = [case.shrunk(8) for case in CASES[-3:]]
+    results = run.measure(cases, threads=1, repeat=1, compiled=False, memory=False, backend="portable")
+    assert results.settings["backend"] == "portable"
+    for row in results.rows:
+        assert row.backend == "portable"
+        assert [str(goal) for goal in row.goals] == ["≤ 1.2x torch eager"]
+    assert explain("softmax_nll", torch.zeros(2, 3)).reason.startswith("the first that serves")
+    with pytest.raises(OptionError, match="'fast'"):
+        run.measure(cases, threads=1, repeat=1, backend="fast")
 
 
 def test_the_identity_table() -> None:

@@ -171,8 +171,7 @@ class _Call:
         upstream: Tensor | None,
     ) -> bool:
         """Compute the block if every label is 0 or 1 and every logit finite; say whether that is so."""
-        low, high = torch.aminmax(x)
-        largest = max(-float(low), float(high))
+        largest = max(-float(x.amin()), float(x.amax()))
         if not largest < math.inf or not (upstream is None or is_finite(upstream)):
             return False
         turn, z, exps = scratch.like(x, 0), scratch.like(x, 1), grad
@@ -180,7 +179,8 @@ class _Call:
             exps = scratch.like(x, 2)
         if t.dtype != self.dtype:
             t = t.to(self.dtype)
-        if not torch.equal(torch.mul(t, t, out=turn), t):
+        between = torch.addcmul(t, t, t, value=-1, out=turn)  # t (1 - t)
+        if not float(between.amin()) == float(between.amax()) == 0:
             return False
         torch.mul(x, torch.add(self.one, t, alpha=-2, out=turn), out=z)
         most = 80 if self.dtype == torch.float32 else 700
