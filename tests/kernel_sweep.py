@@ -48,6 +48,7 @@ def sigmoid_checks() -> dict[str, Check]:
         "transposed": _labels((40, 7), layout=lambda x: x.t().contiguous().t()),
         "channels last": _labels((2, 5, 3, 11), layout=lambda x: x.to(memory_format=torch.channels_last)),
         "options": _label_options,
+        "beyond 2^31": _labels_beyond,
         "missing": _missing,
         "sure": _sure,
         **{f"a total, {reduction}": _label_total(reduction) for reduction in ("sum", "mean")},
@@ -231,6 +232,18 @@ def _label_options() -> None:
     _both_labels(logits, target, weight=full, pos_weight=column, label_smoothing=0.2, prior=column / 2)
     _both_labels(logits, target, focal_gamma=2.0, focal_alpha=0.25, **options)
     _both_labels(logits, target.round().long(), weight=torch.tensor(2.5), **options)
+
+
+def _labels_beyond() -> None:
+    for far, near in far_and_near():
+        target = torch.rand(near.shape, generator=seeded(10))
+        torch.testing.assert_close(
+            dispatch.sigmoid_nll(far, target), dispatch.sigmoid_nll(near, target), rtol=1e-6, atol=1e-6
+        )
+        far_leaf, near_leaf = far.detach().requires_grad_(), near.detach().requires_grad_()
+        (by_far,) = torch.autograd.grad(dispatch.sigmoid_loss(far_leaf, target), far_leaf)
+        (by_near,) = torch.autograd.grad(dispatch.sigmoid_loss(near_leaf, target), near_leaf)
+        torch.testing.assert_close(by_far, by_near)
 
 
 def _missing() -> None:

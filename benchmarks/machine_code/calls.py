@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -207,14 +208,19 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
 
 @cache
 def rare_places() -> frozenset[str]:
-    """The lines of the kernels' source that say of what they call that it is rare."""
-    folder = Path(kernels.__path__[0])
-    return frozenset(
-        f"{path.name}:{number}"
-        for path in folder.glob("*.py")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if "# rare: " in line
-    )
+    """Where the source says of a call that it is rare: anywhere in it, the code names its first line."""
+    found = set()
+    for path in Path(kernels.__path__[0]).glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        marked = [number for number, line in enumerate(text.splitlines(), 1) if "# rare: " in line]
+        around = [node for node in ast.walk(ast.parse(text)) if marked and isinstance(node, ast.Call)]
+        for number in marked:
+            calls = [one for one in around if one.lineno <= number <= (one.end_lineno or one.lineno)]
+            if not calls:
+                raise ValueError(f"{path.name}:{number}: no call is marked as rare here")
+            closest = min(calls, key=lambda one: (one.end_lineno or one.lineno) - one.lineno)
+            found.add(f"{path.name}:{closest.lineno}")
+    return frozenset(found)
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.machine_code.calls import Kernel
 from benchmarks.machine_code.checks import Intended
 
+EXPONENTIALS = 1.5  # one for each element, and a few for each example
 THREADS = 512  # on a multiprocessor at least, each with 16 to 64 bytes on their way
 
 # The most instructions per element of a pass, by kernel and by the bytes of a logit. While it copies an
@@ -37,6 +38,7 @@ def intended(kernel: Kernel) -> Intended:
     return Intended(
         instructions=_MORE.get(call.case, _INSTRUCTIONS.get((kernel.code.name, width), 0.0)),
         passes=3 if kernel.code.name == "softmax_streamed" else 1,
+        exponentials=EXPONENTIALS,
         programs=-(-THREADS // threads),
         wide=row_bytes % 16 == 0,
     )

@@ -141,7 +141,7 @@ def read(
         place = max(moved, key=lambda place: sum(moved[place]))
         size = min(_BYTES[code.pointers[name]] for name in (reads if loaded else writes))
         divided = [at.text for at in executed if is_division(at)]
-        called = [at.text for at in executed if at.opcode.startswith(_CALL)]
+        called = [at.text for at in executed if at.opcode.startswith(_CALL) and not at.targets]
         one = Pass(
             source=" < ".join(place),
             is_loop=region.is_loop,

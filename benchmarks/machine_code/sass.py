@@ -59,14 +59,16 @@ def parse(text: str, lines: Mapping[int, Line]) -> list[Instruction]:
         elif match := _CODE.match(row):
             predicate, opcode, operands = match[1], match[2], match[3]
             base = opcode.partition(".")[0]
-            # What is called is the slow path of a division or a root: not followed.
-            targets = tuple(_TARGET.findall(operands)) if base == "BRA" else ()
+            # What is called by name is the slow path of a division or a root, and not followed; a "call" of a
+            # place in the kernel is a jump.
+            jumps = base == "BRA" or (base == "CALL" and "(.L_" in operands)
+            targets = tuple(_TARGET.findall(operands)) if jumps else ()
             continues = True
             if base == "BSSY":
                 barriers[operands.partition(",")[0]] = _TARGET.findall(operands)[0]
             elif base == "BSYNC":
                 targets, continues = (barriers[operands.strip()],), predicate is not None
-            elif base in _ENDS:
+            elif base in _ENDS or jumps:
                 conditional = predicate is not None or operands.startswith(("P", "!P", "UP", "!UP"))
                 continues = conditional
             if base in ("BRX", "JMX", "BRXU", "JMXU"):

@@ -154,8 +154,10 @@ def _mend_interpreter() -> None:
 
     def cast_impl(self: Any, source: Any, dtype: Any) -> Any:
         if source.dtype.scalar.is_fp32() and dtype.scalar.is_bf16():
-            rounded = torch.from_numpy(numpy.array(source.data)).bfloat16()
-            return interpreter.TensorHandle(rounded.view(torch.uint16).numpy(), dtype.scalar)
+            bits = source.data.view(numpy.uint32)
+            rounded = (bits + (0x7FFF + ((bits >> 16) & 1)).astype(numpy.uint32)) >> 16
+            rounded = numpy.where(numpy.isnan(source.data), 0x7FC0, rounded).astype(numpy.uint16)
+            return interpreter.TensorHandle(rounded, dtype.scalar)
         return cast_as_given(self, source, dtype)
 
     builder.cast_impl = cast_impl

@@ -46,7 +46,7 @@ def refuses(logits: Tensor) -> str | None:
     if logits.dtype not in DTYPES:
         return f"it does not take {logits.dtype}"
     if logits.layout is not torch.strided or logits.is_nested:
-        return "it takes strided tensors only"
+        return "it takes dense tensors only"
     if device.type != "cuda":
         return None
     if device.index not in _unfit_devices:

@@ -81,9 +81,10 @@ def wide(
         # 0 where the label is 0 or 1 and the logit finite, and there alone.
         odd = fma(x, tl.zeros_like(x), fma(label, label, -label)) != 0.0
         if tl.max(odd.to(tl.int32)) > 0:
-            nll, slope = _soft(  # rare: the whole tile, for a label or logit of another kind
-                x, e, log, over, label, smoothed, a, pos, smoothing, prior, POS, SMOOTH, NONFINITE
-            )
+            nll, slope = _soft(
+                x, e, log, over, label, smoothed, a, pos, smoothing, prior,
+                POS, SMOOTH, NONFINITE,  # rare: a label or logit of another kind
+            )  # fmt: skip
         else:
             nll, slope = _plain(x, label, a, e, log, over)
             if POS:

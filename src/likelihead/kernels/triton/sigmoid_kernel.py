@@ -397,10 +397,10 @@ def sigmoid_kernel(
         if not CAREFUL:
             inputs = (logits, target, weight, pos_weight, mask, prior, sample_weight, None, None, None)
             if total - total != 0.0:
-                total, _ = _tiles(  # rare: of infinite logits
+                total, _ = _tiles(
                     inputs, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES,
-                    ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
-                WIDE, NARROW, OPTIONS, True, True, False, True, False,
+                    ROWS, COLUMNS, OUTER, VECTORS, HEIGHT, WIDE, NARROW, OPTIONS, True,
+                    True, False, True, False,  # rare: of infinite logits
                 )  # fmt: skip
         tl.store(sums + _program(), total)
     if counts is not None:

@@ -32,11 +32,11 @@ class Tunable:
 
 
 TUNABLES: dict[tuple[str, str], Tunable] = {
-    # Resident programs that share the elements out among them: no more than a multiprocessor holds at once,
-    # or a second wave of them would leave most idle. Buckets by the logits' dtype.
+    # Resident programs share the elements out among them: no more than a multiprocessor holds at once, for
+    # a second wave of them would leave most idle. Buckets by the dtype of the logits.
     ("sigmoid", "16-bit"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=8),
     # One warp a program: whether a tile has soft labels is then asked without a barrier.
-    ("sigmoid", "float32"): Tunable(block=512, num_warps=1, programs_per_multiprocessor=16),
+    ("sigmoid", "float32"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
     ("sigmoid", "float64"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
     # Rows that a program holds: block is what a warp of it holds, num_warps the most of them.
     ("softmax_resident", "16-bit"): Tunable(block=1024, num_warps=16),
