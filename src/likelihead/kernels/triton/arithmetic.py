@@ -335,6 +335,15 @@ def power(x, gamma, HALVES: tl.constexpr):
         positive = tl.where(wide > 0.0, wide, 1.0)
         tiny = positive < 2.2250738585072014e-308
         normal = tl.where(tiny, positive * 18014398509481984.0, positive)  # 2^54
-        log = log_of_sum(normal, normal * 0.0) - tl.where(tiny, 37.42994775023705, 0.0)
-        result = tl.where(wide > 0.0, exp_below(log * gamma), wide * 0.0).to(x.dtype)
+        # x = m 2^k: the power of 2, which may be large, with the error of its exponent, so that what is left
+        # to the exponential is small.
+        bits = normal.to(tl.int64, bitcast=True)
+        k = (bits - 0x3FE6A09E667F3BCD) >> 52
+        m = (bits - (k << 52)).to(tl.float64, bitcast=True)
+        exponent = tl.where(tiny, k - 54, k).to(tl.float64)
+        p, error = two_product(exponent, gamma + tl.zeros_like(exponent))
+        whole = tl.floor(p + 0.5)
+        e = exp_below(((p - whole) + error) * 0.6931471805599453 + gamma * log_of_sum(m, m * 0.0))
+        e = _times_power_of_2(e, tl.maximum(whole, -1090.0) + 6755399441055744.0)
+        result = tl.where(wide > 0.0, e, wide * 0.0).to(x.dtype)
     return result

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from likelihead.kernels.ops import compute_dtype
 from likelihead.kernels.triton.launch import Device, Launch, run
-from likelihead.kernels.triton.layout import Layout, lay_out
+from likelihead.kernels.triton.layout import lay_out
 from likelihead.kernels.triton.sigmoid_kernel import (
     LOGITS,
     count_kernel,
@@ -25,7 +27,7 @@ from likelihead.kernels.triton.sigmoid_kernel import (
     sigmoid_kernel,
 )
 from likelihead.kernels.triton.sums import partial_sums, second_stage
-from likelihead.kernels.triton.tunables import Tunable, lookup
+from likelihead.kernels.triton.tunables import Tunable, generation, lookup
 
 __all__ = [
     "plan_backward",
@@ -140,6 +142,57 @@ def _as_bytes(tensor: Tensor) -> Tensor:
     return tensor.view(torch.uint8) if tensor.dtype == torch.bool else tensor
 
 
+@dataclass(frozen=True)
+class _Shares:
+    """How the elements of a call are shared out: the same for all calls of its shape."""
+
+    tunable: Tunable
+    grid: tuple[int, int]
+    constexprs: dict[str, Any]
+    geometry: tuple[Any, ...]
+
+
+# Kept, since it takes Python longer than the rest of the call before the launch.
+@lru_cache(maxsize=512)
+def _share_out(
+    shape: tuple[int, ...],
+    strides: tuple[tuple[int, ...] | None, ...],
+    order: tuple[int, ...],
+    dtype: torch.dtype,
+    device: Device,
+    generation: int,
+) -> _Shares:
+    layout = lay_out(shape, strides, order)
+    tunable = lookup("sigmoid", _BUCKETS.get(dtype, "16-bit"))
+    resident = device.multiprocessors * tunable.programs_per_multiprocessor
+    columns = tunable.block
+    outer = len(layout.sizes)
+    if not layout.flat:
+        columns = min(triton.next_power_of_2(layout.columns), columns)
+        along = layout.strides[LOGITS]
+        if along is not None and along[-1] != 1:
+            columns = min(columns, 64)  # across the logits' memory: whole sectors of it all the same
+    rows = tunable.block // columns
+    across = min(triton.cdiv(layout.columns, columns), resident)
+    down = min(triton.cdiv(layout.rows, rows), max(1, resident // max(across, 1)))
+    constexprs = {
+        "MODES": layout.modes,
+        "ROWS": rows,
+        "COLUMNS": columns,
+        "OUTER": outer,
+        "VECTORS": layout.vectors,
+        "HEIGHT": (16 // dtype.itemsize).bit_length() - 1,
+        "WIDE": tl.float64 if dtype == torch.float64 else tl.float32,
+    }
+    all_strides = tuple(n for s in layout.strides for n in (s or (0,) * (outer + 1)))
+    return _Shares(
+        tunable,
+        (across, down),
+        constexprs,
+        (layout.rows, layout.columns, layout.sizes, all_strides),
+    )
+
+
 class _Call:
     """A call's tensors over the logits' shape, its options, and how its elements are shared out."""
 
@@ -196,30 +249,16 @@ class _Call:
             alpha >= 0,
         )
         output = grad if grad is not None else nll if nll is not None else logits
-        strides = [None if t is None else t.stride() for t in self.tensors]
-        self.layout: Layout = lay_out(shape, strides, output.stride())
-        self.wide = tl.float64 if logits.dtype == torch.float64 else tl.float32
+        self.shares = _share_out(
+            shape,
+            tuple([None if t is None else t.stride() for t in self.tensors]),
+            output.stride(),
+            logits.dtype,
+            device,
+            generation(),
+        )
+        self.programs = self.shares.grid[0] * self.shares.grid[1]
         self.narrow = logits.dtype in (torch.bfloat16, torch.float16)
-        self.tunable: Tunable = lookup("sigmoid", _BUCKETS.get(logits.dtype, "16-bit"))
-        self._share_out(device)
-
-    def _share_out(self, device: Device) -> None:
-        layout, block = self.layout, self.tunable.block
-        resident = device.multiprocessors * self.tunable.programs_per_multiprocessor
-        self.flat = layout.flat
-        if self.flat:
-            self.tile = (1, block)
-        else:
-            columns = min(triton.next_power_of_2(layout.columns), block)
-            along = layout.strides[LOGITS]
-            if along is not None and along[-1] != 1:
-                columns = min(columns, 64)  # across the logits' memory: whole sectors of it all the same
-            self.tile = (block // columns, columns)
-        bands, blocks = triton.cdiv(layout.rows, self.tile[0]), triton.cdiv(layout.columns, self.tile[1])
-        across = min(blocks, resident)
-        down = min(bands, max(1, resident // max(across, 1)))
-        self.grid = (across, down)
-        self.programs = across * down
 
     def divisor(self, mean: bool, normalizer: float | None) -> float | None:
         """What the sum is divided by, or None where the device alone knows."""
@@ -231,23 +270,6 @@ class _Call:
         if self.skip_nan or mask is not None or sample_weight is not None:
             return None
         return float(self.elements)
-
-    def _constexprs(self) -> dict[str, Any]:
-        return {
-            "MODES": self.layout.modes,
-            "ROWS": self.tile[0],
-            "COLUMNS": self.tile[1],
-            "OUTER": 0 if self.flat else len(self.layout.sizes),
-            "VECTORS": self.layout.vectors,
-            "HEIGHT": (16 // self.element_size).bit_length() - 1,
-            "WIDE": self.wide,
-        }
-
-    def _geometry(self) -> tuple[Any, ...]:
-        layout = self.layout
-        outer = len(layout.sizes)
-        strides = tuple(n for s in layout.strides for n in (s or (0,) * (outer + 1)))
-        return layout.rows, layout.columns, layout.sizes, strides
 
     def launch(
         self,
@@ -262,16 +284,25 @@ class _Call:
         return [
             Launch(
                 sigmoid_kernel,
-                self.grid,
-                (*self.tensors, self.number, count, sums, counts, *self._geometry(), *self.numbers, scale),
+                self.shares.grid,
+                (
+                    *self.tensors,
+                    self.number,
+                    count,
+                    sums,
+                    counts,
+                    *self.shares.geometry,
+                    *self.numbers,
+                    scale,
+                ),
                 {
-                    **self._constexprs(),
+                    **self.shares.constexprs,
                     "NARROW": self.narrow,
                     "OPTIONS": self.options,
                     "CAREFUL": careful,
                 },
-                num_warps=self.tunable.num_warps,
-                num_stages=self.tunable.num_stages,
+                num_warps=self.shares.tunable.num_warps,
+                num_stages=self.shares.tunable.num_stages,
             )
         ]
 
@@ -279,11 +310,11 @@ class _Call:
         *inputs, _, _, grad = self.tensors
         return Launch(
             sigmoid_again_kernel,
-            self.grid,
-            (*inputs, grad, number, count, self.elements, *self._geometry(), *self.numbers, scale),
-            {**self._constexprs(), "NARROW": self.narrow, "OPTIONS": self.options},
-            num_warps=self.tunable.num_warps,
-            num_stages=self.tunable.num_stages,
+            self.shares.grid,
+            (*inputs, grad, number, count, self.elements, *self.shares.geometry, *self.numbers, scale),
+            {**self.shares.constexprs, "NARROW": self.narrow, "OPTIONS": self.options},
+            num_warps=self.shares.tunable.num_warps,
+            num_stages=self.shares.tunable.num_stages,
         )
 
     def count(self, count: Tensor, *, number: Tensor | None = None) -> list[Launch]:
@@ -293,11 +324,11 @@ class _Call:
         return [
             Launch(
                 count_kernel,
-                self.grid,
-                (target, mask, sample_weight, number, counts, *self._geometry()),
-                {**self._constexprs(), "SKIP_NAN": self.skip_nan},
-                num_warps=self.tunable.num_warps,
-                num_stages=self.tunable.num_stages,
+                self.shares.grid,
+                (target, mask, sample_weight, number, counts, *self.shares.geometry),
+                {**self.shares.constexprs, "SKIP_NAN": self.skip_nan},
+                num_warps=self.shares.tunable.num_warps,
+                num_stages=self.shares.tunable.num_stages,
             ),
             second_stage(counts, count),
         ]

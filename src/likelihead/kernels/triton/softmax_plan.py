@@ -150,8 +150,9 @@ def streamed_constexprs(
     wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
     bucket = _BUCKETS[itemsize] + ", wide" * wide + ", odd" * odd
     row = lookup("softmax_streamed", bucket)
-    a_thread = 1 if more else max(1, row.block // vector)
-    lanes = 32 * row.num_warps * a_thread
+    # What a class has of its own beside its logit takes registers too, and so do the ends of an odd row.
+    block = min(row.block, {2: 8 if odd else 16, 4: 8, 8: 2}[itemsize]) if more else row.block
+    lanes = 32 * row.num_warps * max(1, block // vector)
     tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
     tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
     if device.target.startswith("cuda"):
@@ -196,6 +197,8 @@ def plan(
         kernel = softmax_resident
         tile, num_warps = resident_constexprs(layout, row)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
+        if upstream.whole is not None:
+            programs = min(parts, row.programs_per_multiprocessor * device.multiprocessors)
     else:
         kernel = softmax_streamed
         tile, row = streamed_constexprs(layout, itemsize, more, device)
@@ -233,7 +236,7 @@ def plan(
         layout.middle,
         layout.inner,
         classes,
-        examples,
+        parts,
         *(stride for strides in layout.strides for stride in strides),
         sample_each,
         int(up_nll is not None and up_nll.numel() > 1),

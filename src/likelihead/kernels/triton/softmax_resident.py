@@ -28,24 +28,10 @@ from likelihead.kernels.triton.softmax_example import (
 )
 
 
-@triton.jit(
-    do_not_specialize=[
-        "call",
-        "ignore_index",
-        "inner",
-        "classes",
-        "examples",
-        "x_outer",
-        "x_middle",
-        "q_outer",
-        "q_middle",
-        "g_outer",
-        "g_middle",
-        "w_outer",
-        "w_middle",
-    ]
-)
-def softmax_resident(
+@triton.jit
+def score(
+    item,
+    rate,
     logits,
     target,
     grad,
@@ -59,15 +45,12 @@ def softmax_resident(
     sample_weight,
     up_nll,
     up_lse,
-    count,
-    upstream,
     counter,
     slots,
-    call: tl.int64,
+    call,
     middle,
     inner,
     classes,
-    examples,
     x_outer,
     x_middle,
     x_inner,
@@ -87,12 +70,11 @@ def softmax_resident(
     sample_each,
     up_nll_stride,
     up_lse_stride,
-    ignore_index: tl.int64,
-    label_smoothing: tl.float64,
-    z_loss: tl.float64,
-    softcap: tl.float64,
-    focal_gamma: tl.float64,
-    scale: tl.float64,
+    ignore_index,
+    label_smoothing,
+    z_loss,
+    softcap,
+    focal_gamma,
     SOFT: tl.constexpr,
     SMOOTH: tl.constexpr,
     CAPPED: tl.constexpr,
@@ -115,18 +97,11 @@ def softmax_resident(
     EXAMPLES: tl.constexpr,
     CLASSES: tl.constexpr,
 ):
+    """The tile ``item`` of all."""
     A: tl.constexpr = tl.float64 if logits.dtype.element_ty == tl.float64 else tl.float32
     NARROW: tl.constexpr = logits.dtype.element_ty.primitive_bitwidth == 16
     # What `lse` shows of a row whose top is not its target.
     ACCURATE: tl.constexpr = SOFT or Z_LOSS or lse is not None
-    rate = tl.full((), scale, tl.float64)
-    if upstream is not None:
-        factor_above = widened(tl.load(upstream), tl.float64)
-        if factor_above == 1.0:
-            return  # the gradient is there already
-        rate = rate * factor_above
-    if count is not None:
-        rate = rate * tl.load(count + 1)
     rate = rate.to(A)
     smoothing = tl.full((), label_smoothing, tl.float64).to(A)
     zeta = tl.full((), z_loss, tl.float64).to(A)
@@ -138,19 +113,19 @@ def softmax_resident(
         classes = classes // SIZE_UNIT * SIZE_UNIT
     else:
         inner = inner // SIZE_UNIT * SIZE_UNIT
-    tile = tl.program_id(0)
+    tile = tl.full((), item, tl.int64)
     line = tile * 0
     if not ONE_LINE:
         tiles = (inner + EXAMPLES - 1) // EXAMPLES
         line = tile // tiles
         tile = tile % tiles
-    first = tile.to(tl.int64) * EXAMPLES
+    first = tile * EXAMPLES
     p = tl.arange(0, EXAMPLES)
     c = tl.arange(0, CLASSES)
     inside = first + p < inner
-    a = (line // middle).to(tl.int64)
-    b = (line % middle).to(tl.int64)
-    i = line.to(tl.int64) * inner + first + p
+    a = line // middle
+    b = line % middle
+    i = line * inner + first + p
 
     # Their targets, and which of them count.
     if SOFT:
@@ -314,7 +289,7 @@ def softmax_resident(
     if lse is not None:
         tl.store(lse + i, logsumexp, mask=inside)
     if sums is not None:
-        tl.store(sums + tl.program_id(0), tl.sum(value.to(tl.float64), axis=0))
+        tl.store(sums + item, tl.sum(value.to(tl.float64), axis=0))
 
     if grad is not None:
         up = sampled * rate
@@ -355,3 +330,238 @@ def softmax_resident(
                 at_target = tl.where(allowed_t, at_target, 0.0)
             place = grad + g_begin + p64 * g_inner + own * g_class
             tl.store(place, at_target.to(grad.dtype.element_ty), mask=here)
+
+
+@triton.jit(
+    do_not_specialize=[
+        "call",
+        "ignore_index",
+        "inner",
+        "classes",
+        "items",
+        "x_outer",
+        "x_middle",
+        "q_outer",
+        "q_middle",
+        "g_outer",
+        "g_middle",
+        "w_outer",
+        "w_middle",
+    ]
+)
+def softmax_resident(
+    logits,
+    target,
+    grad,
+    nll,
+    lse,
+    sums,
+    weight,
+    weight_sum,
+    logit_offset,
+    where,
+    sample_weight,
+    up_nll,
+    up_lse,
+    count,
+    upstream,
+    counter,
+    slots,
+    call: tl.int64,
+    middle,
+    inner,
+    classes,
+    items,
+    x_outer,
+    x_middle,
+    x_inner,
+    x_class,
+    q_outer,
+    q_middle,
+    q_inner,
+    q_class,
+    g_outer,
+    g_middle,
+    g_inner,
+    g_class,
+    w_outer,
+    w_middle,
+    w_inner,
+    w_class,
+    sample_each,
+    up_nll_stride,
+    up_lse_stride,
+    ignore_index: tl.int64,
+    label_smoothing: tl.float64,
+    z_loss: tl.float64,
+    softcap: tl.float64,
+    focal_gamma: tl.float64,
+    scale: tl.float64,
+    SOFT: tl.constexpr,
+    SMOOTH: tl.constexpr,
+    CAPPED: tl.constexpr,
+    Z_LOSS: tl.constexpr,
+    FOCAL: tl.constexpr,
+    HALVES: tl.constexpr,
+    TORCH_NONFINITE: tl.constexpr,
+    ONE_LINE: tl.constexpr,
+    INT64: tl.constexpr,
+    SIZE_UNIT: tl.constexpr,
+    X_UNIT: tl.constexpr,
+    X_ROWS: tl.constexpr,
+    Q_UNIT: tl.constexpr,
+    Q_ROWS: tl.constexpr,
+    G_UNIT: tl.constexpr,
+    G_ROWS: tl.constexpr,
+    W_UNIT: tl.constexpr,
+    W_ROWS: tl.constexpr,
+    WHOLE: tl.constexpr,
+    EXAMPLES: tl.constexpr,
+    CLASSES: tl.constexpr,
+):
+    rate = tl.full((), scale, tl.float64)
+    if count is not None:
+        rate = rate * tl.load(count + 1)
+    if upstream is None:
+        score(
+            tl.program_id(0),
+            rate,
+            logits,
+            target,
+            grad,
+            nll,
+            lse,
+            sums,
+            weight,
+            weight_sum,
+            logit_offset,
+            where,
+            sample_weight,
+            up_nll,
+            up_lse,
+            counter,
+            slots,
+            call,
+            middle,
+            inner,
+            classes,
+            x_outer,
+            x_middle,
+            x_inner,
+            x_class,
+            q_outer,
+            q_middle,
+            q_inner,
+            q_class,
+            g_outer,
+            g_middle,
+            g_inner,
+            g_class,
+            w_outer,
+            w_middle,
+            w_inner,
+            w_class,
+            sample_each,
+            up_nll_stride,
+            up_lse_stride,
+            ignore_index,
+            label_smoothing,
+            z_loss,
+            softcap,
+            focal_gamma,
+            SOFT,
+            SMOOTH,
+            CAPPED,
+            Z_LOSS,
+            FOCAL,
+            HALVES,
+            TORCH_NONFINITE,
+            ONE_LINE,
+            INT64,
+            SIZE_UNIT,
+            X_UNIT,
+            X_ROWS,
+            Q_UNIT,
+            Q_ROWS,
+            G_UNIT,
+            G_ROWS,
+            W_UNIT,
+            W_ROWS,
+            WHOLE,
+            EXAMPLES,
+            CLASSES,
+        )
+    else:
+        # The gradient for an upstream gradient of 1 is there already: for that, few programs find it out.
+        above = widened(tl.load(upstream), tl.float64)
+        if above != 1.0:
+            rate = rate * above
+            for item in range(tl.program_id(0), items, tl.num_programs(0)):
+                score(
+                    item,
+                    rate,
+                    logits,
+                    target,
+                    grad,
+                    nll,
+                    lse,
+                    sums,
+                    weight,
+                    weight_sum,
+                    logit_offset,
+                    where,
+                    sample_weight,
+                    up_nll,
+                    up_lse,
+                    counter,
+                    slots,
+                    call,
+                    middle,
+                    inner,
+                    classes,
+                    x_outer,
+                    x_middle,
+                    x_inner,
+                    x_class,
+                    q_outer,
+                    q_middle,
+                    q_inner,
+                    q_class,
+                    g_outer,
+                    g_middle,
+                    g_inner,
+                    g_class,
+                    w_outer,
+                    w_middle,
+                    w_inner,
+                    w_class,
+                    sample_each,
+                    up_nll_stride,
+                    up_lse_stride,
+                    ignore_index,
+                    label_smoothing,
+                    z_loss,
+                    softcap,
+                    focal_gamma,
+                    SOFT,
+                    SMOOTH,
+                    CAPPED,
+                    Z_LOSS,
+                    FOCAL,
+                    HALVES,
+                    TORCH_NONFINITE,
+                    ONE_LINE,
+                    INT64,
+                    SIZE_UNIT,
+                    X_UNIT,
+                    X_ROWS,
+                    Q_UNIT,
+                    Q_ROWS,
+                    G_UNIT,
+                    G_ROWS,
+                    W_UNIT,
+                    W_ROWS,
+                    WHOLE,
+                    EXAMPLES,
+                    CLASSES,
+                )

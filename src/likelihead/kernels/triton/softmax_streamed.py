@@ -119,7 +119,7 @@ def write(row, by_class, places, columns, classes, whole, values, INT64: tl.cons
         "ignore_index",
         "inner",
         "classes",
-        "examples",
+        "items",
         "x_outer",
         "x_middle",
         "q_outer",
@@ -152,7 +152,7 @@ def softmax_streamed(
     middle,
     inner,
     classes,
-    examples,
+    items,
     x_outer,
     x_middle,
     x_inner,
@@ -237,7 +237,7 @@ def softmax_streamed(
         q_inner = q_inner // Q_UNIT * Q_UNIT
     lanes = tl.arange(0, LANES)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
 
-    for number in range(tl.program_id(0), examples, tl.num_programs(0)):
+    for number in range(tl.program_id(0), items, tl.num_programs(0)):
         i = tl.full((), number, tl.int64)
         line = i * 0
         p = i
