@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from likelihead.kernels import dispatch
 from likelihead.kernels.dispatch import use_backend
 from served_here import INTERPRETED
 
@@ -173,3 +174,61 @@ def sigmoid_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, object]]:
             "sample_weight": draw(_sample_weights(shape, g)),
         },
     )
+
+
+Case = tuple[Tensor, Tensor, dict[str, Any]]
+
+
+def check_softmax(case: Case) -> None:
+    """The backend in force beside the reference, example by example."""
+    logits, target, options = case
+
+    def run(z: Tensor, cast: Any) -> list[Tensor]:
+        return list(dispatch.softmax_nll(z, cast(target), **{k: cast(v) for k, v in options.items()}))
+
+    compare(run, logits, target, 1.0, before_the_cap(target, options))
+
+
+def check_not_finite(backend: str, case: Case, odd: float, seed: int) -> None:
+    """NaN and infinities, where the reference has them."""
+    logits, target, options = case
+    g = seeded(seed)
+    logits = logits.clone()
+    logits[torch.rand(logits.shape, generator=g) < 0.1] = odd
+    if isinstance(options["weight"], Tensor):
+        options["weight"] = options["weight"] * (torch.rand(logits.shape[1], generator=g) < 0.7)
+    if target.is_floating_point():
+        target = target * (torch.rand(target.shape, generator=g) < 0.7)
+    found = []
+    for name in (backend, "reference"):
+        with use_backend(name):
+            z = logits.detach().requires_grad_()
+            nll, lse = dispatch.softmax_nll(z, target, **options)
+            found.append((nll, lse, torch.autograd.grad(nll.sum(), z)[0]))
+    for got, expected in zip(*found, strict=True):
+        assert torch.equal(got.isnan(), expected.isnan())
+        assert torch.equal(got.isinf(), expected.isinf())
+
+
+def check_reduced_softmax(case: Case, reduction: str, normalizer: float | None, upstream: float) -> None:
+    """The backend in force beside the reference, reduced."""
+    logits, target, options = case
+    more = {"reduction": reduction, "normalizer": normalizer if reduction == "mean" else None}
+
+    def run(z: Tensor, cast: Any) -> list[Tensor]:
+        return [dispatch.softmax_loss(z, cast(target), **{k: cast(v) for k, v in options.items()}, **more)]
+
+    compare(run, logits, target, upstream, before_the_cap(target, options))
+
+
+def check_sigmoid(case: Case, reduction: str) -> None:
+    """The backend in force beside the reference."""
+    logits, target, options = case
+
+    def run(z: Tensor, cast: Any) -> list[Tensor]:
+        given = {k: cast(v) for k, v in options.items()}
+        if reduction == "none":
+            return [dispatch.sigmoid_nll(z, cast(target), **given)]
+        return [dispatch.sigmoid_loss(z, cast(target), reduction=reduction, **given)]
+
+    compare(run, logits, target, 1.0)

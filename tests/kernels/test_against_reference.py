@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -15,88 +14,51 @@ from kernel_cases import (
     EXAMPLES,
     THOUSAND,
     WITH_FIXTURES,
-    before_the_cap,
-    compare,
+    Case,
+    check_not_finite,
+    check_reduced_softmax,
+    check_sigmoid,
+    check_softmax,
     seeded,
     sigmoid_cases,
     softmax_cases,
 )
 from likelihead.kernels import dispatch
-from likelihead.kernels.dispatch import use_backend
 
-pytestmark = pytest.mark.usefixtures("fast")
+ODD, SEED = st.sampled_from([-math.inf, math.inf, math.nan]), st.integers(0, 2**31)
+UPSTREAM = st.sampled_from([1.0, -0.3])
 
 
+@pytest.mark.usefixtures("fused")
 @given(softmax_cases())
 @THOUSAND
-def test_softmax_agrees_with_the_reference(case: tuple[Tensor, Tensor, dict[str, object]]) -> None:
-    logits, target, options = case
-
-    def run(z: Tensor, cast: Any) -> list[Tensor]:
-        return list(dispatch.softmax_nll(z, cast(target), **{k: cast(v) for k, v in options.items()}))
-
-    compare(run, logits, target, 1.0, before_the_cap(target, options))
+def test_softmax_agrees_with_the_reference(case: Case) -> None:
+    check_softmax(case)
 
 
-@given(softmax_cases(), st.sampled_from([-math.inf, math.inf, math.nan]), st.integers(0, 2**31))
+@given(softmax_cases(), ODD, SEED)
 @THOUSAND
-def test_what_is_not_finite_is_as_in_the_reference(
-    fast: str, case: tuple[Tensor, Tensor, dict[str, object]], odd: float, seed: int
-) -> None:
-    logits, target, options = case
-    g = seeded(seed)
-    logits = logits.clone()
-    logits[torch.rand(logits.shape, generator=g) < 0.1] = odd
-    if isinstance(options["weight"], Tensor):
-        options["weight"] = options["weight"] * (torch.rand(logits.shape[1], generator=g) < 0.7)
-    if target.is_floating_point():
-        target = target * (torch.rand(target.shape, generator=g) < 0.7)
-    found = []
-    for backend in (fast, "reference"):
-        with use_backend(backend):
-            z = logits.detach().requires_grad_()
-            nll, lse = dispatch.softmax_nll(z, target, **options)
-            found.append((nll, lse, torch.autograd.grad(nll.sum(), z)[0]))
-    for got, expected in zip(*found, strict=True):
-        assert torch.equal(got.isnan(), expected.isnan())
-        assert torch.equal(got.isinf(), expected.isinf())
+def test_what_is_not_finite_is_as_in_the_reference(fused: str, case: Case, odd: float, seed: int) -> None:
+    check_not_finite(fused, case, odd, seed)
 
 
-@given(
-    softmax_cases(),
-    st.sampled_from(["mean", "sum"]),
-    st.sampled_from([None, 3.5]),
-    st.sampled_from([1.0, -0.3]),
-)
+@pytest.mark.usefixtures("fused")
+@given(softmax_cases(), st.sampled_from(["mean", "sum"]), st.sampled_from([None, 3.5]), UPSTREAM)
 @settings(max_examples=3 * EXAMPLES, suppress_health_check=WITH_FIXTURES)
 def test_reduced_softmax_agrees(
-    case: tuple[Tensor, Tensor, dict[str, object]], reduction: str, normalizer: float | None, upstream: float
+    case: Case, reduction: str, normalizer: float | None, upstream: float
 ) -> None:
-    logits, target, options = case
-    more = {"reduction": reduction, "normalizer": normalizer if reduction == "mean" else None}
-
-    def run(z: Tensor, cast: Any) -> list[Tensor]:
-        return [dispatch.softmax_loss(z, cast(target), **{k: cast(v) for k, v in options.items()}, **more)]
-
-    compare(run, logits, target, upstream, before_the_cap(target, options))
+    check_reduced_softmax(case, reduction, normalizer, upstream)
 
 
+@pytest.mark.usefixtures("fused")
 @given(sigmoid_cases(), st.sampled_from(["none", "mean", "sum"]))
 @THOUSAND
-def test_sigmoid_agrees_with_the_reference(
-    case: tuple[Tensor, Tensor, dict[str, object]], reduction: str
-) -> None:
-    logits, target, options = case
-
-    def run(z: Tensor, cast: Any) -> list[Tensor]:
-        given = {k: cast(v) for k, v in options.items()}
-        if reduction == "none":
-            return [dispatch.sigmoid_nll(z, cast(target), **given)]
-        return [dispatch.sigmoid_loss(z, cast(target), reduction=reduction, **given)]
-
-    compare(run, logits, target, 1.0)
+def test_sigmoid_agrees_with_the_reference(case: Case, reduction: str) -> None:
+    check_sigmoid(case, reduction)
 
 
+@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("shape", [(0, 5), (0, 5, 3), (2, 5, 0)])
 def test_nothing_to_do(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, requires_grad=True)
@@ -117,6 +79,7 @@ def _bce(x: Tensor, t: Tensor, positive: Tensor, each: Tensor) -> tuple[Tensor, 
     return nll, each * ((1 - t) * x.sigmoid() - positive * t * (-x).sigmoid())
 
 
+@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("columns", [1, 3, 511, 512, 513, 1500])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_blocks_of_every_kind_side_by_side(columns: int, dtype: torch.dtype) -> None:
