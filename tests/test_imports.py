@@ -83,3 +83,31 @@ def test_what_the_first_loss_loads_is_noticed() -> None:
     program = FIRST_LOSS.format(statement="import likelihead.functional, torch._dynamo")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "torch._dynamo" in done.stdout.split()
+
+
+NO_NUMPY = """
+import sys, warnings
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "numpy":
+            raise ModuleNotFoundError({message!r}, name=name)
+sys.meta_path.insert(0, Absent())
+{statement}
+import torch
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "message", "said"),
+    [
+        ("import likelihead", "No module named 'numpy'", False),
+        ("from likelihead import nn", "No module named 'numpy'", False),
+        ("import likelihead", "No module named 'numpy.core._multiarray'", True),  # one that does not work
+        ("", "No module named 'numpy'", True),  # by torch alone, as far as this test can tell
+    ],
+)
+def test_torch_says_nothing_of_a_numpy_that_is_not_there(statement: str, message: str, said: bool) -> None:
+    program = NO_NUMPY.format(statement=statement, message=message)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ("Failed to initialize NumPy" in done.stderr) == said, done.stderr
+    assert said or done.stderr == ""

@@ -9,12 +9,19 @@ tensor(1.0986)
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # A function with the name of a sub-package: bound here, since importing the sub-package would bind the name
 # to itself. The module loads nothing but the standard library.
 from likelihead.guard.switch import guard, set_guard
+
+# On its import torch warns that there is no numpy, which it does without, as likelihead does. About a numpy
+# that is there and does not work it has other words, which are left alone.
+if "torch" not in sys.modules:
+    warnings.filterwarnings("ignore", "Failed to initialize NumPy: No module named 'numpy' ", UserWarning)
 
 if TYPE_CHECKING:
     from likelihead.errors import LikelihoodError, LikelihoodWarning

@@ -17,12 +17,14 @@ catches torch's errors goes on working::
         └── RunError                                   a run folder or an output folder
 
     LikelihoodWarning     (UserWarning)                a hazard that the guard reports and lets pass
+    BackendWarning        (UserWarning)                a slow kernel backend serves, and a fast one could
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BackendError",
+    "BackendWarning",
     "CheckpointError",
     "DTypeError",
     "DataError",
@@ -146,3 +148,7 @@ class LikelihoodWarning(UserWarning):
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(_with_code(message, code))
         self.code = code
+
+
+class BackendWarning(UserWarning):
+    """A slow kernel backend serves a call that a fast one could; its message says what is missing."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
@@ -20,7 +19,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suites() -> None:
-    assert set(main.commands) == {"cpu", "identity", "gpu", "predict", "plot"}
+    assert set(main.commands) == {"cpu", "sweep", "identity", "gpu", "predict", "plot"}
 
 
 @pytest.mark.parametrize(("again", "code"), [([1.0], 0), ([1.2], 1), ([0.8], 1)])
@@ -40,16 +39,7 @@ def test_torch_against_itself_fails_where_the_method_is_off(
     assert len(list(tmp_path.glob("*-identity.md"))) == 1
 
 
-def test_without_a_gpu_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    result = CliRunner().invoke(main, ["gpu"])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("likelihead: there is no CUDA device")
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stdout == ""
-
-
-@pytest.mark.parametrize("suite", ["cpu", "identity", "gpu"])
+@pytest.mark.parametrize("suite", ["cpu", "sweep", "identity", "gpu"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

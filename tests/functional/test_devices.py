@@ -59,7 +59,7 @@ def test_the_ops_themselves_refuse_a_mix() -> None:
     with pytest.raises(RuntimeError, match="weight on meta"):
         ops.softmax_nll(X, Y, W.to("meta"), 0.0, -100, 0.0, 0.0, None, False, None, 0.0, None)
     with pytest.raises(RuntimeError, match="target on meta"):
-        ops.softmax_tiny(X, Y.to("meta"), -100, True, False)
+        ops.softmax_plain(X, Y.to("meta"), -100, True, False)
 
 
 @pytest.mark.parametrize(

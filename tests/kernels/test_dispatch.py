@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from likelihead.errors import BackendError, OptionError
+from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels import dispatch
 from likelihead.kernels.dispatch import Backend, backends, explain, use_backend
 
@@ -64,6 +64,47 @@ def test_absent_and_unknown_backends(picky: list[str]) -> None:
     status = {b.name: b for b in backends()}
     assert not status["gone"].available
     assert status["gone"].reason == "no compiler was found"
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """A fast backend for float32 on the CPU that is absent, before one that is there, and the reference."""
+    reference = dispatch._BACKENDS[-1]
+    fast = Backend(
+        name="fast",
+        ops=reference.ops,
+        absent=lambda: "no compiler was found (install one)",
+        refuses=lambda logits: None if logits.dtype == torch.float32 else "it takes float32 only",
+        fast=True,
+    )
+    other = Backend(
+        name="other",
+        ops=reference.ops,
+        absent=lambda: None,
+        refuses=lambda logits: None if logits.dim() == 3 else "it takes 3 dimensions only",
+        fast=True,
+    )
+    monkeypatch.setattr(dispatch, "_BACKENDS", (fast, other, reference))
+    monkeypatch.setattr(dispatch, "_told_of", set())
+    return fast
+
+
+def test_a_slow_backend_in_place_of_a_fast_one_is_told_once(missing: Backend) -> None:
+    target = torch.tensor([0])
+    dispatch.softmax_nll(torch.zeros(1, 2).double(), target)  # no fast one could serve it
+    dispatch.softmax_nll(
+        torch.zeros(1, 2, 3), torch.zeros(1, 3, dtype=torch.long)
+    )  # another fast one serves it
+    with use_backend("reference"):
+        dispatch.softmax_nll(torch.zeros(1, 2), target)
+    with pytest.warns(
+        BackendWarning,
+        match=r"slow; the fast one is not available: no compiler was found \(install one\)",
+    ) as told:
+        dispatch.softmax_nll(torch.zeros(1, 2), target)
+    assert told[0].filename == __file__
+    dispatch.softmax_nll(torch.zeros(1, 2), target)
+    dispatch.sigmoid_nll(torch.zeros(2), torch.zeros(2))
 
 
 def test_the_switch_is_restored_after_an_exception(picky: list[str]) -> None:

@@ -37,7 +37,7 @@ PARTS = {
     ],
 }
 # Of the tests of the kernels, those that are about something else than the numbers of a kernel.
-ELSEWHERE = {"test_dispatch.py", "test_interpreted.py", "test_native.py", "test_sharding.py", "test_tiny.py"}
+ELSEWHERE = {"test_dispatch.py", "test_interpreted.py", "test_native.py", "test_sharding.py", "test_plain.py"}
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 

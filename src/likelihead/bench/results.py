@@ -72,7 +72,10 @@ class Row:
 
 @dataclass
 class Results:
-    """A run of the benchmark: suite is ``cpu``, ``identity`` or ``gpu``."""
+    """A run of the benchmark: suite is ``cpu``, ``identity`` or ``gpu``.
+
+    ``steps``: what else a run on a rented card has tried, and what became of it.
+    """
 
     suite: str
     date: str
@@ -81,11 +84,14 @@ class Results:
     settings: dict[str, str | int]
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
 
 
 def text_of(results: Results) -> str:
     """The results as JSON, one line per list of samples."""
     content = {"schema": SCHEMA, **asdict(results)}
+    if not results.steps:
+        del content["steps"]
     for row, found in zip(content["rows"], results.rows, strict=True):
         row["seconds"] = {
             name: [float(f"{sample:.4g}") for sample in samples] for name, samples in row["seconds"].items()

@@ -55,6 +55,7 @@ def measure(
     memory: bool = True,
     cold: bool = True,
     patience: float = 0.0,
+    suite: str = "cpu",
     observer: Observer = lambda case: None,
 ) -> Results:
     """Time the cases beside torch, and measure their memory.
@@ -67,6 +68,7 @@ def measure(
         memory: with the extra peak memory, each case in a process of its own.
         cold: with the logits out of the caches before each run.
         patience: seconds that may be lost to waiting for other processes and to turns that they disturbed.
+        suite: what the results are called.
         observer: called with each case before it is measured.
 
     Raises:
@@ -87,7 +89,7 @@ def measure(
             if memory:
                 rows[-1].extra_mib = in_own_process(case.name, threads=threads, compiled=compiled)
     notes += _impatient(patience, patient)
-    return _results("cpu", rows, _settings(threads, repeat, cold), notes)
+    return _results(suite, rows, _settings(threads, repeat, cold), notes)
 
 
 def measure_identity(

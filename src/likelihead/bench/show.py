@@ -65,8 +65,64 @@ def verdict(results: Results) -> str:
     return f"{text}, {missing} not measured." if missing else f"{text}."
 
 
+class Brief(NamedTuple):
+    """What the table of a sweep says of a case."""
+
+    case: str
+    ours: str
+    eager: str
+    ours_over_eager: str
+    times_floor: str
+    goal: str
+
+
+_BRIEF = Brief("case", "ours", "torch eager", "of eager's time", "times floor", "goal")
+_BRIEF_LEGEND = (
+    "Times are medians. Of eager's time: how many times eager's ours is, the median over the rounds of the "
+    "ratio within each."
+)
+
+
+def is_brief(results: Results) -> bool:
+    """Whether a case has one line: of a sweep, which has many."""
+    return results.suite == "sweep"
+
+
+def brief(row: Row) -> Brief:
+    """A case in one line: ours beside eager."""
+    medians = row.medians
+    return Brief(
+        case=row.case,
+        ours=_time(medians[OURS]),
+        eager=_time(medians[EAGER]),
+        ours_over_eager=_ratio(row, OURS, EAGER),
+        times_floor=_ratio(row, OURS, FLOOR),
+        goal=", ".join(_word(met) for _, _, met in row.outcomes()),
+    )
+
+
+def exceeding(results: Results) -> str:
+    """The cases of a sweep that miss their goal, in a sentence."""
+    missed = [row.case for row in results.rows if any(met is False for _, _, met in row.outcomes())]
+    return f"Missed: {', '.join(missed)}." if missed else ""
+
+
+def _print_brief(results: Results, console: Console) -> None:
+    table = Table(box=SIMPLE, title=_title(results), title_justify="left", padding=(0, 1, 0, 0))
+    for heading in _BRIEF:
+        table.add_column(heading, justify="left" if heading in (_BRIEF.case, _BRIEF.goal) else "right")
+    for row in results.rows:
+        missed = any(met is False for _, _, met in row.outcomes())
+        table.add_row(*map(Text, brief(row)), style="red" if missed else None)
+    console.print(table)
+    for text in filter(None, (_BRIEF_LEGEND, *results.notes, verdict(results), exceeding(results))):
+        console.print(Text(text))
+
+
 def print_table(results: Results, console: Console) -> None:
-    """One table with a section per case, and below it what each case is."""
+    """One table with a section per case, and below it what each case is; a sweep has a line per case."""
+    if is_brief(results):
+        return _print_brief(results, console)
     table = Table(box=SIMPLE, title=_title(results), title_justify="left", padding=0)
     for heading, width in zip(_HEADINGS, (17, 8, 4, 5, 5, 5, 4, 18), strict=True):
         left = heading in (_HEADINGS.function, _HEADINGS.goals)
@@ -96,13 +152,18 @@ def _missed(row: Row, line: Line) -> bool:
 def markdown(results: Results) -> str:
     """The same as a page."""
     facts = {**results.machine, **results.settings, **results.versions}
+    legend = [exceeding(results), _BRIEF_LEGEND] if is_brief(results) else [LEGEND]
     parts = [
         f"# {_title(results)}, {results.date}",
         "",
         "; ".join(f"{name} {value}" for name, value in facts.items()) + ".",
         "",
-        " ".join([verdict(results), LEGEND, *results.notes]),
+        " ".join(filter(None, [verdict(results), *legend, *results.notes])),
     ]
+    if is_brief(results):
+        parts += ["", _md(_BRIEF), _md(["---", *["--:"] * (len(_BRIEF) - 2), "---"])]
+        parts += [_md(brief(row)) for row in results.rows]
+        return "\n".join(parts) + "\n"
     for row in results.rows:
         parts += ["", f"## {row.case}", "", f"{_about(row)}.", ""]
         parts += [_md(_HEADINGS), _md(["---", *["--:"] * (len(_HEADINGS) - 2), "---"])]

@@ -33,6 +33,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "sample": CommandEntry("likelihead.cli.sample:command", "Write text with a trained language model."),
     "compare": CommandEntry("likelihead.cli.compare:command", "Show finished runs side by side in one page."),
     "info": CommandEntry("likelihead.cli.info:command", "Versions, kernel backends, threads, guard level."),
+    "build": CommandEntry("likelihead.cli.build:command", "Compile the CPU's kernels where none came along."),
     "bench": CommandEntry("likelihead.cli.bench:command", "Time the losses beside torch's on this machine."),
     "explain": CommandEntry("likelihead.cli.explain:command", "Explain a hazard code, or list them all."),
 }

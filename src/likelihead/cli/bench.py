@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from likelihead.bench.results import Results
 
-__all__ = ["check_outputs", "command", "deliver", "output_options", "timing_options"]
+__all__ = ["check_outputs", "command", "deliver", "free_stem", "output_options", "timing_options"]
 
 
 def timing_options(function: click.decorators.FC) -> click.decorators.FC:
@@ -131,7 +131,6 @@ def deliver(results: Results, out: Path | None, save: Path | None, overwrite: bo
     """Print the table and write the files asked for, those of --save under names that are free."""
     from rich.console import Console
 
-    from likelihead.bench.machine import slug
     from likelihead.bench.results import text_of
     from likelihead.bench.show import markdown, print_table
     from likelihead.train.output import STANDARD_OUTPUT, Output
@@ -142,17 +141,27 @@ def deliver(results: Results, out: Path | None, save: Path | None, overwrite: bo
     if out is not None:
         Output(out, overwrite=overwrite, option="--json").write(content)
     if save is not None:
-        machine = results.machine
-        words = [results.date, machine.get("gpu", machine["cpu"])]
-        words += [f"{results.settings['threads']} threads"] if "gpu" not in machine else []
-        words += [] if results.suite == "cpu" else [results.suite]
-        stem = slug(*words)
+        stem = free_stem(results, save, overwrite)
         files = {f"{stem}.json": content, f"{stem}.md": markdown(results).encode()}
-        # Minutes of measuring are not thrown away for a name that an earlier measurement of the day has.
-        number = 2
-        while not overwrite and any(os.path.lexists(save / name) for name in files):
-            files = {f"{stem}-{number}.json": content, f"{stem}-{number}.md": markdown(results).encode()}
-            number += 1
         for name, written in files.items():
             Output(save / name, overwrite=overwrite, option="--save").write(written)
         click.echo(f"Saved {' and '.join(files)}.", err=aside)
+
+
+def free_stem(results: Results, save: Path, overwrite: bool = False) -> str:
+    """What the files of these results are called in a folder, without the ending.
+
+    Minutes of measuring are not thrown away for a name that an earlier measurement of the day has.
+    """
+    from likelihead.bench.machine import slug
+
+    machine = results.machine
+    words = [results.date, machine.get("gpu", machine["cpu"])]
+    words += [f"{results.settings['threads']} threads"] if "gpu" not in machine else []
+    words += [] if results.suite == "cpu" else [results.suite]
+    first = stem = slug(*words)
+    number = 2
+    while not overwrite and any(os.path.lexists(save / f"{stem}.{ending}") for ending in ("json", "md")):
+        stem = f"{first}-{number}"
+        number += 1
+    return stem

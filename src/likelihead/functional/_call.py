@@ -49,17 +49,27 @@ _NARROW_INDEX = (torch.int32, torch.int16, torch.int8)
 _INDEX_DTYPES = (torch.int64, torch.uint8, *_NARROW_INDEX)  # torch takes the first two
 
 
-def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def overridable(
+    function: Callable[P, Tensor], *, short: Callable[..., Tensor | None] | None = None
+) -> Callable[P, Tensor]:
     """Make a public loss of a function.
 
     Tensor subclasses may override it through ``__torch_function__``, as they can torch's own; and an option
     of the wrong type is refused by its name, before anything is computed.
+
+    Args:
+        function: the loss.
+        short: serves calls of two tensors alone, or answers None: it sees to what is said above by itself.
     """
     name, names = function.__name__, tuple(signature(function).parameters)
     is_drop_in = hasattr(torch.nn.functional, name)
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if short is not None and not kwargs and len(args) == 2:
+            loss = short(*args)
+            if loss is not None:
+                return loss
         if has_torch_function_variadic(*args, *kwargs.values()):
             # Not tensors alone: a symbolic trace (torch.fx) hands in proxies, and records this function.
             relevant = [v for v in (*args, *kwargs.values()) if hasattr(type(v), "__torch_function__")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -24,8 +26,8 @@ from likelihead.functional._call import (
     torchs_answer,
     wants_gradient,
 )
+from likelihead.functional._plain import plain_bce_with_logits
 from likelihead.functional._sample_weight import checked_weight
-from likelihead.functional._tiny import tiny_bce_with_logits
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import SigmoidOptions, as_prior, check_label_smoothing, compute_dtype
@@ -36,7 +38,7 @@ __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
 _SCALARS = ("weight", "pos_weight", "normalizer")
 
 
-@overridable
+@partial(overridable, short=plain_bce_with_logits)
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -91,9 +93,9 @@ def binary_cross_entropy_with_logits(
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     if weight is pos_weight is normalizer is sample_weight is prior is None and label_smoothing == 0:
-        tiny = tiny_bce_with_logits(input, target, reduction)
-        if tiny is not None:
-            return tiny
+        plain = plain_bce_with_logits(input, target, reduction)
+        if plain is not None:
+            return plain
     check_devices(
         "input",
         input,

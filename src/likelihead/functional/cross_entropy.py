@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,8 +26,8 @@ from likelihead.functional._call import (
     torchs_answer,
 )
 from likelihead.functional._class_index import blame_target, fits_classes
+from likelihead.functional._plain import plain_cross_entropy
 from likelihead.functional._sample_weight import checked_weight
-from likelihead.functional._tiny import tiny_cross_entropy
 from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_class_mask, check_softmax_options
@@ -42,7 +43,7 @@ _SPARSE = (
 )
 
 
-@overridable
+@partial(overridable, short=plain_cross_entropy)
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -117,11 +118,11 @@ def cross_entropy(
         :doc:`/mathematics`.
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    plain = weight is normalizer is logit_offset is where is sample_weight is None and softcap is None
-    if plain and z_loss == label_smoothing == 0:
-        tiny = None if inplace_backward else tiny_cross_entropy(input, target, ignore_index, reduction)
-        if tiny is not None:
-            return tiny
+    nothing = weight is normalizer is logit_offset is where is sample_weight is None
+    if nothing and softcap is None and z_loss == label_smoothing == 0 and not inplace_backward:
+        plain = plain_cross_entropy(input, target, ignore_index, reduction)
+        if plain is not None:
+            return plain
     check_devices(
         "input",
         input,

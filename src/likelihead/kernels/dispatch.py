@@ -6,8 +6,10 @@ There is no silent fallback: a backend that is asked for by name serves the call
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import BackendError, OptionError
+from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.sharding import register_strategies
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
@@ -24,9 +26,8 @@ from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_n
 from likelihead.kernels.fused.softmax_nll import softmax_loss as _fused_softmax_loss
 from likelihead.kernels.fused.softmax_nll import softmax_nll as _fused_softmax_nll
 from likelihead.kernels.native._library import absent as _native_absent
-from likelihead.kernels.native.tiny import MOST_ELEMENTS
-from likelihead.kernels.native.tiny import sigmoid_tiny as _native_sigmoid_tiny
-from likelihead.kernels.native.tiny import softmax_tiny as _native_softmax_tiny
+from likelihead.kernels.native.plain import sigmoid_plain as _native_sigmoid_plain
+from likelihead.kernels.native.plain import softmax_plain as _native_softmax_plain
 from likelihead.kernels.ops import (
     SigmoidLoss,
     SigmoidNLL,
@@ -53,17 +54,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
-    "MOST_ELEMENTS",
     "BackendStatus",
     "Choice",
     "backends",
     "explain",
+    "plain",
     "sigmoid_loss",
     "sigmoid_nll",
     "softmax_loss",
     "softmax_nll",
     "synchronize",
-    "tiny",
     "use_backend",
 ]
 
@@ -83,6 +83,7 @@ class Backend:
         ops: the ops it has.
         absent: why it cannot be used on this machine, or None.
         refuses: why it cannot serve these logits, or None.
+        fast: whether a slow one that serves in its place is worth a warning.
         remark: what else there is to say of how it serves these logits, or None.
     """
 
@@ -90,6 +91,7 @@ class Backend:
     ops: dict[str, Callable[..., Any]]
     absent: Callable[[], str | None]
     refuses: Callable[[Tensor], str | None]
+    fast: bool = False
     remark: Callable[[Tensor], str | None] = _never
 
 
@@ -138,13 +140,14 @@ _BACKENDS: tuple[Backend, ...] = (
         name="native",
         ops={
             **_FUSED,
-            "softmax_tiny": _native_softmax_tiny,
-            "sigmoid_tiny": _native_sigmoid_tiny,
+            "softmax_plain": _native_softmax_plain,
+            "sigmoid_plain": _native_sigmoid_plain,
         },
         absent=_native_absent,
         refuses=_native_refuses,
+        fast=sys.platform != "win32",  # where no compiler goes with torch
     ),
-    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses),
+    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses, fast=True),
     Backend(
         name="portable",
         ops={
@@ -270,12 +273,38 @@ def _by_name(name: str) -> Backend:
 
 
 def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
-    """The op of the backend that `_choose` names, without its words: they take longer than a tiny loss."""
+    """The op of the backend that `_choose` names, without its words: they take longer than a small loss."""
     if _selected == AUTO:
+        missed = None
         for backend in _BACKENDS:
-            if op in backend.ops and backend.refuses(logits) is None and backend.absent() is None:
-                return backend.ops[op]
+            if op in backend.ops and backend.refuses(logits) is None:
+                if backend.absent() is None:
+                    if missed is not None and not backend.fast:
+                        _tell_of_slowness(op, logits, backend, missed)
+                    return backend.ops[op]
+                if missed is None and backend.fast:
+                    missed = backend
     return _choose(op, logits)[0].ops[op]
+
+
+_told_of: set[str] = set()
+
+
+def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
+    """Warn, once per process and missing backend, that a fast one could serve what a slow one does."""
+    if torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
+        return
+    _told_of.add(missed.name)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("likelihead.", "torch.")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{op} runs on the {serving.name} backend, which is slow; the {missed.name} one is not available: "
+        f"{missed.absent()}. This is said once; likelihead.use_backend by name, or a filter for "
+        "likelihead.errors.BackendWarning, silences it.",
+        BackendWarning,
+        stacklevel=level,
+    )
 
 
 def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
@@ -299,14 +328,19 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
             register_strategies()
 
 
-def tiny(op: str) -> Callable[..., Tensor | None] | None:
-    """``softmax_tiny`` or ``sigmoid_tiny`` of the backend in force for the CPU; None where it has none.
+def plain(op: str) -> Callable[..., Tensor | None] | None:
+    """``softmax_plain`` or ``sigmoid_plain`` of the backend in force for the CPU; None where it has none.
 
-    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, and of
-    fitting sizes, with 1 to `MOST_ELEMENTS` logits. Where the op answers None, the general op is to serve.
+    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, of fitting
+    sizes and not empty. Where the op answers None, the general op is to serve.
     """
+    return _plain(op, _selected)
+
+
+@cache
+def _plain(op: str, selected: str) -> Callable[..., Tensor | None] | None:
     for backend in _BACKENDS:
-        if _selected in (AUTO, backend.name) and backend.absent() is None:
+        if selected in (AUTO, backend.name) and backend.absent() is None:
             return backend.ops.get(op)
     return None
 

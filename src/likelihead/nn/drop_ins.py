@@ -75,6 +75,8 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
         ``where`` is False for a class that the example cannot have, ``sample_weight`` a number per example.
         """
+        if normalizer is where is sample_weight is None and self._is_plain():
+            return functional.cross_entropy(input, target)
         return functional.cross_entropy(
             input,
             target,
@@ -89,6 +91,18 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             where=where,
             sample_weight=sample_weight,
             inplace_backward=self.inplace_backward,
+        )
+
+    def _is_plain(self) -> bool:
+        """Whether every option is the function's default: such calls have a short way."""
+        tensors = self._buffers  # to ask the module for one takes longer than the rest
+        return (
+            tensors.get("weight", self) is tensors.get("logit_offset", self) is None
+            and self.softcap is None
+            and self.reduction == "mean"
+            and self.ignore_index == -100
+            and self.label_smoothing == self.z_loss == 0
+            and not self.inplace_backward
         )
 
 
@@ -215,6 +229,8 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         sample_weight: Tensor | None = None,
     ) -> Tensor:
         """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
+        if normalizer is sample_weight is None and self._is_plain():
+            return functional.binary_cross_entropy_with_logits(input, target)
         return functional.binary_cross_entropy_with_logits(
             input,
             target,
@@ -225,6 +241,16 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
             label_smoothing=self.label_smoothing,
             prior=self.prior,
             sample_weight=sample_weight,
+        )
+
+    def _is_plain(self) -> bool:
+        """See `CrossEntropyLoss`."""
+        tensors = self._buffers
+        return (
+            tensors.get("weight", self) is tensors.get("pos_weight", self) is None
+            and self.__dict__.get("prior", self) is None
+            and self.reduction == "mean"
+            and self.label_smoothing == 0
         )
 
 

@@ -59,7 +59,7 @@ def register() -> None:
             torch.library.define(f"likelihead::{name}", schema)
     for name, shapes in _SHAPES.items():
         if not hasattr(torch.ops.likelihead, name):
-            continue  # tiny losses are the CPU's alone
+            continue  # the plain losses are the CPU's alone
         torch.library.register_fake(f"likelihead::{name}")(_on_one_device(name, shapes))
     torch.library.register_autograd(
         "likelihead::softmax_nll", _softmax_nll_derivative, setup_context=_save_softmax_nll
@@ -240,11 +240,11 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "softmax_nll_backward": _softmax_nll_backward_fake,
     "softmax_loss": _softmax_loss_fake,
     "softmax_loss_": _softmax_loss_in_place_fake,
-    "softmax_tiny": _softmax_loss_fake,
+    "softmax_plain": _softmax_loss_fake,
     "sigmoid_nll": _sigmoid_nll_fake,
     "sigmoid_nll_backward": _sigmoid_nll_backward_fake,
     "sigmoid_loss": _softmax_loss_fake,
-    "sigmoid_tiny": _softmax_loss_fake,
+    "sigmoid_plain": _softmax_loss_fake,
 }
 
 

@@ -6,40 +6,49 @@ It is not loaded later, at the first call, because that call may be one that ``t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from likelihead.kernels.fused.registration import INTERPRETED, register
+from likelihead.kernels.native.build import FOLDER, SHIPPED, places
 
-__all__ = ["ABSENT", "absent", "instruction_set"]
+__all__ = ["ABSENT", "PATH", "absent", "instruction_set"]
 
 
-def _load(folder: Path) -> str | None:
+def _candidates() -> Iterator[Path]:
+    """The libraries that are there, the best first."""
+    if override := os.environ.get("LIKELIHEAD_NATIVE_LIBRARY"):  # as `make sanitize` does
+        yield Path(override)
+        return
+    shipped = FOLDER / SHIPPED
+    if shipped.exists():
+        yield shipped
+    yield from (place for place in places() if place.exists())
+
+
+def _load() -> tuple[Path | None, str | None]:
+    """The library that has been loaded, or why none has."""
     if INTERPRETED:
-        return "TRITON_INTERPRET=1 is set: Triton's interpreter runs the triton backend's kernels on the CPU"
-    override = os.environ.get(
-        "LIKELIHEAD_NATIVE_LIBRARY"
-    )  # another build of the same sources: `make sanitize`
-    found = (
-        [Path(override)]
-        if override
-        else sorted(path for path in folder.glob("_kernels*") if path.suffix in (".so", ".dylib", ".pyd"))
-    )
-    if not found:
-        note = folder / "why_absent.txt"
-        if note.exists():
-            return note.read_text(encoding="utf-8").strip()
-        return "it was not built: torch or a C++ compiler was missing when likelihead was installed"
-    try:
-        torch.ops.load_library(str(found[0]))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        return f"{found[0].name} does not load into this torch ({error})"
-    register()
-    return None
+        return None, "TRITON_INTERPRET=1 is set: Triton's interpreter runs the triton backend on the CPU"
+    reasons = []
+    for library in _candidates():
+        try:
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+        except OSError as error:
+            reasons.append(f"{library.name} does not load into this torch ({error})")
+            continue
+        register()
+        return library, None
+    note = FOLDER / "why_absent.txt"
+    if not reasons and note.exists():
+        reasons.append(note.read_text(encoding="utf-8").strip())
+    why = "; ".join(reasons) or "it was not compiled with the installation, for want of torch or a compiler"
+    return None, f"{why} (`likelihead build` compiles it)"
 
 
-ABSENT = _load(Path(__file__).parent)
+PATH, ABSENT = _load()
 
 
 def absent() -> str | None:

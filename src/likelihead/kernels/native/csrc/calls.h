@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "old_glibc.h"
+
 namespace likelihead {
 
 enum class Float : int { f32, f64, bf16, f16 };
@@ -48,6 +50,13 @@ struct SoftmaxCall {
 // Runs the chunks [first, last).
 using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
 
+// What the class indices of some examples are.
+struct Counted {
+  int64_t kept = 0;     // not ignored
+  int64_t outside = 0;  // of those, no class
+};
+using CountKernel = Counted (*)(const SoftmaxCall&, int64_t begin, int64_t end);
+
 // The binary ops look at so many elements at once.
 constexpr int64_t sigmoid_block = 512;
 
@@ -90,6 +99,7 @@ using Scale16Kernel = void (*)(void* data, Float dtype, float factor, int64_t be
 struct Kernels {
   const char* name;
   SoftmaxKernel softmax;
+  CountKernel count;
   SigmoidKernel sigmoid;
   Scale16Kernel scale_16_bit;
 };

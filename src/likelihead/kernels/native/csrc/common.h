@@ -59,16 +59,19 @@ inline Tensor empty_nothing(ScalarType dtype) {
   return empty_strided(1, &size, &stride, dtype);
 }
 
+// As many elements as a second thread has to get for it to save more time than it takes to wake: threads.cpp measures
+// it when it is first asked.
+int64_t worth_a_thread();
+constexpr int64_t least_for_threads = 8192;  // fewer are done before it could be asked
+
 // Runs f(first, last) over chunks, about `chunk_cost` elements each, on torch's threads.
 template <class F>
 void for_chunks(int64_t chunks, int64_t chunk_cost, const F& f) {
-  // Below this many elements a second thread costs more than it saves.
-  constexpr int64_t worth_a_thread = 32768;
-  const int64_t grain = std::max<int64_t>(1, worth_a_thread / std::max<int64_t>(1, chunk_cost));
-  if (chunks <= grain)
-    f(int64_t(0), chunks);
-  else
-    torch::stable::parallel_for(0, chunks, grain, f);
+  if (chunks > 1 && chunks * chunk_cost >= least_for_threads && torch::stable::get_num_threads() > 1) {
+    const int64_t grain = std::max<int64_t>(1, worth_a_thread() / std::max<int64_t>(1, chunk_cost));
+    if (chunks > grain) return torch::stable::parallel_for(0, chunks, grain, f);
+  }
+  f(int64_t(0), chunks);
 }
 
 }  // namespace likelihead

@@ -22,9 +22,13 @@
 #endif
 
 #define LK_VECTOR_BYTES 32
-#include "scale_16_bit.h"
+#ifdef LK_DTYPE  // see dtypes.h
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
+#else
+#include "count_classes.h"
+#include "scale_16_bit.h"
+#endif
 
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -32,5 +36,10 @@
 #pragma GCC pop_options
 #endif
 
-const likelihead::Kernels likelihead::kernels_avx2 = {"avx2", softmax, sigmoid, scale_16_bit};
+#define LK_ISA avx2
+#include "dtypes.h"
+#ifndef LK_DTYPE
+const likelihead::Kernels likelihead::kernels_avx2 =
+    {"avx2", avx2::softmax, count_classes, avx2::sigmoid, scale_16_bit};
+#endif
 #endif

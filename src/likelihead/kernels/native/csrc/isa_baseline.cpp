@@ -8,8 +8,17 @@
 #include <utility>
 
 #define LK_VECTOR_BYTES 16
-#include "scale_16_bit.h"
+#ifdef LK_DTYPE  // see dtypes.h
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
+#else
+#include "count_classes.h"
+#include "scale_16_bit.h"
+#endif
 
-const likelihead::Kernels likelihead::kernels_baseline = {"baseline", softmax, sigmoid, scale_16_bit};
+#define LK_ISA baseline
+#include "dtypes.h"
+#ifndef LK_DTYPE
+const likelihead::Kernels likelihead::kernels_baseline =
+    {"baseline", baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
+#endif

@@ -7,6 +7,13 @@
 
 #include "common.h"
 
+#ifdef LK_FIRST_GLIBC
+// What GCC's headers ask before they count the owners of a pointer without atomics: glibc has it from 2.32 on.
+extern "C" {
+__attribute__((visibility("hidden"))) char __libc_single_threaded = 0;
+}
+#endif
+
 namespace likelihead {
 namespace {
 

@@ -60,6 +60,11 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
   weight, pos_weight, mask, skip_nan_target, torch_nonfinite, label_smoothing, prior, focal_gamma, focal_alpha, \
       sample_weight
 
+// How many elements make a chunk: see softmax.cpp.
+int64_t chunk_of(const SigmoidCall& call) {
+  return std::clamp<int64_t>(call.count / 16 / sigmoid_block * sigmoid_block, 8 * sigmoid_block, 1 << 15);
+}
+
 PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
   PreparedSigmoid p;
   SigmoidCall& call = p.call;
@@ -97,7 +102,7 @@ PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PA
     call.sample_weight = p.alive.back().data_ptr();
     call.sample_each = n > 0 ? std::max<int64_t>(1, call.count / n) : 1;
   }
-  call.chunk = 1 << 15;
+  call.chunk = chunk_of(call);
   return p;
 }
 
@@ -199,17 +204,8 @@ double count_valid(const PreparedSigmoid& p) {
   return total;
 }
 
-std::tuple<Tensor, Tensor> sigmoid_loss(
-    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS, bool mean, std::optional<double> normalizer, bool with_grad) {
-  PreparedSigmoid p = prepare(logits, target, LK_OPTION_ARGUMENTS);
-  Tensor grad;
-  if (with_grad) {
-    grad = empty_as(p.logits);
-    set_gradient(p, grad);
-  } else {
-    grad = empty_nothing(logits.scalar_type());
-  }
-  const double divisor = !mean ? 1.0 : normalizer ? *normalizer : count_valid(p);
+// The reduced loss, with its gradient by the logits for an upstream gradient of 1 in `grad` if there is one.
+Tensor reduced(PreparedSigmoid& p, double divisor) {
   p.call.scale = 1.0 / divisor;
   std::vector<double> sums((p.call.count + p.call.chunk - 1) / p.call.chunk);
   p.call.sums = sums.data();
@@ -219,7 +215,41 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
   Tensor loss = empty_number(p.wide);
   if (p.wide == ScalarType::Double) *static_cast<double*>(loss.data_ptr()) = total / divisor;
   else *static_cast<float*>(loss.data_ptr()) = float(total / divisor);
-  return {loss, grad};
+  return loss;
+}
+
+Tensor new_gradient(PreparedSigmoid& p) {
+  Tensor grad = empty_as(p.logits);
+  set_gradient(p, grad);
+  return grad;
+}
+
+std::tuple<Tensor, Tensor> sigmoid_loss(
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS, bool mean, std::optional<double> normalizer, bool with_grad) {
+  PreparedSigmoid p = prepare(logits, target, LK_OPTION_ARGUMENTS);
+  Tensor grad = with_grad ? new_gradient(p) : empty_nothing(logits.scalar_type());
+  return {reduced(p, !mean ? 1.0 : normalizer ? *normalizer : count_valid(p)), grad};
+}
+
+// The reduced loss without options, of contiguous tensors: see softmax_plain.
+std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& target, bool mean, bool with_grad) {
+  PreparedSigmoid p;
+  SigmoidCall& call = p.call;
+  p.wide = logits.scalar_type();
+  call.count = logits.numel();
+  bool fits = (p.wide == ScalarType::Float || p.wide == ScalarType::Double) && target.scalar_type() == p.wide &&
+              logits.is_cpu() && target.is_cpu() && logits.is_contiguous() && target.is_contiguous() &&
+              target.dim() == logits.dim() && call.count > 0;
+  for (int64_t d = 0; fits && d < logits.dim(); ++d) fits = target.size(d) == logits.size(d);
+  if (!fits) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
+  p.logits = logits;
+  call.logits = logits.data_ptr();
+  call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
+  call.target = target.data_ptr();
+  call.torch_nonfinite = true;
+  call.chunk = chunk_of(call);
+  Tensor grad = with_grad ? new_gradient(p) : empty_nothing(p.wide);
+  return {reduced(p, mean ? double(call.count) : 1.0), grad};
 }
 
 }  // namespace
@@ -234,10 +264,12 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("sigmoid_nll_backward(Tensor grad_nll, float scale, Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");
   m.def("sigmoid_loss(Tensor logits, Tensor target, " LK_OPTIONS
         ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
+  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean, bool with_grad) -> (Tensor loss, Tensor grad)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(likelihead, CPU, m) {
   m.impl("sigmoid_nll", TORCH_BOX(&likelihead::sigmoid_nll));
   m.impl("sigmoid_nll_backward", TORCH_BOX(&likelihead::sigmoid_nll_backward));
   m.impl("sigmoid_loss", TORCH_BOX(&likelihead::sigmoid_loss));
+  m.impl("sigmoid_plain", TORCH_BOX(&likelihead::sigmoid_plain));
 }

@@ -382,14 +382,4 @@ void run_elements(const SigmoidCall& call, int64_t first, int64_t last) {
   end_of_stream();
 }
 
-inline void sigmoid(const SigmoidCall& call, int64_t first, int64_t last) {
-  using likelihead::Float;
-  switch (call.dtype) {
-    case Float::f32: return run_elements<float>(call, first, last);
-    case Float::f64: return run_elements<double>(call, first, last);
-    case Float::bf16: return run_elements<bf16>(call, first, last);
-    case Float::f16: return run_elements<f16>(call, first, last);
-  }
-}
-
 }  // namespace

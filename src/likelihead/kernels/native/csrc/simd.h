@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "calls.h"
+
 #if LK_VECTOR_BYTES == 64 || LK_VECTOR_BYTES == 32
 #include <immintrin.h>
 #endif
@@ -232,6 +234,24 @@ struct bf16 {
 };
 struct f16 {
   uint16_t x;
+};
+template <likelihead::Float>
+struct StoredAs;
+template <>
+struct StoredAs<likelihead::Float::f32> {
+  using type = float;
+};
+template <>
+struct StoredAs<likelihead::Float::f64> {
+  using type = double;
+};
+template <>
+struct StoredAs<likelihead::Float::bf16> {
+  using type = bf16;
+};
+template <>
+struct StoredAs<likelihead::Float::f16> {
+  using type = f16;
 };
 template <class T>
 struct WideOf {

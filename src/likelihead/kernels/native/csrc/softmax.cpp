@@ -47,57 +47,60 @@ double number_at(const SoftmaxCall& call, const void* values, int64_t i) {
                                   : double(static_cast<const float*>(values)[i]);
 }
 
-// Checks every class index before anything is written, and counts what the mean divides by: the examples that
-// are not ignored, or the weights of their classes and their own. Returns the first example whose index is out of range.
-template <class I>
-int64_t count_classes(const SoftmaxCall& call, double& count) {
-  const I* target = static_cast<const I*>(call.target);
-  const int64_t classes = call.classes, ignore = call.ignore_index, examples = call.examples;
+[[noreturn]] void refuse_outside(const SoftmaxCall& call) {
+  for (int64_t i = 0;; ++i) {
+    const int64_t c = class_at(call, i);
+    if (c != call.ignore_index && (c < 0 || c >= call.classes))
+      STD_TORCH_CHECK(false, "class index out of range: ", c, " at ", i);
+  }
+}
+
+// Checks every class index before anything is written, and returns what the mean divides by: the examples that are not
+// ignored, or the weights of their classes and their own.
+double count_classes(const SoftmaxCall& call) {
   constexpr int64_t chunk = 8192;
-  const int64_t chunks = (examples + chunk - 1) / chunk;
+  const int64_t chunks = (call.examples + chunk - 1) / chunk;
+  const CountKernel count = kernels().count;
+  const bool weighted = call.weight || call.sample_weight;
+  if (chunks == 1 && !weighted) {
+    const Counted found = count(call, 0, call.examples);
+    if (found.outside) refuse_outside(call);
+    return double(found.kept);
+  }
   std::vector<double> counts(chunks);
-  std::atomic<int64_t> first_outside{examples};
-  for_chunks(chunks, chunk, [&](int64_t first, int64_t last) {
+  std::atomic<bool> any_outside{false};
+  for_chunks(chunks, weighted ? chunk : chunk / 4, [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k) {
-      const int64_t begin = k * chunk, end = std::min(begin + chunk, examples);
-      int64_t kept = 0, outside = 0;
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t c = static_cast<int64_t>(target[i]);
-        const bool keep = c != ignore;
-        kept += keep;
-        outside += keep & (static_cast<uint64_t>(c) >= static_cast<uint64_t>(classes));
-      }
-      counts[k] = double(kept);
+      const int64_t begin = k * chunk, end = std::min(begin + chunk, call.examples);
+      const Counted found = count(call, begin, end);
+      if (found.outside) any_outside = true;
+      counts[k] = double(found.kept);
+      if (!weighted || found.outside) continue;
       double weights = 0;
-      for (int64_t i = begin; i < end && (outside || call.weight || call.sample_weight); ++i) {
-        const int64_t c = static_cast<int64_t>(target[i]);
-        if (c == ignore) continue;
-        if (c < 0 || c >= classes) {
-          int64_t seen = first_outside.load();
-          while (i < seen && !first_outside.compare_exchange_weak(seen, i)) {
-          }
-          break;
-        }
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t c = class_at(call, i);
+        if (c == call.ignore_index) continue;
         double one = call.weight ? number_at(call, call.weight, c) : 1;
         if (call.sample_weight) one *= number_at(call, call.sample_weight, i / call.sample_each);
         weights += one;
       }
-      if (call.weight || call.sample_weight) counts[k] = weights;
+      counts[k] = weights;
     }
   });
-  count = 0;
-  for (double part : counts) count += part;
-  return first_outside.load();
+  if (any_outside) refuse_outside(call);
+  double total = 0;
+  for (double part : counts) total += part;
+  return total;
 }
 
-int64_t count_classes(const SoftmaxCall& call, double& count) {
-  switch (call.target_kind) {
-    case Target::i64: return count_classes<int64_t>(call, count);
-    case Target::i32: return count_classes<int32_t>(call, count);
-    case Target::i16: return count_classes<int16_t>(call, count);
-    case Target::i8: return count_classes<int8_t>(call, count);
-    default: return count_classes<uint8_t>(call, count);
-  }
+// How many examples make a chunk: enough chunks to share out between threads, and the same for any number of them.
+int64_t chunk_of(const SoftmaxCall& call) {
+  const int64_t classes = std::max<int64_t>(1, call.classes);
+  const int64_t elements = std::clamp<int64_t>(call.examples * classes / 16, 4096, 65536);
+  const int64_t chunk = elements / classes;
+  // Of pixels whole lines: what begins within one cannot bypass the caches.
+  const int64_t whole = chunk > 512 ? 512 : call.inner > 1 ? 64 : 1;
+  return std::max(whole, chunk / whole * whole);
 }
 
 bool is_index(ScalarType dtype, Target& kind) {
@@ -223,15 +226,8 @@ Prepared prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETER
     if (soft) p.count = sum_of(call.sample_weight, call.dtype == Float::f64, n) * double(call.sample_each);
   }
 
-  if (!soft) {
-    const int64_t outside = count_classes(call, p.count);
-    if (outside < call.examples)
-      STD_TORCH_CHECK(false, "class index out of range: ", class_at(call, outside), " at ", outside);
-  }
-  call.chunk = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, call.classes));
-  // Of pixels whole lines: what begins within one cannot bypass the caches.
-  const int64_t whole = call.chunk > 512 ? 512 : call.inner > 1 ? 64 : 1;
-  call.chunk = std::max(whole, call.chunk / whole * whole);
+  if (!soft) p.count = count_classes(call);
+  call.chunk = chunk_of(call);
   return p;
 }
 
@@ -295,13 +291,14 @@ Tensor softmax_nll_backward(
 Tensor reduced(Prepared& p, bool mean, std::optional<double> normalizer) {
   SoftmaxCall& call = p.call;
   const int64_t chunks = (call.examples + call.chunk - 1) / call.chunk;
-  std::vector<double> sums(chunks);
-  call.sums = sums.data();
+  double one = 0;
+  std::vector<double> several(chunks > 1 ? chunks : 0);
+  double* const sums = call.sums = chunks > 1 ? several.data() : &one;
   const double divisor = !mean ? 1.0 : normalizer ? *normalizer : p.count;
   call.scale = mean ? 1.0 / divisor : 1.0;
   run(call);
   double total = 0;
-  for (double part : sums) total += part;
+  for (int64_t k = 0; k < chunks; ++k) total += sums[k];
   Tensor loss = empty_number(p.wide);
   const double value = mean ? total / divisor : total;
   if (p.wide == ScalarType::Double) *static_cast<double*>(loss.data_ptr()) = value;
@@ -325,6 +322,39 @@ Tensor softmax_loss_(
   return reduced(p, mean, normalizer);
 }
 
+// The reduced loss without options, of contiguous logits and int64 classes, with its gradient. Two tensors without
+// elements where the call is not of that kind: to ask from Python would take longer than many a loss, and so would the
+// arguments that the other ops have (`kernels/native/plain.py`).
+std::tuple<Tensor, Tensor> softmax_plain(
+    const Tensor& logits, const Tensor& target, int64_t ignore_index, bool mean, bool with_grad) {
+  Prepared p;
+  SoftmaxCall& call = p.call;
+  p.wide = logits.scalar_type();
+  const int64_t dim = logits.dim();
+  bool fits = (p.wide == ScalarType::Float || p.wide == ScalarType::Double) && logits.is_cpu() && target.is_cpu() &&
+              logits.is_contiguous() && target.is_contiguous() && target.scalar_type() == ScalarType::Long &&
+              dim >= 2 && target.dim() == dim - 1 && target.size(0) == logits.size(0) && logits.size(1) > 1;
+  for (int64_t d = 2; fits && d < dim; ++d) {
+    fits = target.size(d - 1) == logits.size(d);
+    call.inner *= logits.size(d);
+  }
+  if (!fits || logits.numel() == 0) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
+  p.logits = logits;
+  call.logits = logits.data_ptr();
+  call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
+  call.classes = logits.size(1);
+  call.weight_sum = double(call.classes);
+  call.pixels = call.inner;
+  call.examples = logits.size(0) * call.inner;
+  call.target = target.data_ptr();
+  call.ignore_index = ignore_index;
+  call.torch_nonfinite = true;
+  call.chunk = chunk_of(call);
+  p.count = count_classes(call);
+  Tensor grad = with_grad ? new_gradient(p) : empty_nothing(p.wide);
+  return {reduced(p, mean, std::nullopt), grad};
+}
+
 }  // namespace
 }  // namespace likelihead
 
@@ -338,6 +368,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
         "Tensor target, " LK_OPTIONS ") -> Tensor");
   m.def("softmax_loss(Tensor logits, Tensor target, " LK_OPTIONS
         ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
+  m.def("softmax_plain(Tensor logits, Tensor target, int ignore_index, bool mean, bool with_grad) -> "
+        "(Tensor loss, Tensor grad)");
   m.def("softmax_loss_(Tensor(a!) logits, Tensor target, " LK_OPTIONS ", bool mean, float? normalizer) -> Tensor");
 }
 
@@ -345,5 +377,6 @@ STABLE_TORCH_LIBRARY_IMPL(likelihead, CPU, m) {
   m.impl("softmax_nll", TORCH_BOX(&likelihead::softmax_nll));
   m.impl("softmax_nll_backward", TORCH_BOX(&likelihead::softmax_nll_backward));
   m.impl("softmax_loss", TORCH_BOX(&likelihead::softmax_loss));
+  m.impl("softmax_plain", TORCH_BOX(&likelihead::softmax_plain));
   m.impl("softmax_loss_", TORCH_BOX(&likelihead::softmax_loss_));
 }

@@ -16,6 +16,30 @@
 
 namespace {
 
+// Class indices of some examples, -1 for the ignored. Returns how many are not.
+template <class Int, class C>
+int read_classes(Int* index, const C* target, int count, int64_t ignore) {
+  Int kept = 0;
+  for (int k = 0; k < count; ++k) {
+    const int64_t c = int64_t(target[k]);
+    index[k] = c == ignore ? Int(-1) : Int(c);
+    kept += c != ignore;
+  }
+  return int(kept);
+}
+template <class Int>
+LK_APART int read_classes(const SoftmaxCall& call, Int* index, int64_t i, int count) {
+  using likelihead::Target;
+  const auto read = [&](auto* target) { return read_classes(index, target + i, count, call.ignore_index); };
+  switch (call.target_kind) {
+    case Target::i64: return read(static_cast<const int64_t*>(call.target));
+    case Target::i32: return read(static_cast<const int32_t*>(call.target));
+    case Target::i16: return read(static_cast<const int16_t*>(call.target));
+    case Target::i8: return read(static_cast<const int8_t*>(call.target));
+    default: return read(static_cast<const uint8_t*>(call.target));
+  }
+}
+
 template <class T, Mode mode, bool bent>
 struct ColumnKernel {
   using A = Wide<T>;
@@ -85,7 +109,7 @@ struct ColumnKernel {
   LK_APART void open(Slot& s, int64_t i) const {
     s.tile = tiles.at(i);
     const int count = s.tile.count;
-    const int kept = mode == Mode::soft ? count : read_classes(s.index, i, count);
+    const int kept = mode == Mode::soft ? count : read_classes(call, s.index, i, count);
     const int full = (count + n - 1) / n * n;
     for (int k = mode == Mode::soft ? 0 : count; k < full; ++k) s.index[k] = -1;
     s.skip = !kept && !call.lse && !call.up_lse;
@@ -93,26 +117,27 @@ struct ColumnKernel {
     fill_lanes(s, full);
   }
 
-  template <class Q>
   void bring(const Slot& s, int part, int parts) const {
     if (!s.wanted) return;
     tiles.bring(static_cast<const T*>(call.logits) + s.tile.start, s.z, s.tile, part, parts);
-    if (mode == Mode::soft)
-      tiles.bring(static_cast<const Q*>(call.target) + s.tile.start, s.probs, s.tile, part, parts);
+    if (mode != Mode::soft) return;
+    if (call.target_kind == likelihead::Target::wide)
+      tiles.bring(static_cast<const A*>(call.target) + s.tile.start, s.probs, s.tile, part, parts);
+    else
+      tiles.bring(static_cast<const T*>(call.target) + s.tile.start, s.probs, s.tile, part, parts);
   }
 
   // The examples [i, stop), tile after tile; adds their losses up by chunks.
-  template <class Q>
   void run(int64_t i, int64_t stop) const {
     Slot now = slots[0], next = slots[1];
     open(now, i);
-    bring<Q>(now, 0, 1);
+    bring(now, 0, 1);
     while (true) {
       const int64_t after = i + now.tile.count;
       const bool more = after < stop;
       if (more) open(next, after);
       else next.wanted = false;
-      const double sum = compute<Q>(now, next);
+      const double sum = compute(now, next);
       if (call.sums) call.sums[i / call.chunk] += sum;
       if (!more) return;
       std::swap(now, next);
@@ -121,7 +146,6 @@ struct ColumnKernel {
   }
 
   // One tile; brings the next meanwhile. Returns the sum of its losses.
-  template <class Q>
   double compute(const Slot& s, const Slot& next) const {
     const int64_t i = s.tile.i;
     const int count = s.tile.count, full = (count + n - 1) / n * n;
@@ -130,17 +154,17 @@ struct ColumnKernel {
     const bool changed = bent && (call.softcap > 0 || offset || call.where);
     if (s.skip && (!s.wanted || (!changed && tiles.all_finite(s.z, full)))) {
       if (call.nll) std::memset(static_cast<A*>(call.nll) + i, 0, sizeof(A) * count);
-      bring<Q>(next, 0, 1);
+      bring(next, 0, 1);
       if (out) tiles.zero(out, count);
       return 0;
     }
     for (int p = 0; p < full;) {
       const int64_t at = call.inner > 1 ? p : p * classes;
       if (count - p >= strip * n) {
-        strip_of<Q, strip>(s, next, p, out ? out + at : nullptr, strip * n);
+        strip_of<strip>(s, next, p, out ? out + at : nullptr, strip * n);
         p += strip * n;
       } else {
-        strip_of<Q, 1>(s, next, p, out ? out + at : nullptr, count - p < n ? count - p : n);
+        strip_of<1>(s, next, p, out ? out + at : nullptr, count - p < n ? count - p : n);
         p += n;
       }
     }
@@ -154,7 +178,7 @@ struct ColumnKernel {
 
   // Some vectors side by side, one step after the other: within a step nothing waits, for each vector's chain of
   // instructions is free of the others'.
-  template <class Q, int vectors>
+  template <int vectors>
   LK_APART void strip_of(const Slot& s, const Slot& next, int p, T* out, int count) const {
     const int parts = (s.tile.count + n - 1) / n;
     V top[vectors];
@@ -162,7 +186,7 @@ struct ColumnKernel {
     largest<vectors>(s.z + p, p, top);
     Found found[vectors];
     for (int k = 0; k < vectors; ++k) {
-      bring<Q>(next, p / n + k, parts);
+      bring(next, p / n + k, parts);
       found[k] = look(s, p + k * n, top[k]);
     }
     Shares shares[vectors];
@@ -210,29 +234,6 @@ struct ColumnKernel {
         for (int64_t c = 0; c < classes; ++c) to[c * n + j] = from && from[c * call.where_class] ? -1 : 0;
       }
     }
-  }
-
-  int read_classes(Int* index, int64_t i, int count) const {
-    using likelihead::Target;
-    switch (call.target_kind) {
-      case Target::i64: return read_classes(index, static_cast<const int64_t*>(call.target) + i, count);
-      case Target::i32: return read_classes(index, static_cast<const int32_t*>(call.target) + i, count);
-      case Target::i16: return read_classes(index, static_cast<const int16_t*>(call.target) + i, count);
-      case Target::i8: return read_classes(index, static_cast<const int8_t*>(call.target) + i, count);
-      default: return read_classes(index, static_cast<const uint8_t*>(call.target) + i, count);
-    }
-  }
-  // Returns how many are not ignored.
-  template <class C>
-  int read_classes(Int* index, const C* target, int count) const {
-    const int64_t ignore = call.ignore_index;
-    Int kept = 0;
-    for (int k = 0; k < count; ++k) {
-      const int64_t c = int64_t(target[k]);
-      index[k] = c == ignore ? Int(-1) : Int(c);
-      kept += c != ignore;
-    }
-    return int(kept);
   }
 
   static double sum_of(const A* values, int count) {
@@ -484,11 +485,10 @@ void run_columns(const SoftmaxCall& call, int64_t first, int64_t last) {
   using A = Wide<T>;
   Workspace workspace(K::workspace_bytes(call));
   const K kernel(call, workspace.as<A>());
-  const bool wide = mode == Mode::soft && call.target_kind == likelihead::Target::wide;
   const int64_t begin = first * call.chunk;
   const int64_t end = last * call.chunk < call.examples ? last * call.chunk : call.examples;
   if (call.sums) std::fill(call.sums + first, call.sums + last, 0.0);
-  wide ? kernel.template run<A>(begin, end) : kernel.template run<T>(begin, end);
+  kernel.run(begin, end);
   end_of_stream();
 }
 
@@ -515,16 +515,6 @@ void run(const SoftmaxCall& call, int64_t first, int64_t last) {
   if (call.target_kind >= likelihead::Target::same) run<T, Mode::soft>(call, first, last);
   else if (call.label_smoothing > 0) run<T, Mode::smooth>(call, first, last);
   else run<T, Mode::plain>(call, first, last);
-}
-
-inline void softmax(const SoftmaxCall& call, int64_t first, int64_t last) {
-  using likelihead::Float;
-  switch (call.dtype) {
-    case Float::f32: return run<float>(call, first, last);
-    case Float::f64: return run<double>(call, first, last);
-    case Float::bf16: return run<bf16>(call, first, last);
-    case Float::f16: return run<f16>(call, first, last);
-  }
 }
 
 }  // namespace

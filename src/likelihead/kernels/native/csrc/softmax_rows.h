@@ -85,10 +85,15 @@ struct RowKernel {
   // Calls f(first class, number of lanes) for each vector of the row, and close() after each block of them.
   template <class F, class G>
   LK_INLINE_MEMBER void each(const Row& row, const F& f, const G& close) const {
-    const auto whole = [&](int64_t c) LK_LAMBDA_INLINE {
+    int64_t c = row.head;
+    if (c) f(int64_t(0), int(c));
+    for (; c + block * n <= classes; c += block * n) {
       for (int k = 0; k < block; ++k) f(c + k * n, n);
-    };
-    each(row, int64_t(-1), f, whole, close);
+      close();
+    }
+    for (; c + n <= classes; c += n) f(c, n);
+    if (c < classes) f(c, int(classes - c));
+    close();
   }
   // The same with whole(first class) for all of a block, unless the block holds the vector that begins at `apart`.
   template <class F, class W, class G>
@@ -306,21 +311,21 @@ struct RowKernel {
     for (int64_t c = 0; c < classes; ++c)
       store_one(row.out + c, masked() && !is_allowed(row, c) ? A(0) : A(__builtin_nan("")));
   }
-  bool has_softmax(const Row& row) const {
+  LK_APART bool has_softmax(const Row& row) const {
     const V most = splat(A(__builtin_inf()));
     IVec<A> fine = isplat<A>(-1), possible{};
-    each(
-        row,
-        [&](int64_t c, int count) LK_LAMBDA_INLINE {
-          V z = get(row.x + c, count, A(0));
-          if (call.softcap > 0) z = z == z ? V{} : z;  // a cap makes infinity finite
-          if (offset) z += get(offset + c, count, A(0));
-          if (masked()) z = allowed(row, c, count) ? z : -most;
-          if (count < n) z = lane_numbers<A>() < isplat<A>(count) ? z : -most;
-          fine &= z < most;
-          possible |= z > -most;
-        },
-        [] {});
+    // One vector after the other, for little code: memory is what this waits for.
+    for (int64_t c = 0, next; c < classes; c = next) {
+      next = c < row.head ? row.head : c + n;
+      const int count = int((next < classes ? next : classes) - c);
+      V z = get(row.x + c, count, A(0));
+      if (bent && call.softcap > 0) z = z == z ? V{} : z;  // a cap makes infinity finite
+      if (bent && offset) z += get(offset + c, count, A(0));
+      if (masked()) z = allowed(row, c, count) ? z : -most;
+      if (count < n) z = lane_numbers<A>() < isplat<A>(count) ? z : -most;
+      fine &= z < most;
+      possible |= z > -most;
+    }
     bool all_fine = true, any_possible = false;
     for (int i = 0; i < n; ++i) {
       all_fine = all_fine && fine[i];
