@@ -224,11 +224,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
 
 @cache
 def rare_places() -> frozenset[str]:
-<<<<<<< HEAD
     """The calls that the kernels' source marks as rare, line by line: the code names any line of one."""
-=======
-    """Where the source says of a call that it is rare: anywhere in it, the code names its first line."""
->>>>>>> tsig
     found = set()
     for path in Path(kernels.__path__[0]).glob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -88,7 +88,7 @@ def is_division(at: Instruction) -> bool:
 
 
 def _is_cold(call: Instruction) -> bool:
-    """Whether it is a jump in disguise, or what a division of floats needs where it meets subnormal numbers."""
+    """Whether it is a jump in disguise, or the part of a float division that is for subnormal numbers."""
     return bool(call.targets) or "slowpath" in call.text
 
 
