@@ -150,8 +150,9 @@ def streamed_constexprs(
     wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
     bucket = _BUCKETS[itemsize] + ", wide" * wide + ", odd" * odd
     row = lookup("softmax_streamed", bucket)
-    a_thread = 1 if more else max(1, row.block // vector)
-    lanes = 32 * row.num_warps * a_thread
+    # What a class has of its own beside its logit takes registers too, and so do the ends of an odd row.
+    block = min(row.block, {2: 8 if odd else 16, 4: 8, 8: 2}[itemsize]) if more else row.block
+    lanes = 32 * row.num_warps * max(1, block // vector)
     tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
     tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
     if device.target.startswith("cuda"):
