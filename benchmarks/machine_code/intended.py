@@ -20,6 +20,7 @@ _INSTRUCTIONS = {
     ("sigmoid_again_kernel", 2): 34.0,
     ("_scale", 2): 10.0,
 }
+TUNED = "sm_90"  # what the tunables are for
 _PASSES = {"softmax_streamed": 3, "sigmoid_again_kernel": 2}
 # Their programs stay until all is done: as many are launched as shall fit side by side.
 _RESIDENT = ("softmax_streamed", "sigmoid_kernel", "sigmoid_again_kernel", "_scale")
@@ -41,7 +42,7 @@ def intended(kernel: Kernel) -> Intended:
         return Intended(instructions=0, passes=0)
     call, threads = kernel.call, kernel.code.resources.threads
     programs = -(-THREADS // threads)
-    if kernel.code.name in _RESIDENT:
+    if kernel.code.name in _RESIDENT and kernel.code.target == TUNED:
         programs = max(programs, -(-kernel.work.programs // kernel.multiprocessors))
     width = call.dtype.itemsize
     row_bytes = width * (call.shape[-1] if call.module == "softmax_nll" else kernel.work.elements)
