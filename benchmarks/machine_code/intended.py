@@ -30,6 +30,10 @@ _RESIDENT = ("softmax_streamed", "sigmoid_kernel", "sigmoid_again_kernel", "_sca
 _MORE = {
     "ce-segmentation": 40.0,
     "few-classes": 75.0,
+    "ce-few": 75.0,
+    "ce-options": 40.0,
+    "ce-soft": 62.0,
+    "bce-pos": 62.0,
     "lm-bf16": 32.0,
     "options": 66.0,
     "soft": 62.0,
