@@ -33,7 +33,7 @@ class Pass:
         loads: the widths, in bytes, of the reads of elements.
         stores: the same of the writes.
         divisions: of integers, in a loop, as the disassembler has them.
-        calls: in a loop, of the slow path of something.
+        calls: in a loop, as of a division in 64 bits.
     """
 
     source: str
@@ -85,6 +85,11 @@ class Reading:
 def is_division(at: Instruction) -> bool:
     """Whether this is the reciprocal with which an integer division begins."""
     return (at.opcode.startswith("I2F") and ".RP" in at.opcode) or at.opcode == "v_rcp_iflag_f32_e32"
+
+
+def _is_cold(call: Instruction) -> bool:
+    """Whether it is a jump in disguise, or the part of a float division that is for subnormal numbers."""
+    return bool(call.targets) or "slowpath" in call.text
 
 
 def is_exponential(opcode: str) -> bool:
@@ -141,7 +146,7 @@ def read(
         place = max(moved, key=lambda place: sum(moved[place]))
         size = min(_BYTES[code.pointers[name]] for name in (reads if loaded else writes))
         divided = [at.text for at in executed if is_division(at)]
-        called = [at.text for at in executed if at.opcode.startswith(_CALL) and not at.targets]
+        called = [at.text for at in executed if at.opcode.startswith(_CALL) and not _is_cold(at)]
         one = Pass(
             source=" < ".join(place),
             is_loop=region.is_loop,
