@@ -335,6 +335,15 @@ def power(x, gamma, HALVES: tl.constexpr):
         positive = tl.where(wide > 0.0, wide, 1.0)
         tiny = positive < 2.2250738585072014e-308
         normal = tl.where(tiny, positive * 18014398509481984.0, positive)  # 2^54
-        log = log_of_sum(normal, normal * 0.0) - tl.where(tiny, 37.42994775023705, 0.0)
-        result = tl.where(wide > 0.0, exp_below(log * gamma), wide * 0.0).to(x.dtype)
+        # x = m 2^k: the product with k is kept with its error, which a logarithm of x would have lost.
+        b = normal.to(tl.int64, bitcast=True)
+        k = (b - 0x3FE6A09E667F3BCD) >> 52
+        m = (b - (k << 52)).to(tl.float64, bitcast=True)
+        exponent = tl.full(x.shape, gamma, tl.float64)
+        p, p_low = two_product(exponent, k.to(tl.float64) - tl.where(tiny, 54.0, 0.0))
+        q = exponent * log_of_sum(m, m * 0.0) * 1.4426950408889634
+        shifted = tl.maximum(p + q, -1100.0) + 6755399441055744.0
+        f = ((p - (shifted - 6755399441055744.0)) + p_low) + q
+        y = _times_power_of_2(exp_below(f * 0.6931471805599453), shifted)
+        result = tl.where(wide > 0.0, y, wide * 0.0).to(x.dtype)
     return result

@@ -13,7 +13,7 @@ from torch import Tensor
 from likelihead.kernels.triton.launch import Device, Launch, run
 from likelihead.kernels.triton.tunables import lookup
 
-__all__ = ["plan_scale", "scale_", "scale_block"]
+__all__ = ["plan_scale", "scale_", "scale_blocks"]
 
 
 def scale_(grad: Tensor, upstream: Tensor, whatever_rounding: bool) -> bool:
@@ -42,16 +42,27 @@ def plan_scale(grad: Tensor, upstream: Tensor, device: Device) -> list[Launch]:
 def _scale(grad, upstream, count, BLOCK: tl.constexpr):
     factor = tl.load(upstream).to(tl.float64)
     if factor != 1.0:
-        for block in range(tl.program_id(0), tl.cdiv(tl.cast(count, tl.int64), BLOCK), tl.num_programs(0)):
-            scale_block(grad, factor, tl.cast(block, tl.int64) * BLOCK, count, BLOCK)
+        scale_blocks(grad, factor, count, tl.program_id(0), tl.num_programs(0), BLOCK)
 
 
 @triton.jit
-def scale_block(grad, factor, start, count, BLOCK: tl.constexpr):
-    """Multiply ``grad[start : start + BLOCK]`` by a float64 number; what is 0 stays."""
+def scale_blocks(grad, factor, count, first, step, BLOCK: tl.constexpr):
+    """Multiply a program's blocks of ``grad`` by a float64 number; what is 0 stays."""
+    whole = count // BLOCK  # which ask nothing of the end, and are read and written in whole vectors
+    for block in range(first, whole, step):
+        _scale_block(grad, factor, tl.cast(block, tl.int64) * BLOCK, count, BLOCK, False)
+    if whole * BLOCK < count and whole % step == first:
+        start = tl.cast(whole, tl.int64) * BLOCK
+        _scale_block(grad, factor, start, count, BLOCK, True)  # rare: the last block
+
+
+@triton.jit
+def _scale_block(grad, factor, start, count, BLOCK: tl.constexpr, MASKED: tl.constexpr):
     at = start + tl.arange(0, BLOCK)
-    inside = at < count
-    g = tl.load(grad + at, mask=inside, other=0.0)
+    if MASKED:
+        g = tl.load(grad + at, mask=at < count, other=0.0)
+    else:
+        g = tl.load(grad + at)
     if grad.dtype.element_ty == tl.float64:
         wide = g
         scaled = wide * factor
@@ -59,4 +70,8 @@ def scale_block(grad, factor, start, count, BLOCK: tl.constexpr):
         wide = g.to(tl.float32)
         scaled = wide * factor.to(tl.float32)
     # Rounded last, so that 16-bit results are packed in pairs.
-    tl.store(grad + at, tl.where(wide == 0.0, wide, scaled).to(g.dtype), mask=inside)
+    result = tl.where(wide == 0.0, wide, scaled).to(g.dtype)
+    if MASKED:
+        tl.store(grad + at, result, mask=at < count)
+    else:
+        tl.store(grad + at, result)

@@ -13,7 +13,7 @@ import triton.language as tl
 
 from likelihead.kernels.triton.arithmetic import compensated_add, exp_fast, log1p_fast
 from likelihead.kernels.triton.layout import EACH, NUMBER, PER_COLUMN, PER_ROW
-from likelihead.kernels.triton.scale import scale_block
+from likelihead.kernels.triton.scale import scale_blocks
 from likelihead.kernels.triton.sigmoid_elements import focal, limits, narrow, wide
 from likelihead.kernels.triton.sums import tree_sum
 
@@ -448,9 +448,8 @@ def sigmoid_again_kernel(
     BLOCK: tl.constexpr = ROWS * COLUMNS
     if upstream != 1.0:
         if _is_power_of_2(upstream):
-            blocks = tl.cdiv(tl.cast(elements, tl.int64), BLOCK)
-            for block in range(_program(), blocks, tl.num_programs(0) * tl.num_programs(1)):
-                scale_block(grad, upstream, tl.cast(block, tl.int64) * BLOCK, elements, BLOCK)
+            step = tl.num_programs(0) * tl.num_programs(1)
+            scale_blocks(grad, upstream, elements, _program(), step, BLOCK)
         else:
             if count is not None:
                 factor /= tl.load(count)

@@ -168,7 +168,7 @@ def _share_out(
     columns = tunable.block
     outer = len(layout.sizes)
     if not layout.flat:
-        columns = min(triton.next_power_of_2(layout.columns), columns)
+        columns = max(1, min(triton.next_power_of_2(layout.columns), columns))
         along = layout.strides[LOGITS]
         if along is not None and along[-1] != 1:
             columns = min(columns, 64)  # across the logits' memory: whole sectors of it all the same
