@@ -198,7 +198,7 @@ class _Call:
         for box in blocks(shape, x.shape[1], most_elements(x.device)):
             inside = _inside(box)
             buffer = gradient[inside] if gradient is not None and direct else scratch.like(x[inside])
-            block = _Block(self, box, buffer)
+            block = _Block(self, box, buffer, scratch)
             nll[box] = block.nll.squeeze(1)
             lse[box] = block.lse.squeeze(1)
             if gradient is not None:
@@ -220,8 +220,8 @@ def _rows(upstream: Tensor | None, box: Box) -> Tensor | None:
 class _Block:
     """Some examples: their values, and their exponentials in the buffer that becomes their gradient."""
 
-    def __init__(self, call: _Call, box: Box, buffer: Tensor) -> None:
-        self.call, self.box, self.buffer = call, box, buffer
+    def __init__(self, call: _Call, box: Box, buffer: Tensor, scratch: Scratch) -> None:
+        self.call, self.box, self.buffer, self.scratch = call, box, buffer, scratch
         self.own: Tensor | None = None
         self.index: Tensor | None = None
         self.odd: Tensor | None = None
@@ -264,7 +264,7 @@ class _Block:
 
     def _indices(self, z: Tensor, index: Tensor) -> None:
         call = self.call
-        below = self._below(z) if call.label_smoothing else None
+        gap = self._gap(z, call.weight) if call.label_smoothing else None
         reduced = z.gather(1, index) - self.shift  # of the target
         self._exponentials(z)
         self.own = own = reduced.exp()
@@ -285,11 +285,10 @@ class _Block:
             nll, self.share = times(weight, nll), weight * self.share
         self.spread: Rows = 0.0  # of every class, times its weight
         self.mass: Rows = 0.0
-        if below is not None:
+        if gap is not None:
             classes, weights = self._allowed()
             self.spread = call.label_smoothing / classes
             self.mass = self.spread * weights
-            gap = self._weighted_sum(below, call.weight)
             nll = (1 - call.label_smoothing) * nll + self.spread * (gap + weights * self._above())
         self._finish(nll)
 
@@ -305,7 +304,7 @@ class _Block:
         if call.weight is not None:
             q = q * call.weight
         self.q, self.mass = q, q.sum(1, keepdim=True)
-        gap = self._weighted_sum(self._below(z, q), q)
+        gap = self._gap(z, q)
         self._exponentials(z)
         self.total = self.buffer.sum(1, keepdim=True)
         self.lse = self.shift + self.total.log()
@@ -322,33 +321,36 @@ class _Block:
             return counted, counted
         return counted, (self._where() * call.weight).sum(1, keepdim=True)
 
-    def _below(self, z: Tensor, q: Tensor | None = None) -> Tensor:
-        """How far each class is below the largest; 0 for one that cannot be, but for a share of its own."""
-        below = self.top - z
-        if self.call.where is None:
-            return below
-        return torch.where(self._where() if q is None else self._where() | (q != 0), below, 0)
+    def _gap(self, z: Tensor, shares: Tensor | None) -> Tensor:
+        """How far the classes are below the largest, summed with their shares.
 
-    def _weighted_sum(self, below: Tensor, shares: Tensor | None) -> Tensor:
-        """Over the classes; a share of 0 takes nothing of an infinite gap, unless as in torch."""
+        A share of 0 takes nothing of an infinite gap, unless as in torch; nor of a class that cannot be.
+        """
+        call = self.call
+        below = torch.sub(self.top, z, out=self.scratch.like(z, 1))
+        if call.where is not None:
+            counts = (
+                self._where() if call.index is not None or shares is None else self._where() | (shares != 0)
+            )
+            torch.where(counts, below, below.new_zeros(()), out=below)
         if shares is None:
             return below.sum(1, keepdim=True)
-        careful = not self.call.options.get("torch_nonfinite", False)
-        if careful and not self.call.looks:
-            below = torch.where(shares == 0, 0, below)
-        found = (below * shares).sum(1, keepdim=True)
-        if careful and self.call.looks and not is_finite(found):
-            found = (torch.where(shares == 0, 0, below) * shares).sum(1, keepdim=True)
-        return found
+        careful = not call.options.get("torch_nonfinite", False)
+        if careful and not call.looks:
+            torch.where(shares == 0, below.new_zeros(()), below, out=below)
+        gap = below.mul_(shares).sum(1, keepdim=True)
+        if careful and call.looks and not is_finite(gap):
+            gap = torch.where(shares == 0, 0, below).sum(1, keepdim=True)  # 0 times infinity is NaN there
+        return gap
 
     def _above(self) -> Tensor:
         """How far logsumexp is above the largest logit, accurate also where that is nearly all of it."""
-        largest = self.buffer.amax(1, keepdim=True)
-        if self.own is not None:
-            largest = torch.maximum(largest, self.own)
-        ratio = self.total / largest
+        ratio = self.total / (self.top - self.shift).exp()
         if self.call.looks and float(ratio.min()) > 1.5:
             return ratio.log()
+        largest = self.buffer.amax(1, keepdim=True)  # as it was rounded in the sum
+        if self.own is not None:
+            largest = torch.maximum(largest, self.own)
         # Up to a ratio of 2 there is only one that large; it stays out of the sum.
         others = torch.where(self.buffer < largest, self.buffer, 0).sum(1, keepdim=True)
         if self.own is not None:
@@ -492,7 +494,7 @@ class _NLL(torch.autograd.Function):
             return call.run()
         # Where each operator is a trip through memory, the exponentials are kept for the backward.
         everything = (slice(None),) * (logits.dim() - 1)
-        block = _Block(call, everything, torch.empty_like(logits))
+        block = _Block(call, everything, torch.empty_like(logits), Scratch(logits, call.dtype))
         ctx.kept.append(block)
         return block.nll.squeeze(1), block.lse.squeeze(1)
 
