@@ -20,8 +20,6 @@ _INSTRUCTIONS = {
     ("sigmoid_again_kernel", 2): 34.0,
     ("_scale", 2): 10.0,
 }
-# Known to be launched in more than one wave: their table's row is of a kernel that takes fewer registers.
-_IN_WAVES = ("bce: scale_", "bce-pos: sigmoid_loss")
 TUNED = "sm_90"  # what the tunables are for
 _PASSES = {"softmax_streamed": 3, "sigmoid_again_kernel": 2}
 # Their programs stay until all is done: as many are launched as shall fit side by side.
@@ -48,7 +46,7 @@ def intended(kernel: Kernel) -> Intended:
         return Intended(instructions=0, passes=0)
     call, threads = kernel.call, kernel.code.resources.threads
     programs = -(-THREADS // threads)
-    if kernel.code.name in _RESIDENT and kernel.code.target == TUNED and call.name not in _IN_WAVES:
+    if kernel.code.name in _RESIDENT and kernel.code.target == TUNED:
         programs = max(programs, -(-kernel.work.programs // kernel.multiprocessors))
     width = call.dtype.itemsize
     row_bytes = width * (call.shape[-1] if call.module == "softmax_nll" else kernel.work.elements)

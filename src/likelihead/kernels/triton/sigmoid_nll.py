@@ -22,6 +22,8 @@ from likelihead.kernels.triton.launch import Device, Launch, run
 from likelihead.kernels.triton.layout import lay_out
 from likelihead.kernels.triton.sigmoid_kernel import (
     LOGITS,
+    UPSTREAM,
+    WEIGHT,
     count_kernel,
     sigmoid_again_kernel,
     sigmoid_kernel,
@@ -163,7 +165,8 @@ def _share_out(
     generation: int,
 ) -> _Shares:
     layout = lay_out(shape, strides, order)
-    tunable = lookup("sigmoid", _BUCKETS.get(dtype, "16-bit"))
+    more = any(strides[i] is not None for i in range(WEIGHT, UPSTREAM))
+    tunable = lookup("sigmoid", _BUCKETS.get(dtype, "16-bit") + (", more" if more else ""))
     resident = device.multiprocessors * tunable.programs_per_multiprocessor
     columns = tunable.block
     outer = len(layout.sizes)

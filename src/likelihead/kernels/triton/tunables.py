@@ -38,6 +38,10 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     # One warp a program: whether a tile has soft labels is then asked without a barrier.
     ("sigmoid", "float32"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
     ("sigmoid", "float64"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
+    # With weights, a mask or a prior beside the labels, which take registers.
+    ("sigmoid", "16-bit, more"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=5),
+    ("sigmoid", "float32, more"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
+    ("sigmoid", "float64, more"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
     # Rows that a program holds: block is what a warp of it holds, num_warps the most of them.
     ("softmax_resident", "16-bit"): Tunable(block=1024, num_warps=16),
     ("softmax_resident", "float32"): Tunable(block=1024, num_warps=16),
@@ -63,7 +67,7 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     # Programs that share the targets out among them.
     ("softmax_count", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
     # The gradient of the forward pass times the upstream gradient.
-    ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=12),
+    ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=8),
 }
 
 # What is worth trying, field by field.
