@@ -68,7 +68,10 @@ class SoftmaxCase(Case):
         if self.weighted:
             weight = torch.rand(num_classes, generator=generator, device=device).add_(0.5).to(self.dtype)
 
-        options: dict[str, object] = {"weight": weight, "label_smoothing": self.label_smoothing}
+        # As a caller has it: what is not asked for is not handed in.
+        options: dict[str, object] = {} if weight is None else {"weight": weight}
+        if self.label_smoothing:
+            options["label_smoothing"] = self.label_smoothing
         losses: dict[str, Callable[..., Tensor]] = {
             OURS: partial(_loss, cross_entropy, target, options),
             EAGER: partial(_loss, torchs.cross_entropy, target, options),
