@@ -76,6 +76,7 @@ def main() -> None:
             print(environment.run(command, "build").strip(), flush=True)
             environment.take_compiler()
         environment.check_library()
+        environment.check_files()
         told = environment.run("-W", "error", "-c", SMOKE)
         info = environment.run("-W", "error", command, "info")
         assert re.search(r"native +available", info), info
@@ -133,6 +134,11 @@ class Environment:
         assert not re.search(r"\((RPATH|RUNPATH)\)", dynamic), dynamic
         assert not (library.parents[3] / "likelihead.libs").exists()
 
+    def check_files(self) -> None:
+        """Nothing of the sources is missing, and nothing of an earlier build is there."""
+        (package,) = self.folder.glob("venv/lib/*/site-packages/likelihead")
+        assert _files(package) == _files(ROOT / "src" / "likelihead")
+
     def conform(self) -> None:
         """The shared conformance tools, or, for a torch that they do not know, the tests of the losses."""
         tools = ("numpy", "expecttest", "hypothesis", "pytest", "mpmath")
@@ -149,6 +155,15 @@ class Environment:
         print(f"conformance: {passed} passed, {failed} failed", flush=True)
         assert failed == 0, told
         assert passed > 3000, told
+
+
+def _files(package: Path) -> set[str]:
+    made = {"__pycache__", "why_absent.txt"}
+    return {
+        str(path.relative_to(package))
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix != ".so" and not made & set(path.parts)
+    }
 
 
 if __name__ == "__main__":
