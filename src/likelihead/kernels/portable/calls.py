@@ -34,7 +34,7 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 Box = tuple[slice, ...]
 """Where a block lies: a slice of each leading dimension."""
 
-_IN_CACHE = 1 << 20
+_IN_CACHE = 1 << 21
 _AT_ONCE = 1 << 24
 
 

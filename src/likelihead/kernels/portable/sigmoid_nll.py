@@ -148,7 +148,8 @@ class _Call:
             else:
                 values[box] = nll
 
-        for box in blocks(self.logits.shape, 1, most_elements(self.logits.device)):
+        most = most_elements(self.logits.device) // 2  # there are three buffers
+        for box in blocks(self.logits.shape, 1, most):
             grad = None if gradient is None else gradient[box]
             up = upstream if upstream is None or upstream.dim() == 0 else upstream[box]
             x, t = self.logits[box], self.target[box]
