@@ -153,6 +153,20 @@ def scale_of(
     return (one / counted).to(one.dtype), counted
 
 
+def within(outer: Box, inner: Box, shape: Sequence[int]) -> Box:
+    """Where a box lies that is cut from the block at ``outer``, which has this shape.
+
+    >>> within((slice(4, 8),), (slice(2, 9), slice(0, 3)), (4, 5))
+    (slice(6, 8, None), slice(0, 3, None))
+    """
+    box: list[slice] = []
+    for d in range(max(len(outer), len(inner))):
+        start = outer[d].start if d < len(outer) else 0
+        part = inner[d] if d < len(inner) else slice(0, shape[d])
+        box.append(slice(start + part.start, start + min(part.stop, shape[d])))
+    return tuple(box)
+
+
 def is_differentiated(*upstream: Tensor | None) -> bool:
     """Whether a backward is to be differentiated itself, or is of several upstream gradients at once."""
     return (
