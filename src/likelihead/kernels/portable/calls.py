@@ -34,7 +34,7 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 Box = tuple[slice, ...]
 """Where a block lies: a slice of each leading dimension."""
 
-_IN_CACHE = 1 << 20
+_IN_CACHE = 1 << 21
 _AT_ONCE = 1 << 24
 
 
@@ -151,6 +151,20 @@ def scale_of(
         return one / divisor, None
     counted = count()
     return (one / counted).to(one.dtype), counted
+
+
+def within(outer: Box, inner: Box, shape: Sequence[int]) -> Box:
+    """Where a box lies that is cut from the block at ``outer``, which has this shape.
+
+    >>> within((slice(4, 8),), (slice(2, 9), slice(0, 3)), (4, 5))
+    (slice(6, 8, None), slice(0, 3, None))
+    """
+    box: list[slice] = []
+    for d in range(max(len(outer), len(inner))):
+        start = outer[d].start if d < len(outer) else 0
+        part = inner[d] if d < len(inner) else slice(0, shape[d])
+        box.append(slice(start + part.start, start + min(part.stop, shape[d])))
+    return tuple(box)
 
 
 def is_differentiated(*upstream: Tensor | None) -> bool:

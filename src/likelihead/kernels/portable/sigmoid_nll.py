@@ -38,6 +38,7 @@ from likelihead.kernels.portable.calls import (
     scale_of,
     served,
     weight_of_each,
+    within,
 )
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
 from likelihead.kernels.reference.sigmoid_residual import sigmoid_residual
@@ -142,18 +143,25 @@ class _Call:
         parts: list[Tensor] = []
         scratch = Scratch(self.logits, self.dtype)
 
-        def deliver(nll: Tensor) -> None:
+        def deliver(nll: Tensor, box: Box) -> None:
             if values is None:
                 parts.append(nll.sum())
             else:
                 values[box] = nll
 
-        for box in blocks(self.logits.shape, 1, most_elements(self.logits.device)):
+        def of(box: Box) -> tuple[Tensor, Tensor, Box, Tensor | None, Tensor | None]:
             grad = None if gradient is None else gradient[box]
             up = upstream if upstream is None or upstream.dim() == 0 else upstream[box]
-            x, t = self.logits[box], self.target[box]
-            if not (self.hard and self._of_hard_labels(x, t, box, scratch, deliver, grad, up)):
-                deliver(self._of_any_labels(x, t, box, grad, up))
+            return self.logits[box], self.target[box], box, grad, up
+
+        most = most_elements(self.logits.device) // 2  # there are three buffers
+        for box in blocks(self.logits.shape, 1, most):
+            if self.hard and self._of_hard_labels(*of(box), scratch, deliver):
+                continue
+            shape = self.logits[box].shape
+            for part in blocks(shape, 1, max(1, most // 16)):  # there are some fifteen, of float64
+                inner = within(box, part, shape)
+                deliver(self._of_any_labels(*of(inner)), inner)
         return torch.stack(parts).sum().to(self.dtype) if parts else self.logits.new_zeros(())
 
     def _option(self, name: str, box: Box) -> Tensor | None:
@@ -165,10 +173,10 @@ class _Call:
         x: Tensor,
         t: Tensor,
         box: Box,
-        scratch: Scratch,
-        deliver: Callable[[Tensor], None],
         grad: Tensor | None,
         upstream: Tensor | None,
+        scratch: Scratch,
+        deliver: Callable[[Tensor, Box], None],
     ) -> bool:
         """Compute the block if every label is 0 or 1 and every logit finite; say whether that is so."""
         largest = max(-float(x.amin()), float(x.amax()))
@@ -190,7 +198,7 @@ class _Call:
             torch.clamp(z, max=most, out=exps).exp_()
             nll = torch.maximum(exps.log1p(), z, out=z)
         factor = self._factor(t, box)
-        deliver(nll if factor is None else nll.mul_(factor))
+        deliver(nll if factor is None else nll.mul_(factor), box)
         if grad is not None and upstream is not None:
             torch.div(exps, torch.add(exps, 1, out=z), out=exps).mul_(turn).mul_(upstream)
             if factor is not None:
