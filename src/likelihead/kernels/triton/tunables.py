@@ -54,8 +54,8 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     # would not fit the L2. "odd": vectors do not end where the row does.
     ("softmax_streamed", "16-bit"): Tunable(block=32, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "16-bit, wide"): Tunable(block=32, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "16-bit, odd"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "16-bit, wide, odd"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "16-bit, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=2),
+    ("softmax_streamed", "16-bit, wide, odd"): Tunable(block=8, num_warps=32, programs_per_multiprocessor=1),
     ("softmax_streamed", "float32"): Tunable(block=16, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "float32, wide"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
     ("softmax_streamed", "float32, odd"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
