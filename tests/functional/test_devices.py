@@ -58,6 +58,8 @@ def test_the_ops_themselves_refuse_a_mix() -> None:
         pytest.skip("needs the native kernels")
     with pytest.raises(RuntimeError, match="weight on meta"):
         ops.softmax_nll(X, Y, W.to("meta"), 0.0, -100, 0.0, 0.0, None, False, None, 0.0, None)
+    if not hasattr(ops, "softmax_plain"):
+        return  # the short way is native's alone
     with pytest.raises(RuntimeError, match="target on meta"):
         ops.softmax_plain(X, Y.to("meta"), -100, True, False)
 

@@ -25,7 +25,10 @@ PARTS = {
         "kernels/test_bad_input.py",
         "kernels/test_no_waiting.py",
         "kernels/test_sweep.py",
+        "kernels/test_focal.py",
         "functional/test_devices.py",
+        "functional/test_in_place.py",
+        "functional/test_ways_to_call.py",
     ],
     "second": [
         "kernels/interpreted",
@@ -33,9 +36,6 @@ PARTS = {
         "kernels/test_softmax_nll.py",
         "kernels/test_softmax_extremes.py",
         "kernels/test_options.py",
-        "kernels/test_focal.py",
-        "functional/test_in_place.py",
-        "functional/test_ways_to_call.py",
     ],
 }
 # Of the tests of the kernels, those that are about something else than the numbers of a kernel.
