@@ -101,6 +101,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             and self.softcap is None
             and self.reduction == "mean"
             and self.ignore_index == -100
+            and type(self.ignore_index) is int
             and self.label_smoothing == self.z_loss == 0
             and not self.inplace_backward
         )

@@ -434,11 +434,11 @@ class _Block:
     def _leave_out(self) -> None:
         """Whatever an example holds that is left out, its gradient is 0, unless as in torch."""
         call, buffer = self.call, self.buffer
-        if call.looks:
-            return  # the reference sees to it
         nothing = buffer.new_zeros(())
-        if self.sample_weight is not None:
+        if self.sample_weight is not None:  # its shares may be infinite where all else is finite
             torch.where(self.sample_weight == 0, nothing, buffer, out=buffer)
+        if call.looks:
+            return  # the reference sees to the rest
         if call.kept is not None and not call.options.get("torch_nonfinite", False):
             torch.where(call.kept[self.box].unsqueeze(1), buffer, nothing, out=buffer)
 
