@@ -295,19 +295,18 @@ class _Call:
         """Have it compute the elements whose values are not finite."""
         odd = ~nll.isfinite()
         options = {**self.options}
-        for name in self.broadcast:
-            values = self._option(name, box)
-            assert values is not None
-            options[name] = values.expand(x.shape)[odd]
+        for name, values in self.broadcast.items():
+            boxed = values if values.dim() == 0 else values[box]
+            options[name] = boxed.expand(x.shape)[odd]
         if self.mask is not None:
             options["mask"] = self.mask[box][odd]
         elements = x[odd].detach().requires_grad_()
         with torch.enable_grad():
-            values = reference(elements, t[odd], **cast("Any", options))
-        nll[odd] = values.detach().to(nll.dtype)
+            anew = reference(elements, t[odd], **cast("Any", options))
+        nll[odd] = anew.detach().to(nll.dtype)
         if grad is not None and upstream is not None:
-            u = upstream.expand(x.shape)[odd].to(values.dtype)
-            (found,) = torch.autograd.grad(values, elements, u)
+            u = upstream.expand(x.shape)[odd].to(anew.dtype)
+            (found,) = torch.autograd.grad(anew, elements, u)
             grad[odd] = found.to(grad.dtype)
 
 

@@ -226,6 +226,7 @@ class _Block:
         self.index: Tensor | None = None
         self.odd: Tensor | None = None
         self.slope: Tensor | None = None
+        self.where = None if call.where is None else call.where[_inside(box)]
         x = call.logits[_inside(box)]
         z = self._transformed(x)
         self.top = z.amax(1, keepdim=True)
@@ -251,13 +252,9 @@ class _Block:
             z.mul_(call.softcap)
         if call.logit_offset is not None:
             z.add_(call.logit_offset)
-        if call.where is not None:
-            torch.where(self._where(), z, z.new_full((), -math.inf), out=z)
+        if self.where is not None:
+            torch.where(self.where, z, z.new_full((), -math.inf), out=z)
         return z
-
-    def _where(self) -> Tensor:
-        assert self.call.where is not None
-        return self.call.where[_inside(self.box)]
 
     def _exponentials(self, z: Tensor) -> None:
         torch.sub(z, self.shift, out=self.buffer).exp_()
@@ -298,8 +295,8 @@ class _Block:
         if call.label_smoothing:
             classes, _ = self._allowed()
             each = torch.as_tensor(call.label_smoothing / classes, dtype=q.dtype, device=q.device)
-            if call.where is not None:
-                each = torch.where(self._where(), each, 0)
+            if self.where is not None:
+                each = torch.where(self.where, each, 0)
             q = q * (1 - call.label_smoothing) + each
         if call.weight is not None:
             q = q * call.weight
@@ -313,13 +310,13 @@ class _Block:
     def _allowed(self) -> tuple[Rows, Rows]:
         """How many classes an example can have, and the sum of their weights."""
         call = self.call
-        if call.where is None:
+        if self.where is None:
             classes = call.logits.shape[1]
             return float(classes), float(classes) if call.weight is None else call.weight.sum()
-        counted = self._where().sum(1, keepdim=True).to(self.buffer.dtype)
+        counted = self.where.sum(1, keepdim=True).to(self.buffer.dtype)
         if call.weight is None:
             return counted, counted
-        return counted, (self._where() * call.weight).sum(1, keepdim=True)
+        return counted, (self.where * call.weight).sum(1, keepdim=True)
 
     def _gap(self, z: Tensor, shares: Tensor | None) -> Tensor:
         """How far the classes are below the largest, summed with their shares.
@@ -328,10 +325,8 @@ class _Block:
         """
         call = self.call
         below = torch.sub(self.top, z, out=self.scratch.like(z, 1))
-        if call.where is not None:
-            counts = (
-                self._where() if call.index is not None or shares is None else self._where() | (shares != 0)
-            )
+        if self.where is not None:
+            counts = self.where if call.index is not None or shares is None else self.where | (shares != 0)
             torch.where(counts, below, below.new_zeros(()), out=below)
         if shares is None:
             return below.sum(1, keepdim=True)
@@ -382,12 +377,9 @@ class _Block:
         if upstream_lse is not None:
             terms.append(self._of_counted(upstream_lse))
         more = sum(terms[1:], start=terms[0]) if terms else None
-        on_all = more
         if self.index is not None:
-            on_target = each * self.share
-            on_all = on_target if more is None else more + on_target
-        assert on_all is not None
-        factor = on_all / self.total
+            terms.append(each * self.share)
+        factor = sum(terms[1:], start=terms[0]) / self.total
         buffer.mul_(factor)
         if self.index is None:
             buffer.addcmul_(self.q, each.expand(self.top.shape), value=-1)
@@ -407,8 +399,8 @@ class _Block:
         self._leave_out()
         if self.slope is not None:
             buffer.mul_(self.slope)
-        if call.where is not None:
-            torch.where(self._where(), buffer, buffer.new_zeros(()), out=buffer)
+        if self.where is not None:
+            torch.where(self.where, buffer, buffer.new_zeros(()), out=buffer)
         if self.odd is not None:
             self._write_odd(upstream, upstream_lse)
 
