@@ -279,6 +279,14 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
+def _message_of(call: Callable[[Loss, Tensor], Tensor], loss: Loss, x: Tensor) -> str:
+    try:
+        call(loss, x)
+    except Exception as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_way_gives_torchs_answer(loss: str, backend: str) -> None:
@@ -292,6 +300,9 @@ def test_every_way_gives_torchs_answer(loss: str, backend: str) -> None:
             try:
                 got = call(our_loss, x)
             except Exception as error:
+                # torch before 2.13 cannot trace its own binary_cross_entropy with a weight, which we call
+                if way == "jit.trace" and str(error) == _message_of(call, torchs_loss, x):
+                    continue
                 wrong.append(f"{way}: {type(error).__name__}: {error}")
                 continue
         if not isinstance(got, Tensor) or got.shape != want.shape:
