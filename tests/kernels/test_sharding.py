@@ -105,6 +105,8 @@ import os; os._exit(0)  # the threads of gloo may end in an abort
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
 @pytest.mark.parametrize(("world", "backend"), [(1, "auto"), (2, "auto"), (2, "reference")])
 def test_the_loss_and_the_gradient_of_the_whole_batch(world: int, backend: str, tmp_path: object) -> None:
+    if backend == "reference" and torch.__version__.startswith("2.10."):
+        pytest.skip("DTensor of torch 2.10 has no rule for logsigmoid, and says so")
     command = [sys.executable, "-c", SCRIPT]
     ranks = [
         subprocess.Popen(
@@ -115,7 +117,7 @@ def test_the_loss_and_the_gradient_of_the_whole_batch(world: int, backend: str, 
         )
         for rank in range(world)
     ]
-    for process in ranks:
-        out, err = process.communicate(timeout=120)
+    told = [process.communicate(timeout=120) for process in ranks]
+    for process, (out, err) in zip(ranks, told, strict=True):
         assert process.returncode == 0, err[-3000:]
         assert "done" in out
