@@ -556,6 +556,7 @@ void run_columns(const SoftmaxCall& call, int64_t first, int64_t last) {
   using A = Wide<T>;
   Workspace workspace(K::workspace_bytes(call));
   const K kernel(call, workspace.as<A>());
+  if (call.went_past) *call.went_past = kernel.tiles.streaming;
   const int64_t begin = first * call.chunk;
   const int64_t end = last * call.chunk < call.examples ? last * call.chunk : call.examples;
   if (call.sums) std::fill(call.sums + first, call.sums + last, 0.0);
