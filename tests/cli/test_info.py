@@ -22,6 +22,19 @@ def test_an_absent_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     assert ("no-such-package", "not installed (pip install 'likelihead[train]')") in info.report()["versions"]
 
 
+def test_what_the_native_kernels_run_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from likelihead.kernels.native import _library
+
+    monkeypatch.setattr(_library, "absent", lambda: None)
+    monkeypatch.setattr(_library, "instruction_set", lambda: "avx512")
+    monkeypatch.setattr(_library, "stores", lambda: "past")
+    machine = dict(info.report()["machine"])
+    assert machine["native kernels"].startswith("avx512 ")
+    assert machine["large gradients"].startswith("stores: past ")
+    monkeypatch.setattr(_library, "absent", lambda: "no compiler was found")
+    assert "native kernels" not in dict(info.report()["machine"])
+
+
 def test_an_absent_backend_is_given_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     from likelihead.kernels import dispatch
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,6 +51,59 @@ def test_more_than_2_to_the_31_elements() -> None:
     logits[-1, -1] = 3
     loss = softmax_loss(logits, target)
     assert loss.item() == pytest.approx(math.log1p((classes - 1) * math.exp(-3)), rel=1e-6)
+
+
+LARGE_CALLS = """
+import hashlib, torch
+from likelihead.kernels.dispatch import sigmoid_loss, softmax_loss
+from likelihead.kernels.native._library import instruction_set, stores
+
+torch.manual_seed(0)
+torch.set_num_threads(2)
+digest = hashlib.sha256()
+first = stores()
+for shape in ((4352, 1000), (4, 20, 256, 224), (4, 19, 255, 255), (3000, 1000)):
+    x = torch.randn(shape, requires_grad=True)
+    if shape[0] == 3000:
+        target = torch.randint(2, shape).float()
+    else:
+        target = torch.randint(shape[1], (shape[0], *shape[2:]))
+    for _ in range(5):  # until the pages of the gradient are there
+        x.grad = None
+        loss = (sigmoid_loss if shape[0] == 3000 else softmax_loss)(x, target)
+        loss.backward()
+        digest.update(loss.detach().numpy().tobytes() + x.grad.numpy().tobytes())
+print(first, stores(), instruction_set(), digest.hexdigest(), sep=",")
+"""
+
+
+def _large_calls(**environment: str) -> list[str]:
+    variables = {key: value for key, value in os.environ.items() if key != "LIKELIHEAD_STORES"}
+    command = [sys.executable, "-c", LARGE_CALLS]
+    done = subprocess.run(command, env=variables | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().split(",")
+
+
+def test_stores_do_not_matter_to_the_bits() -> None:
+    cached, past = _large_calls(LIKELIHEAD_STORES="cached"), _large_calls(LIKELIHEAD_STORES="past")
+    measured = _large_calls()
+    assert cached[:2] == ["cached", "cached"]
+    assert past[:2] == ["past", "past"]
+    assert measured[0] == "not measured yet"
+    if measured[2] == "avx512" and sys.platform == "linux":
+        assert measured[1] in ("cached", "past")
+    else:  # there is no choice
+        assert measured[1] == "not measured yet"
+    assert cached[3] == past[3] == measured[3]
+
+
+def test_an_unknown_kind_of_stores_is_refused() -> None:
+    command = [sys.executable, "-c", "from likelihead.kernels.native._library import stores; stores()"]
+    variables = os.environ | {"LIKELIHEAD_STORES": "fast"}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "LIKELIHEAD_STORES is 'fast'; expected cached or past." in done.stderr
 
 
 def test_instruction_sets_are_named() -> None:

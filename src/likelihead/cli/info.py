@@ -65,8 +65,13 @@ def _backends() -> Iterator[tuple[str, str]]:
 def _machine() -> Iterator[tuple[str, str]]:
     import torch
 
+    from likelihead.kernels.native import _library
+
     yield "platform", platform.platform()
     yield "CPU", torch.backends.cpu.get_cpu_capability()
+    if _library.absent() is None:
+        yield "native kernels", f"{_library.instruction_set()} (LIKELIHEAD_ISA=baseline|avx2|avx512 sets it)"
+        yield "large gradients", f"stores: {_library.stores()} (LIKELIHEAD_STORES=cached|past sets it)"
     yield "threads", f"{torch.get_num_threads()} (OMP_NUM_THREADS or torch.set_num_threads sets them)"
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):

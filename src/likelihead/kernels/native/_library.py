@@ -14,7 +14,7 @@ import torch
 from likelihead.kernels.fused.registration import INTERPRETED, register
 from likelihead.kernels.native.build import FOLDER, SHIPPED, places
 
-__all__ = ["ABSENT", "PATH", "absent", "instruction_set"]
+__all__ = ["ABSENT", "PATH", "absent", "instruction_set", "stores"]
 
 
 def _candidates() -> Iterator[Path]:
@@ -59,4 +59,14 @@ def absent() -> str | None:
 def instruction_set() -> str:
     """Which variant of the kernels this processor runs: ``baseline``, ``avx2`` or ``avx512``."""
     name: str = torch.ops.likelihead.isa()
+    return name
+
+
+def stores() -> str:
+    """How large gradients are written: ``cached``, ``past`` the caches, or ``not measured yet``.
+
+    Raises:
+        RuntimeError: LIKELIHEAD_STORES asks for anything else.
+    """
+    name: str = torch.ops.likelihead.stores()
     return name

@@ -41,6 +41,7 @@ struct SoftmaxCall {
   double* sums = nullptr;   // one per chunk: the sum of nll over it, so that threads do not matter to the total
   void* grad = nullptr;     // like logits; may be the logits themselves
   bool past_caches = false;  // the gradient is large, and written past the caches if it can be
+  bool* went_past = nullptr;  // set to whether it could
   const void* up_nll = nullptr;  // [outer * inner] wide, at up_nll_stride (0: one number for all); null: ones
   const void* up_lse = nullptr;
   int64_t up_nll_stride = 0, up_lse_stride = 0;
@@ -89,6 +90,7 @@ struct SigmoidCall {
   bool up_is_each = false;
   double scale = 1;  // multiplies up
   bool past_caches = false;  // the gradient is large, and written past the caches if it can be
+  bool* went_past = nullptr;  // set to whether it could
 };
 
 using SigmoidKernel = void (*)(const SigmoidCall&, int64_t first, int64_t last);
@@ -98,6 +100,7 @@ using Scale16Kernel = void (*)(void* data, Float dtype, float factor, int64_t be
 
 struct Kernels {
   const char* name;
+  bool past_caches;  // has stores that bypass the caches
   SoftmaxKernel softmax;
   CountKernel count;
   SigmoidKernel sigmoid;

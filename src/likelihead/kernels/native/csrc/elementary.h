@@ -55,27 +55,57 @@ LK_INLINE Vec<A> exp_of_sum(Vec<A> x, Vec<A> error) {
   return scale_by_power((r * r) * exp_tail(r) + r + A(1), n);
 }
 
-// log(s + c) for s >= 1 and c far below the last place of s; infinity and NaN as the logarithm has them.
-LK_INLINE vf log_of_sum(vf s, vf c) {
-  vi32 b = bits<vi32>(s);
+// 1 / x of normal numbers (and NaN), to about half a unit in the last place.
+LK_INLINE vf inverse(vf x) {
+#if LK_VECTOR_BYTES == 64
+  const vf r = (vf)_mm512_rcp14_ps((__m512)x);  // and a step of Newton
+  return r + r * (1.0f - x * r);
+#else
+  return 1.0f / x;
+#endif
+}
+LK_INLINE vd inverse(vd x) { return 1.0 / x; }
+
+// x / y, `over` being 1 / y.
+template <class V>
+LK_INLINE V quotient(V x, V y, V over) {
+#if LK_VECTOR_BYTES > 16
+  const V q = x * over;
+  return q + over * (x - q * y);
+#else  // there may be no fused multiply-add, which finds what q lacks
+  (void)over;
+  return x / y;
+#endif
+}
+
+// s <- log(s + c) for s >= 1 and c far below the last place of s; infinity and NaN as the logarithm has them.
+template <int vectors>
+LK_INLINE void logs_of_sums(vf* s, const vf* c) {
+  vi32 b[vectors], k[vectors];
+  vf f[vectors], z[vectors], p[vectors], y[vectors];
+  LK_EACH b[j] = bits<vi32>(s[j]);
   // The exponent by which the mantissa comes to lie in [sqrt(1/2), sqrt(2)).
-  vi32 k = (b - 0x3f3504f3) >> 23;
-  vf m = bits<vf>(b - (k << 23)), kf = __builtin_convertvector(k, vf);
-  vf f = m - 1.0f, z = f * f;
-  vf p = splat(7.0376836292e-2f);  // Cephes' logf
-  p = p * f + -1.1514610310e-1f;
-  p = p * f + 1.1676998740e-1f;
-  p = p * f + -1.2420140846e-1f;
-  p = p * f + 1.4249322787e-1f;
-  p = p * f + -1.6668057665e-1f;
-  p = p * f + 2.0000714765e-1f;
-  p = p * f + -2.4999993993e-1f;
-  p = p * f + 3.3333331174e-1f;
-  vf y = f * z * p + c / s;
-  y += kf * -2.12194440e-4f;
-  y += -0.5f * z;
-  y = f + y + kf * 0.693359375f;
-  return s < __builtin_inff() ? y : s;
+  LK_EACH k[j] = (b[j] - 0x3f3504f3) >> 23;
+  LK_EACH f[j] = bits<vf>(b[j] - (k[j] << 23)) - 1.0f;
+  LK_EACH z[j] = f[j] * f[j];
+  LK_EACH p[j] = splat(7.0376836292e-2f);  // Cephes' logf
+#pragma GCC unroll 8
+  for (float term : {-1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
+                     2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f})
+    LK_EACH p[j] = p[j] * f[j] + term;
+  LK_EACH y[j] = c[j] * inverse(s[j]);  // all that there is of a logarithm of 1
+  LK_EACH y[j] = f[j] * z[j] * p[j] + y[j];
+  LK_EACH {
+    const vf kf = __builtin_convertvector(k[j], vf);
+    y[j] += kf * -2.12194440e-4f;
+    y[j] += -0.5f * z[j];
+    y[j] = f[j] + y[j] + kf * 0.693359375f;
+    s[j] = s[j] < __builtin_inff() ? y[j] : s[j];
+  }
+}
+LK_INLINE vf log_of_sum(vf s, vf c) {
+  logs_of_sums<1>(&s, &c);
+  return s;
 }
 LK_INLINE vd log_of_sum(vd s, vd c) {  // the method of fdlibm's log
   vi64 b = bits<vi64>(s);
@@ -93,6 +123,11 @@ LK_INLINE vd log_of_sum(vd s, vd c) {  // the method of fdlibm's log
   vd low = q * (half_square + z * p) + (kd * 1.90821492927058770002e-10 + c / s);
   vd y = kd * 6.93147180369123816490e-01 - ((half_square - low) - f);
   return s < __builtin_inf() ? y : s;
+}
+
+template <int vectors>
+LK_INLINE void logs_of_sums(vd* s, const vd* c) {
+  LK_EACH s[j] = log_of_sum(s[j], c[j]);
 }
 
 // What a logistic function is made of, e = exp(-|x|) at hand; the polynomials are minimax fits (Remez) whose
@@ -190,6 +225,11 @@ template <class A>
 struct Sum {
   Vec<A> high{}, low{}, block{};
   LK_INLINE_MEMBER void add(Vec<A> v) { block += v; }
+  LK_INLINE_MEMBER void close_block(bool first) {  // of the first, nothing can be lost
+    if (!first) return close_block();
+    high = block;
+    block = Vec<A>{};
+  }
   LK_INLINE_MEMBER void close_block() {
     Vec<A> s = high + block;
     Vec<A> part = s - high;

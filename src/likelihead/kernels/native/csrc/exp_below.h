@@ -48,26 +48,31 @@ struct ExpConstants<double> {
       1.0 / 5040,       1.0 / 720,       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5};
 };
 
-// For lanes with a top each, or one for all.
-template <class A>
+// For lanes with a top each, or one for all; with several tops, for as many vectors side by side.
+template <class A, int tops = 1>
 struct ExpBelow {
   using V = Vec<A>;
   using K = Constants<A>;
   using E = ExpConstants<A>;
-  V shift, lowest, k, log2e, round, ln2_high, ln2_low, one;
+  V shift[tops], lowest[tops], k[tops];
+  V log2e, round, ln2_high, ln2_low, one;
   V tail[E::terms];
 
-  LK_INLINE_MEMBER explicit ExpBelow(V top)
+  LK_INLINE_MEMBER explicit ExpBelow(const V* top)
       : log2e(held(splat(K::log2e))), round(held(splat(E::round))), ln2_high(held(splat(K::ln2_high))),
         ln2_low(held(splat(K::ln2_low))), one(held(splat(A(1)))) {
 #pragma GCC unroll 16
     for (int i = 0; i < E::terms; ++i) tail[i] = held(splat(E::tail[i]));
     const A limit = -2 * E::underflow;  // up to here the steps of the reduction are exact
-    shift = (top < splat(limit)) & (top > splat(-limit)) ? V{} : top;
-    const V t = top - shift;  // NaN for an infinite top, and so for every logit
-    lowest = t + E::underflow;
-    k = (t * log2e + round) - round;
+#pragma GCC unroll 4
+    for (int j = 0; j < tops; ++j) {
+      shift[j] = (top[j] < splat(limit)) & (top[j] > splat(-limit)) ? V{} : top[j];
+      const V t = top[j] - shift[j];  // NaN for an infinite top, and so for every logit
+      lowest[j] = t + E::underflow;
+      k[j] = (t * log2e + round) - round;
+    }
   }
+  LK_INLINE_MEMBER explicit ExpBelow(V top) : ExpBelow(&top) {}
 
   // x <= top; NaN stays NaN.
   LK_INLINE_MEMBER V operator()(V x) const {
@@ -80,18 +85,17 @@ struct ExpBelow {
   template <int vectors>
   LK_INLINE_MEMBER void each(V* x) const {
     V n[vectors], r[vectors], p[vectors];
-#define LK_EACH _Pragma("GCC unroll 8") for (int k = 0; k < vectors; ++k)
-    LK_EACH x[k] = vmax(lowest, x[k] - shift);  // in this order
-    LK_EACH n[k] = x[k] * log2e + round;
-    LK_EACH n[k] -= round;
-    LK_EACH r[k] = x[k] - n[k] * ln2_high;
-    LK_EACH r[k] -= n[k] * ln2_low;
-    LK_EACH p[k] = tail[0];
+    constexpr int own = tops > 1;
+    LK_EACH x[j] = vmax(lowest[own * j], x[j] - shift[own * j]);  // in this order
+    LK_EACH n[j] = x[j] * log2e + round;
+    LK_EACH n[j] -= round;
+    LK_EACH r[j] = x[j] - n[j] * ln2_high;
+    LK_EACH r[j] -= n[j] * ln2_low;
+    LK_EACH p[j] = tail[0];
 #pragma GCC unroll 16
-    for (int i = 1; i < E::terms; ++i) LK_EACH p[k] = p[k] * r[k] + tail[i];
-    LK_EACH p[k] = (r[k] * r[k]) * p[k] + r[k];
-    LK_EACH x[k] = scale_by_power(p[k] + one, n[k] - this->k);
-#undef LK_EACH
+    for (int i = 1; i < E::terms; ++i) LK_EACH p[j] = p[j] * r[j] + tail[i];
+    LK_EACH p[j] = (r[j] * r[j]) * p[j] + r[j];
+    LK_EACH x[j] = scale_by_power(p[j] + one, n[j] - k[own * j]);
   }
 };
 

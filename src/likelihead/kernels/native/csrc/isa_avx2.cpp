@@ -40,6 +40,6 @@
 #include "dtypes.h"
 #ifndef LK_DTYPE
 const likelihead::Kernels likelihead::kernels_avx2 =
-    {"avx2", avx2::softmax, count_classes, avx2::sigmoid, scale_16_bit};
+    {"avx2", false, avx2::softmax, count_classes, avx2::sigmoid, scale_16_bit};
 #endif
 #endif

@@ -40,6 +40,6 @@
 #include "dtypes.h"
 #ifndef LK_DTYPE
 const likelihead::Kernels likelihead::kernels_avx512 =
-    {"avx512", avx512::softmax, count_classes, avx512::sigmoid, scale_16_bit};
+    {"avx512", true, avx512::softmax, count_classes, avx512::sigmoid, scale_16_bit};
 #endif
 #endif

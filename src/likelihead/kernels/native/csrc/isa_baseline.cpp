@@ -20,5 +20,5 @@
 #include "dtypes.h"
 #ifndef LK_DTYPE
 const likelihead::Kernels likelihead::kernels_baseline =
-    {"baseline", baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
+    {"baseline", false, baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
 #endif

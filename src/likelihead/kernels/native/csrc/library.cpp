@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common.h"
+#include "stores.h"
 
 #ifdef LK_FIRST_GLIBC
 // What GCC's headers ask before they count the owners of a pointer without atomics: glibc has it from 2.32 on.
@@ -42,10 +43,19 @@ const Kernels& kernels() {
 
 std::string isa() { return kernels().name; }
 
+std::string store_kind() {
+  const Stores known = stores();
+  return known == Stores::unknown ? "not measured yet" : known == Stores::past ? "past" : "cached";
+}
+
 }  // namespace likelihead
 
-STABLE_TORCH_LIBRARY(likelihead, m) { m.def("isa() -> str"); }
+STABLE_TORCH_LIBRARY(likelihead, m) {
+  m.def("isa() -> str");
+  m.def("stores() -> str");
+}
 
 STABLE_TORCH_LIBRARY_IMPL(likelihead, CompositeExplicitAutograd, m) {
   m.impl("isa", TORCH_BOX(&likelihead::isa));
+  m.impl("stores", TORCH_BOX(&likelihead::store_kind));
 }

@@ -27,12 +27,11 @@ inline void advise_huge_pages(void* start, size_t bytes) {
 #endif
 }
 
-// Whether an output, not touched yet, is better written past the caches: what the pass touches, inputs included, is
-// so large that no cache holds the output until it is read next. The read of each line before it is written is then
-// a third of a copy's traffic, and measured a third of its time. But not where its pages are yet to come from the
-// operating system, which zeroes them in the caches: measured, 8 % slower. glibc keeps what is freed below 32 MiB,
-// and gives back what is larger.
-inline bool bypasses_caches(void* start, size_t bytes, size_t touched) {
+// Whether an output, not touched yet, may be written past the caches: what the pass touches, inputs included, is so large
+// that no cache holds the output until it is read next. Smaller outputs are left in the caches for whoever reads them,
+// however long it takes to write them. And not where its pages are yet to come from the operating system, which zeroes
+// them in the caches: measured, 8 % slower. glibc keeps what is freed below 32 MiB, and gives back what is larger.
+inline bool may_bypass_caches(void* start, size_t bytes, size_t touched) {
 #if defined(__linux__)
   constexpr size_t larger_than_caches = size_t(32) << 20;
   if (touched < larger_than_caches) return false;

@@ -7,6 +7,7 @@
 
 #include "common.h"
 #include "memory.h"
+#include "stores.h"
 
 namespace likelihead {
 namespace {
@@ -108,8 +109,7 @@ PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PA
 
 void run(const SigmoidCall& call) {
   const int64_t chunks = (call.count + call.chunk - 1) / call.chunk;
-  const SigmoidKernel kernel = kernels().sigmoid;
-  for_chunks(chunks, call.chunk, [&](int64_t first, int64_t last) { kernel(call, first, last); });
+  run_chunks(kernels().sigmoid, call, chunks, call.chunk);
 }
 
 void* fresh(const Tensor& t) {
@@ -121,7 +121,7 @@ void* fresh(const Tensor& t) {
 void set_gradient(PreparedSigmoid& p, const Tensor& grad) {
   p.call.grad = fresh(grad);
   const size_t bytes = size_t(grad.numel()) * grad.element_size();
-  p.call.past_caches = bypasses_caches(p.call.grad, bytes, 3 * bytes);  // logits, target, gradient
+  p.call.past_caches = may_bypass_caches(p.call.grad, bytes, 3 * bytes);  // logits, target, gradient
 }
 
 std::vector<int64_t> shape_of(const Tensor& t) {

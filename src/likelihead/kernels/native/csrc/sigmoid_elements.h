@@ -367,6 +367,7 @@ struct ElementKernel {
 template <class T>
 void run_elements(const SigmoidCall& call, int64_t first, int64_t last) {
   const ElementKernel<T> kernel(call);
+  if (call.went_past) *call.went_past = kernel.streaming;
   for (int64_t chunk = first; chunk < last; ++chunk) {
     const int64_t begin = chunk * call.chunk;
     const int64_t end = begin + call.chunk < call.count ? begin + call.chunk : call.count;

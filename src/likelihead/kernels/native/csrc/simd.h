@@ -19,6 +19,9 @@
 #define LK_INLINE static inline __attribute__((always_inline))
 #define LK_INLINE_MEMBER inline __attribute__((always_inline))
 #define LK_LAMBDA_INLINE __attribute__((always_inline))
+// For each of some vectors side by side. Steps of a computation that wait for each other are written one step after the
+// other for all of them: vector after vector, a processor sees too few of the chains at a time.
+#define LK_EACH _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j)
 // For the long parts of a kernel: in one function they would crowd each other out of the registers.
 #define LK_APART __attribute__((noinline))
 
@@ -190,6 +193,14 @@ LK_INLINE A sum_lanes(Vec<A> v) {
   for (int width = Lanes<A>::n / 2; width; width /= 2)
     for (int i = 0; i < width; ++i) part[i] += part[i + width];
   return part[0];
+}
+LK_INLINE vd in_double(vd v) { return v; }
+// The sums of each two lanes half a vector apart.
+LK_INLINE vd in_double(vf v) {
+  typedef float half __attribute__((vector_size(LK_VECTOR_BYTES / 2)));
+  half part[2];
+  std::memcpy(part, &v, sizeof v);
+  return __builtin_convertvector(part[0], vd) + __builtin_convertvector(part[1], vd);
 }
 // By halves: the lanes are of one size.
 LK_INLINE double sum_in_double(vd v) {

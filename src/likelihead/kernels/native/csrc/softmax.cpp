@@ -7,6 +7,7 @@
 
 #include "common.h"
 #include "memory.h"
+#include "stores.h"
 #include "targets.h"
 
 namespace likelihead {
@@ -234,8 +235,7 @@ Prepared prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETER
 void run(const SoftmaxCall& call) {
   if (call.examples == 0 || call.classes == 0) return;
   const int64_t chunks = (call.examples + call.chunk - 1) / call.chunk;
-  const SoftmaxKernel kernel = kernels().softmax;
-  for_chunks(chunks, call.chunk * call.classes, [&](int64_t first, int64_t last) { kernel(call, first, last); });
+  run_chunks(kernels().softmax, call, chunks, call.chunk * call.classes);
 }
 
 // A new gradient for the call to write.
@@ -243,7 +243,7 @@ Tensor new_gradient(Prepared& p) {
   Tensor grad = empty_as(p.logits);
   const size_t bytes = size_t(grad.numel()) * grad.element_size();
   p.call.grad = grad.data_ptr();
-  p.call.past_caches = bypasses_caches(p.call.grad, bytes, 2 * bytes);
+  p.call.past_caches = may_bypass_caches(p.call.grad, bytes, 2 * bytes);
   advise_huge_pages(p.call.grad, bytes);
   return grad;
 }

@@ -16,21 +16,22 @@
 
 namespace {
 
-// Class indices of some examples, -1 for the ignored. Returns how many are not.
+// Class indices of some examples, -1 for the ignored. Without a branch, which compilers make vectors of.
 template <class Int, class C>
-int read_classes(Int* index, const C* target, int count, int64_t ignore) {
-  Int kept = 0;
+LK_INLINE void read_classes(Int* index, const C* target, int count, int64_t ignore) {
   for (int k = 0; k < count; ++k) {
     const int64_t c = int64_t(target[k]);
-    index[k] = c == ignore ? Int(-1) : Int(c);
-    kept += c != ignore;
+    index[k] = Int(c == ignore ? -1 : c);
   }
-  return int(kept);
 }
 template <class Int>
-LK_APART int read_classes(const SoftmaxCall& call, Int* index, int64_t i, int count) {
+LK_APART void read_classes(const SoftmaxCall& call, Int* index, int64_t i, int count) {
   using likelihead::Target;
-  const auto read = [&](auto* target) { return read_classes(index, target + i, count, call.ignore_index); };
+  const auto read = [&](auto* target) {
+    constexpr int whole = 4 * LK_VECTOR_BYTES / sizeof(Int);  // a whole tile, whose loop has no remainder
+    if (count == whole) read_classes(index, target + i, whole, call.ignore_index);
+    else read_classes(index, target + i, count, call.ignore_index);
+  };
   switch (call.target_kind) {
     case Target::i64: return read(static_cast<const int64_t*>(call.target));
     case Target::i32: return read(static_cast<const int32_t*>(call.target));
@@ -105,43 +106,48 @@ struct ColumnKernel {
   // Whether there is a class mask. Where it forbids a class, the logit is as if -inf, and its gradient 0.
   LK_INLINE_MEMBER bool masked() const { return bent && call.where; }
 
-  // Looks at the tile that begins with example i, all but its logits.
-  LK_APART void open(Slot& s, int64_t i) const {
-    s.tile = tiles.at(i);
-    const int count = s.tile.count;
-    const int kept = mode == Mode::soft ? count : read_classes(call, s.index, i, count);
-    const int full = (count + n - 1) / n * n;
+  // Looks at a tile, all but its logits.
+  LK_APART void open(Slot& s, const Tile& tile) const {
+    s.tile = tile;
+    const int count = tile.count, full = (count + n - 1) / n * n;
     for (int k = mode == Mode::soft ? 0 : count; k < full; ++k) s.index[k] = -1;
+    bool kept = mode == Mode::soft;
+    if (!kept) {
+      read_classes(call, s.index, tile.i, count);
+      I ignored = isplat<A>(-1);
+      for (int k = 0; k < full; k += n) ignored &= load_as<I>(s.index + k);
+      kept = !all(ignored);
+    }
     s.skip = !kept && !call.lse && !call.up_lse;
     s.wanted = !s.skip || (call.torch_nonfinite && call.grad);
     fill_lanes(s, full);
   }
 
-  void bring(const Slot& s, int part, int parts) const {
+  // The parts [part, end) of `parts`.
+  void bring(const Slot& s, int part, int end, int parts) const {
     if (!s.wanted) return;
-    tiles.bring(static_cast<const T*>(call.logits) + s.tile.start, s.z, s.tile, part, parts);
+    tiles.bring(static_cast<const T*>(call.logits) + s.tile.start, s.z, s.tile, part, end, parts);
     if (mode != Mode::soft) return;
     if (call.target_kind == likelihead::Target::wide)
-      tiles.bring(static_cast<const A*>(call.target) + s.tile.start, s.probs, s.tile, part, parts);
+      tiles.bring(static_cast<const A*>(call.target) + s.tile.start, s.probs, s.tile, part, end, parts);
     else
-      tiles.bring(static_cast<const T*>(call.target) + s.tile.start, s.probs, s.tile, part, parts);
+      tiles.bring(static_cast<const T*>(call.target) + s.tile.start, s.probs, s.tile, part, end, parts);
   }
 
   // The examples [i, stop), tile after tile; adds their losses up by chunks.
   void run(int64_t i, int64_t stop) const {
-    Slot now = slots[0], next = slots[1];
-    open(now, i);
-    bring(now, 0, 1);
-    while (true) {
-      const int64_t after = i + now.tile.count;
-      const bool more = after < stop;
-      if (more) open(next, after);
+    Slot both[2] = {slots[0], slots[1]};
+    open(both[0], tiles.at(i));
+    bring(both[0], 0, 1, 1);
+    for (int turn = 0;; turn ^= 1) {
+      const Slot& now = both[turn];
+      Slot& next = both[turn ^ 1];
+      const bool more = now.tile.i + now.tile.count < stop;
+      if (more) open(next, tiles.after(now.tile));
       else next.wanted = false;
       const double sum = compute(now, next);
-      if (call.sums) call.sums[i / call.chunk] += sum;
+      if (call.sums) call.sums[now.tile.chunk] += sum;
       if (!more) return;
-      std::swap(now, next);
-      i = after;
     }
   }
 
@@ -154,7 +160,7 @@ struct ColumnKernel {
     const bool changed = bent && (call.softcap > 0 || offset || call.where);
     if (s.skip && (!s.wanted || (!changed && tiles.all_finite(s.z, full)))) {
       if (call.nll) std::memset(static_cast<A*>(call.nll) + i, 0, sizeof(A) * count);
-      bring(next, 0, 1);
+      bring(next, 0, 1, 1);
       if (out) tiles.zero(out, count);
       return 0;
     }
@@ -184,13 +190,18 @@ struct ColumnKernel {
     V top[vectors];
     if (masked()) read_mask<vectors>(s.tile.i + p, p, count);
     largest<vectors>(s.z + p, p, top);
+    // Whole tiles, one strip each, come class by class while this one's exponentials are computed, so that memory is
+    // asked evenly: asked all at once, the pass took a quarter longer.
+    const T* more = nullptr;
+    if (vectors == strip && mode != Mode::soft && call.inner > 1 && next.wanted && next.tile.count == strip * n &&
+        s.tile.count == strip * n)
+      more = static_cast<const T*>(call.logits) + next.tile.start;
+    else
+      bring(next, p / n, p / n + vectors, parts);
     Found found[vectors];
-    for (int k = 0; k < vectors; ++k) {
-      bring(next, p / n + k, parts);
-      found[k] = look(s, p + k * n, top[k]);
-    }
-    Shares shares[vectors];
-    for (int k = 0; k < vectors; ++k) shares[k] = settle(s, p + k * n, found[k]);
+    look<vectors>(s, p, top, found, more, next.z);
+    Shares<vectors> shares;
+    settle<vectors>(s, p, found, shares);
     if (out) differentiate<vectors>(s, p, shares, out, count);
   }
 
@@ -237,12 +248,12 @@ struct ColumnKernel {
   }
 
   static double sum_of(const A* values, int count) {
-    double part[8] = {};
+    vd sum{};
     int k = 0;
-    for (; k + 8 <= count; k += 8)
-      for (int j = 0; j < 8; ++j) part[j] += double(values[k + j]);
-    for (; k < count; ++k) part[k & 7] += double(values[k]);
-    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
+    for (; k + n <= count; k += n) sum += in_double(load(values + k));
+    double rest = 0;
+    for (; k < count; ++k) rest += double(values[k]);
+    return sum_in_double(sum) + rest;
   }
 
   // The numbers that belong to an example: weight of its class, upstream gradients.
@@ -290,158 +301,213 @@ struct ColumnKernel {
     V spread, weight_sum;  // of label smoothing: the share of a class, the weights of those that have it
   };
 
-  // The examples of lanes [p, p + n) of a tile. Leaves their exponentials in the workspace.
-  LK_APART Found look(const Slot& s, int p, V top) const {
-    const I index = load_as<I>(s.index + p);
+  // The examples of some vectors side by side, from lane p of a tile on. Leaves their exponentials in the workspace.
+  // Meanwhile brings a tile of pixels that begins at `more`, unless that is null, to `more_to`.
+  template <int vectors>
+  LK_APART void look(const Slot& s, int p, const V* top, Found* found, const T* more, A* more_to) const {
+    I index[vectors];
     // Copies: to the compiler a store may change whatever `this` points to.
     const A* const z = s.z + p;
     A* const to = exps_of(p);
     const int64_t classes = this->classes, pitch = this->pitch;
-    const ExpBelow<A> exp_below(top);
-    const V unit = exp_below(top);
+    const ExpBelow<A, vectors> exp_below(top);
+    V unit[vectors];
+    LK_EACH unit[j] = top[j];
+    exp_below.template each<vectors>(unit);
     I number{};
-    Sum<A> rest, gap, coefficients;
-    V z_t{}, e_t{};
-    V each = splat(spread), weights = splat(weight_sum);
-    if (masked() && smoothing > 0) {
-      V on{};
-      weights = V{};
-      for (int64_t c = 0; c < classes; ++c) {
-        const V one = allowed_at(p, c) ? splat(A(1)) : V{};
-        on += one;
-        weights += weight ? one * weight[c] : one;
+    Sum<A> rest[vectors], gap[vectors], coefficients[vectors];
+    V z_t[vectors]{}, e_t[vectors]{};
+    V each[vectors], weights[vectors];
+    LK_EACH {
+      index[j] = load_as<I>(s.index + p + j * n);
+      each[j] = splat(spread);
+      weights[j] = splat(weight_sum);
+      if (masked() && smoothing > 0) {
+        V on{};
+        weights[j] = V{};
+        for (int64_t c = 0; c < classes; ++c) {
+          const V one = allowed_at(p + j * n, c) ? splat(A(1)) : V{};
+          on += one;
+          weights[j] += weight ? one * weight[c] : one;
+        }
+        each[j] = smoothing / on;
       }
-      each = smoothing / on;
     }
     for (int64_t c = 0; c < classes;) {
       const int64_t stop = c + block < classes ? c + block : classes;
       for (; c < stop; ++c) {
-        V v = shifted(load(z + c * pitch), c);
-        I on = isplat<A>(-1);
-        if (masked()) {
-          on = allowed_at(p, c);
-          v = on ? v : splat(-A(__builtin_inf()));
+        if (vectors == strip && more) tiles.bring_class(more, more_to, c);
+        V v[vectors], e[vectors];
+        I on[vectors];
+        LK_EACH {
+          v[j] = shifted(load(z + c * pitch + j * n), c);
+          on[j] = isplat<A>(-1);
+          if (masked()) {
+            on[j] = allowed_at(p + j * n, c);
+            v[j] = on[j] ? v[j] : splat(-A(__builtin_inf()));
+          }
+          e[j] = v[j];
         }
-        const V e = exp_below(v);
-        store(to + c * n, e);
-        if (mode == Mode::soft) {
-          const V share = coefficient(s, c, p, each);
-          V below = top - v;
-          if (masked()) below = (share == V{}) & ~on ? V{} : below;
-          gap.add(times(share, below));
-          coefficients.add(share);
-          rest.add(e);
-        } else {
-          const I other = index != number;
-          z_t = other ? z_t : v;
-          e_t = other ? e_t : e;
-          rest.add(other ? e : V{});
-          number += 1;
+        exp_below.template each<vectors>(e);
+        LK_EACH {
+          store(to + (j * classes + c) * n, e[j]);
+          if (mode == Mode::soft) {
+            const V share = coefficient(s, c, p + j * n, each[j]);
+            V below = top[j] - v[j];
+            if (masked()) below = (share == V{}) & ~on[j] ? V{} : below;
+            gap[j].add(times(share, below));
+            coefficients[j].add(share);
+            rest[j].add(e[j]);
+          } else {
+            const I other = index[j] != number;
+            z_t[j] = other ? z_t[j] : v[j];
+            e_t[j] = other ? e_t[j] : e[j];
+            rest[j].block = other ? rest[j].block + e[j] : rest[j].block;
+          }
+          if (mode == Mode::smooth) {
+            V below = top[j] - v[j];
+            if (masked()) below = on[j] ? below : V{};
+            gap[j].add(weight ? times(splat(weight[c]), below) : below);
+          }
         }
-        if (mode == Mode::smooth) {
-          V below = top - v;
-          if (masked()) below = on ? below : V{};
-          gap.add(weight ? times(splat(weight[c]), below) : below);
-        }
+        number += 1;
       }
-      rest.close_block();
-      if (mode != Mode::plain) gap.close_block();
-      if (mode == Mode::soft) coefficients.close_block();
+      const bool first = stop <= block;
+      LK_EACH {
+        rest[j].close_block(first);
+        if (mode != Mode::plain) gap[j].close_block(first);
+        if (mode == Mode::soft) coefficients[j].close_block(first);
+      }
     }
-    return {top, unit, rest.value(), e_t, z_t, gap.value(), coefficients.value(), each, weights};
+    LK_EACH {
+      const V gaps = gap[j].value(), shares = coefficients[j].value();
+      found[j] = {top[j], unit[j], rest[j].value(), e_t[j], z_t[j], gaps, shares, each[j], weights[j]};
+    }
   }
 
   // What the gradients of some examples have in common: g = e * factor - (that of smoothing or probabilities), or
   // `at_target`; `ignored` where not `live`.
+  template <int vectors>
   struct Shares {
-    V factor, at_target, up, ignored;
-    I live;
-    V spread;
+    V factor[vectors], at_target[vectors], up[vectors], ignored[vectors], spread[vectors];
+    I live[vectors];
   };
 
-  LK_INLINE_MEMBER Shares settle(const Slot& s, int p, const Found& found) const {
-    const I index = load_as<I>(s.index + p);
-    I kept = mode == Mode::soft ? isplat<A>(-1) : index >= isplat<A>(0);
-    I weightless{};
+  // Options are asked for once for all of the vectors.
+  template <int vectors>
+  LK_INLINE_MEMBER void settle(const Slot& s, int p, const Found* found, Shares<vectors>& shares) const {
+    const auto at = [&](const A* lanes, int j) LK_LAMBDA_INLINE { return load(lanes + p + j * n); };
+    I kept[vectors], weightless[vectors], is_top[vectors];
+    V total[vectors], above[vectors], loss[vectors], certain[vectors];
+    LK_EACH kept[j] = mode == Mode::soft ? isplat<A>(-1) : load_as<I>(s.index + p + j * n) >= isplat<A>(0);
     if (call.sample_weight) {
-      weightless = load(s.sampled + p) == V{};
-      kept &= ~weightless;
+      LK_EACH weightless[j] = at(s.sampled, j) == V{};
+      LK_EACH kept[j] &= ~weightless[j];
     }
-    const V spread = bent ? found.spread : splat(this->spread);
-    const V weight_sum = bent ? found.weight_sum : splat(this->weight_sum);
-    const I is_top = mode == Mode::soft ? isplat<A>(0) : (found.z_t == found.top) & kept;
-    const V total = found.rest + found.e_t;
-    // In units of the largest exponential.
-    const V relative = (is_top ? found.rest : total) / found.unit;
-    V above = logarithm(relative, is_top);
-    V above_top = above;  // to full relative accuracy also where the target is not the largest
-    if (mode == Mode::soft || call.lse || call.z_loss > 0) {
-      const V precise = logarithm(sum_without_top(p, found.unit), isplat<A>(-1));
-      above_top = is_top ? above : precise;
+    LK_EACH {
+      is_top[j] = mode == Mode::soft ? isplat<A>(0) : (found[j].z_t == found[j].top) & kept[j];
+      total[j] = found[j].rest + found[j].e_t;
+      // In units of the largest exponential.
+      above[j] = quotient(is_top[j] ? found[j].rest : total[j], found[j].unit, inverse(found[j].unit));
     }
-    const V l = found.top + above_top;
-    const V w_t = weight && mode != Mode::soft ? load(s.weights + p) : splat(A(1));
-    V certain = mode == Mode::soft ? V{} : mode == Mode::smooth ? w_t * certain_share : w_t;
-    V loss;
-    if (mode == Mode::soft) {
-      loss = every_class(found.weighted_gap, found.coefficients, above_top);
-    } else {
-      const V own = is_top ? above : (found.top - found.z_t) + above;
-      loss = certain * own;
-      if (call.focal_gamma > 0) {
-        const Focal<V> focal = focal_of<A>(own, found.e_t / total, found.rest / total, call.focal_gamma);
-        loss = certain * (focal.value * own);
-        certain *= focal.slope;  // from here on that of the gradient
-      }
-      if (weight && !call.torch_nonfinite) loss = (w_t == V{}) & (own == splat(A(__builtin_inf()))) ? V{} : loss;
-      if (mode == Mode::smooth) loss += spread * every_class(found.weighted_gap, weight_sum, above);
+    logarithms<vectors>(above, is_top);
+    const bool wants_lse = call.lse || call.z_loss > 0;
+    V lse[vectors];  // to full relative accuracy also where the target is not the largest
+    if (mode == Mode::soft || wants_lse) {
+      V precise[vectors];
+      I all[vectors];
+      LK_EACH all[j] = isplat<A>(-1);
+      LK_EACH precise[j] = sum_without_top(p + j * n, found[j].unit);
+      logarithms<vectors>(precise, all);
+      LK_EACH lse[j] = found[j].top + (is_top[j] ? above[j] : precise[j]);
+      if (mode == Mode::soft) LK_EACH loss[j] = every_class(found[j].weighted_gap, found[j].coefficients, precise[j]);
+      LK_EACH store(this->lse + p + j * n, lse[j]);
     }
-    if (call.z_loss > 0) loss += z_loss * l * l;
-    if (call.sample_weight) loss *= load(s.sampled + p);
-    store(nll + p, kept ? loss : V{});
-    store(lse + p, l);
-    if (!call.grad) return {V{}, V{}, V{}, V{}, I{}, V{}};
 
+    const bool weighted = weight && mode != Mode::soft;
+    if (mode != Mode::soft) {
+      LK_EACH certain[j] = weighted ? at(s.weights, j) : splat(A(1));
+      if (mode == Mode::smooth) LK_EACH certain[j] *= certain_share;
+      V own[vectors];
+      LK_EACH own[j] = is_top[j] ? above[j] : (found[j].top - found[j].z_t) + above[j];
+      LK_EACH loss[j] = certain[j] * own[j];
+      if (call.focal_gamma > 0) {
+        LK_EACH {
+          const Focal<V> focal =
+              focal_of<A>(own[j], found[j].e_t / total[j], found[j].rest / total[j], call.focal_gamma);
+          loss[j] = certain[j] * (focal.value * own[j]);
+          certain[j] *= focal.slope;  // from here on that of the gradient
+        }
+      }
+      if (weighted && !call.torch_nonfinite) {
+        const V most = splat(A(__builtin_inf()));
+        LK_EACH loss[j] = (at(s.weights, j) == V{}) & (own[j] == most) ? V{} : loss[j];
+      }
+    }
+    V spread[vectors], weight_sum[vectors];
+    LK_EACH spread[j] = bent ? found[j].spread : splat(this->spread);
+    LK_EACH weight_sum[j] = bent ? found[j].weight_sum : splat(this->weight_sum);
+    if (mode == Mode::smooth)
+      LK_EACH loss[j] += spread[j] * every_class(found[j].weighted_gap, weight_sum[j], above[j]);
+    if (call.z_loss > 0) LK_EACH loss[j] += z_loss * lse[j] * lse[j];
+    if (call.sample_weight) LK_EACH loss[j] *= at(s.sampled, j);
+    LK_EACH store(nll + p + j * n, kept[j] ? loss[j] : V{});
+    if (!call.grad) return;
+
+    V up[vectors], shared[vectors];
+    LK_EACH up[j] = kept[j] ? (call.up_nll ? at(s.up, j) : splat(A(call.scale))) : V{};
+    if (call.sample_weight) LK_EACH up[j] = kept[j] ? up[j] * at(s.sampled, j) : V{};
+    LK_EACH shared[j] = call.up_lse ? at(s.up_lse, j) : V{};
+    if (mode == Mode::smooth) LK_EACH shared[j] += up[j] * (spread[j] * weight_sum[j]);
+    if (mode == Mode::soft) LK_EACH shared[j] += up[j] * found[j].coefficients;
+    if (call.z_loss > 0) LK_EACH shared[j] += up[j] * (2 * z_loss) * lse[j];
     const bool any_shared = mode != Mode::plain || call.z_loss > 0 || call.up_lse;
-    V up = kept ? (call.up_nll ? load(s.up + p) : splat(A(call.scale))) : V{};
-    if (call.sample_weight) up = kept ? up * load(s.sampled + p) : V{};
-    V shared = call.up_lse ? load(s.up_lse + p) : V{};
-    if (mode == Mode::smooth) shared += up * (spread * weight_sum);
-    if (mode == Mode::soft) shared += up * found.coefficients;
-    if (call.z_loss > 0) shared += up * (2 * z_loss) * l;
-    const V own = up * certain;  // an infinite one has no meaningful gradient: NaN, as in torch
-    V at_target = (own - own) - own * (found.rest / total);
-    if (any_shared) at_target += shared * (found.e_t / total);
-    if (mode == Mode::smooth) at_target -= up * spread * w_t;
-    I live = call.up_lse && call.torch_nonfinite ? isplat<A>(-1) : kept;
-    if (call.sample_weight) live &= ~weightless;
-    // 0, or, where torch's answer is asked for, NaN if there is no softmax.
-    V ignored = call.torch_nonfinite ? total - total : V{};
-    if (call.sample_weight) ignored = weightless ? V{} : ignored;
-    return {(own + shared) / total, at_target, up, ignored, live, spread};
+    LK_EACH {
+      const V over = inverse(total[j]);
+      V factor = shared[j];
+      if (mode != Mode::soft) {
+        const V own = up[j] * certain[j];  // an infinite one has no meaningful gradient: NaN, as in torch
+        V target = (own - own) - own * quotient(found[j].rest, total[j], over);
+        if (any_shared) target += shared[j] * quotient(found[j].e_t, total[j], over);
+        if (mode == Mode::smooth) target -= up[j] * spread[j] * (weighted ? at(s.weights, j) : splat(A(1)));
+        shares.at_target[j] = target;
+        factor += own;
+      }
+      shares.factor[j] = factor * over;
+      shares.up[j] = up[j];
+      shares.spread[j] = spread[j];
+      // 0, or, where torch's answer is asked for, NaN if there is no softmax.
+      shares.ignored[j] = call.torch_nonfinite ? total[j] - total[j] : V{};
+      shares.live[j] = call.up_lse && call.torch_nonfinite ? isplat<A>(-1) : kept[j];
+    }
+    if (call.sample_weight) {
+      LK_EACH shares.live[j] &= ~weightless[j];
+      LK_EACH shares.ignored[j] = weightless[j] ? V{} : shares.ignored[j];
+    }
   }
 
   template <int vectors>
-  LK_INLINE_MEMBER void differentiate(const Slot& s, int p, const Shares* shares, T* out, int count) const {
+  LK_INLINE_MEMBER void differentiate(
+      const Slot& s, int p, const Shares<vectors>& shares, T* out, int count) const {
     const A *const from = exps_of(p), *const z = s.z + p;
     const int64_t classes = this->classes, pitch = this->pitch;
     I index[vectors];
     bool all_live = true;
     for (int k = 0; k < vectors; ++k) {
       index[k] = load_as<I>(s.index + p + k * n);
-      all_live = all_live && all(shares[k].live);
+      all_live = all_live && all(shares.live[k]);
     }
     tiles.template write<vectors>(out, s.tile.i + p, count, [&](int64_t c, int k) LK_LAMBDA_INLINE {
-      V g = load(from + (k * classes + c) * n) * shares[k].factor;
-      const V spread = bent ? shares[k].spread : splat(this->spread);
-      if (mode == Mode::smooth) g -= weight ? shares[k].up * spread * weight[c] : shares[k].up * spread;
-      if (mode == Mode::soft) g -= shares[k].up * coefficient(s, c, p + k * n, spread);
-      if (mode != Mode::soft) g = index[k] == isplat<A>(Int(c)) ? shares[k].at_target : g;
+      V g = load(from + (k * classes + c) * n) * shares.factor[k];
+      const V spread = bent ? shares.spread[k] : splat(this->spread);
+      if (mode == Mode::smooth) g -= weight ? shares.up[k] * spread * weight[c] : shares.up[k] * spread;
+      if (mode == Mode::soft) g -= shares.up[k] * coefficient(s, c, p + k * n, spread);
+      if (mode != Mode::soft) g = index[k] == isplat<A>(Int(c)) ? shares.at_target[k] : g;
       if (bent && call.softcap > 0) {
         const V t = load(z + c * pitch + k * n) * cap_inverse;
         g *= A(1) - t * t;
       }
-      g = all_live ? g : (shares[k].live ? g : shares[k].ignored);
+      g = all_live ? g : (shares.live[k] ? g : shares.ignored[k]);
       if (masked()) g = allowed_at(p + k * n, c) ? g : V{};
       return g;
     });
@@ -454,11 +520,16 @@ struct ColumnKernel {
     return infinite ? shares * above : gap + shares * above;
   }
 
-  // log1p(x) where `one_more`, else log(x).
-  LK_INLINE_MEMBER static V logarithm(V x, I one_more) {
-    const V s = one_more ? x + A(1) : x;
-    const V c = one_more ? x - (s - A(1)) : V{};
-    return log_of_sum(s, c);
+  // x <- log1p(x) where `one_more`, else log(x).
+  template <int vectors>
+  LK_INLINE_MEMBER static void logarithms(V* x, const I* one_more) {
+    V c[vectors];
+    LK_EACH {
+      const V s = one_more[j] ? x[j] + A(1) : x[j];
+      c[j] = one_more[j] ? x[j] - (s - A(1)) : V{};
+      x[j] = s;
+    }
+    logs_of_sums<vectors>(x, c);
   }
 
   // The sum of the exponentials but for one that is the largest, in units of it.
@@ -475,7 +546,7 @@ struct ColumnKernel {
       }
       below.close_block();
     }
-    return (below.value() + tops) / unit;
+    return quotient(below.value() + tops, unit, inverse(unit));
   }
 };
 
@@ -485,6 +556,7 @@ void run_columns(const SoftmaxCall& call, int64_t first, int64_t last) {
   using A = Wide<T>;
   Workspace workspace(K::workspace_bytes(call));
   const K kernel(call, workspace.as<A>());
+  if (call.went_past) *call.went_past = kernel.tiles.streaming;
   const int64_t begin = first * call.chunk;
   const int64_t end = last * call.chunk < call.examples ? last * call.chunk : call.examples;
   if (call.sums) std::fill(call.sums + first, call.sums + last, 0.0);

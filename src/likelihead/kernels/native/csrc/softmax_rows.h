@@ -497,6 +497,7 @@ void run_rows(const SoftmaxCall& call, int64_t first, int64_t last) {
   using A = Wide<T>;
   Workspace workspace(sizeof(A) * K::padded(call.classes) * (bent ? 3 : 1));
   const K kernel(call, workspace.as<A>());
+  if (call.went_past) *call.went_past = kernel.streaming;
   const bool wide = mode == Mode::soft && call.target_kind == likelihead::Target::wide;
   for (int64_t chunk = first; chunk < last; ++chunk) {
     const int64_t begin = chunk * call.chunk;
