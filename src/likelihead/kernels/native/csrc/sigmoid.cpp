@@ -14,6 +14,8 @@ namespace {
 using torch::stable::new_empty;
 
 struct PreparedSigmoid {
+  PreparedSigmoid(const Tensor& logits, const Tensor& target) : logits(logits), target(target) {}
+
   SigmoidCall call;
   Tensor logits, target;
   std::vector<Tensor> alive;
@@ -66,7 +68,7 @@ int64_t chunk_of(const SigmoidCall& call) {
 }
 
 PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
-  PreparedSigmoid p;
+  PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
   call.dtype = float_of(logits.scalar_type(), "logits");
@@ -233,7 +235,7 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
 
 // The reduced loss without options, of contiguous tensors: see softmax_plain.
 std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& target, bool mean, bool with_grad) {
-  PreparedSigmoid p;
+  PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   p.wide = logits.scalar_type();
   bool fits = is_array(logits) && is_array(target) && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
@@ -245,7 +247,6 @@ std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& tar
     for (size_t d = 0; fits && d < shape.size(); ++d) fits = given[d] == shape[d];
   }
   if (!fits) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
-  p.logits = logits;
   call.logits = logits.data_ptr();
   call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
   call.target = target.data_ptr();

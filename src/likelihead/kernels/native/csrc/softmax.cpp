@@ -16,6 +16,8 @@ using torch::stable::new_empty;
 
 // A call with everything but its outputs, and what keeps its memory alive.
 struct Prepared {
+  Prepared(const Tensor& logits, const Tensor& target) : logits(logits), target(target) {}
+
   SoftmaxCall call;
   Tensor logits, target;
   std::optional<Tensor> weight, logit_offset, where, sample_weight;
@@ -155,7 +157,7 @@ void set_where(Prepared& p, const Tensor& logits, const Tensor& where) {
       sample_weight
 
 Prepared prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS, bool in_place) {
-  Prepared p;
+  Prepared p(logits, target);
   SoftmaxCall& call = p.call;
   STD_TORCH_CHECK(logits.dim() >= 2, "logits must be [N, C] or [N, C, d1, ...]");
   STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
@@ -327,7 +329,7 @@ Tensor softmax_loss_(
 // arguments that the other ops have (`kernels/native/plain.py`, which comes here past the dispatcher, with any tensor).
 std::tuple<Tensor, Tensor> softmax_plain(
     const Tensor& logits, const Tensor& target, int64_t ignore_index, bool mean, bool with_grad) {
-  Prepared p;
+  Prepared p(logits, target);
   SoftmaxCall& call = p.call;
   p.wide = logits.scalar_type();
   bool fits = is_array(logits) && is_array(target) && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
@@ -342,7 +344,6 @@ std::tuple<Tensor, Tensor> softmax_plain(
     fits = fits && shape[0] * call.inner > 0;
   }
   if (!fits) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
-  p.logits = logits;
   call.logits = logits.data_ptr();
   call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
   call.classes = logits.size(1);
