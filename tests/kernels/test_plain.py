@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from likelihead.errors import LikelihoodError
 from likelihead.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -133,6 +135,55 @@ def test_second_derivatives_and_second_backwards(
     with pytest.raises(RuntimeError, match="second time"):
         value.backward()
     assert short
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_options_that_are_no_default_reach_every_derivative(reduction: str, short: list[str]) -> None:
+    x = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([0, -7, 2, 3, -7, 1])
+    options: dict[str, Any] = {"ignore_index": -7, "reduction": reduction}
+    value = cross_entropy(x, target, **options)
+    expected = torch.nn.functional.cross_entropy(x, target, **options)
+    assert torch.allclose(value, expected)
+    right = torch.autograd.grad(expected, x, retain_graph=True)[0]
+    for _ in range(2):  # the gradient of the forward pass, and one made anew
+        assert torch.allclose(torch.autograd.grad(value, x, retain_graph=True)[0], right)
+    assert torch.autograd.gradgradcheck(lambda x: cross_entropy(x, target, **options), x)
+    assert short
+
+
+@LOSSES
+def test_logits_that_are_overwritten_before_a_second_backward(
+    loss: Loss, logits: Any, labels: Any, short: list[str]
+) -> None:
+    x = logits(torch.float32).requires_grad_().clone()
+    value = loss(x, labels(torch.float32))
+    value.backward(retain_graph=True)
+    x.detach().zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+    assert short
+
+
+class Ops(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.append(str(op))
+        return op(*args, **(kwargs or {}))
+
+
+@LOSSES
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_dispatch_mode_sees_the_op(
+    loss: Loss, logits: Any, labels: Any, grad: bool, short: list[str]
+) -> None:
+    with Ops() as ops:
+        loss(logits(torch.float32).requires_grad_(grad), labels(torch.float32))
+    assert short == []
+    assert [op for op in ops.seen if op.startswith("likelihead")]
 
 
 @LOSSES
@@ -291,7 +342,17 @@ def test_pixels_and_large_tensors_have_the_bits_of_the_general_way(
     assert all(map(torch.equal, binary, _value_and_gradient(binary_cross_entropy_with_logits, x, labels)))
 
 
-@pytest.mark.parametrize("spoiled", [lambda t: t.to_sparse(), lambda t: t.to("meta")])
+def _nested(t: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, that they are a prototype
+        return torch.nested.nested_tensor(list(t))
+
+
+def _packed(t: Tensor) -> Tensor:
+    return t.to_mkldnn() if t.is_floating_point() else t.to_sparse()
+
+
+@pytest.mark.parametrize("spoiled", [lambda t: t.to_sparse(), lambda t: t.to("meta"), _nested, _packed])
 @pytest.mark.parametrize("which", [0, 1])
 def test_what_no_kernel_takes_is_refused_as_in_the_general_way(
     spoiled: Callable[[Tensor], Tensor], which: int, monkeypatch: pytest.MonkeyPatch

@@ -32,6 +32,7 @@ __all__ = [
     "first_report",
     "forget_report",
     "guard",
+    "level_in_force",
     "reset_reported",
     "set_guard",
 ]
@@ -96,6 +97,11 @@ def current() -> Settings:
     Settings(level='full', action='raise')
     """
     return _scope().settings
+
+
+def level_in_force() -> Level:
+    """`current().level` in one step: every loss call asks."""
+    return (_block.get() or _everywhere).settings.level
 
 
 def set_guard(level: Level | EllipsisType = ..., action: Action | EllipsisType | None = ...) -> None:

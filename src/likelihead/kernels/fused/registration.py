@@ -109,6 +109,19 @@ def _softmax_loss_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[T
     return loss, torch.empty_like(logits) if with_grad else logits.new_empty(0)
 
 
+# The arguments that have their defaults are left out here.
+def _softmax_plain_fake(
+    logits: Tensor, target: Tensor, ignore_index: int = -100, mean: bool = True, with_grad: bool = True
+) -> tuple[Tensor, Tensor]:
+    return _softmax_loss_fake(logits, target, with_grad)
+
+
+def _sigmoid_plain_fake(
+    logits: Tensor, target: Tensor, mean: bool = True, with_grad: bool = True
+) -> tuple[Tensor, Tensor]:
+    return _softmax_loss_fake(logits, target, with_grad)
+
+
 def _softmax_loss_in_place_fake(logits: Tensor, target: Tensor, *options: Any) -> Tensor:
     return logits.new_empty((), dtype=compute_dtype(logits.dtype))
 
@@ -240,11 +253,11 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "softmax_nll_backward": _softmax_nll_backward_fake,
     "softmax_loss": _softmax_loss_fake,
     "softmax_loss_": _softmax_loss_in_place_fake,
-    "softmax_plain": _softmax_loss_fake,
+    "softmax_plain": _softmax_plain_fake,
     "sigmoid_nll": _sigmoid_nll_fake,
     "sigmoid_nll_backward": _sigmoid_nll_backward_fake,
     "sigmoid_loss": _softmax_loss_fake,
-    "sigmoid_plain": _softmax_loss_fake,
+    "sigmoid_plain": _sigmoid_plain_fake,
 }
 
 

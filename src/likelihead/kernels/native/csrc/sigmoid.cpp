@@ -15,6 +15,8 @@ namespace {
 using torch::stable::new_empty;
 
 struct PreparedSigmoid {
+  PreparedSigmoid(const Tensor& logits, const Tensor& target) : logits(logits), target(target) {}
+
   SigmoidCall call;
   Tensor logits, target;
   std::vector<Tensor> alive;
@@ -67,7 +69,7 @@ int64_t chunk_of(const SigmoidCall& call) {
 }
 
 PreparedSigmoid prepare(const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
-  PreparedSigmoid p;
+  PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
   call.dtype = float_of(logits.scalar_type(), "logits");
@@ -233,16 +235,18 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
 
 // The reduced loss without options, of contiguous tensors: see softmax_plain.
 std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& target, bool mean, bool with_grad) {
-  PreparedSigmoid p;
+  PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   p.wide = logits.scalar_type();
-  call.count = logits.numel();
-  bool fits = (p.wide == ScalarType::Float || p.wide == ScalarType::Double) && target.scalar_type() == p.wide &&
-              logits.is_cpu() && target.is_cpu() && logits.is_contiguous() && target.is_contiguous() &&
-              target.dim() == logits.dim() && call.count > 0;
-  for (int64_t d = 0; fits && d < logits.dim(); ++d) fits = target.size(d) == logits.size(d);
+  bool fits = is_array(logits) && is_array(target) && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
+              target.scalar_type() == p.wide && logits.is_contiguous() && target.is_contiguous();
+  if (fits) {
+    const auto shape = logits.sizes(), given = target.sizes();
+    call.count = logits.numel();
+    fits = given.size() == shape.size() && call.count > 0;
+    for (size_t d = 0; fits && d < shape.size(); ++d) fits = given[d] == shape[d];
+  }
   if (!fits) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
-  p.logits = logits;
   call.logits = logits.data_ptr();
   call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
   call.target = target.data_ptr();
@@ -264,7 +268,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("sigmoid_nll_backward(Tensor grad_nll, float scale, Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");
   m.def("sigmoid_loss(Tensor logits, Tensor target, " LK_OPTIONS
         ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
-  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean, bool with_grad) -> (Tensor loss, Tensor grad)");
+  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean=True, bool with_grad=True) -> "
+        "(Tensor loss, Tensor grad)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(likelihead, CPU, m) {
