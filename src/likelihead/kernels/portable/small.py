@@ -1,0 +1,83 @@
+r"""Calls of few logits on a processor, which cost as much as they have operators: torch's own, in float64.
+
+In float64 :math:`\log p_t` is off by some :math:`2^{-52}`, and so is :math:`1 - p_t`: a loss, or a slope,
+above :math:`2^{-24}` is right to a sixteenth of float32's last place. Every example is looked at; where a
+class is surer than that, where something is not finite, and where torch refuses, these functions answer None
+and the general way serves. They are differentiated by torch's own nodes, any number of times.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch._C import _are_functorch_transforms_active as transforms_are_active
+from torch._C import _len_torch_dispatch_stack as modes_in_force
+from torch._C._nn import nll_loss_nd as nll_loss
+from torch.autograd import forward_ad
+
+from likelihead.core.devices import is_dense
+
+__all__ = ["sigmoid_plain", "softmax_plain"]
+
+# Found by timing both ways: beyond, float64 takes longer than the operators that it saves.
+_FEW_LOGITS, _FEW_LABELS = 1 << 15, 1 << 14
+
+_SUREST = -(2.0**-24)
+"""The largest log-probability that leaves the digits that are promised."""
+
+_STEEPEST = 16.0
+r"""The largest logit, either way, that does in torch's :math:`(1 - t) x - \log \sigma(x)`.
+
+A label of 0 leaves :math:`e^{-16}` of two terms of 16: :math:`2^{-26}` of it is lost, a quarter of float32's
+last place.
+"""
+
+_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+_REFUSED = (RuntimeError, IndexError, ValueError)  # by torch; the general way has the words
+
+
+def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool) -> Tensor | None:
+    """`softmax_nll.softmax_loss` of what `likelihead.kernels.dispatch.plain` says, or None."""
+    if (
+        logits.dtype is not torch.float32
+        or not (is_dense(logits) and is_dense(target))
+        or not 0 < logits.numel() <= _FEW_LOGITS
+        or not (logits.dim() == 2 or logits.is_contiguous())  # torch's backward of pixels takes no other
+        or transforms_are_active()
+        or forward_ad._current_level >= 0
+        or modes_in_force()
+    ):
+        return None
+    try:
+        log_probs = torch.log_softmax(logits, 1, dtype=torch.float64)
+        loss: Tensor = nll_loss(log_probs, target, None, 1 if mean else 2, ignore_index)
+    except _REFUSED:
+        return None
+    if log_probs.detach().max().item() < _SUREST and math.isfinite(loss.item()):
+        return loss.float()
+    return None
+
+
+def sigmoid_plain(logits: Tensor, target: Tensor, mean: bool) -> Tensor | None:
+    """`sigmoid_nll.sigmoid_loss` without ``skip_nan_target``, in the same way."""
+    if (
+        logits.dtype is not torch.float32
+        or not (is_dense(logits) and is_dense(target))
+        or not 0 < logits.numel() <= _FEW_LABELS
+        or logits.shape != target.shape
+        or target.requires_grad
+        or transforms_are_active()
+        or forward_ad._current_level >= 0
+        or modes_in_force()
+    ):
+        return None
+    low, high = torch.aminmax(logits.detach())
+    if -low.item() <= _STEEPEST >= high.item():
+        wide = torch.binary_cross_entropy_with_logits(
+            logits.double(), target.double(), None, None, 1 if mean else 2
+        )
+        if math.isfinite(wide.item()):
+            return wide.float()
+    return None
