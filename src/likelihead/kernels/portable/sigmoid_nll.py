@@ -24,6 +24,7 @@ from likelihead.kernels.ops import (
     sigmoid_count,
     sigmoid_valid,
 )
+from likelihead.kernels.portable import small
 from likelihead.kernels.portable.calls import (
     Box,
     Scratch,
@@ -40,6 +41,7 @@ from likelihead.kernels.portable.calls import (
     weight_of_each,
     within,
 )
+from likelihead.kernels.portable.exponential import exponential
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
 from likelihead.kernels.reference.sigmoid_residual import sigmoid_residual
 
@@ -53,6 +55,9 @@ def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions
     """See `likelihead.kernels.ops.SigmoidNLL`."""
     if not _served(logits, target, options):
         return reference(logits, target, **options)
+    few = _of_few(logits, target, "none", options)
+    if few is not None:
+        return few
     if logits.requires_grad and torch.is_grad_enabled():
         nll: Tensor = _NLL.apply(logits, target, options)  # type: ignore[no-untyped-call]
         return nll
@@ -78,6 +83,9 @@ def sigmoid_loss(
         # Not read, which might wait for it and would lose its graph: the gradient of the sum is scaled later.
         total = sigmoid_loss(logits, target, reduction="sum", **options)
         return reduce_values(total, reduction, normalizer=normalizer)
+    few = _of_few(logits, target, reduction if normalizer is None else "sum", options)
+    if few is not None:
+        return few if normalizer is None else reduce_values(few, reduction, normalizer=normalizer)
     if logits.requires_grad and torch.is_grad_enabled():
         loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
             logits, target, options, reduction, normalizer
@@ -93,6 +101,12 @@ def _served(logits: Tensor, target: Tensor, options: SigmoidOptions) -> bool:
     return served(
         logits, target, cast("dict[str, Any]", options), cast("list[Tensor | None]", differentiable)
     )
+
+
+def _of_few(logits: Tensor, target: Tensor, reduction: str, options: SigmoidOptions) -> Tensor | None:
+    if not looks(logits.device):
+        return None
+    return small.sigmoid_values(logits, target, reduction, cast("dict[str, Any]", options))
 
 
 class _Call:
@@ -193,9 +207,9 @@ class _Call:
         torch.mul(x, torch.add(self.one, t, alpha=-2, out=turn), out=z)
         most = 80 if self.dtype == torch.float32 else 700
         if largest <= most:
-            nll = torch.log1p(torch.exp(z, out=exps), out=z)
+            nll = torch.log1p(exponential(z, out=exps), out=z)
         else:  # whose exponential is too large; the loss is then the logit to the last digit
-            torch.clamp(z, max=most, out=exps).exp_()
+            exponential(torch.clamp(z, max=most, out=exps), out=exps)
             nll = torch.maximum(exps.log1p(), z, out=z)
         factor = self._factor(t, box)
         deliver(nll if factor is None else nll.mul_(factor), box)

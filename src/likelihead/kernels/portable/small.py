@@ -9,17 +9,22 @@ and the general way serves. They are differentiated by torch's own nodes, any nu
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch._C import _are_functorch_transforms_active as transforms_are_active
 from torch._C import _len_torch_dispatch_stack as modes_in_force
+from torch._C._nn import cross_entropy_loss
 from torch._C._nn import nll_loss_nd as nll_loss
 from torch.autograd import forward_ad
 
 from likelihead.core.devices import is_dense
 
-__all__ = ["sigmoid_plain", "softmax_plain"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["sigmoid_plain", "sigmoid_values", "softmax_plain", "softmax_values"]
 
 # Found by timing both ways: beyond, float64 takes longer than the operators that it saves.
 _FEW_LOGITS, _FEW_LABELS = 1 << 15, 1 << 14
@@ -38,13 +43,86 @@ _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 _REFUSED = (RuntimeError, IndexError, ValueError)  # by torch; the general way has the words
 
 
+# What torch's losses have as well; every other option has to be at its default.
+_SOFTMAX_OPTIONS = frozenset({"weight", "label_smoothing", "ignore_index", "torch_nonfinite"})
+_SIGMOID_OPTIONS = frozenset({"weight", "pos_weight", "skip_nan_target", "torch_nonfinite"})
+
+
+def _are_torchs(options: Mapping[str, Any], known: frozenset[str]) -> bool:
+    for name, value in options.items():
+        if name not in known and value is not None and (isinstance(value, Tensor) or value != 0):
+            return False
+    return True
+
+
+def _shaped(logits: Tensor) -> bool:
+    """Whether torch's backward takes them: of pixels it takes no other layout."""
+    return logits.dim() == 2 or logits.is_contiguous()
+
+
+def softmax_values(
+    logits: Tensor, target: Tensor, reduction: str, options: Mapping[str, Any]
+) -> Tensor | None:
+    """The nll, reduced or of each example, of what `softmax_nll` serves on a processor; or None."""
+    if (
+        logits.numel() > _FEW_LOGITS
+        or logits.dtype is torch.float64
+        or not _shaped(logits)
+        or not _are_torchs(options, _SOFTMAX_OPTIONS)
+    ):
+        return None
+    weight, smoothing = options.get("weight"), options.get("label_smoothing", 0.0)
+    rest: tuple[Any, ...] = (
+        None if weight is None else weight.double(),
+        _REDUCTIONS[reduction],
+        options.get("ignore_index", -100),
+    )
+    soft = target.is_floating_point()
+    target = target.double() if soft else target.long()
+    try:
+        log_probs = torch.log_softmax(logits, 1, dtype=torch.float64)
+        if soft or smoothing:
+            nll: Tensor = cross_entropy_loss(  # type: ignore[call-arg]
+                log_probs, target, *rest, smoothing
+            )
+        else:
+            nll = nll_loss(log_probs, target, *rest)
+    except _REFUSED:
+        return None
+    if log_probs.detach().max().item() < _SUREST and math.isfinite(nll.detach().sum().item()):
+        return nll.float()
+    return None
+
+
+def sigmoid_values(
+    logits: Tensor, target: Tensor, reduction: str, options: Mapping[str, Any]
+) -> Tensor | None:
+    """The nll, reduced or of each element, of what `sigmoid_nll` serves on a processor; or None."""
+    if (
+        logits.numel() > _FEW_LABELS
+        or logits.dtype is torch.float64
+        or not _are_torchs(options, _SIGMOID_OPTIONS)
+    ):
+        return None
+    low, high = torch.aminmax(logits.detach())
+    if not -low.item() <= _STEEPEST >= high.item():
+        return None
+    weight, pos_weight = (
+        None if w is None else w.double() for w in (options.get("weight"), options.get("pos_weight"))
+    )
+    nll = torch.binary_cross_entropy_with_logits(
+        logits.double(), target.double(), weight, pos_weight, _REDUCTIONS[reduction]
+    )
+    return nll.float() if math.isfinite(nll.detach().sum().item()) else None
+
+
 def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool) -> Tensor | None:
     """`softmax_nll.softmax_loss` of what `likelihead.kernels.dispatch.plain` says, or None."""
     if (
         logits.dtype is not torch.float32
         or not (is_dense(logits) and is_dense(target))
         or not 0 < logits.numel() <= _FEW_LOGITS
-        or not (logits.dim() == 2 or logits.is_contiguous())  # torch's backward of pixels takes no other
+        or not _shaped(logits)
         or transforms_are_active()
         or forward_ad._current_level >= 0
         or modes_in_force()
@@ -52,7 +130,7 @@ def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool)
         return None
     try:
         log_probs = torch.log_softmax(logits, 1, dtype=torch.float64)
-        loss: Tensor = nll_loss(log_probs, target, None, 1 if mean else 2, ignore_index)
+        loss: Tensor = nll_loss(log_probs, target, None, 1 if mean else 2, ignore_index)  # type: ignore[arg-type]
     except _REFUSED:
         return None
     if log_probs.detach().max().item() < _SUREST and math.isfinite(loss.item()):
