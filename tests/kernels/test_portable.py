@@ -152,10 +152,18 @@ def test_16_bit_logits_are_widened_block_by_block(
 
 
 def test_nothing_is_kept_but_what_the_caller_holds() -> None:
-    x, target = torch.randn(8, 5, requires_grad=True), torch.arange(8) % 5
-    nll, _ = dispatch.softmax_nll(x, target, weight=torch.ones(5))
+    x, target = torch.randn(8, 20, requires_grad=True), torch.arange(8) % 5
+    nll, lse = dispatch.softmax_nll(x, target, weight=torch.ones(20))
     assert nll.grad_fn is not None
+    [(kept, _)] = nll.grad_fn.kept  # type: ignore[attr-defined]
+    upstream = torch.rand(8), torch.rand(8)
+    (grad,) = torch.autograd.grad((nll, lse), x, upstream, retain_graph=True)
+    assert grad.data_ptr() == kept.data_ptr()
     assert nll.grad_fn.kept == []  # type: ignore[attr-defined]
+    assert torch.equal(torch.autograd.grad((nll, lse), x, upstream)[0], grad)  # made anew
+    values, _ = dispatch.softmax_nll(x, torch.rand(8, 20))
+    assert values.grad_fn is not None
+    assert values.grad_fn.kept == []  # type: ignore[attr-defined]
     loss = dispatch.softmax_loss(x, target)
     assert loss.grad_fn is not None
     made = loss.grad_fn.made[0].data_ptr()  # type: ignore[attr-defined]
@@ -284,3 +292,20 @@ def test_an_exponential_of_gaps_in_memory() -> None:
     exponential.exponential(z, out=out[::2])
     assert torch.equal(out[::2], z.exp())
     assert not out[1::2].any()
+
+
+def test_the_slopes_of_labels_become_the_gradient() -> None:
+    x = torch.randn(40, 5, requires_grad=True)
+    for labels in ((torch.rand(40, 5) < 0.5).float(), torch.rand(40, 5)):
+        nll = dispatch.sigmoid_nll(x, labels)
+        assert nll.grad_fn is not None
+        kept = nll.grad_fn.made[0].data_ptr()  # type: ignore[attr-defined]
+        upstream = torch.rand(40, 5)
+        (grad,) = torch.autograd.grad(nll, x, upstream, retain_graph=True)
+        assert grad.data_ptr() == kept
+        assert torch.allclose(torch.autograd.grad(nll, x, upstream, retain_graph=True)[0], grad, rtol=3e-7)
+        upstream[0, 0] = torch.inf
+        (grad,) = torch.autograd.grad(
+            dispatch.sigmoid_nll(x, labels, mask=(torch.arange(5) > 0).expand(40, 5)), x, upstream
+        )
+        assert grad[0, 0] == 0

@@ -42,6 +42,7 @@ from likelihead.kernels.portable.calls import (
     within,
 )
 from likelihead.kernels.portable.exponential import exponential
+from likelihead.kernels.portable.small import STEEPEST
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
 from likelihead.kernels.reference.sigmoid_residual import sigmoid_residual
 
@@ -125,6 +126,7 @@ class _Call:
         self.focal_gamma = options.get("focal_gamma", 0.0)
         self.focal_alpha = options.get("focal_alpha")
         self.hard = not self.label_smoothing and not self.focal_gamma and self.looks
+        self.soft = self.hard and spare and options.get("pos_weight") is None
         named = {
             "weight": options.get("weight"),
             "pos_weight": options.get("pos_weight"),
@@ -155,7 +157,7 @@ class _Call:
         The upstream gradients are one for each element or one for all.
         """
         parts: list[Tensor] = []
-        scratch = Scratch(self.logits, self.dtype)
+        scratch, wide_scratch = Scratch(self.logits, self.dtype), Scratch(self.logits, self.wide)
 
         def deliver(nll: Tensor, box: Box) -> None:
             if values is None:
@@ -173,10 +175,19 @@ class _Call:
             if self.hard and self._of_hard_labels(*of(box), scratch, deliver):
                 continue
             shape = self.logits[box].shape
-            for part in blocks(shape, 1, max(1, most // 16)):  # there are some fifteen, of float64
+            for part in blocks(shape, 1, max(1, most // 8)):  # of float64
                 inner = within(box, part, shape)
-                deliver(self._of_any_labels(*of(inner)), inner)
+                if not (self.soft and self._of_soft_labels(*of(inner), wide_scratch, deliver)):
+                    self._in_parts(inner, most, of, deliver)
         return torch.stack(parts).sum().to(self.dtype) if parts else self.logits.new_zeros(())
+
+    def _in_parts(
+        self, box: Box, most: int, of: Callable[[Box], Any], deliver: Callable[[Tensor, Box], None]
+    ) -> None:
+        shape = self.logits[box].shape
+        for part in blocks(shape, 1, max(1, most // 16)):  # there are some fifteen buffers
+            inner = within(box, part, shape)
+            deliver(self._of_any_labels(*of(inner)), inner)
 
     def _option(self, name: str, box: Box) -> Tensor | None:
         values = self.broadcast.get(name)
@@ -221,8 +232,44 @@ class _Call:
                 grad.copy_(exps)
         return True
 
+    def _of_soft_labels(
+        self,
+        x: Tensor,
+        t: Tensor,
+        box: Box,
+        grad: Tensor | None,
+        upstream: Tensor | None,
+        scratch: Scratch,
+        deliver: Callable[[Tensor, Box], None],
+    ) -> bool:
+        """Compute the block in float64 if that has digits to spare; say whether that is so.
+
+        The differences ``x - log(sigmoid(x))`` and ``sigmoid(x) - t`` have them for all but large logits.
+        """
+        low, high = torch.aminmax(x)
+        if not -float(low) <= STEEPEST >= float(high) or not (upstream is None or is_finite(upstream)):
+            return False
+        wide, labels, slope = (scratch.like(x, which) for which in range(3))
+        wide.copy_(x)
+        labels.copy_(t)
+        torch.sigmoid(wide, out=slope)
+        nll = wide.addcmul_(wide, labels, value=-1)
+        factor = self._factor(labels, box)
+        if grad is not None and upstream is not None:
+            torch.sub(slope, labels, out=labels)
+            if factor is not None:
+                labels.mul_(factor)
+            grad.copy_(labels.mul_(upstream))
+        nll.sub_(slope.log_())
+        if factor is not None:
+            nll.mul_(factor)
+        if not is_finite(nll):
+            return False
+        deliver(nll, box)
+        return True
+
     def _factor(self, t: Tensor, box: Box) -> Tensor | None:
-        """All that multiplies the loss of a hard label."""
+        """All that multiplies the loss of a hard label, or of a soft one where there is no ``pos_weight``."""
         factors = []
         if (pos_weight := self._option("pos_weight", box)) is not None:
             factors.append((pos_weight.to(self.dtype) - 1) * t + 1)
@@ -344,11 +391,23 @@ class _NLL(torch.autograd.Function):
         save(ctx, logits, target, cast("dict[str, Any]", options))
         call = _Call(logits, target, options)
         values = call.new_values()
-        call.run(values)
+        ctx.made = []
+        if call.looks and logits.dtype == call.dtype:  # a 16-bit slope would be rounded twice
+            slope = torch.empty_like(logits)
+            call.run(values, slope, call.one)
+            ctx.made.append(slope)
+        else:
+            call.run(values)
         return values
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if not is_differentiated(upstream) and ctx.made and is_finite(upstream):
+            try:
+                slope: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
+                return slope.mul_(upstream), None, None
+            except IndexError:
+                pass
         return _gradient_anew(ctx, upstream), None, None
 
 

@@ -24,7 +24,7 @@ from likelihead.core.devices import is_dense
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["sigmoid_plain", "sigmoid_values", "softmax_plain", "softmax_values"]
+__all__ = ["STEEPEST", "sigmoid_plain", "sigmoid_values", "softmax_plain", "softmax_values"]
 
 # Found by timing both ways: beyond, float64 takes longer than the operators that it saves.
 _FEW_LOGITS, _FEW_LABELS = 1 << 15, 1 << 14
@@ -32,7 +32,7 @@ _FEW_LOGITS, _FEW_LABELS = 1 << 15, 1 << 14
 _SUREST = -(2.0**-24)
 """The largest log-probability that leaves the digits that are promised."""
 
-_STEEPEST = 16.0
+STEEPEST = 16.0
 r"""The largest logit, either way, that does in torch's :math:`(1 - t) x - \log \sigma(x)`.
 
 A label of 0 leaves :math:`e^{-16}` of two terms of 16: :math:`2^{-26}` of it is lost, a quarter of float32's
@@ -105,7 +105,7 @@ def sigmoid_values(
     ):
         return None
     low, high = torch.aminmax(logits.detach())
-    if not -low.item() <= _STEEPEST >= high.item():
+    if not -low.item() <= STEEPEST >= high.item():
         return None
     weight, pos_weight = (
         None if w is None else w.double() for w in (options.get("weight"), options.get("pos_weight"))
@@ -152,7 +152,7 @@ def sigmoid_plain(logits: Tensor, target: Tensor, mean: bool) -> Tensor | None:
     ):
         return None
     low, high = torch.aminmax(logits.detach())
-    if -low.item() <= _STEEPEST >= high.item():
+    if -low.item() <= STEEPEST >= high.item():
         wide = torch.binary_cross_entropy_with_logits(
             logits.double(), target.double(), None, None, 1 if mean else 2
         )

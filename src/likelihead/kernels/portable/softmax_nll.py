@@ -195,10 +195,12 @@ class _Call:
         gradient: Tensor | None = None,
         upstream: Tensor | None = None,
         upstream_lse: Tensor | None = None,
+        keep: list[_Block] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the values; write the gradient, for upstream gradients of each example or one for all.
 
-        The gradient may take the place of the logits.
+        The gradient may take the place of the logits. With ``keep`` its memory is left with the exponentials,
+        and the blocks that turn them into the gradient are appended.
         """
         x = self.logits
         shape = (x.shape[0], *x.shape[2:])
@@ -212,7 +214,10 @@ class _Call:
             block = _Block(self, box, buffer, scratch)
             nll[box] = block.nll.squeeze(1)
             lse[box] = block.lse.squeeze(1)
-            if gradient is not None:
+            if keep is not None:
+                del block.scratch
+                keep.append(block)
+            elif gradient is not None:
                 block.gradient_(_rows(upstream, box), _rows(upstream_lse, box))
                 if not direct:
                     gradient[inside] = buffer
@@ -531,13 +536,21 @@ class _NLL(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         call = _Call(logits, target, options)
         ctx.kept = []
-        if call.looks or logits.dtype != call.dtype:
+        if logits.dtype != call.dtype:
             return call.run()
-        # Where each operator is a trip through memory, the exponentials are kept for the backward.
-        everything = (slice(None),) * (logits.dim() - 1)
-        block = _Block(call, everything, torch.empty_like(logits), Scratch(logits, call.dtype))
-        ctx.kept.append(block)
-        return block.nll.squeeze(1), block.lse.squeeze(1)
+        # The exponentials are kept for the backward, in the memory of the gradient.
+        gradient, kept = torch.empty_like(logits), list[_Block]()
+        if call.looks:
+            if call.index is None or call.transformed or logits.shape[1] < 16:
+                return call.run()  # more would be kept than torch keeps
+            values = call.run(gradient, keep=kept)
+        else:
+            everything = (slice(None),) * (logits.dim() - 1)
+            block = _Block(call, everything, gradient, Scratch(logits, call.dtype))
+            kept.append(block)
+            values = block.nll.squeeze(1), block.lse.squeeze(1)
+        ctx.kept.append((gradient, kept))
+        return values
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -546,14 +559,15 @@ class _NLL(torch.autograd.Function):
         if is_differentiated(*upstream):
             return _by_reference(ctx, upstream), None, None
         try:
-            block = ctx.kept.pop()
+            gradient, kept = ctx.kept.pop()  # atomic: of two concurrent backwards one gets it
         except IndexError:
             call = _saved_call(ctx)
             gradient = torch.empty_like(call.logits)
-            call.run(gradient, *upstream)
+            call.run(gradient, upstream[0], upstream[1])
             return gradient, None, None
-        block.gradient_(*(None if u is None else u.unsqueeze(1) for u in upstream))
-        return block.buffer, None, None
+        for block in kept:
+            block.gradient_(*(_rows(u, block.box) for u in upstream))
+        return gradient, None, None
 
 
 class _Loss(torch.autograd.Function):
