@@ -14,7 +14,7 @@ from likelihead.errors import BackendWarning
 from likelihead.functional import binary_cross_entropy_with_logits, cross_entropy
 from likelihead.kernels import dispatch
 from likelihead.kernels.dispatch import use_backend
-from likelihead.kernels.portable.small import sigmoid_plain, softmax_plain
+from likelihead.kernels.portable.small import sigmoid_plain, sigmoid_values, softmax_plain, softmax_values
 
 EPS = 2.0**-23
 
@@ -110,21 +110,112 @@ def test_sigmoid_is_right_to_the_last_place(label: float, mean: bool) -> None:
         _check(sigmoid_plain(x, torch.tensor([label]), False), nll[0])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("gap", [16.0, 17.0, 20.0, 60.0])
-def test_an_example_that_is_too_sure_is_left_to_the_general_way(gap: float) -> None:
-    x, target = torch.tensor([[0.0, 1.0], [gap, 0.0]]), torch.tensor([0, 0])
-    taken = softmax_plain(x, target, -100, True)
-    assert (taken is None) == (gap > 16)
-    assert (sigmoid_plain(x, target[:, None].expand(2, 2).float(), True) is None) == (gap > 16)
-    with use_backend("portable"):
-        loss, gradient = _value_and_gradient(cross_entropy, x, target)
-        binary, slope = _value_and_gradient(binary_cross_entropy_with_logits, x, torch.zeros(2, 2))
-    nll, exact = _exact_softmax(x, target)
-    assert math.isclose(loss, nll.mean(), rel_tol=4 * EPS)
-    assert torch.allclose(gradient.double(), exact / 2, rtol=4 * EPS, atol=0)
-    nll, exact = _exact_sigmoid(x, torch.zeros(2, 2))
-    assert math.isclose(binary, nll.mean(), rel_tol=4 * EPS)
-    assert torch.allclose(slope.double(), exact / 4, rtol=4 * EPS, atol=0)
+@pytest.mark.parametrize("gap", [16.0, 17.0, 20.0, 60.0, 100.0])
+@pytest.mark.parametrize("shape", [(2, 2), (5, 20), (2, 3, 2, 2)])
+@pytest.mark.parametrize("mean", [True, False])
+def test_however_sure_an_example_is(gap: float, shape: tuple[int, ...], mean: bool) -> None:
+    x, target = torch.randn(shape), torch.randint(shape[1], (shape[0], *shape[2:]))
+    target[0] = 0
+    x[0, 0] = x[0, 1:].amax(0) + gap
+    nll, exact = _exact_softmax(x.movedim(1, -1).reshape(-1, shape[1]), target.flatten())
+    loss, gradient = _value_and_gradient(softmax_plain, x, target, -100, mean)
+    count = len(nll) if mean else 1
+    _check(loss, nll.sum() / count)
+    _check(gradient.movedim(1, -1).reshape(-1, shape[1]), exact / count)
+    if gap >= 60:
+        target[-1] = -100
+        assert softmax_plain(x, target, -100, mean) is None  # of the ignored the general way knows
+        assert softmax_plain(torch.tensor([[0.0, -math.inf]]), torch.tensor([0]), -100, mean) is None
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0, 0.25, 1e-7, 1 - EPS / 2])
+def test_however_far_a_logit_is(label: float) -> None:
+    x = torch.linspace(-100, 100, 401)
+    target = torch.full_like(x, label)
+    nll, gradient = _exact_sigmoid(x, target)
+    for reduction in ("none", "sum"):
+        leaf = x.clone().requires_grad_()
+        values = sigmoid_values(leaf, target, reduction, {})
+        assert values is not None
+        _check(values.detach(), nll if reduction == "none" else nll.sum())
+        allowed = EPS * gradient.abs() + 1e-44 + (0 if label in (0, 1) else 2.0**-52)
+        assert ((torch.autograd.grad(values.sum(), leaf)[0] - gradient).abs() <= allowed).all()
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"weight": torch.rand(5) + 0.5},
+    {"label_smoothing": 0.1},
+    {"weight": torch.rand(5) + 0.5, "label_smoothing": 0.3, "ignore_index": 2},
+    {"ignore_index": 1, "torch_nonfinite": True},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scale", [1, 12])
+def test_torchs_options_are_the_references(
+    options: dict[str, Any], reduction: str, dtype: torch.dtype, scale: float
+) -> None:
+    x = (torch.randn(8, 5) * scale).to(dtype)
+    target = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2])
+    for y in (target, target.int(), target.to(torch.uint8), torch.rand(8, 5), torch.rand(8, 5).to(dtype)):
+        leaf, wide = x.clone().requires_grad_(), x.double().requires_grad_()
+        values = softmax_values(leaf, y, reduction, options)
+        with use_backend("reference"):
+            given = {k: v.double() if isinstance(v, Tensor) else v for k, v in options.items()}
+            probabilities = y.double() if y.is_floating_point() else y
+            if reduction == "none":
+                expected = dispatch.softmax_nll(wide, probabilities, **given)[0]
+            else:
+                expected = dispatch.softmax_loss(wide, probabilities, reduction=reduction, **given)
+        if values is None:
+            assert scale > 1  # a class that is too sure, and options
+            continue
+        assert values.dtype == torch.float32
+        _check(values.detach(), expected.detach())
+        got, exact = (
+            torch.autograd.grad(v.sum(), z)[0].double() for v, z in ((values, leaf), (expected, wide))
+        )
+        allowed = torch.finfo(dtype).eps * exact.abs() + 1e-15 + 2.0**-25 * (dtype == torch.float16)
+        assert ((got - exact).abs() <= allowed).all()
+
+
+@pytest.mark.parametrize("scale", [1, 12])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_torchs_options_of_labels_are_the_references(
+    scale: float, reduction: str, dtype: torch.dtype
+) -> None:
+    x = (torch.randn(8, 5) * scale).to(dtype)
+    weights = {"weight": torch.rand(8, 1), "pos_weight": torch.rand(5) + 0.5}
+    for y in (torch.rand(8, 5).to(dtype), torch.rand(8, 5) < 0.5, (torch.rand(8, 5) < 0.5).to(dtype)):
+        for options in ({}, weights, {"skip_nan_target": False, "torch_nonfinite": True, "mask": None}):
+            leaf, wide = x.clone().requires_grad_(), x.double().requires_grad_()
+            values = sigmoid_values(leaf, y, reduction, options)
+            assert values is not None
+            with use_backend("reference"):
+                given = {k: v.double() if isinstance(v, Tensor) else v for k, v in options.items()}
+                if reduction == "none":
+                    expected = dispatch.sigmoid_nll(wide, y.double(), **given)
+                else:
+                    expected = dispatch.sigmoid_loss(wide, y.double(), reduction=reduction, **given)
+            _check(values.detach(), expected.detach())
+            got, exact = (
+                torch.autograd.grad(v.sum(), z)[0].double() for v, z in ((values, leaf), (expected, wide))
+            )
+            allowed = torch.finfo(dtype).eps * exact.abs() + 1e-15 + 2.0**-25 * (dtype == torch.float16)
+            assert ((got - exact).abs() <= allowed).all()
+
+
+def test_what_torch_does_not_have_is_left_to_the_general_way() -> None:
+    x, target = torch.randn(4, 3), torch.tensor([0, 2, 1, 0])
+    assert softmax_values(x, target, "none", {"z_loss": 0.0, "where": None, "softcap": None}) is not None
+    for option in ({"z_loss": 0.1}, {"where": torch.ones(4, 3) > 0}, {"sample_weight": torch.zeros(4)}):
+        assert softmax_values(x, target, "none", option) is None
+    assert sigmoid_values(x, x, "none", {"mask": torch.ones(4, 3) > 0}) is None
+    assert sigmoid_values(x, x, "none", {"label_smoothing": 0.1}) is None
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])

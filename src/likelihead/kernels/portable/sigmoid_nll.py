@@ -172,12 +172,12 @@ class _Call:
 
         most = most_elements(self.logits.device) // 2  # there are three buffers
         for box in blocks(self.logits.shape, 1, most):
-            if self.hard and self._of_hard_labels(*of(box), scratch, deliver):
+            if self.hard and self._may_be_hard(box) and self._of_hard_labels(*of(box), scratch, deliver):
                 continue
             shape = self.logits[box].shape
             for part in blocks(shape, 1, max(1, most // 8)):  # of float64
                 inner = within(box, part, shape)
-                if not (self.soft and self._of_soft_labels(*of(inner), wide_scratch, deliver)):
+                if not (self.soft and self._of_soft_labels(*of(inner), scratch, wide_scratch, deliver)):
                     self._in_parts(inner, most, of, deliver)
         return torch.stack(parts).sum().to(self.dtype) if parts else self.logits.new_zeros(())
 
@@ -192,6 +192,10 @@ class _Call:
     def _option(self, name: str, box: Box) -> Tensor | None:
         values = self.broadcast.get(name)
         return values if values is None or values.dim() == 0 else values[box]
+
+    def _may_be_hard(self, box: Box) -> bool:
+        """Whether the first label of the block is: of soft ones the passes that look at all are saved."""
+        return float(self.target[box][(0,) * self.target.dim()]) in (0, 1)
 
     def _of_hard_labels(
         self,
@@ -225,7 +229,9 @@ class _Call:
         factor = self._factor(t, box)
         deliver(nll if factor is None else nll.mul_(factor), box)
         if grad is not None and upstream is not None:
-            torch.div(exps, torch.add(exps, 1, out=z), out=exps).mul_(turn).mul_(upstream)
+            torch.div(exps, torch.add(exps, 1, out=z), out=exps).mul_(turn)
+            if upstream is not self.one:
+                exps.mul_(upstream)
             if factor is not None:
                 exps.mul_(factor)
             if exps is not grad:
@@ -240,32 +246,33 @@ class _Call:
         grad: Tensor | None,
         upstream: Tensor | None,
         scratch: Scratch,
+        wide_scratch: Scratch,
         deliver: Callable[[Tensor, Box], None],
     ) -> bool:
-        """Compute the block in float64 if that has digits to spare; say whether that is so.
+        """Compute the block if float64 has digits to spare for its differences; say whether that is so.
 
-        The differences ``x - log(sigmoid(x))`` and ``sigmoid(x) - t`` have them for all but large logits.
+        They are ``relu(x) - x t``, which ``log(1 + exp(-|x|))`` comes on top of, and ``sigmoid(x) - t``.
         """
         low, high = torch.aminmax(x)
         if not -float(low) <= STEEPEST >= float(high) or not (upstream is None or is_finite(upstream)):
             return False
-        wide, labels, slope = (scratch.like(x, which) for which in range(3))
+        above = torch.abs(x, out=scratch.like(x)).neg_()
+        exponential(above, out=above).log1p_()
+        wide, labels, nll = (wide_scratch.like(x, which) for which in range(3))
         wide.copy_(x)
         labels.copy_(t)
-        torch.sigmoid(wide, out=slope)
-        nll = wide.addcmul_(wide, labels, value=-1)
+        torch.clamp(wide, min=0, out=nll).addcmul_(wide, labels, value=-1).add_(above)
         factor = self._factor(labels, box)
-        if grad is not None and upstream is not None:
-            torch.sub(slope, labels, out=labels)
-            if factor is not None:
-                labels.mul_(factor)
-            grad.copy_(labels.mul_(upstream))
-        nll.sub_(slope.log_())
         if factor is not None:
             nll.mul_(factor)
         if not is_finite(nll):
             return False
         deliver(nll, box)
+        if grad is not None and upstream is not None:
+            slope = wide.sigmoid_().sub_(labels)
+            if factor is not None:
+                slope.mul_(factor)
+            grad.copy_(slope if upstream is self.one else slope.mul_(upstream))
         return True
 
     def _factor(self, t: Tensor, box: Box) -> Tensor | None:
