@@ -16,13 +16,15 @@ from likelihead.bench import memory
 from likelihead.bench.case import EAGER, IN_PLACE, OURS
 from likelihead.kernels import dispatch
 from likelihead.kernels.dispatch import explain, use_backend
-from likelihead.kernels.portable import calls, sigmoid_nll, softmax_nll
+from likelihead.kernels.portable import calls, exponential, sigmoid_nll, small, softmax_nll
 
 Case = tuple[Tensor, Tensor, dict[str, object]]
 
 
 @pytest.fixture(autouse=True)
-def _portable() -> Iterator[None]:
+def _portable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("_FEW_LOGITS", "_FEW_LABELS"):  # which go another way: test_portable_small.py
+        monkeypatch.setattr(small, name, 0)
     with use_backend("portable"):
         yield
 
@@ -150,10 +152,18 @@ def test_16_bit_logits_are_widened_block_by_block(
 
 
 def test_nothing_is_kept_but_what_the_caller_holds() -> None:
-    x, target = torch.randn(8, 5, requires_grad=True), torch.arange(8) % 5
-    nll, _ = dispatch.softmax_nll(x, target, weight=torch.ones(5))
+    x, target = torch.randn(8, 20, requires_grad=True), torch.arange(8) % 5
+    nll, lse = dispatch.softmax_nll(x, target, weight=torch.ones(20))
     assert nll.grad_fn is not None
+    [(kept, _)] = nll.grad_fn.kept  # type: ignore[attr-defined]
+    upstream = torch.rand(8), torch.rand(8)
+    (grad,) = torch.autograd.grad((nll, lse), x, upstream, retain_graph=True)
+    assert grad.data_ptr() == kept.data_ptr()
     assert nll.grad_fn.kept == []  # type: ignore[attr-defined]
+    assert torch.equal(torch.autograd.grad((nll, lse), x, upstream)[0], grad)  # made anew
+    values, _ = dispatch.softmax_nll(x, torch.rand(8, 20))
+    assert values.grad_fn is not None
+    assert values.grad_fn.kept == []  # type: ignore[attr-defined]
     loss = dispatch.softmax_loss(x, target)
     assert loss.grad_fn is not None
     made = loss.grad_fn.made[0].data_ptr()  # type: ignore[attr-defined]
@@ -250,3 +260,52 @@ def test_elsewhere_the_exponentials_become_the_gradient() -> None:
         (grad,) = torch.autograd.grad(loss, x, torch.tensor(3.0), retain_graph=True)
         (again,) = torch.autograd.grad(loss, x, torch.tensor(3.0))  # made anew
         assert torch.equal(grad, again)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("turned", [True, False])
+def test_the_exponential_of_the_softmax_is_the_exponential(
+    dtype: torch.dtype, in_place: bool, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exponential, "_IS_MKLS", True)
+    z = torch.cat([torch.linspace(-110, 88, 300_000), torch.randn(11, 1000).flatten() * 5]).to(dtype)
+    places = torch.arange(0, len(z), 997)
+    z[places[::3]], z[places[1::3]], z[places[2::3]] = torch.inf, -torch.inf, torch.nan
+    z = z.view(1000, 311).t() if turned else z.view(1000, 311)
+    expected = z.double().exp()
+    out = z.clone() if in_place else torch.empty_like(z)
+    with monkeypatch.context() as patched:
+        patched.delattr(torch, "exp")  # which is not what it takes
+        assert exponential.exponential(out if in_place else z, out=out) is out
+    assert torch.equal(out.isnan(), expected.isnan())
+    within = 2 * torch.finfo(dtype).eps * expected.abs() + torch.finfo(dtype).tiny * torch.finfo(dtype).eps
+    off = (out.double() - expected).abs() <= within
+    assert (off | expected.isnan() | (out == expected)).all()
+    assert off[expected.isfinite()].all()
+
+
+def test_an_exponential_of_gaps_in_memory() -> None:
+    z = torch.randn(400_000)[::2]
+    assert torch.equal(exponential.exponential(z, out=torch.empty(200_000)), z.exp())
+    out = torch.zeros(400_000)
+    exponential.exponential(z, out=out[::2])
+    assert torch.equal(out[::2], z.exp())
+    assert not out[1::2].any()
+
+
+def test_the_slopes_of_labels_become_the_gradient() -> None:
+    x = torch.randn(40, 5, requires_grad=True)
+    for labels in ((torch.rand(40, 5) < 0.5).float(), torch.rand(40, 5)):
+        nll = dispatch.sigmoid_nll(x, labels)
+        assert nll.grad_fn is not None
+        kept = nll.grad_fn.made[0].data_ptr()  # type: ignore[attr-defined]
+        upstream = torch.rand(40, 5)
+        (grad,) = torch.autograd.grad(nll, x, upstream, retain_graph=True)
+        assert grad.data_ptr() == kept
+        assert torch.allclose(torch.autograd.grad(nll, x, upstream, retain_graph=True)[0], grad, rtol=3e-7)
+        upstream[0, 0] = torch.inf
+        (grad,) = torch.autograd.grad(
+            dispatch.sigmoid_nll(x, labels, mask=(torch.arange(5) > 0).expand(40, 5)), x, upstream
+        )
+        assert grad[0, 0] == 0

@@ -21,13 +21,18 @@ from kernel_cases import (
     softmax_cases,
 )
 from likelihead.kernels.dispatch import use_backend
+from likelihead.kernels.portable import small
 
 FEWER = settings(max_examples=EXAMPLES // 2, suppress_health_check=WITH_FIXTURES)
 ODD, SEED = st.sampled_from([-math.inf, math.inf, math.nan]), st.integers(0, 2**31)
 
 
-@pytest.fixture(autouse=True)
-def _portable() -> Iterator[None]:
+@pytest.fixture(autouse=True, params=[True, False], ids=["few", "many"])
+def _portable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With the short way of few logits, and with all calls on the way of the many."""
+    if not request.param:
+        for name in ("_FEW_LOGITS", "_FEW_LABELS"):
+            monkeypatch.setattr(small, name, 0)
     with use_backend("portable"):
         yield
 

@@ -39,6 +39,8 @@ from likelihead.kernels.ops import (
 from likelihead.kernels.portable.calls import unserved as _portable_unserved
 from likelihead.kernels.portable.sigmoid_nll import sigmoid_loss as _portable_sigmoid_loss
 from likelihead.kernels.portable.sigmoid_nll import sigmoid_nll as _portable_sigmoid_nll
+from likelihead.kernels.portable.small import sigmoid_plain as _portable_sigmoid_plain
+from likelihead.kernels.portable.small import softmax_plain as _portable_softmax_plain
 from likelihead.kernels.portable.softmax_nll import softmax_loss as _portable_softmax_loss
 from likelihead.kernels.portable.softmax_nll import softmax_nll as _portable_softmax_nll
 from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
@@ -155,6 +157,8 @@ _BACKENDS: tuple[Backend, ...] = (
             "softmax_loss": _portable_softmax_loss,
             "sigmoid_nll": _portable_sigmoid_nll,
             "sigmoid_loss": _portable_sigmoid_loss,
+            "softmax_plain": _portable_softmax_plain,
+            "sigmoid_plain": _portable_sigmoid_plain,
         },
         absent=_never,
         refuses=_refuses,
@@ -279,8 +283,8 @@ def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
         for backend in _BACKENDS:
             if op in backend.ops and backend.refuses(logits) is None:
                 if backend.absent() is None:
-                    if missed is not None and not backend.fast:
-                        _tell_of_slowness(op, logits, backend, missed)
+                    if missed is not None and not backend.fast and not logits.is_meta:
+                        _tell_of_slowness(op, backend, missed)
                     return backend.ops[op]
                 if missed is None and backend.fast:
                     missed = backend
@@ -290,9 +294,9 @@ def _serving(op: str, logits: Tensor) -> Callable[..., Any]:
 _told_of: set[str] = set()
 
 
-def _tell_of_slowness(op: str, logits: Tensor, serving: Backend, missed: Backend) -> None:
+def _tell_of_slowness(op: str, serving: Backend, missed: Backend) -> None:
     """Warn, once per process and missing backend, that it would be faster than the one that serves."""
-    if torch.compiler.is_compiling() or logits.is_meta or missed.name in _told_of:
+    if torch.compiler.is_compiling() or missed.name in _told_of:
         return
     _told_of.add(missed.name)
     level, frame = 1, sys._getframe()
@@ -339,9 +343,16 @@ def plain(op: str) -> Callable[..., Tensor | None] | None:
 
 @cache
 def _plain(op: str, selected: str) -> Callable[..., Tensor | None] | None:
+    missed = None
     for backend in _BACKENDS:
-        if selected in (AUTO, backend.name) and backend.absent() is None:
-            return backend.ops.get(op)
+        if selected not in (AUTO, backend.name) or op not in backend.ops:
+            continue
+        if backend.absent() is None:
+            if missed is not None and not backend.fast:
+                _tell_of_slowness(op.replace("plain", "loss"), backend, missed)
+            return backend.ops[op]
+        if backend.fast:
+            missed = missed or backend
     return None
 
 

@@ -24,6 +24,7 @@ from likelihead.kernels.ops import (
     sigmoid_count,
     sigmoid_valid,
 )
+from likelihead.kernels.portable import small
 from likelihead.kernels.portable.calls import (
     Box,
     Scratch,
@@ -40,6 +41,8 @@ from likelihead.kernels.portable.calls import (
     weight_of_each,
     within,
 )
+from likelihead.kernels.portable.exponential import exponential
+from likelihead.kernels.portable.small import STEEPEST
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as reference
 from likelihead.kernels.reference.sigmoid_residual import sigmoid_residual
 
@@ -53,6 +56,9 @@ def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions
     """See `likelihead.kernels.ops.SigmoidNLL`."""
     if not _served(logits, target, options):
         return reference(logits, target, **options)
+    few = _of_few(logits, target, "none", options)
+    if few is not None:
+        return few
     if logits.requires_grad and torch.is_grad_enabled():
         nll: Tensor = _NLL.apply(logits, target, options)  # type: ignore[no-untyped-call]
         return nll
@@ -78,6 +84,9 @@ def sigmoid_loss(
         # Not read, which might wait for it and would lose its graph: the gradient of the sum is scaled later.
         total = sigmoid_loss(logits, target, reduction="sum", **options)
         return reduce_values(total, reduction, normalizer=normalizer)
+    few = _of_few(logits, target, reduction if normalizer is None else "sum", options)
+    if few is not None:
+        return few if normalizer is None else reduce_values(few, reduction, normalizer=normalizer)
     if logits.requires_grad and torch.is_grad_enabled():
         loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
             logits, target, options, reduction, normalizer
@@ -93,6 +102,12 @@ def _served(logits: Tensor, target: Tensor, options: SigmoidOptions) -> bool:
     return served(
         logits, target, cast("dict[str, Any]", options), cast("list[Tensor | None]", differentiable)
     )
+
+
+def _of_few(logits: Tensor, target: Tensor, reduction: str, options: SigmoidOptions) -> Tensor | None:
+    if not looks(logits.device):
+        return None
+    return small.sigmoid_values(logits, target, reduction, cast("dict[str, Any]", options))
 
 
 class _Call:
@@ -111,6 +126,7 @@ class _Call:
         self.focal_gamma = options.get("focal_gamma", 0.0)
         self.focal_alpha = options.get("focal_alpha")
         self.hard = not self.label_smoothing and not self.focal_gamma and self.looks
+        self.soft = self.hard and spare and options.get("pos_weight") is None
         named = {
             "weight": options.get("weight"),
             "pos_weight": options.get("pos_weight"),
@@ -141,7 +157,7 @@ class _Call:
         The upstream gradients are one for each element or one for all.
         """
         parts: list[Tensor] = []
-        scratch = Scratch(self.logits, self.dtype)
+        scratch, wide_scratch = Scratch(self.logits, self.dtype), Scratch(self.logits, self.wide)
 
         def deliver(nll: Tensor, box: Box) -> None:
             if values is None:
@@ -156,17 +172,30 @@ class _Call:
 
         most = most_elements(self.logits.device) // 2  # there are three buffers
         for box in blocks(self.logits.shape, 1, most):
-            if self.hard and self._of_hard_labels(*of(box), scratch, deliver):
+            if self.hard and self._may_be_hard(box) and self._of_hard_labels(*of(box), scratch, deliver):
                 continue
             shape = self.logits[box].shape
-            for part in blocks(shape, 1, max(1, most // 16)):  # there are some fifteen, of float64
+            for part in blocks(shape, 1, max(1, most // 8)):  # of float64
                 inner = within(box, part, shape)
-                deliver(self._of_any_labels(*of(inner)), inner)
+                if not (self.soft and self._of_soft_labels(*of(inner), scratch, wide_scratch, deliver)):
+                    self._in_parts(inner, most, of, deliver)
         return torch.stack(parts).sum().to(self.dtype) if parts else self.logits.new_zeros(())
+
+    def _in_parts(
+        self, box: Box, most: int, of: Callable[[Box], Any], deliver: Callable[[Tensor, Box], None]
+    ) -> None:
+        shape = self.logits[box].shape
+        for part in blocks(shape, 1, max(1, most // 16)):  # there are some fifteen buffers
+            inner = within(box, part, shape)
+            deliver(self._of_any_labels(*of(inner)), inner)
 
     def _option(self, name: str, box: Box) -> Tensor | None:
         values = self.broadcast.get(name)
         return values if values is None or values.dim() == 0 else values[box]
+
+    def _may_be_hard(self, box: Box) -> bool:
+        """Whether the first label of the block is: of soft ones the passes that look at all are saved."""
+        return float(self.target[box][(0,) * self.target.dim()]) in (0, 1)
 
     def _of_hard_labels(
         self,
@@ -193,22 +222,61 @@ class _Call:
         torch.mul(x, torch.add(self.one, t, alpha=-2, out=turn), out=z)
         most = 80 if self.dtype == torch.float32 else 700
         if largest <= most:
-            nll = torch.log1p(torch.exp(z, out=exps), out=z)
+            nll = torch.log1p(exponential(z, out=exps), out=z)
         else:  # whose exponential is too large; the loss is then the logit to the last digit
-            torch.clamp(z, max=most, out=exps).exp_()
+            exponential(torch.clamp(z, max=most, out=exps), out=exps)
             nll = torch.maximum(exps.log1p(), z, out=z)
         factor = self._factor(t, box)
         deliver(nll if factor is None else nll.mul_(factor), box)
         if grad is not None and upstream is not None:
-            torch.div(exps, torch.add(exps, 1, out=z), out=exps).mul_(turn).mul_(upstream)
+            torch.div(exps, torch.add(exps, 1, out=z), out=exps).mul_(turn)
+            if upstream is not self.one:
+                exps.mul_(upstream)
             if factor is not None:
                 exps.mul_(factor)
             if exps is not grad:
                 grad.copy_(exps)
         return True
 
+    def _of_soft_labels(
+        self,
+        x: Tensor,
+        t: Tensor,
+        box: Box,
+        grad: Tensor | None,
+        upstream: Tensor | None,
+        scratch: Scratch,
+        wide_scratch: Scratch,
+        deliver: Callable[[Tensor, Box], None],
+    ) -> bool:
+        """Compute the block if float64 has digits to spare for its differences; say whether that is so.
+
+        They are ``relu(x) - x t``, which ``log(1 + exp(-|x|))`` comes on top of, and ``sigmoid(x) - t``.
+        """
+        low, high = torch.aminmax(x)
+        if not -float(low) <= STEEPEST >= float(high) or not (upstream is None or is_finite(upstream)):
+            return False
+        above = torch.abs(x, out=scratch.like(x)).neg_()
+        exponential(above, out=above).log1p_()
+        wide, labels, nll = (wide_scratch.like(x, which) for which in range(3))
+        wide.copy_(x)
+        labels.copy_(t)
+        torch.clamp(wide, min=0, out=nll).addcmul_(wide, labels, value=-1).add_(above)
+        factor = self._factor(labels, box)
+        if factor is not None:
+            nll.mul_(factor)
+        if not is_finite(nll):
+            return False
+        deliver(nll, box)
+        if grad is not None and upstream is not None:
+            slope = wide.sigmoid_().sub_(labels)
+            if factor is not None:
+                slope.mul_(factor)
+            grad.copy_(slope if upstream is self.one else slope.mul_(upstream))
+        return True
+
     def _factor(self, t: Tensor, box: Box) -> Tensor | None:
-        """All that multiplies the loss of a hard label."""
+        """All that multiplies the loss of a hard label, or of a soft one where there is no ``pos_weight``."""
         factors = []
         if (pos_weight := self._option("pos_weight", box)) is not None:
             factors.append((pos_weight.to(self.dtype) - 1) * t + 1)
@@ -330,11 +398,23 @@ class _NLL(torch.autograd.Function):
         save(ctx, logits, target, cast("dict[str, Any]", options))
         call = _Call(logits, target, options)
         values = call.new_values()
-        call.run(values)
+        ctx.made = []
+        if call.looks and logits.dtype == call.dtype:  # a 16-bit slope would be rounded twice
+            slope = torch.empty_like(logits)
+            call.run(values, slope, call.one)
+            ctx.made.append(slope)
+        else:
+            call.run(values)
         return values
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if not is_differentiated(upstream) and ctx.made and is_finite(upstream):
+            try:
+                slope: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
+                return slope.mul_(upstream), None, None
+            except IndexError:
+                pass
         return _gradient_anew(ctx, upstream), None, None
 
 

@@ -34,6 +34,7 @@ from likelihead.kernels.ops import (
     shared,
     softmax_count,
 )
+from likelihead.kernels.portable import small
 from likelihead.kernels.portable.calls import (
     Box,
     Scratch,
@@ -49,6 +50,7 @@ from likelihead.kernels.portable.calls import (
     served,
     weight_of_each,
 )
+from likelihead.kernels.portable.exponential import exponential
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
 if TYPE_CHECKING:
@@ -68,6 +70,10 @@ def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions
     """
     if not _served(logits, target, options):
         return reference(logits, target, **options)
+    if looks(logits.device) and options.get("torch_nonfinite", False):  # whose lse is of the ignored as well
+        nll = small.softmax_values(logits, target, "none", cast("dict[str, Any]", options))
+        if nll is not None:
+            return nll, torch.logsumexp(logits.double(), 1).float()
     if logits.requires_grad and torch.is_grad_enabled():
         found: tuple[Tensor, Tensor] = _NLL.apply(logits, target, options)  # type: ignore[no-untyped-call]
         return found
@@ -94,6 +100,11 @@ def softmax_loss(
         # Not read, which might wait for it and would lose its graph: the gradient of the sum is scaled later.
         total = softmax_loss(logits, target, reduction="sum", inplace_backward=inplace_backward, **options)
         return reduce_values(total, reduction, normalizer=normalizer)
+    if looks(logits.device) and not inplace_backward:
+        how = reduction if normalizer is None else "sum"
+        loss = small.softmax_values(logits, target, how, cast("dict[str, Any]", options))
+        if loss is not None:
+            return loss if normalizer is None else reduce_values(loss, reduction, normalizer=normalizer)
     if inplace_backward:
         check_in_place(logits)
         inplace_backward = overwritten.is_alone(logits)
@@ -102,10 +113,10 @@ def softmax_loss(
             not inplace_backward and not looks(logits.device) and logits.dtype == compute_dtype(logits.dtype)
         )
         if not keeps:
-            loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
+            fused: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
                 logits, target, options, reduction, normalizer, inplace_backward
             )
-            return loss
+            return fused
     nll, _ = softmax_nll(logits, target, **options)
     return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
 
@@ -184,10 +195,12 @@ class _Call:
         gradient: Tensor | None = None,
         upstream: Tensor | None = None,
         upstream_lse: Tensor | None = None,
+        keep: list[_Block] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the values; write the gradient, for upstream gradients of each example or one for all.
 
-        The gradient may take the place of the logits.
+        The gradient may take the place of the logits. With ``keep`` its memory is left with the exponentials,
+        and the blocks that turn them into the gradient are appended.
         """
         x = self.logits
         shape = (x.shape[0], *x.shape[2:])
@@ -201,7 +214,10 @@ class _Call:
             block = _Block(self, box, buffer, scratch)
             nll[box] = block.nll.squeeze(1)
             lse[box] = block.lse.squeeze(1)
-            if gradient is not None:
+            if keep is not None:
+                del block.scratch
+                keep.append(block)
+            elif gradient is not None:
                 block.gradient_(_rows(upstream, box), _rows(upstream_lse, box))
                 if not direct:
                     gradient[inside] = buffer
@@ -227,6 +243,7 @@ class _Block:
         self.odd: Tensor | None = None
         self.slope: Tensor | None = None
         self.where = None if call.where is None else call.where[_inside(box)]
+        self.lowered = False
         x = call.logits[_inside(box)]
         z = self._transformed(x)
         self.top = z.amax(1, keepdim=True)
@@ -253,11 +270,31 @@ class _Block:
         if call.logit_offset is not None:
             z.add_(call.logit_offset)
         if self.where is not None:
-            torch.where(self.where, z, z.new_full((), -math.inf), out=z)
+            self._hide(z, self.where)
         return z
 
+    def _hide(self, z: Tensor, where: Tensor) -> None:
+        """Write minus infinity to the classes that cannot be.
+
+        Where each example has a class that can be, its target above all, the lowest number that there is does
+        as well. It is added, without the branches that `torch.where` takes for each element.
+        """
+        call = self.call
+        if call.looks and call.index is not None and float(z.amax()) < 1e30:
+            can_be = where.gather(1, call.index[self.box].unsqueeze(1))
+            if call.kept is not None:
+                can_be |= where.any(1, keepdim=True) & ~call.kept[self.box].unsqueeze(1)
+            self.lowered = bool(can_be.all())
+        if self.lowered:
+            z.add_(~where, alpha=torch.finfo(z.dtype).min)
+        else:
+            torch.where(where, z, z.new_full((), -math.inf), out=z)
+
     def _exponentials(self, z: Tensor) -> None:
-        torch.sub(z, self.shift, out=self.buffer).exp_()
+        shifted = z
+        if not self.call.looks or self.shift.any():
+            shifted = torch.sub(z, self.shift, out=self.buffer)
+        exponential(shifted, out=self.buffer)
 
     def _indices(self, z: Tensor, index: Tensor) -> None:
         call = self.call
@@ -326,8 +363,13 @@ class _Block:
         call = self.call
         below = torch.sub(self.top, z, out=self.scratch.like(z, 1))
         if self.where is not None:
-            counts = self.where if call.index is not None or shares is None else self.where | (shares != 0)
-            torch.where(counts, below, below.new_zeros(()), out=below)
+            if self.lowered:
+                below.mul_(self.where)
+            else:
+                counts = (
+                    self.where if call.index is not None or shares is None else self.where | (shares != 0)
+                )
+                torch.where(counts, below, below.new_zeros(()), out=below)
         if shares is None:
             return below.sum(1, keepdim=True)
         careful = not call.options.get("torch_nonfinite", False)
@@ -341,16 +383,13 @@ class _Block:
     def _above(self) -> Tensor:
         """How far logsumexp is above the largest logit, accurate also where that is nearly all of it."""
         ratio = self.total / (self.top - self.shift).exp()
-        if self.call.looks and float(ratio.min()) > 1.5:
-            return ratio.log()
-        largest = self.buffer.amax(1, keepdim=True)  # as it was rounded in the sum
-        if self.own is not None:
-            largest = torch.maximum(largest, self.own)
-        # Up to a ratio of 2 there is only one that large; it stays out of the sum.
-        others = torch.where(self.buffer < largest, self.buffer, 0).sum(1, keepdim=True)
-        if self.own is not None:
-            others = others + torch.where(self.own < largest, self.own, 0)
-        return torch.where(ratio > 1.5, ratio.log(), (others / largest).log1p())
+        if not self.call.looks:
+            return torch.where(ratio > 1.5, ratio.log(), _log_of_total(self.buffer, self.own))
+        above, close = ratio.log(), (ratio <= 1.5).squeeze(1)
+        if close.any():
+            exps, own = (None if t is None else t.movedim(1, -1)[close] for t in (self.buffer, self.own))
+            above.movedim(1, -1)[close] = _log_of_total(cast("Tensor", exps), own)
+        return above
 
     def _finish(self, nll: Tensor) -> None:
         """What comes on top of the targets' terms, and who is left out."""
@@ -400,7 +439,10 @@ class _Block:
         if self.slope is not None:
             buffer.mul_(self.slope)
         if self.where is not None:
-            torch.where(self.where, buffer, buffer.new_zeros(()), out=buffer)
+            if not (self.lowered and is_finite(factor)):
+                torch.where(self.where, buffer, buffer.new_zeros(()), out=buffer)
+            elif call.label_smoothing:  # otherwise it is 0 there as it is
+                buffer.mul_(self.where)
         if self.odd is not None:
             self._write_odd(upstream, upstream_lse)
 
@@ -465,6 +507,18 @@ class _Block:
         self.buffer.movedim(1, -1)[self.odd] = gradient.to(self.buffer.dtype)
 
 
+def _log_of_total(exps: Tensor, own: Tensor | None) -> Tensor:
+    """The log of the sum of all, in units of the largest, where that is more than a half of it."""
+    largest = exps.amax(1, keepdim=True)  # as it was rounded in the sum
+    if own is not None:
+        largest = torch.maximum(largest, own)
+    # There is only one that large; it stays out of the sum.
+    others = torch.where(exps < largest, exps, 0).sum(1, keepdim=True)
+    if own is not None:
+        others = others + torch.where(own < largest, own, 0)
+    return (others / largest).log1p()
+
+
 def _focal(wrong: Tensor, right: Tensor, nll: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
     """``(1 - p) ** gamma``, and the slope of its product with the nll in units of the slope of the nll."""
     factor = wrong.pow(gamma)
@@ -482,13 +536,21 @@ class _NLL(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         call = _Call(logits, target, options)
         ctx.kept = []
-        if call.looks or logits.dtype != call.dtype:
+        if logits.dtype != call.dtype:
             return call.run()
-        # Where each operator is a trip through memory, the exponentials are kept for the backward.
-        everything = (slice(None),) * (logits.dim() - 1)
-        block = _Block(call, everything, torch.empty_like(logits), Scratch(logits, call.dtype))
-        ctx.kept.append(block)
-        return block.nll.squeeze(1), block.lse.squeeze(1)
+        # The exponentials are kept for the backward, in the memory of the gradient.
+        gradient, kept = torch.empty_like(logits), list[_Block]()
+        if call.looks:
+            if call.index is None or call.transformed or logits.shape[1] < 16:
+                return call.run()  # more would be kept than torch keeps
+            values = call.run(gradient, keep=kept)
+        else:
+            everything = (slice(None),) * (logits.dim() - 1)
+            block = _Block(call, everything, gradient, Scratch(logits, call.dtype))
+            kept.append(block)
+            values = block.nll.squeeze(1), block.lse.squeeze(1)
+        ctx.kept.append((gradient, kept))
+        return values
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -497,14 +559,15 @@ class _NLL(torch.autograd.Function):
         if is_differentiated(*upstream):
             return _by_reference(ctx, upstream), None, None
         try:
-            block = ctx.kept.pop()
+            gradient, kept = ctx.kept.pop()  # atomic: of two concurrent backwards one gets it
         except IndexError:
             call = _saved_call(ctx)
             gradient = torch.empty_like(call.logits)
-            call.run(gradient, *upstream)
+            call.run(gradient, upstream[0], upstream[1])
             return gradient, None, None
-        block.gradient_(*(None if u is None else u.unsqueeze(1) for u in upstream))
-        return block.buffer, None, None
+        for block in kept:
+            block.gradient_(*(_rows(u, block.box) for u in upstream))
+        return gradient, None, None
 
 
 class _Loss(torch.autograd.Function):
