@@ -174,7 +174,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
     read_: set[str] = set()
     written: set[str] = set()
     for at in code.code:
-        if at.access is not None:
+        if at.access is not None and not any(place in rare_places() for place in at.where):
             (read_ if at.access.kind == "load" else written).update(at.access.parameters & set(tensors))
     whole = [name for name, value in tensors.items() if value.numel() == logits.numel()]
     of_logits = [name for name in whole if _same_memory(tensors[name], logits)]

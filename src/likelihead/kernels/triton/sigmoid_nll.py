@@ -7,7 +7,7 @@ runs, a pure function of the tensors' shapes, strides and dtypes, the options an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -21,10 +21,12 @@ from likelihead.kernels.triton.layout import lay_out
 from likelihead.kernels.triton.plans import Room, is_one_number, launch
 from likelihead.kernels.triton.sigmoid_kernel import (
     LOGITS,
+    PARTS,
     UPSTREAM,
     WEIGHT,
     count_kernel,
     sigmoid_again_kernel,
+    sigmoid_close_kernel,
     sigmoid_kernel,
 )
 from likelihead.kernels.triton.sums import second_stage
@@ -164,33 +166,36 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         return [call.launch()]
     sums = room.take(call.programs)
     if divisor is not None:
-        launches = [call.launch(sums=sums, scale=_inverse(divisor))]
-        return [*launches, second_stage(sums, loss, divisor=divisor)]
-    if tensors.grad is None:
+        return [
+            call.launch(sums=sums, scale=_inverse(divisor)),
+            second_stage(sums, loss, divisor=divisor),
+        ]
+    if tensors.grad is None or (tensors.mask is None and tensors.sample_weight is None):
+        # Labels may be missing, and mostly none is: they are counted on the way.
         counts = room.take(call.programs)
-        launches = [call.launch(sums=sums, counts=counts)]
-        return [*launches, second_stage(sums, loss, counts=counts)]
-    count = room.take(1)
-    launches = call.count(count, room)
-    launches.append(call.launch(sums=sums, count=count))
-    return [*launches, second_stage(sums, loss, counts=count)]
+        main = call.launch(sums=sums, counts=counts, scale=_inverse(float(call.elements)))
+        if tensors.grad is None:
+            return [main, second_stage(sums, loss, counts=counts)]
+        return [main, _Call(tensors, numbers, device, closing=True).close(sums, counts)]
+    counts, launches = call.count(room)
+    if counts.numel() > PARTS:
+        count = room.take(1)
+        launches.append(second_stage(counts, count))
+        counts = count
+    launches.append(call.launch(sums=sums, count=counts))
+    return [*launches, second_stage(sums, loss, counts=counts)]
 
 
 def plan_again(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list[Launch]:
     """The launches of ``sigmoid_loss_backward_``, which decide on the device what there is to do."""
     call = _Call(tensors, numbers, device)
-    launches: list[Launch] = []
-    count = None
-    if numbers.divisor is None:
-        count = room.take(1)
-        launches += call.count(count, room)
-    launches.append(call.again(count=count, scale=_inverse(numbers.divisor)))
-    return launches
+    if numbers.divisor is not None:
+        return [call.again(None, _inverse(numbers.divisor))]
+    counts, launches = call.count(room)
+    return [*launches, call.again(counts, 1.0)]
 
 
-def _inverse(divisor: float | None) -> float:
-    if divisor is None:
-        return 1.0
+def _inverse(divisor: float) -> float:
     return 1.0 / divisor if divisor else math.inf
 
 
@@ -210,10 +215,15 @@ def _share_out(
     order: tuple[int, ...],
     dtype: torch.dtype,
     device: Device,
+    closing: bool,
 ) -> _Shares:
     layout = lay_out(shape, strides, order)
     more = any(strides[i] is not None for i in range(WEIGHT, UPSTREAM))
     tunable = lookup("sigmoid", _BUCKETS.get(dtype, "16-bit") + (", more" if more else ""))
+    if closing:
+        # Each of its programs adds all parts up: few of them, of four warps, that hold as much in flight.
+        block = tunable.block * max(1, 4 // tunable.num_warps)
+        tunable = replace(tunable, block=block, num_warps=4, programs_per_multiprocessor=4)
     resident = device.multiprocessors * tunable.programs_per_multiprocessor
     columns = tunable.block
     outer = len(layout.sizes)
@@ -246,8 +256,8 @@ def _share_out(
 class _Call:
     """A call's tensors over the logits' shape, its options, and how its elements are shared out."""
 
-    def __init__(self, tensors: Tensors, numbers: Numbers, device: Device) -> None:
-        logits, _, _, pos_weight, *_, sample_weight, upstream, nll, grad, _, self.number = tensors
+    def __init__(self, tensors: Tensors, numbers: Numbers, device: Device, closing: bool = False) -> None:
+        logits, _, _, pos_weight, *_, sample_weight, upstream, nll, grad, self.loss, self.number = tensors
         skip_nan, nonfinite, smoothing, gamma, alpha, _, _ = numbers
         shape = logits.shape
         # One number for all goes beside those that there is one of for each element.
@@ -279,7 +289,7 @@ class _Call:
         self.elements = logits.numel()
         output = grad if grad is not None else nll if nll is not None else logits
         strides = tuple([over(t) for t in tensors[:10]])
-        self.shares = _share_out(shape, strides, output.stride(), logits.dtype, device)
+        self.shares = _share_out(shape, strides, output.stride(), logits.dtype, device, closing)
         self.programs = self.shares.grid[0] * self.shares.grid[1]
         self.narrow = logits.dtype in (torch.bfloat16, torch.float16)
         self.plain = not any(self.options[2:]) and pos_weight is None
@@ -293,23 +303,31 @@ class _Call:
         scale: float = 1.0,
     ) -> Launch:
         careful = not (self.plain and self.narrow and sums is not None)
-        outputs = (self.one, count, sums, counts)
+        outputs = (self.one, count, sums, counts, 0 if count is None else count.numel())
         arguments = (*self.tensors, *outputs, *self.shares.geometry, *self.numbers, self.scale * scale)
         return self._launch(sigmoid_kernel, arguments, OPTIONS=self.options, CAREFUL=careful)
 
-    def again(self, *, count: Tensor | None, scale: float) -> Launch:
+    def again(self, counts: Tensor | None, scale: float) -> Launch:
         *inputs, _, _, grad = self.tensors
-        given = (*inputs, grad, self.number, count, self.elements)
+        given = (*inputs, grad, self.number, counts, 0 if counts is None else counts.numel(), self.elements)
         arguments = (*given, *self.shares.geometry, *self.numbers, scale)
         return self._launch(sigmoid_again_kernel, arguments, OPTIONS=self.options)
 
-    def count(self, count: Tensor, room: Room) -> list[Launch]:
-        """What the mean divides by, into ``count``."""
+    def close(self, sums: Tensor, counts: Tensor) -> Launch:
+        logits, target, weight, pos_weight, _, prior, *_, grad = self.tensors
+        given = (logits, target, weight, pos_weight, prior, grad, sums, counts, self.loss)
+        arguments = (*given, sums.numel(), self.elements, *self.shares.geometry, *self.numbers)
+        launch = self._launch(sigmoid_close_kernel, arguments, OPTIONS=self.options)
+        return replace(
+            launch, grid=tuple(max(1, programs) for programs in launch.grid)
+        )  # a mean of none is NaN
+
+    def count(self, room: Room) -> tuple[Tensor, list[Launch]]:
+        """What the mean divides by, in parts."""
         _, target, _, _, mask, _, sample_weight, *_ = self.tensors
         counts = room.take(self.programs)
         arguments = (target, mask, sample_weight, self.number, counts, *self.shares.geometry)
-        counting = self._launch(count_kernel, arguments, SKIP_NAN=self.options[0])
-        return [counting, second_stage(counts, count)]
+        return counts, [self._launch(count_kernel, arguments, SKIP_NAN=self.options[0])]
 
     def _launch(self, kernel: Any, arguments: tuple[Any, ...], **constexprs: Any) -> Launch:
         shared = self.shares.constexprs
