@@ -215,11 +215,17 @@ def _share_out(
     order: tuple[int, ...],
     dtype: torch.dtype,
     device: Device,
+    *,
+    missing: bool,
     closing: bool,
 ) -> _Shares:
     layout = lay_out(shape, strides, order)
-    more = any(strides[i] is not None for i in range(WEIGHT, UPSTREAM))
-    tunable = lookup("sigmoid", _BUCKETS.get(dtype, "16-bit") + (", more" if more else ""))
+    bucket = _BUCKETS.get(dtype, "16-bit")
+    if missing:
+        bucket += ", missing"
+    elif any(strides[i] is not None for i in range(WEIGHT, UPSTREAM)):
+        bucket += ", more"
+    tunable = lookup("sigmoid", bucket)
     if closing:
         # Each of its programs adds all parts up: few of them, of four warps, that hold as much in flight.
         block = tunable.block * max(1, 4 // tunable.num_warps)
@@ -289,7 +295,8 @@ class _Call:
         self.elements = logits.numel()
         output = grad if grad is not None else nll if nll is not None else logits
         strides = tuple([over(t) for t in tensors[:10]])
-        self.shares = _share_out(shape, strides, output.stride(), logits.dtype, device, closing)
+        given = (shape, strides, output.stride(), logits.dtype, device)
+        self.shares = _share_out(*given, missing=self.options[0], closing=closing)
         self.programs = self.shares.grid[0] * self.shares.grid[1]
         self.narrow = logits.dtype in (torch.bfloat16, torch.float16)
         self.plain = not any(self.options[2:]) and pos_weight is None

@@ -42,6 +42,10 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("sigmoid", "16-bit, more"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=5),
     ("sigmoid", "float32, more"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
     ("sigmoid", "float64, more"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
+    # With labels that may be missing, which are counted.
+    ("sigmoid", "16-bit, missing"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=5),
+    ("sigmoid", "float32, missing"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=16),
+    ("sigmoid", "float64, missing"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=12),
     # Rows that a program holds: block is what a warp of it holds, num_warps the most of them.
     ("softmax_resident", "16-bit"): Tunable(block=1024, num_warps=16),
     ("softmax_resident", "float32"): Tunable(block=1024, num_warps=16),
