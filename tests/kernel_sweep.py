@@ -50,6 +50,7 @@ def sigmoid_checks() -> dict[str, Check]:
         "options": _label_options,
         "beyond 2^31": _labels_beyond,
         "missing": _missing,
+        **{f"labels missing, {dtype}": _labels_missing(dtype) for dtype in TOLERANCE},
         "sure": _sure,
         **{f"a total, {reduction}": _label_total(reduction) for reduction in ("sum", "mean")},
     }
@@ -266,6 +267,29 @@ def _missing() -> None:
     with torch.no_grad():
         mean = dispatch.sigmoid_loss(x, target, mask=mask)
     torch.testing.assert_close(mean, dispatch.sigmoid_nll(x, target, mask=mask).sum().detach() / (28 * 7))
+
+
+def _labels_missing(dtype: torch.dtype) -> Check:
+    """What is made as if no label were missing is made again."""
+
+    def check() -> None:
+        x = (torch.randn(300, 7, generator=seeded(13)) * 4).to(dtype).requires_grad_()
+        target = torch.rand(300, 7, generator=seeded(14)).round()
+        there = torch.ones(300, 7, dtype=torch.bool)
+        there[::3] = there[:, 5] = False
+        for gone in (there, torch.zeros_like(there)):
+            missing = torch.where(gone, target, math.nan)
+            loss, masked = dispatch.sigmoid_loss(x, missing), dispatch.sigmoid_loss(x, target, mask=gone)
+            torch.testing.assert_close(loss, masked, rtol=1e-6, atol=0, equal_nan=True)
+            for up in (1.0, 3.0):
+                found, expected = (
+                    torch.autograd.grad(one, x, torch.full_like(one, up), retain_graph=True)[0]
+                    for one in (loss, masked)
+                )
+                torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+                assert found[~gone].eq(0).all()
+
+    return check
 
 
 def _sure() -> None:

@@ -15,9 +15,12 @@ from likelihead.kernels.triton.arithmetic import compensated_add, exp_fast, log1
 from likelihead.kernels.triton.layout import EACH, NUMBER, PER_COLUMN, PER_ROW
 from likelihead.kernels.triton.scale import scale_blocks
 from likelihead.kernels.triton.sigmoid_elements import focal, limits, narrow, wide
-from likelihead.kernels.triton.sums import tree_sum
+from likelihead.kernels.triton.sums import sum_of, tree_sum
 
-__all__ = ["count_kernel", "sigmoid_again_kernel", "sigmoid_kernel"]
+__all__ = ["PARTS", "count_kernel", "sigmoid_again_kernel", "sigmoid_close_kernel", "sigmoid_kernel"]
+
+PARTS = 256  # of a count, which every program may add up for itself
+_PARTS = tl.constexpr(PARTS)
 
 _EACH = tl.constexpr(EACH)
 _PER_COLUMN = tl.constexpr(PER_COLUMN)
@@ -340,7 +343,7 @@ def _total(high, low, WANTED: tl.constexpr):
     return total
 
 
-@triton.jit(do_not_specialize=["rows", "columns"])
+@triton.jit(do_not_specialize=["count_parts", "rows", "columns"])
 def sigmoid_kernel(
     logits,
     target,
@@ -356,6 +359,7 @@ def sigmoid_kernel(
     count,
     sums,
     counts,
+    count_parts,
     rows,
     columns,
     sizes,
@@ -377,15 +381,15 @@ def sigmoid_kernel(
 ):
     """The nll, its sums, the gradient: whichever there is room for.
 
-    ``upstream`` has the gradient from above of each element, ``number`` one for all; ``count`` is what a mean
-    divides by, where only the device knows. Without CAREFUL the nll of an infinite logit is anything that is
-    not finite: sums that come out so are made again.
+    ``upstream`` has the gradient from above of each element, ``number`` one for all; ``count`` has the parts
+    of what a mean divides by, where only the device knows. Without CAREFUL the nll of an infinite logit is
+    anything that is not finite: sums that come out so are made again.
     """
     factor = tl.full((), scale, tl.float64)
     if number is not None:
         factor *= tl.load(number).to(tl.float64)
     if count is not None:
-        factor /= tl.load(count)
+        factor /= sum_of(count, count_parts, _PARTS)
     tensors = (logits, target, weight, pos_weight, mask, prior, sample_weight, upstream, nll, grad)
     total, counted = _tiles(
         tensors, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES, ROWS,
@@ -407,7 +411,7 @@ def sigmoid_kernel(
         tl.store(counts + _program(), counted)
 
 
-@triton.jit(do_not_specialize=["rows", "columns", "elements"])
+@triton.jit(do_not_specialize=["count_parts", "elements", "rows", "columns"])
 def sigmoid_again_kernel(
     logits,
     target,
@@ -419,6 +423,7 @@ def sigmoid_again_kernel(
     grad,
     number,
     count,
+    count_parts,
     elements,
     rows,
     columns,
@@ -452,12 +457,59 @@ def sigmoid_again_kernel(
             scale_blocks(grad, upstream, elements, _program(), step, BLOCK)
         else:
             if count is not None:
-                factor /= tl.load(count)
+                factor /= sum_of(count, count_parts, _PARTS)
             _tiles(
                 tensors, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES,
                 ROWS, COLUMNS, OUTER, VECTORS, HEIGHT,
                 WIDE, NARROW, OPTIONS, True, False, False, False, True,
             )  # fmt: skip
+
+
+@triton.jit(do_not_specialize=["parts", "elements", "rows", "columns"])
+def sigmoid_close_kernel(
+    logits,
+    target,
+    weight,
+    pos_weight,
+    prior,
+    grad,
+    sums,
+    counts,
+    loss,
+    parts,
+    elements,
+    rows,
+    columns,
+    sizes,
+    strides,
+    smoothing: tl.float64,
+    gamma: tl.float64,
+    alpha: tl.float64,
+    MODES: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    OUTER: tl.constexpr,
+    VECTORS: tl.constexpr,
+    HEIGHT: tl.constexpr,
+    WIDE: tl.constexpr,
+    NARROW: tl.constexpr,
+    OPTIONS: tl.constexpr,
+):
+    """The mean from its parts, and the gradient once more where it was made as if no label were missing.
+
+    Which of them are is known by now; so nobody reads the labels before the loss does, only to count them.
+    """
+    count = sum_of(counts, parts, _PARTS)
+    if _program() == 0:
+        tl.store(loss, (sum_of(sums, parts, _PARTS) / count).to(loss.dtype.element_ty))
+    if count != tl.cast(elements, tl.float64):
+        tensors = (logits, target, weight, pos_weight, None, prior, None, None, None, grad)
+        factor = 1.0 / count
+        _tiles(
+            tensors, rows, columns, sizes, strides, (smoothing, gamma, alpha), factor.to(WIDE), MODES, ROWS,
+            COLUMNS, OUTER, VECTORS, HEIGHT, WIDE, NARROW, OPTIONS, True,
+            False, False, False, True,  # rare: labels are missing
+        )  # fmt: skip
 
 
 @triton.jit

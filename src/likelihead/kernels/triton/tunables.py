@@ -42,6 +42,10 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("sigmoid", "16-bit, more"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=5),
     ("sigmoid", "float32, more"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=20),
     ("sigmoid", "float64, more"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=16),
+    # With labels that may be missing, which are counted.
+    ("sigmoid", "16-bit, missing"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=5),
+    ("sigmoid", "float32, missing"): Tunable(block=256, num_warps=1, programs_per_multiprocessor=16),
+    ("sigmoid", "float64, missing"): Tunable(block=128, num_warps=1, programs_per_multiprocessor=12),
     # Rows that a program holds: block is what a warp of it holds, num_warps the most of them.
     ("softmax_resident", "16-bit"): Tunable(block=1024, num_warps=16),
     ("softmax_resident", "float32"): Tunable(block=1024, num_warps=16),
@@ -64,8 +68,9 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("softmax_streamed", "float64, wide"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
     ("softmax_streamed", "float64, odd"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "float64, wide, odd"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
-    # Programs that share the targets out among them.
-    ("softmax_count", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
+    # One program that counts the targets, or several that share them out among them.
+    ("softmax_count", "few"): Tunable(block=4096, num_warps=8),
+    ("softmax_count", "many"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
     # The gradient of the forward pass times the upstream gradient.
     ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=8),
 }
