@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("fast")
 
 RESIDENT, STREAMED = "softmax_resident", "softmax_streamed"
 EXAMPLE, COUNT, SUMS = "softmax_example", "softmax_count", "sums"
-INSIDE = "inside = (columns >= 0) & (columns < classes)\n        "
+EDGE = "is_edge = tl.where(edge < VECTOR, edge < head, at_edge < classes)"
 # Module, what stands there, what is put there, and the checks of which one at least must fail.
 MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "the mask of the classes is one too wide": (RESIDENT, "c < classes", "c <= classes", ("rows of 5",)),
@@ -58,18 +58,29 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("beyond 2^31, in place",),
     ),
     "the mask of the second look is missing": (
-        STREAMED, "tl.store(at, values, mask=columns < classes,", "tl.store(at, values,", ("rows of 300",),
+        STREAMED, "values, mask=inside,", "values,", ("rows of 300",),
     ),
-    "the mask of the second look is missing where rows begin anywhere": (
-        STREAMED, INSIDE + "tl.store(at, values, mask=inside,", INSIDE + "tl.store(at, values,",
-        ("rows of 5",),
-    ),
-    "the mask of the first look is one too wide": (
-        STREAMED, "tl.load(at, mask=columns < classes,", "tl.load(at, mask=columns <= classes,",
+    "the first look has a vector too many": (
+        STREAMED, "vectors = (classes - head) // VECTOR", "vectors = (classes - head) // VECTOR + 1",
         ("rows of 300",),
     ),
+    "a class too many is behind the vectors of a row": (
+        STREAMED, EDGE, EDGE.replace("at_edge < classes", "at_edge <= classes"), ("rows of 5",),
+    ),
+    "a class too many is before the vectors of a row": (
+        STREAMED, EDGE, EDGE.replace("edge < head", "edge <= head"), ("rows of 5",),
+    ),
+    "the edges of a row are not in its sum": (
+        STREAMED, "rest += tl.sum(exp_below(others_edge, last, NARROW), axis=0)", "rest += 0.0",
+        ("rows of 5",),
+    ),
+    "the target is in the sum where it is at the edge of a row": (
+        STREAMED, "others_edge = tl.where(at_edge == index, -INFINITY, x_edge)", "others_edge = x_edge",
+        ("rows of 5",),
+    ),
     "the target's term is in the sum of a long row": (
-        STREAMED, "x = tl.where(columns == index, -INFINITY, x)", "x = x + 0.0", ("confident in one of 300",),
+        STREAMED, "tl.debug_barrier()\n                    x = tl.where(within == ",
+        "x = tl.where(-1 == within + 0 * ", ("confident in one of 300",),
     ),
     "the gradient of a long ignored row is not 0": (
         STREAMED, "up = tl.where(kept, up, 0.0)", "up = up + 0.0", ("ignored",),

@@ -145,13 +145,11 @@ def streamed_constexprs(
     read, shares, written = (layout.strides[k] for k in range(3))
     alike = all(s in (read, (0, 0, 0, 0)) for s in (shares, written))
     shifted = layout.rows(0) and layout.unit(0) < vector and alike
-    odd = shifted or not layout.rows(0) or math.gcd(_UNIT, layout.classes) < vector
     # The second look is to find the logits in the L2, with room for what is written meanwhile.
     wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
-    bucket = _BUCKETS[itemsize] + ", wide" * wide + ", odd" * odd
-    row = lookup("softmax_streamed", bucket)
-    # What a class has of its own beside its logit takes registers too, and so do the ends of an odd row.
-    block = min(row.block, {2: 8 if odd else 16, 4: 8, 8: 2}[itemsize]) if more else row.block
+    row = lookup("softmax_streamed", _BUCKETS[itemsize] + ", wide" * wide)
+    # What a class has of its own beside its logit takes registers too.
+    block = min(row.block, {2: 16, 4: 8, 8: 2}[itemsize]) if more else row.block
     lanes = 32 * row.num_warps * max(1, block // vector)
     tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
     tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30

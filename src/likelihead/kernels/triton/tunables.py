@@ -51,19 +51,13 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("softmax_resident", "float32, more"): Tunable(block=512, num_warps=16),
     ("softmax_resident", "float64, more"): Tunable(block=256, num_warps=16),
     # Longer rows, read twice: block is what a thread has of one at once. "wide": two for each multiprocessor
-    # would not fit the L2. "odd": vectors do not end where the row does.
+    # would not fit the L2.
     ("softmax_streamed", "16-bit"): Tunable(block=32, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "16-bit, wide"): Tunable(block=32, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "16-bit, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=2),
-    ("softmax_streamed", "16-bit, wide, odd"): Tunable(block=8, num_warps=32, programs_per_multiprocessor=1),
-    ("softmax_streamed", "float32"): Tunable(block=16, num_warps=8, programs_per_multiprocessor=2),
-    ("softmax_streamed", "float32, wide"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "float32, odd"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
-    ("softmax_streamed", "float32, wide, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "float32"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "float32, wide"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
     ("softmax_streamed", "float64"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "float64, wide"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "float64, odd"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
-    ("softmax_streamed", "float64, wide, odd"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
     # Programs that share the targets out among them.
     ("softmax_count", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
     # The gradient of the forward pass times the upstream gradient.
