@@ -45,6 +45,7 @@ def plant(
             for attribute, value in list(vars(user).items()):
                 if value is right:
                     patch.setattr(user, attribute, kernel)
+    patch.setattr(import_module(f"{HOME}.plans"), "_plans", {})  # which have the kernels that were there
 
 
 def fails(check: Callable[[], None]) -> bool:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -154,30 +151,13 @@ class Kernel:
 
 def compiled(call: Call, target: str) -> list[Kernel]:
     """What the call launches on the device of a target, in order. For a process of its own."""
-    op = getattr(import_module(f"likelihead.kernels.triton.{call.module}"), call.op)
-    arguments, logits = call.arguments()
-    with _recorded(DEVICES[target]) as launches:
-        op(*arguments)
-    return [_kernel(call, number, one, logits, target) for number, one in enumerate(launches)]
-
-
-@contextmanager
-def _recorded(device: str) -> Iterator[list[Any]]:
-    """What is launched meanwhile is kept, not launched, and every device is taken for the one described."""
     from likelihead.kernels.triton import launch
 
-    launches: list[Any] = []
-    run = launch.run
-
-    def keep(planned: Iterable[Any]) -> None:
-        launches.extend(one for one in planned if 0 not in one.grid)
-
-    with ExitStack() as patched:
-        patched.enter_context(patch.object(launch.Device, "of", lambda _: getattr(launch, device)))
-        for name, module in list(sys.modules.items()):
-            if name.startswith(kernels.__name__) and getattr(module, "run", None) is run:
-                patched.enter_context(patch.object(module, "run", keep))
-        yield launches
+    op = getattr(import_module(f"likelihead.kernels.triton.{call.module}"), call.op)
+    arguments, logits = call.arguments()
+    with launch.record(getattr(launch, DEVICES[target])) as launches:
+        op(*arguments)
+    return [_kernel(call, number, one, logits, target) for number, one in enumerate(launches)]
 
 
 def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -> Kernel:

@@ -10,19 +10,24 @@ from torch import Tensor
 
 pytest.importorskip("triton")
 from likelihead.kernels.triton.launch import H200, Launch
-from likelihead.kernels.triton.softmax_plan import Options, Outputs, Upstream, layout_of, plan
-
-PLAIN = Options(None, 0.0, -100, 0.0, 0.0, None, False, None, 0.0, None)
+from likelihead.kernels.triton.plans import Room
+from likelihead.kernels.triton.softmax_plan import Numbers, Tensors, layout_of, plan
 
 
 def _meta(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-def _main(logits: Tensor, upstream: Upstream | None = None, **outputs: Any) -> Launch:
+def _planned(logits: Tensor, **tensors: Any) -> list[Launch]:
     target = _meta(logits.shape[0], *logits.shape[2:], dtype=torch.int64)
-    outputs = outputs or {"grad": torch.empty_like(logits), "loss": _meta(dtype=torch.float32)}
-    launches = plan(logits, target, PLAIN, Outputs(**outputs), upstream or Upstream(mean=True), H200)
+    tensors = {"grad": torch.empty_like(logits), "loss": _meta(dtype=torch.float32), **tensors}
+    launches = plan(Tensors(logits, target, **tensors), Numbers(mean=True), H200, Room(torch.device("meta")))
+    assert launches is not None
+    return launches
+
+
+def _main(logits: Tensor, **tensors: Any) -> Launch:
+    launches = _planned(logits, **tensors)
     return next(one for one in launches if one.kernel.__name__.startswith("softmax_"))
 
 
@@ -80,7 +85,7 @@ def test_rows_in_flight_fit_the_cache(classes: int, dtype: torch.dtype) -> None:
 
 def test_a_gradient_that_may_stay_is_looked_at_by_few_programs() -> None:
     x = _meta(32768, 4096)
-    anew = _main(x, Upstream(whole=_meta(dtype=torch.float32)), grad=torch.empty_like(x))
+    anew = _main(x, whole=_meta(dtype=torch.float32), loss=None)
     assert anew.kernel.__name__ == "softmax_resident"
     assert anew.grid[0] < 32768 == _main(x).grid[0]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from likelihead.kernels.triton import softmax_plan
+from likelihead.kernels.triton import plans, softmax_plan
 from likelihead.kernels.triton.tunables import Tunable
 
 
@@ -25,3 +25,4 @@ def stream_all(patch: pytest.MonkeyPatch, block: int = 128) -> None:
 
     patch.setattr(softmax_plan, "streamed_constexprs", small)
     patch.setattr(softmax_plan, "lookup", nothing_fits)
+    patch.setattr(plans, "_plans", {})

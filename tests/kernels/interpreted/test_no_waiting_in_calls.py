@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from likelihead.kernels.triton import flags, scale, sigmoid_nll, softmax_nll
+from likelihead.kernels.triton import flags, plans, scale, sigmoid_nll, softmax_nll
 from no_waiting import Waits, no_waiting
 
 X, Y, P = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 4, -100]), torch.rand(6, 5)
@@ -45,6 +45,7 @@ def test_labels(mean: bool) -> None:
 
 def test_what_waits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     of = flags.of
+    monkeypatch.setattr(plans, "_plans", {})
 
     def waiting(device: torch.device) -> tuple[Tensor, Tensor]:
         counter, slots = of(device)

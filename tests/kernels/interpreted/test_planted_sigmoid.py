@@ -54,8 +54,8 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("beyond 2^31",),
     ),
     "the losses are summed in float32": (
-        SUMS, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
-        "total = (total + tl.load(sums + start + at, mask=start + at < parts, other=0.0)).to(tl.float32)",
+        SUMS, "total += tl.load(parts + start + at, mask=start + at < count, other=0.0)",
+        "total = (total + tl.load(parts + start + at, mask=start + at < count, other=0.0)).to(tl.float32)",
         ("the second stage",),
     ),
 }  # fmt: skip

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from kernel_cases import seeded
 from kernel_sweep import far_and_near, softmax_checks
 from kernels.interpreted.streamed import stream_all
-from likelihead.kernels.triton import softmax_nll
+from likelihead.kernels import dispatch
+from likelihead.kernels.triton import plans, softmax_count, softmax_nll
 from likelihead.kernels.triton.launch import run
 from likelihead.kernels.triton.sums import second_stage
 from planted import fails, plant
@@ -37,15 +40,34 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         RESIDENT, "value = tl.where(kept, value, 0.0)", "value = tl.where(inside, value, 0.0)", ("ignored",),
     ),
     "the losses are summed in float32": (
-        SUMS, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
-        "total = (total + tl.load(sums + start + at, mask=start + at < parts, other=0.0)).to(tl.float32)",
+        SUMS, "total += tl.load(parts + start + at, mask=start + at < count, other=0.0)",
+        "total = (total + tl.load(parts + start + at, mask=start + at < count, other=0.0)).to(tl.float32)",
         ("the second stage",),
     ),
     "the last of the losses is left out": (
-        SUMS, "total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)",
-        "total += tl.load(sums + start + at, mask=start + at < parts - 1, other=0.0)", ("rows of 5",),
+        SUMS, "total += tl.load(parts + start + at, mask=start + at < count, other=0.0)",
+        "total += tl.load(parts + start + at, mask=start + at < count - 1, other=0.0)", ("pixels",),
     ),
     "an ignored target is counted": (COUNT, "(given != ignore_index)", "(given == given)", ("pixels",)),
+    "a mean of few is a sum": (COUNT, "rate = rate / whole", "rate = rate / 1.0", ("rows of 5",)),
+    "a loss of one program is a sum": (
+        RESIDENT, "total_value *= whole_rate", "total_value *= 1.0", ("rows of 5",),
+    ),
+    "few are counted wrong for the loss": (
+        COUNT, "tl.store(count, whole)\n        rate", "tl.store(count, whole + 1)\n        rate",
+        ("pixels",),
+    ),
+    "only the first round of targets is counted": (
+        COUNT, "range(first, tl.cdiv(examples, BLOCK), step)", "range(first, 1, step)",
+        ("one program counts",),
+    ),
+    "the count of the last program is left out": (
+        COUNT, "sum_of(sums, parts, BLOCK)", "sum_of(sums, parts - 1, BLOCK)", ("several programs count",),
+    ),
+    "programs count the same targets": (
+        COUNT, "tl.program_id(0),\n        tl.num", "0,\n        tl.num",
+        ("several programs count",),
+    ),
     "an offset of an example is cut to 32 bits": (
         EXAMPLE, "return a * outer + b * middle + first * inner,",
         "return (a * outer + b * middle + first * inner).to(tl.int32),", ("beyond 2^31",),
@@ -100,6 +122,23 @@ def _beyond_in_place() -> None:
         assert torch.equal(far, expected)
 
 
+def _counted(rounds: int) -> None:
+    """More targets than a program of the loss counts for itself, in blocks of 2048 or 4096."""
+    x = torch.randn(9000, 3, generator=seeded(11))
+    target = torch.arange(9000) % 3
+    target[::7] = -100
+    weight, each = torch.tensor([1.0, 0.5, 2.0]), torch.rand(9000, generator=seeded(12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(softmax_count, "ROUNDS", rounds)
+        patch.setattr(plans, "_plans", {})
+        for options in ({}, {"weight": weight, "sample_weight": each}):
+            for labels in (target, torch.softmax(x, 1)) if options else (target,):
+                found = dispatch.softmax_loss(x, labels, **options)
+                with dispatch.use_backend("reference"):
+                    expected = dispatch.softmax_loss(x.double(), labels, **options)
+                torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+
+
 def _second_stage() -> None:
     """Half a unit of the largest, many times: each of them would be lost to it in float32."""
     sums = torch.full((5000,), 0.5, dtype=torch.float64)
@@ -113,10 +152,12 @@ CHECKS = {
     **softmax_checks(),
     "beyond 2^31, in place": _beyond_in_place,
     "the second stage": _second_stage,
+    "one program counts": partial(_counted, 4),
+    "several programs count": partial(_counted, 0),
 }
 
 
-@pytest.mark.parametrize("check", ["beyond 2^31, in place", "the second stage"])
+@pytest.mark.parametrize("check", [check for check in CHECKS if check not in softmax_checks()])
 def test_the_kernels_pass(check: str) -> None:
     CHECKS[check]()
 

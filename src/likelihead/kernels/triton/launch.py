@@ -16,7 +16,20 @@ import torch
 
 from likelihead.kernels.fused.registration import INTERPRETED
 
-__all__ = ["A100", "B200", "H100", "H200", "INTERPRETER", "MI300X", "Device", "Launch", "record", "run"]
+__all__ = [
+    "A100",
+    "B200",
+    "H100",
+    "H200",
+    "INTERPRETER",
+    "MI300X",
+    "Device",
+    "Launch",
+    "is_recording",
+    "record",
+    "run",
+    "start",
+]
 
 
 @dataclass(frozen=True)
@@ -114,14 +127,22 @@ class Launch:
 
 
 def run(launches: Iterable[Launch]) -> None:
-    """Launch them in order, on the current device and stream. The interpreter takes no note of the warps."""
+    """Launch them in order, on the current device and stream."""
+    wanted = [launch for launch in launches if 0 not in launch.grid]
     if _recording is not None:
-        _recording[1].extend(launch for launch in launches if 0 not in launch.grid)
+        _recording[1].extend(wanted)
         return
+    for launch in wanted:
+        start(launch)
+
+
+def start(launch: Launch) -> Any:
+    """Launch one by Triton's own way, which finds the kernel by the arguments or compiles it; it is returned.
+
+    The interpreter takes no note of the warps, and returns nothing.
+    """
     with _as_on_a_gpu() if INTERPRETED else nullcontext():
-        for launch in launches:
-            if 0 not in launch.grid:
-                launch.kernel[launch.grid](*launch.args, **launch.options())
+        return launch.kernel[launch.grid](*launch.args, **launch.options())
 
 
 def _as_on_a_gpu() -> Any:
@@ -178,6 +199,11 @@ def record(device: Device) -> Iterator[list[Launch]]:
         yield launches
     finally:
         _recording = before
+
+
+def is_recording() -> bool:
+    """Whether launches are taken down in place of their execution."""
+    return _recording is not None
 
 
 _recording: tuple[Device, list[Launch]] | None = None

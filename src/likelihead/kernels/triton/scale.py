@@ -6,11 +6,14 @@ read and one write.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from likelihead.kernels.triton.launch import Device, Launch, run
+from likelihead.kernels.triton.launch import Device, Launch
+from likelihead.kernels.triton.plans import Room, launch
 from likelihead.kernels.triton.tunables import lookup
 
 __all__ = ["plan_scale", "scale_", "scale_blocks"]
@@ -22,20 +25,24 @@ def scale_(grad: Tensor, upstream: Tensor, whatever_rounding: bool) -> bool:
     ``whatever_rounding`` is the caller's business here: where a second rounding would show, it calls
     ``softmax_loss_backward_`` or ``sigmoid_loss_backward_`` instead.
     """
-    run(plan_scale(grad, upstream, Device.of(grad.device)))
+    launch(plan_scale, Tensors(grad, upstream), ())
     return True
 
 
-def plan_scale(grad: Tensor, upstream: Tensor, device: Device) -> list[Launch]:
+class Tensors(NamedTuple):
+    grad: Tensor
+    upstream: Tensor
+
+
+def plan_scale(tensors: Tensors, numbers: tuple[()], device: Device, room: Room) -> list[Launch]:
+    """``grad`` is dense: it is its memory that is multiplied, whatever its order."""
+    grad, upstream = tensors
     row = lookup("scale", "any")
     count = grad.numel()
-    # The memory of a dense gradient, whatever its order.
-    flat = grad.as_strided((count,), (1,))
     blocks = triton.cdiv(count, row.block)
     programs = min(blocks, device.multiprocessors * row.programs_per_multiprocessor)
-    return [
-        Launch(_scale, (programs,), (flat, upstream, count), {"BLOCK": row.block}, num_warps=row.num_warps)
-    ]
+    arguments = (grad, upstream, count)
+    return [Launch(_scale, (programs,), arguments, {"BLOCK": row.block}, num_warps=row.num_warps)]
 
 
 @triton.jit(do_not_specialize=["count"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,35 +9,17 @@ from torch import Tensor
 
 from likelihead.errors import OptionError
 from likelihead.kernels.ops import compute_dtype
-from likelihead.kernels.triton.launch import Device, run
-from likelihead.kernels.triton.softmax_plan import Options, Outputs, Upstream, layout_of, plan
+from likelihead.kernels.triton.plans import is_one_number, launch
+from likelihead.kernels.triton.softmax_plan import Numbers, Tensors, plan
 
 __all__ = ["softmax_loss", "softmax_loss_", "softmax_loss_backward_", "softmax_nll", "softmax_nll_backward"]
-
-
-def _launch(logits: Tensor, target: Tensor, options: Options, outputs: Outputs, upstream: Upstream) -> None:
-    grad = outputs.grad
-    soft = target if target.is_floating_point() else None
-    if layout_of((logits, soft, grad, options.where)) is None:
-        # Examples in more than three dimensions that do not follow each other: a volume cut out of another.
-        if grad is logits:
-            raise OptionError("inplace_backward=True needs logits that are contiguous or channels_last.")
-        logits = logits.contiguous()
-        target = target.contiguous()
-        if options.where is not None:
-            options = replace(options, where=options.where.contiguous())
-        if grad is not None:
-            outputs = replace(outputs, grad=grad.contiguous())
-    run(plan(logits, target, options, outputs, upstream, Device.of(logits.device)))
-    if grad is not None and outputs.grad is not None and outputs.grad is not grad:
-        grad.copy_(outputs.grad)
 
 
 def softmax_nll(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
     shape = (logits.shape[0], *logits.shape[2:])
     nll = logits.new_empty(shape, dtype=compute_dtype(logits.dtype))
     lse = torch.empty_like(nll)
-    _launch(logits, target, Options(*options), Outputs(nll=nll, lse=lse), Upstream())
+    _launch(logits, target, options, nll=nll, lse=lse)
     return nll, lse
 
 
@@ -52,8 +33,10 @@ def softmax_nll_backward(
     *options: Any,
 ) -> Tensor:
     grad = torch.empty_like(logits)
-    upstream = Upstream(grad_nll, grad_lse, 0.0 if grad_nll is None else scale, mean and grad_nll is not None)
-    _launch(logits, target, Options(*options), Outputs(grad=grad), upstream)
+    if grad_nll is None:
+        scale, mean = 0.0, False
+    upstream = {"up_nll": _dense(grad_nll), "up_lse": _dense(grad_lse)}
+    _launch(logits, target, options, scale, mean, grad=grad, **upstream)
     return grad
 
 
@@ -61,14 +44,14 @@ def softmax_loss(logits: Tensor, target: Tensor, *arguments: Any) -> tuple[Tenso
     *options, mean, normalizer, with_grad = arguments
     loss = logits.new_empty((), dtype=compute_dtype(logits.dtype))
     grad = torch.empty_like(logits) if with_grad else None
-    _launch(logits, target, Options(*options), Outputs(grad=grad, loss=loss), _reduced(mean, normalizer))
+    _launch(logits, target, options, *_reduced(mean, normalizer), grad=grad, loss=loss)
     return loss, logits.new_empty(0) if grad is None else grad
 
 
 def softmax_loss_(logits: Tensor, target: Tensor, *arguments: Any) -> Tensor:
     *options, mean, normalizer = arguments
     loss = logits.new_empty((), dtype=compute_dtype(logits.dtype))
-    _launch(logits, target, Options(*options), Outputs(grad=logits, loss=loss), _reduced(mean, normalizer))
+    _launch(logits, target, options, *_reduced(mean, normalizer), grad=logits, loss=loss)
     return loss
 
 
@@ -76,13 +59,71 @@ def softmax_loss_backward_(
     grad: Tensor, upstream: Tensor, logits: Tensor, target: Tensor, *arguments: Any
 ) -> None:
     *options, mean, normalizer = arguments
-    reduced = _reduced(mean, normalizer, whole=upstream)
-    _launch(logits, target, Options(*options), Outputs(grad=grad), reduced)
+    _launch(logits, target, options, *_reduced(mean, normalizer), grad=grad, whole=upstream)
 
 
-def _reduced(mean: bool, normalizer: float | None, whole: Tensor | None = None) -> Upstream:
-    if not mean:
-        return Upstream(whole=whole)
-    if normalizer is None:
-        return Upstream(mean=True, whole=whole)
-    return Upstream(scale=1 / normalizer if normalizer else float("inf"), whole=whole)
+def _reduced(mean: bool, normalizer: float | None) -> tuple[float, bool]:
+    """What the gradient is multiplied by, and whether it is divided by the count of the targets."""
+    if not mean or normalizer is None:
+        return 1.0, mean
+    return (1 / normalizer if normalizer else float("inf")), False
+
+
+def _launch(
+    logits: Tensor,
+    target: Tensor,
+    options: Any,
+    scale: float = 1.0,
+    mean: bool = False,
+    *,
+    grad: Tensor | None = None,
+    nll: Tensor | None = None,
+    lse: Tensor | None = None,
+    loss: Tensor | None = None,
+    up_nll: Tensor | None = None,
+    up_lse: Tensor | None = None,
+    whole: Tensor | None = None,
+) -> None:
+    weight, smoothing, ignore_index, z_loss, softcap, offset, torch_nonfinite, where, gamma, each = options
+    weight_sum = None
+    if weight is not None:
+        weight = weight.contiguous()
+        if smoothing > 0 and where is None:
+            weight_sum = weight.sum(dtype=torch.float64)
+    if offset is not None:
+        offset = offset.contiguous()
+    if each is not None:
+        each = each.contiguous()
+    soft = target.is_floating_point()
+    if not soft:
+        target = target.contiguous()
+    given = (weight, offset, where, each, weight_sum, up_nll, up_lse, whole)
+    numbers = Numbers(smoothing, ignore_index, z_loss, softcap, torch_nonfinite, gamma, scale, mean)
+    if launch(plan, Tensors(logits, target, *given, grad, nll, lse, loss), numbers):
+        return
+    # Examples in more than three dimensions that do not follow each other: a volume cut out of another.
+    if grad is logits:
+        raise OptionError("inplace_backward=True needs logits that are contiguous or channels_last.")
+    copy = Tensors(
+        logits.contiguous(),
+        target.contiguous(),
+        *given,
+        None if grad is None else torch.empty_like(grad, memory_format=torch.contiguous_format),
+        nll,
+        lse,
+        loss,
+    )
+    if where is not None:
+        copy = copy._replace(where=where.contiguous())
+    if whole is not None and grad is not None and copy.grad is not None:
+        copy.grad.copy_(grad)  # which stays as it is for an upstream gradient of 1
+    launch(plan, copy, numbers)
+    if grad is not None and copy.grad is not None:
+        grad.copy_(copy.grad)
+
+
+def _dense(upstream: Tensor | None) -> Tensor | None:
+    """Contiguous, or one number for all."""
+    if upstream is None or is_one_number(upstream):
+        return upstream
+    return upstream.contiguous()

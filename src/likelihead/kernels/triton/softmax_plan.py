@@ -5,67 +5,64 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from likelihead.kernels.triton import flags
 from likelihead.kernels.triton.launch import Device, Launch
-from likelihead.kernels.triton.softmax_count import plan_count
+from likelihead.kernels.triton.plans import Room, is_one_number
+from likelihead.kernels.triton.softmax_count import FEW, plan_count
 from likelihead.kernels.triton.softmax_resident import softmax_resident
 from likelihead.kernels.triton.softmax_streamed import softmax_streamed
-from likelihead.kernels.triton.sums import partial_sums, second_stage
+from likelihead.kernels.triton.sums import second_stage
 from likelihead.kernels.triton.tunables import Tunable, lookup
 
-__all__ = ["Options", "Outputs", "Upstream", "layout_of", "plan"]
+__all__ = ["Numbers", "Tensors", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
 _BUCKETS = {2: "16-bit", 4: "float32", 8: "float64"}
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of the op, in the order of its schema."""
+class Tensors(NamedTuple):
+    """The tensors of a call: what the op is given, contiguous where there is one for each class or example.
 
-    weight: Tensor | None
-    label_smoothing: float
-    ignore_index: int
-    z_loss: float
-    softcap: float
-    logit_offset: Tensor | None
-    torch_nonfinite: bool
-    where: Tensor | None
-    focal_gamma: float
-    sample_weight: Tensor | None
+    Attributes:
+        weight_sum: of ``weight``, where label smoothing asks for it.
+        up_nll, up_lse: what the gradient is multiplied by, one number or one per example; None for ones and
+            for nothing.
+        whole: the upstream gradient of a reduced loss whose gradient for 1 is there already: for 1 nothing is
+            done.
+        grad, nll, lse, loss: to be written; ``loss`` is the sum of the values over the divisor.
+    """
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a call is to write. ``loss`` is the sum of the values over the divisor."""
-
+    logits: Tensor
+    target: Tensor
+    weight: Tensor | None = None
+    logit_offset: Tensor | None = None
+    where: Tensor | None = None
+    sample_weight: Tensor | None = None
+    weight_sum: Tensor | None = None
+    up_nll: Tensor | None = None
+    up_lse: Tensor | None = None
+    whole: Tensor | None = None
+    grad: Tensor | None = None
     nll: Tensor | None = None
     lse: Tensor | None = None
-    grad: Tensor | None = None
     loss: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Upstream:
-    """What the gradient is multiplied by.
+class Numbers(NamedTuple):
+    """The numbers of a call; of the gradient ``scale``, and ``mean``, divided by the count of the targets."""
 
-    Attributes:
-        nll, lse: one number, or one per example; None for ones and for nothing.
-        scale: beside that.
-        mean: divided by the count of the targets.
-        whole: of a reduced loss whose gradient for 1 is there already: for 1 nothing is done.
-    """
-
-    nll: Tensor | None = None
-    lse: Tensor | None = None
+    label_smoothing: float = 0.0
+    ignore_index: int = -100
+    z_loss: float = 0.0
+    softcap: float = 0.0
+    torch_nonfinite: bool = False
+    focal_gamma: float = 0.0
     scale: float = 1.0
     mean: bool = False
-    whole: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -160,42 +157,29 @@ def streamed_constexprs(
     return tile, row
 
 
-def plan(
-    logits: Tensor, target: Tensor, options: Options, outputs: Outputs, upstream: Upstream, device: Device
-) -> list[Launch]:
-    """The launches of one call, in order."""
+def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list[Launch] | None:
+    """The launches of one call, in order; None if its examples do not merge into three dimensions."""
+    logits, target, weight, offset, where, sample_weight, weight_sum, up_nll, up_lse = tensors[:9]
+    whole, grad, nll, lse, loss = tensors[9:]
     soft = target.is_floating_point()
     examples = math.prod((logits.shape[0], *logits.shape[2:]))
     classes = logits.shape[1]
-    layout = layout_of((logits, target if soft else None, outputs.grad, options.where))
+    layout = layout_of((logits, target if soft else None, grad, where))
     if layout is None:
-        raise ValueError("the examples of these tensors do not merge into three dimensions")
-    weight = None if options.weight is None else options.weight.contiguous()
-    sample_weight = None if options.sample_weight is None else options.sample_weight.contiguous()
+        return None
     sample_each = max(1, examples // max(1, sample_weight.numel())) if sample_weight is not None else 1
-    if not soft:
-        target = target.contiguous()
-
-    launches: list[Launch] = []
-    count: Tensor | None = None
-    scale, divisor = upstream.scale, 1 / upstream.scale if upstream.scale else math.inf
-    if upstream.mean and soft and sample_weight is None:
-        divisor = float(examples)
-        scale = upstream.scale / examples if examples else math.nan
-    elif upstream.mean:
-        given = (target, weight, sample_weight, examples, classes, options.ignore_index)
-        count, launches = plan_count(*given, device)
 
     itemsize = logits.element_size()
-    smooth = options.label_smoothing > 0
+    smooth = numbers.label_smoothing > 0
     # What a class has of its own beside its logit is held as well.
-    more = soft or options.softcap > 0 or options.where is not None or (smooth and weight is not None)
+    more = soft or numbers.softcap > 0 or where is not None or (smooth and weight is not None)
     row = lookup("softmax_resident", _BUCKETS[itemsize] + ", more" * more)
-    if _power_of_2(classes) <= row.num_warps * row.block:
+    resident = _power_of_2(classes) <= row.num_warps * row.block
+    if resident:
         kernel = softmax_resident
         tile, num_warps = resident_constexprs(layout, row)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
-        if upstream.whole is not None:
+        if whole is not None:
             programs = min(parts, row.programs_per_multiprocessor * device.multiprocessors)
     else:
         kernel = softmax_streamed
@@ -203,31 +187,40 @@ def plan(
         num_warps = row.num_warps
         programs = min(examples, row.programs_per_multiprocessor * device.multiprocessors)
         parts = examples
-    sums = partial_sums(logits, parts) if outputs.loss is not None else None
-    weight_sum = None
-    if smooth and weight is not None and options.where is None:
-        weight_sum = weight.sum(dtype=torch.float64)
-    offset = None if options.logit_offset is None else options.logit_offset.contiguous()
-    up_nll, up_lse = (None if up is None else _dense(up) for up in (upstream.nll, upstream.lse))
-    counter, slots = flags.of(logits.device)
-    call = 0 if soft else flags.register(target.shape, classes, options.ignore_index)
-    gamma = options.focal_gamma
+
+    launches: list[Launch] = []
+    count: Tensor | None = None
+    few = 0
+    scale, divisor = numbers.scale, 1 / numbers.scale if numbers.scale else math.inf
+    if numbers.mean and soft and sample_weight is None:
+        divisor = float(examples)
+        scale = numbers.scale / examples if examples else math.nan
+    elif numbers.mean and resident and not soft and 0 < examples <= FEW:
+        count, few = room.take(1), FEW
+    elif numbers.mean:
+        given = (target, weight, sample_weight, examples, classes, numbers.ignore_index)
+        count, launches = plan_count(*given, device, room)
+    alone = resident and parts == 1 and loss is not None
+    sums = loss if alone or loss is None else room.take(parts)
+    counter, slots = room.reports
+    call = 0 if soft else flags.register(target.shape, classes, numbers.ignore_index)
+    gamma = numbers.focal_gamma
     arguments = (
         logits,
         target,
-        outputs.grad,
-        outputs.nll,
-        outputs.lse,
+        grad,
+        nll,
+        lse,
         sums,
         weight,
         weight_sum,
         offset,
-        options.where,
+        where,
         sample_weight,
         up_nll,
         up_lse,
         count,
-        upstream.whole,
+        whole,
         counter,
         slots,
         call,
@@ -235,40 +228,34 @@ def plan(
         layout.inner,
         classes,
         parts,
+        *((examples,) if resident else ()),
         *(stride for strides in layout.strides for stride in strides),
         sample_each,
-        int(up_nll is not None and up_nll.numel() > 1),
-        int(up_lse is not None and up_lse.numel() > 1),
-        options.ignore_index,
-        options.label_smoothing,
-        options.z_loss,
-        options.softcap,
+        int(up_nll is not None and not is_one_number(up_nll)),
+        int(up_lse is not None and not is_one_number(up_lse)),
+        numbers.ignore_index,
+        numbers.label_smoothing,
+        numbers.z_loss,
+        numbers.softcap,
         gamma,
         scale,
     )
     constexprs = {
         "SOFT": soft,
         "SMOOTH": smooth,
-        "CAPPED": options.softcap > 0,
-        "Z_LOSS": options.z_loss > 0,
+        "CAPPED": numbers.softcap > 0,
+        "Z_LOSS": numbers.z_loss > 0,
         "FOCAL": gamma > 0,
         "HALVES": int(2 * gamma) if gamma <= 16 and 2 * gamma == int(2 * gamma) else 0,
-        "TORCH_NONFINITE": options.torch_nonfinite,
+        "TORCH_NONFINITE": numbers.torch_nonfinite,
         "ONE_LINE": layout.outer * layout.middle == 1,
         "SIZE_UNIT": math.gcd(_UNIT, classes if layout.rows(0) else layout.inner),
         **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQGW")},
         **{f"{name}_ROWS": layout.rows(k) for k, name in enumerate("XQGW")},
+        **({"FEW": few, "ALONE": alone} if resident else {}),
         **tile,
     }
     launches.append(Launch(kernel, (programs,), arguments, constexprs, num_warps=num_warps))
-    if sums is not None and outputs.loss is not None:
-        counted = None if count is None else count[:1]
-        launches.append(second_stage(sums, outputs.loss, counts=counted, divisor=divisor))
+    if sums is not None and loss is not None and not alone:
+        launches.append(second_stage(sums, loss, counts=count, count_parts=1, divisor=divisor))
     return launches
-
-
-def _dense(upstream: Tensor) -> Tensor:
-    """One number where all are the same one in memory, else contiguous."""
-    if all(size == 1 or stride == 0 for size, stride in zip(upstream.shape, upstream.stride(), strict=True)):
-        return upstream.as_strided((1,), (1,))
-    return upstream.contiguous()

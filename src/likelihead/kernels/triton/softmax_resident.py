@@ -17,6 +17,7 @@ from likelihead.kernels.triton.softmax_arithmetic import (
     finite_top,
     widened,
 )
+from likelihead.kernels.triton.softmax_count import rate_of
 from likelihead.kernels.triton.softmax_example import (
     above_top,
     bend,
@@ -93,15 +94,17 @@ def score(
     G_ROWS: tl.constexpr,
     W_UNIT: tl.constexpr,
     W_ROWS: tl.constexpr,
+    ALONE: tl.constexpr,
     WHOLE: tl.constexpr,
     EXAMPLES: tl.constexpr,
     CLASSES: tl.constexpr,
 ):
-    """The tile ``item`` of all."""
+    """The tile ``item`` of all; ALONE it makes the loss, not a part of the sum."""
     A: tl.constexpr = tl.float64 if logits.dtype.element_ty == tl.float64 else tl.float32
     NARROW: tl.constexpr = logits.dtype.element_ty.primitive_bitwidth == 16
     # What `lse` shows of a row whose top is not its target.
     ACCURATE: tl.constexpr = SOFT or Z_LOSS or lse is not None
+    whole_rate = rate
     rate = rate.to(A)
     smoothing = tl.full((), label_smoothing, tl.float64).to(A)
     zeta = tl.full((), z_loss, tl.float64).to(A)
@@ -289,7 +292,10 @@ def score(
     if lse is not None:
         tl.store(lse + i, logsumexp, mask=inside)
     if sums is not None:
-        tl.store(sums + item, tl.sum(value.to(tl.float64), axis=0))
+        total_value = tl.sum(value.to(tl.float64), axis=0)
+        if ALONE:
+            total_value *= whole_rate
+        tl.store(sums + item, total_value)
 
     if grad is not None:
         up = sampled * rate
@@ -339,6 +345,7 @@ def score(
         "inner",
         "classes",
         "items",
+        "examples",
         "x_outer",
         "x_middle",
         "q_outer",
@@ -372,6 +379,7 @@ def softmax_resident(
     inner,
     classes,
     items,
+    examples,
     x_outer,
     x_middle,
     x_inner,
@@ -415,17 +423,17 @@ def softmax_resident(
     G_ROWS: tl.constexpr,
     W_UNIT: tl.constexpr,
     W_ROWS: tl.constexpr,
+    FEW: tl.constexpr,
+    ALONE: tl.constexpr,
     WHOLE: tl.constexpr,
     EXAMPLES: tl.constexpr,
     CLASSES: tl.constexpr,
 ):
-    rate = tl.full((), scale, tl.float64)
-    if count is not None:
-        rate = rate * tl.load(count + 1)
+    given = (scale, count, target, weight, sample_weight, sample_each, examples, classes, ignore_index)
     if upstream is None:
         score(
             tl.program_id(0),
-            rate,
+            rate_of(given, FEW),
             logits,
             target,
             grad,
@@ -487,6 +495,7 @@ def softmax_resident(
             G_ROWS,
             W_UNIT,
             W_ROWS,
+            ALONE,
             WHOLE,
             EXAMPLES,
             CLASSES,
@@ -495,7 +504,7 @@ def softmax_resident(
         # The gradient for an upstream gradient of 1 is there already: for that, few programs find it out.
         above = widened(tl.load(upstream), tl.float64)
         if above != 1.0:
-            rate = rate * above
+            rate = rate_of(given, FEW) * above
             for item in range(tl.program_id(0), items, tl.num_programs(0)):
                 score(
                     item,
@@ -561,6 +570,7 @@ def softmax_resident(
                     G_ROWS,
                     W_UNIT,
                     W_ROWS,
+                    ALONE,
                     WHOLE,
                     EXAMPLES,
                     CLASSES,

@@ -5,60 +5,55 @@ One program adds them all, so that the same input gives the same bits, and divid
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from likelihead.kernels.triton.launch import Launch
 
-__all__ = ["partial_sums", "second_stage", "tree_sum"]
+__all__ = ["second_stage", "sum_of", "tree_sum"]
 
 _BLOCK = 4096
 
 
-def partial_sums(like: Tensor, programs: int) -> Tensor:
-    """Room for one float64 a program."""
-    return torch.empty(programs, dtype=torch.float64, device=like.device)
-
-
 def second_stage(
-    sums: Tensor, out: Tensor, *, counts: Tensor | None = None, divisor: float | None = None
+    sums: Tensor,
+    out: Tensor,
+    *,
+    counts: Tensor | None = None,
+    count_parts: int | None = None,
+    divisor: float | None = None,
 ) -> Launch:
-    """``out[0] = sum(sums) / divisor``, or by ``sum(counts)``; with neither, the sum itself.
+    """``out[0] = sum(sums) / divisor``, or by the sum of ``counts``; with neither, the sum itself.
 
-    ``sums`` and ``counts`` are of `partial_sums`, ``out`` is of any floating dtype. A sum of no parts is 0,
-    and 0 / 0 is NaN.
+    ``sums`` and ``counts`` are of float64, ``out`` is of any floating dtype; ``count_parts`` is how many of
+    the counts to add, by default all. A sum of no parts is 0, and 0 / 0 is NaN.
     """
-    return Launch(
-        _second_stage,
-        (1,),
-        (
-            sums,
-            counts,
-            out,
-            sums.numel(),
-            0 if counts is None else counts.numel(),
-            1.0 if divisor is None else float(divisor),
-        ),
-        {"BLOCK": _BLOCK},
-        num_warps=8,
-    )
+    if counts is None:
+        count_parts = 0
+    elif count_parts is None:
+        count_parts = counts.numel()
+    by = 1.0 if divisor is None else float(divisor)
+    arguments = (sums, counts, out, sums.numel(), count_parts, by)
+    return Launch(_second_stage, (1,), arguments, {"BLOCK": _BLOCK}, num_warps=8)
+
+
+@triton.jit
+def sum_of(parts, count, BLOCK: tl.constexpr):
+    """The sum of so many parts in float64, in an order that depends on nothing else."""
+    at = tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), tl.float64)
+    for start in range(0, count, BLOCK):
+        total += tl.load(parts + start + at, mask=start + at < count, other=0.0)
+    return tl.sum(total, 0)
 
 
 @triton.jit(do_not_specialize=["parts", "count_parts"])
 def _second_stage(sums, counts, out, parts, count_parts, divisor: tl.float64, BLOCK: tl.constexpr):
-    at = tl.arange(0, BLOCK)
-    total = tl.zeros((BLOCK,), tl.float64)
-    for start in range(0, parts, BLOCK):
-        total += tl.load(sums + start + at, mask=start + at < parts, other=0.0)
     by = divisor
     if counts is not None:
-        count = tl.zeros((BLOCK,), tl.float64)
-        for start in range(0, count_parts, BLOCK):
-            count += tl.load(counts + start + at, mask=start + at < count_parts, other=0.0)
-        by = tl.sum(count, 0)
-    tl.store(out, (tl.sum(total, 0) / by).to(out.dtype.element_ty))
+        by = sum_of(counts, count_parts, BLOCK)
+    tl.store(out, (sum_of(sums, parts, BLOCK) / by).to(out.dtype.element_ty))
 
 
 @triton.jit

@@ -58,8 +58,9 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("softmax_streamed", "float32, wide"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
     ("softmax_streamed", "float64"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "float64, wide"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
-    # Programs that share the targets out among them.
-    ("softmax_count", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
+    # One program that counts the targets, or several that share them out among them.
+    ("softmax_count", "few"): Tunable(block=4096, num_warps=8),
+    ("softmax_count", "many"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
     # The gradient of the forward pass times the upstream gradient.
     ("scale", "any"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=8),
 }
