@@ -278,7 +278,7 @@ def softmax_streamed(
         g_row = a * (g_outer // G_UNIT * G_UNIT) + b * (g_middle // G_UNIT * G_UNIT) + p * g_inner
         q_row = a * (q_outer // Q_UNIT * Q_UNIT) + b * (q_middle // Q_UNIT * Q_UNIT) + p * q_inner
         w_row = a * w_outer + b * w_middle + p * w_inner
-        # In a row that begins anywhere the first of the vectors does not. The edges are one tile of their own.
+        # In a row that begins anywhere the first of the vectors does not. The edges are a tile of their own.
         head = 0
         x_body = x_row
         g_body = g_row
