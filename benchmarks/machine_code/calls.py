@@ -190,7 +190,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         programs=prod(launch.grid),
         rows=prod(call.nll_shape) if call.module == "softmax_nll" else call.shape[0],
         classes=call.shape[1],
-        by_rows=call.module == "softmax_nll" and len(call.shape) == 2,
+        by_rows=call.module == "softmax_nll" and len(call.shape) == 2 and code.name != "softmax_rows",
         itemsize=logits.element_size(),
         read=sum(_bytes(tensors[name]) for name in read_),
         written=sum(_bytes(tensors[name]) for name in written),

@@ -25,8 +25,8 @@ _PASSES = {"softmax_streamed": 3, "sigmoid_again_kernel": 2}
 # Their programs stay until all is done: as many are launched as shall fit side by side.
 _RESIDENT = ("softmax_streamed", "sigmoid_kernel", "sigmoid_again_kernel", "_scale")
 # Where more is intended: tiles of pixels change their layout in shared memory; 10 classes are few to share
-# what an example costs; the ends of odd rows are not aligned; a weight or
-# a probability for each class is one more read; a label that may be missing is asked for that, and counted.
+# what an example costs; a weight or a probability for each class is one more read; a label that may be
+# missing is asked for that, and counted.
 _MORE = {
     "ce-segmentation": 40.0,
     "few-classes": 75.0,
@@ -35,7 +35,6 @@ _MORE = {
     "ce-soft": 62.0,
     "bce-pos": 62.0,
     "bce-missing": 44.0,
-    "lm-bf16": 32.0,
     "options": 66.0,
     "soft": 62.0,
 }
@@ -57,5 +56,5 @@ def intended(kernel: Kernel) -> Intended:
         passes=_PASSES.get(kernel.code.name, 1),
         exponentials=EXPONENTIALS,
         programs=programs,
-        wide=row_bytes % 16 == 0,
+        wide=row_bytes % 16 == 0 or kernel.code.name == "softmax_streamed",
     )

@@ -21,7 +21,7 @@ def stream_all(patch: pytest.MonkeyPatch, block: int = 128) -> None:
 
     def nothing_fits(kernel: str, bucket: str) -> Tunable:
         row = look_up(kernel, bucket)
-        return replace(row, block=0) if kernel == "softmax_resident" else row
+        return replace(row, block=0) if kernel in ("softmax_resident", "softmax_rows") else row
 
     patch.setattr(softmax_plan, "streamed_constexprs", small)
     patch.setattr(softmax_plan, "lookup", nothing_fits)

@@ -19,25 +19,43 @@ from planted import fails, plant
 
 pytestmark = pytest.mark.usefixtures("fast")
 
-RESIDENT, STREAMED = "softmax_resident", "softmax_streamed"
+RESIDENT, STREAMED, ROWS = "softmax_resident", "softmax_streamed", "softmax_rows"
 EXAMPLE, COUNT, SUMS = "softmax_example", "softmax_count", "sums"
-INSIDE = "inside = (columns >= 0) & (columns < classes)\n        "
+EDGE = "is_edge = tl.where(edge < VECTOR, edge < head, at_edge < classes)"
 # Module, what stands there, what is put there, and the checks of which one at least must fail.
 MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
-    "the mask of the classes is one too wide": (RESIDENT, "c < classes", "c <= classes", ("rows of 5",)),
-    "the mask of the classes is one too narrow": (RESIDENT, "c < classes", "c < classes - 1", ("rows of 5",)),
+    "the mask of the classes is one too wide": (RESIDENT, "c < classes", "c <= classes", ("rows of 37",)),
+    "the mask of the classes is one too narrow": (
+        RESIDENT, "c < classes", "c < classes - 1", ("rows of 37",),
+    ),
     "the mask of the examples is one too wide": (
-        RESIDENT, "inside = first + p < inner", "inside = first + p <= inner", ("rows of 5", "pixels"),
+        RESIDENT, "inside = first + p < inner", "inside = first + p <= inner", ("rows of 37", "pixels"),
     ),
     "the target's term is in the sum": (
         RESIDENT, "rest = tl.sum(tl.where(at_class, 0.0, e), axis=1)", "rest = tl.sum(e, axis=1) - e_t",
-        ("confident in one of 40",),
+        ("confident in one of 300",),
     ),
     "the gradient of an ignored row is not 0": (
         RESIDENT, "up = tl.where(kept, up, 0.0)", "up = tl.where(inside, up, 0.0)", ("ignored",),
     ),
     "the loss of an ignored row counts": (
         RESIDENT, "value = tl.where(kept, value, 0.0)", "value = tl.where(inside, value, 0.0)", ("ignored",),
+    ),
+    "the end of the rows in threads is one class too far": (
+        ROWS, "left = rows_left * CLASSES\n", "left = rows_left * CLASSES + 1\n", ("rows of 5",),
+    ),
+    "the end of the rows in threads is one class too early": (
+        ROWS, "left = rows_left * CLASSES\n", "left = rows_left * CLASSES - 1\n", ("rows of 5",),
+    ),
+    "the target's term is in the sum of a row in a thread": (
+        ROWS, "tl.where(own, -INFINITY, logit)", "tl.where(hidden, -INFINITY, logit)",
+        ("confident in one of 2",),
+    ),
+    "the gradient of an ignored row in a thread is not 0": (
+        ROWS, "hidden = counted == 0", "hidden = inside == 0", ("ignored",),
+    ),
+    "the rows in threads are turned around": (
+        ROWS, "g = g + (by_class[c][r],)", "g = g + (by_class[c][ROWS - 1 - r],)", ("rows of 5",),
     ),
     "the losses are summed in float32": (
         SUMS, "total += tl.load(parts + start + at, mask=start + at < count, other=0.0)",
@@ -51,7 +69,7 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "an ignored target is counted": (COUNT, "(given != ignore_index)", "(given == given)", ("pixels",)),
     "a mean of few is a sum": (COUNT, "rate = rate / whole", "rate = rate / 1.0", ("rows of 5",)),
     "a loss of one program is a sum": (
-        RESIDENT, "total_value *= whole_rate", "total_value *= 1.0", ("rows of 5",),
+        RESIDENT, "total_value *= whole_rate", "total_value *= 1.0", ("rows of 37",),
     ),
     "few are counted wrong for the loss": (
         COUNT, "tl.store(count, whole)\n        rate", "tl.store(count, whole + 1)\n        rate",
@@ -80,18 +98,29 @@ MISTAKES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("beyond 2^31, in place",),
     ),
     "the mask of the second look is missing": (
-        STREAMED, "tl.store(at, values, mask=columns < classes,", "tl.store(at, values,", ("rows of 300",),
+        STREAMED, "values, mask=inside,", "values,", ("rows of 300",),
     ),
-    "the mask of the second look is missing where rows begin anywhere": (
-        STREAMED, INSIDE + "tl.store(at, values, mask=inside,", INSIDE + "tl.store(at, values,",
-        ("rows of 5",),
-    ),
-    "the mask of the first look is one too wide": (
-        STREAMED, "tl.load(at, mask=columns < classes,", "tl.load(at, mask=columns <= classes,",
+    "the first look has a vector too many": (
+        STREAMED, "vectors = (classes - head) // VECTOR", "vectors = (classes - head) // VECTOR + 1",
         ("rows of 300",),
     ),
+    "a class too many is behind the vectors of a row": (
+        STREAMED, EDGE, EDGE.replace("at_edge < classes", "at_edge <= classes"), ("rows of 5",),
+    ),
+    "a class too many is before the vectors of a row": (
+        STREAMED, EDGE, EDGE.replace("edge < head", "edge <= head"), ("rows of 5",),
+    ),
+    "the edges of a row are not in its sum": (
+        STREAMED, "rest += tl.sum(exp_below(others_edge, last, NARROW), axis=0)", "rest += 0.0",
+        ("rows of 5",),
+    ),
+    "the target is in the sum where it is at the edge of a row": (
+        STREAMED, "others_edge = tl.where(at_edge == index, -INFINITY, x_edge)", "others_edge = x_edge",
+        ("rows of 5",),
+    ),
     "the target's term is in the sum of a long row": (
-        STREAMED, "x = tl.where(columns == index, -INFINITY, x)", "x = x + 0.0", ("confident in one of 300",),
+        STREAMED, "tl.debug_barrier()\n                    x = tl.where(within == ",
+        "x = tl.where(-1 == within + 0 * ", ("confident in one of 300",),
     ),
     "the gradient of a long ignored row is not 0": (
         STREAMED, "up = tl.where(kept, up, 0.0)", "up = up + 0.0", ("ignored",),

@@ -51,7 +51,7 @@ def any_of(found):
     if len(found.shape) == 0:
         answer = found
     else:
-        answer = tl.max(found.to(tl.int32), axis=0) > 0
+        answer = tl.max(found.to(tl.int32)) > 0
     return answer
 
 
@@ -59,6 +59,11 @@ def any_of(found):
 def target_of(target, i, inside, classes, ignore_index, counter, slots, call):
     """The class of the examples ``i``, -1 where there is none; which are kept, and which are out of range."""
     given = tl.load(target + i, mask=inside, other=0).to(tl.int64)
+    return checked(given, i, inside, classes, ignore_index, counter, slots, call)
+
+
+@triton.jit
+def checked(given, i, inside, classes, ignore_index, counter, slots, call):
     kept = inside & (given != ignore_index)
     bad = kept & ((given < 0) | (given >= classes))
     if any_of(bad):

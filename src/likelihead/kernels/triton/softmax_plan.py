@@ -14,6 +14,7 @@ from likelihead.kernels.triton.launch import Device, Launch
 from likelihead.kernels.triton.plans import Room, is_one_number
 from likelihead.kernels.triton.softmax_count import FEW, plan_count
 from likelihead.kernels.triton.softmax_resident import softmax_resident
+from likelihead.kernels.triton.softmax_rows import softmax_rows
 from likelihead.kernels.triton.softmax_streamed import softmax_streamed
 from likelihead.kernels.triton.sums import second_stage
 from likelihead.kernels.triton.tunables import Tunable, lookup
@@ -21,6 +22,7 @@ from likelihead.kernels.triton.tunables import Tunable, lookup
 __all__ = ["Numbers", "Tensors", "layout_of", "plan"]
 
 _UNIT = 16  # what Triton makes use of, in elements
+_FEW_CLASSES = 32  # of more, whole vectors of neighbouring threads make up a row
 _BUCKETS = {2: "16-bit", 4: "float32", 8: "float64"}
 
 
@@ -119,6 +121,25 @@ def _power_of_2(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
+def rows_constexprs(layout: Layout, itemsize: int, device: Device) -> tuple[dict[str, Any], Tunable] | None:
+    """Rows of each thread that end with a vector of 16 bytes; None of many classes, or of rows with gaps."""
+    row = lookup("softmax_rows", _BUCKETS[itemsize])
+    classes, vector = layout.classes, 16 // itemsize
+    dense = (0, 0, classes, 1)
+    rows = vector // math.gcd(classes, vector)
+    alike = layout.strides[0] == dense and layout.strides[2] in (dense, (0, 0, 0, 0))
+    if not alike or layout.outer * layout.middle > 1 or classes > _FEW_CLASSES or rows * classes > row.block:
+        return None
+    while rows < 8 and 2 * rows * classes <= 4 * vector:  # bytes enough on their way
+        rows *= 2
+    threads = row.num_warps * device.warp_size
+    tile = {"CLASSES": classes, "ROWS": rows, "THREADS": threads, "VECTOR": vector}
+    if device.target.startswith("cuda"):
+        # As many programs side by side as its classes leave registers for.
+        tile["maxnreg"] = 128 if rows * classes * max(1, itemsize // 4) <= 40 else 255
+    return tile, row
+
+
 def resident_constexprs(layout: Layout, row: Tunable) -> tuple[dict[str, Any], int]:
     """A tile of all the classes of its examples, and the number of warps."""
     classes = _power_of_2(layout.classes)
@@ -142,13 +163,11 @@ def streamed_constexprs(
     read, shares, written = (layout.strides[k] for k in range(3))
     alike = all(s in (read, (0, 0, 0, 0)) for s in (shares, written))
     shifted = layout.rows(0) and layout.unit(0) < vector and alike
-    odd = shifted or not layout.rows(0) or math.gcd(_UNIT, layout.classes) < vector
     # The second look is to find the logits in the L2, with room for what is written meanwhile.
     wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
-    bucket = _BUCKETS[itemsize] + ", wide" * wide + ", odd" * odd
-    row = lookup("softmax_streamed", bucket)
-    # What a class has of its own beside its logit takes registers too, and so do the ends of an odd row.
-    block = min(row.block, {2: 8 if odd else 16, 4: 8, 8: 2}[itemsize]) if more else row.block
+    row = lookup("softmax_streamed", _BUCKETS[itemsize] + ", wide" * wide)
+    # What a class has of its own beside its logit takes registers too.
+    block = min(row.block, {2: 16, 4: 8, 8: 2}[itemsize]) if more else row.block
     lanes = 32 * row.num_warps * max(1, block // vector)
     tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
     tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
@@ -176,19 +195,25 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
     # What a class has of its own beside its logit is held as well.
     more = soft or numbers.softcap > 0 or where is not None or (smooth and weight is not None)
     row = lookup("softmax_resident", _BUCKETS[itemsize] + ", more" * more)
-    resident = _power_of_2(classes) <= row.num_warps * row.block
-    if resident:
+    in_threads = None if more or smooth or offset is not None else rows_constexprs(layout, itemsize, device)
+    resident = in_threads is not None or _power_of_2(classes) <= row.num_warps * row.block
+    kernel: Any
+    if in_threads is not None:
+        kernel = softmax_rows
+        tile, row = in_threads
+        num_warps = row.num_warps
+        programs = parts = -(-examples // (tile["THREADS"] * tile["ROWS"]))
+    elif resident:
         kernel = softmax_resident
         tile, num_warps = resident_constexprs(layout, row)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
-        if whole is not None:
-            programs = min(parts, row.programs_per_multiprocessor * device.multiprocessors)
     else:
         kernel = softmax_streamed
         tile, row = streamed_constexprs(layout, itemsize, more, device)
         num_warps = row.num_warps
-        programs = min(examples, row.programs_per_multiprocessor * device.multiprocessors)
-        parts = examples
+        programs = parts = examples
+    if whole is not None or not resident:
+        programs = min(parts, row.programs_per_multiprocessor * device.multiprocessors)
 
     launches: list[Launch] = []
     count: Tensor | None = None
@@ -207,7 +232,7 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
     counter, slots = room.reports
     call = 0 if soft else flags.register(target.shape, classes, numbers.ignore_index)
     gamma = numbers.focal_gamma
-    arguments = (
+    arguments: tuple[Any, ...] = (
         logits,
         target,
         grad,
@@ -242,7 +267,7 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         gamma,
         scale,
     )
-    constexprs = {
+    constexprs: dict[str, Any] = {
         "SOFT": soft,
         "SMOOTH": smooth,
         "CAPPED": numbers.softcap > 0,
@@ -257,6 +282,10 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         **({"FEW": few, "ALONE": alone} if resident else {}),
         **tile,
     }
+    if in_threads is not None:  # which has no use for the rest
+        by_name = dict(zip(softmax_resident.arg_names, arguments, strict=False))
+        arguments = tuple(by_name[name] for name in kernel.arg_names if name in by_name)
+        constexprs = {name: value for name, value in constexprs.items() if name in kernel.arg_names} | tile
     launches.append(Launch(kernel, (programs,), arguments, constexprs, num_warps=num_warps))
     if sums is not None and loss is not None and not alone:
         launches.append(second_stage(sums, loss, counts=count, count_parts=1, divisor=divisor))

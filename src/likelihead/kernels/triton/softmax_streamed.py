@@ -25,30 +25,18 @@ from likelihead.kernels.triton.softmax_example import above_top, bend, every_cla
 
 
 @triton.jit
-def take(row, by_class, places, columns, classes, whole, other, INT64: tl.constexpr, EVICTION: tl.constexpr):
-    """A block of a row, and ``other`` where it is beside the row.
-
-    ``whole``: the block lies in the row. None where it may not, but its vectors all lie in it or beside it.
-    """
+def take(row, by_class, places, inside, other, INT64: tl.constexpr, EVICTION: tl.constexpr):
+    """Classes of a row, and ``other`` where they are beside it."""
     if INT64:
         places = places.to(tl.int64)
-    at = row + places * by_class
-    if whole is None:
-        block = tl.load(at, mask=columns < classes, other=other, eviction_policy=EVICTION)
-    elif whole:
-        block = tl.load(at, eviction_policy=EVICTION)
-    else:
-        inside = (columns >= 0) & (columns < classes)
-        block = tl.load(at, mask=inside, other=other, eviction_policy=EVICTION)  # rare: the ends of a row
-    return block
+    return tl.load(row + places * by_class, mask=inside, other=other, eviction_policy=EVICTION)
 
 
 @triton.jit
-def bent_block(
+def bent(
     x,
     columns,
-    classes,
-    whole,
+    inside,
     logit_offset,
     mask_row,
     w_class,
@@ -57,33 +45,77 @@ def bent_block(
     CAPPED: tl.constexpr,
     INT64: tl.constexpr,
 ):
-    """The logits of a block as the softmax has them, the slope of the cap, and the classes there are."""
+    """The logits of some classes as the softmax has them, the slope of the cap, and the classes there are."""
     OFFSET: tl.constexpr = logit_offset is not None
     MASKED: tl.constexpr = mask_row is not None
     x = widened(x, A)
     slope = x
-    allowed = (columns >= 0) & (columns < classes)
+    allowed = inside
     if CAPPED or OFFSET or MASKED:
         offset = x
         if OFFSET:
-            offset = widened(take(logit_offset, 1, columns, columns, classes, whole, 0.0, False, ""), A)
+            offset = widened(take(logit_offset, 1, columns, inside, 0.0, False, ""), A)
         if MASKED:
-            allowed = take(mask_row, w_class, columns, columns, classes, whole, 0, INT64, "") != 0
+            allowed = take(mask_row, w_class, columns, inside, 0, INT64, "") != 0
         x, slope = bend(x, offset, allowed, cap, CAPPED, OFFSET, True)
     return x, slope, allowed
 
 
 @triton.jit
-def share_of(
-    q, columns, classes, whole, weight, allowed, spread, smoothing, A: tl.constexpr, SMOOTH: tl.constexpr
-):
+def share_of(q, columns, inside, weight, allowed, spread, smoothing, A: tl.constexpr, SMOOTH: tl.constexpr):
     """A class's share of a target of probabilities."""
     share = widened(q, A)
     if SMOOTH:
         share = share * (1.0 - smoothing) + tl.where(allowed, spread, 0.0)
     if weight is not None:
-        share = share * widened(take(weight, 1, columns, columns, classes, whole, 0.0, False, ""), A)
+        share = share * widened(take(weight, 1, columns, inside, 0.0, False, ""), A)
     return share
+
+
+@triton.jit
+def distance(x, share, each, allowed, top, weight, SOFT: tl.constexpr, TORCH_NONFINITE: tl.constexpr):
+    """What the loss of every class has of these: their distance to the top by their share of the target."""
+    gap = top - x
+    if SOFT:
+        gap = times(share, tl.where((share == 0) & ~allowed, 0.0, gap), TORCH_NONFINITE)
+    else:
+        gap = tl.where(allowed, gap, 0.0)
+        if weight is not None:
+            gap = tl.where(allowed, times(each, gap, TORCH_NONFINITE), 0.0)
+    return gap
+
+
+@triton.jit
+def gradient(
+    x,
+    share,
+    each,
+    slope,
+    allowed,
+    last,
+    factor,
+    up,
+    spread,
+    weight,
+    NARROW: tl.constexpr,
+    SOFT: tl.constexpr,
+    SMOOTH: tl.constexpr,
+    CAPPED: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """Of classes that are not the target."""
+    g = exp_below(x, last, NARROW) * factor
+    if SOFT:
+        g -= up * share
+    elif SMOOTH and weight is not None:
+        g -= (up * spread) * each
+    elif SMOOTH:
+        g -= up * spread
+    if CAPPED:
+        g *= slope
+    if MASKED:
+        g = tl.where(allowed, g, 0.0)
+    return g
 
 
 @triton.jit
@@ -98,19 +130,12 @@ def add(high, low, term, COMPENSATED: tl.constexpr):
 
 
 @triton.jit
-def write(row, by_class, places, columns, classes, whole, values, INT64: tl.constexpr):
-    """The gradient of a block, rounded once. Nobody reads it soon."""
+def write(row, by_class, places, inside, values, INT64: tl.constexpr):
+    """The gradient of some classes, rounded once. Nobody reads it soon."""
     if INT64:
         places = places.to(tl.int64)
-    at = row + places * by_class
     values = values.to(row.dtype.element_ty)
-    if whole is None:
-        tl.store(at, values, mask=columns < classes, eviction_policy="evict_first")
-    elif whole:
-        tl.store(at, values, eviction_policy="evict_first")
-    else:
-        inside = (columns >= 0) & (columns < classes)
-        tl.store(at, values, mask=inside, eviction_policy="evict_first")  # rare: the ends of a row
+    tl.store(row + places * by_class, values, mask=inside, eviction_policy="evict_first")
 
 
 @triton.jit(
@@ -212,7 +237,8 @@ def softmax_streamed(
     # What is read first is to stay in the cache until it has been read again.
     FIRST: tl.constexpr = "evict_last" if TWICE else "evict_first"
     BLOCK: tl.constexpr = LANES * VECTOR
-    EVEN: tl.constexpr = not SHIFTED and SIZE_UNIT % VECTOR == 0
+    # A row is whole vectors, and before and behind them the edges: fewer classes than a vector has, each.
+    EDGES: tl.constexpr = SHIFTED or SIZE_UNIT % VECTOR != 0
     rate = tl.full((), scale, tl.float64)
     if upstream is not None:
         factor_above = widened(tl.load(upstream), tl.float64)
@@ -235,7 +261,9 @@ def softmax_streamed(
         g_inner = g_inner // G_UNIT * G_UNIT
     if Q_ROWS:
         q_inner = q_inner // Q_UNIT * Q_UNIT
-    lanes = tl.arange(0, LANES)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
+    lanes = tl.arange(0, LANES)
+    within = tl.arange(0, VECTOR)[None, :]
+    edge = tl.arange(0, 2 * VECTOR)
 
     for number in range(tl.program_id(0), items, tl.num_programs(0)):
         i = tl.full((), number, tl.int64)
@@ -250,14 +278,21 @@ def softmax_streamed(
         g_row = a * (g_outer // G_UNIT * G_UNIT) + b * (g_middle // G_UNIT * G_UNIT) + p * g_inner
         q_row = a * (q_outer // Q_UNIT * Q_UNIT) + b * (q_middle // Q_UNIT * Q_UNIT) + p * q_inner
         w_row = a * w_outer + b * w_middle + p * w_inner
-        # A row that begins anywhere is read from where a vector begins.
-        lead = 0
+        # In a row that begins anywhere the first of the vectors does not. The edges are a tile of their own.
+        head = 0
+        x_body = x_row
+        g_body = g_row
+        q_body = q_row
         if SHIFTED:
-            lead = (x_row % VECTOR).to(tl.int32)
-            x_row = x_row // VECTOR * VECTOR
-            g_row = g_row // VECTOR * VECTOR
-            q_row = q_row // VECTOR * VECTOR
-        blocks = (lead + classes + BLOCK - 1) // BLOCK
+            x_body = (x_row + VECTOR - 1) // VECTOR * VECTOR
+            g_body = (g_row + VECTOR - 1) // VECTOR * VECTOR
+            q_body = (q_row + VECTOR - 1) // VECTOR * VECTOR
+            head = tl.minimum((x_body - x_row).to(tl.int32), classes)
+        vectors = (classes - head) // VECTOR
+        blocks = (vectors + LANES - 1) // LANES
+        behind = head + vectors * VECTOR - VECTOR
+        at_edge = tl.where(edge < VECTOR, edge, edge + behind)
+        is_edge = tl.where(edge < VECTOR, edge < head, at_edge < classes)
         mask_row = None
         if MASKED:
             mask_row = where + w_row
@@ -290,7 +325,7 @@ def softmax_streamed(
             slope_t = one
             allowed_t = has_target
             if not SOFT:
-                z_t = widened(tl.load(logits + x_row + (lead + own) * x_class, mask=has_target, other=0.0), A)
+                z_t = widened(tl.load(logits + x_row + own * x_class, mask=has_target, other=0.0), A)
                 offset_t = nothing
                 if MASKED:
                     allowed_t = tl.load(mask_row + own * w_class, mask=has_target, other=0) != 0
@@ -311,16 +346,24 @@ def softmax_streamed(
                     numbers = tl.zeros((LANES,), A)
                     weighed = tl.zeros((LANES,), A)
                     for block in range(0, blocks):
-                        columns = block * BLOCK + lanes - lead
-                        allowed = take(mask_row, w_class, columns, columns, classes, False, 0, INT64, "") != 0
+                        vector = block * LANES + lanes
+                        inside = (vector < vectors)[:, None]
+                        columns = head + vector[:, None] * VECTOR + within
+                        allowed = take(mask_row, w_class, columns, inside, 0, INT64, "") != 0
                         numbers += tl.sum(allowed.to(A), axis=1)
                         if weight is not None:
-                            each = take(weight, 1, columns, columns, classes, False, 0.0, False, "")
-                            weighed += tl.sum(tl.where(allowed, widened(each, A), 0.0), axis=1)
+                            each = widened(take(weight, 1, columns, inside, 0.0, False, ""), A)
+                            weighed += tl.sum(tl.where(allowed, each, 0.0), axis=1)
                     number_of = tl.sum(numbers, axis=0)
-                    weights = number_of
-                    if weight is not None:
-                        weights = tl.sum(weighed, axis=0)
+                    weights = tl.sum(weighed, axis=0)
+                    if EDGES:
+                        allowed = take(mask_row, w_class, at_edge, is_edge, 0, INT64, "") != 0
+                        number_of += tl.sum(allowed.to(A), axis=0)
+                        if weight is not None:
+                            each = widened(take(weight, 1, at_edge, is_edge, 0.0, False, ""), A)
+                            weights += tl.sum(tl.where(allowed, each, 0.0), axis=0)
+                    if weight is None:
+                        weights = number_of
                 elif weight is not None:
                     weights = tl.load(weight_sum).to(A)
                 spread = tl.where(kept, smoothing / number_of, 0.0)
@@ -333,38 +376,55 @@ def softmax_streamed(
             shares_high = tl.zeros((LANES,), A)
             shares_low = tl.zeros((LANES,), A)
             for block in range(0, blocks):
-                places = block * BLOCK + lanes
-                begin = block * BLOCK - lead
-                columns = places - lead
-                whole = None
-                if not EVEN:
-                    whole = (begin >= 0) & (begin + BLOCK <= classes)
-                x = take(logits + x_row, x_class, places, columns, classes, whole, -INFINITY, INT64, FIRST)
-                x, slope, allowed = bent_block(
-                    x, columns, classes, whole, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
+                vector = block * LANES + lanes
+                inside = (vector < vectors)[:, None]
+                places = vector[:, None] * VECTOR + within
+                columns = head + places
+                begin = head + block * BLOCK
+                x = take(logits + x_body, x_class, places, inside, -INFINITY, INT64, FIRST)
+                x, slope, allowed = bent(
+                    x, columns, inside, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
                 )
                 if SOFT:
-                    q = take(target + q_row, q_class, places, columns, classes, whole, 0.0, INT64, FIRST)
-                    share = share_of(
-                        q, columns, classes, whole, weight, allowed, spread, smoothing, A, SMOOTH
-                    )
+                    q = take(target + q_body, q_class, places, inside, 0.0, INT64, FIRST)
+                    share = share_of(q, columns, inside, weight, allowed, spread, smoothing, A, SMOOTH)
                     shares_high, shares_low = add(shares_high, shares_low, tl.sum(share, axis=1), CAREFUL)
                 elif (index >= begin) & (index < begin + BLOCK):
                     # Or the compiler would choose between the two for each class, and never branch.
                     tl.debug_barrier()
-                    x = tl.where(columns == index, -INFINITY, x)
+                    x = tl.where(within == (index - head - vector * VECTOR)[:, None], -INFINITY, x)
                 largest = tl.maximum(largest, tl.max(x, axis=1))
                 further = finite_top(largest)
                 ratio = rescaling(reference, further, NARROW)
                 reference = further
                 part = tl.sum(exp_below(x, reference[:, None], NARROW), axis=1)
                 high, low = add(high * ratio, low * ratio, part, CAREFUL)
+            x_edge = tl.zeros((2 * VECTOR,), A)
+            others_edge = x_edge
+            slope_edge = x_edge
+            share_edge = x_edge
+            allowed_edge = is_edge
+            if EDGES:
+                x_edge = take(logits + x_row, x_class, at_edge, is_edge, -INFINITY, INT64, "")
+                x_edge, slope_edge, allowed_edge = bent(
+                    x_edge, at_edge, is_edge, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
+                )
+                if SOFT:
+                    q = take(target + q_row, q_class, at_edge, is_edge, 0.0, INT64, "")
+                    share_edge = share_of(
+                        q, at_edge, is_edge, weight, allowed_edge, spread, smoothing, A, SMOOTH
+                    )
+                others_edge = tl.where(at_edge == index, -INFINITY, x_edge)
 
             top = tl.max(largest, axis=0)
+            if EDGES:
+                top = tl.maximum(top, tl.max(others_edge, axis=0))
             if not SOFT:
                 top = tl.where(has_target, tl.maximum(top, z_t), top)
             last = finite_top(top)
             rest = tl.sum((high + low) * rescaling(reference, last, NARROW), axis=0)
+            if EDGES:
+                rest += tl.sum(exp_below(others_edge, last, NARROW), axis=0)
             e_t = nothing
             if not SOFT:
                 e_t = tl.where(has_target, exp_below(z_t, last, NARROW), 0.0)
@@ -375,6 +435,8 @@ def softmax_streamed(
             shares = nothing
             if SOFT:
                 shares = tl.sum(shares_high + shares_low, axis=0)
+                if EDGES:
+                    shares += tl.sum(share_edge, axis=0)
 
             others = total - unit
             if ACCURATE:  # noqa: SIM102 - one is a constant, the other is not
@@ -383,19 +445,26 @@ def softmax_streamed(
                     below_low = tl.zeros((LANES,), A)
                     ties = tl.zeros((LANES,), A)
                     for block in range(0, blocks):
-                        places = block * BLOCK + lanes
-                        columns = places - lead
-                        x = take(
-                            logits + x_row, x_class, places, columns, classes, False, -INFINITY, INT64, ""
+                        vector = block * LANES + lanes
+                        inside = (vector < vectors)[:, None]
+                        places = vector[:, None] * VECTOR + within
+                        x = take(  # rare: the target is not the top, and little is beside it
+                            logits + x_body, x_class, places, inside, -INFINITY, INT64, ""
                         )
-                        x, slope, allowed = bent_block(
-                            x, columns, classes, False, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
+                        x, slope, allowed = bent(
+                            x, head + places, inside, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
                         )
                         e = exp_below(x, last, NARROW)
                         below = tl.sum(tl.where(e < unit, e, 0.0), axis=1)
                         below_high, below_low = add(below_high, below_low, below, CAREFUL)
                         ties += tl.sum(tl.where(e < unit, 0.0, e), axis=1)
-                    others = tl.sum(below_high + below_low, axis=0) + (tl.sum(ties, axis=0) - unit)
+                    others = tl.sum(below_high + below_low, axis=0)
+                    tied = tl.sum(ties, axis=0)
+                    if EDGES:
+                        e = exp_below(x_edge, last, NARROW)
+                        others += tl.sum(tl.where(e < unit, e, 0.0), axis=0)
+                        tied += tl.sum(tl.where(e < unit, 0.0, e), axis=0)
+                    others += tied - unit
             above, is_top = above_top(rest, e_t, z_t, top, unit, others, has_target)
             logsumexp = top + above
 
@@ -444,74 +513,59 @@ def softmax_streamed(
             gap_low = tl.zeros((LANES,), A)
             if TWICE:
                 for block in range(0, blocks):
-                    places = block * BLOCK + lanes
-                    begin = block * BLOCK - lead
-                    columns = places - lead
-                    whole = None
-                    if not EVEN:
-                        whole = (begin >= 0) & (begin + BLOCK <= classes)
-                    x = take(
-                        logits + x_row,
-                        x_class,
-                        places,
-                        columns,
-                        classes,
-                        whole,
-                        -INFINITY,
-                        INT64,
-                        "evict_first",
-                    )
-                    x, slope, allowed = bent_block(
-                        x, columns, classes, whole, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
+                    vector = block * LANES + lanes
+                    inside = (vector < vectors)[:, None]
+                    places = vector[:, None] * VECTOR + within
+                    columns = head + places
+                    begin = head + block * BLOCK
+                    x = take(logits + x_body, x_class, places, inside, -INFINITY, INT64, "evict_first")
+                    x, slope, allowed = bent(
+                        x, columns, inside, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
                     )
                     share = x
                     each = x
                     if SOFT:
-                        q = take(
-                            target + q_row,
-                            q_class,
-                            places,
-                            columns,
-                            classes,
-                            whole,
-                            0.0,
-                            INT64,
-                            "evict_first",
-                        )
-                        share = share_of(
-                            q, columns, classes, whole, weight, allowed, spread, smoothing, A, SMOOTH
-                        )
+                        q = take(target + q_body, q_class, places, inside, 0.0, INT64, "evict_first")
+                        share = share_of(q, columns, inside, weight, allowed, spread, smoothing, A, SMOOTH)
                     elif SMOOTH and weight is not None:
-                        each = widened(take(weight, 1, columns, columns, classes, whole, 0.0, False, ""), A)
+                        each = widened(take(weight, 1, columns, inside, 0.0, False, ""), A)
                     if EVERY_CLASS:
-                        gap = top - x
-                        if SOFT:
-                            gap = times(share, tl.where((share == 0) & ~allowed, 0.0, gap), TORCH_NONFINITE)
-                        else:
-                            gap = tl.where(allowed, gap, 0.0)
-                            if weight is not None:
-                                gap = tl.where(allowed, times(each, gap, TORCH_NONFINITE), 0.0)
+                        gap = distance(x, share, each, allowed, top, weight, SOFT, TORCH_NONFINITE)
                         gap_high, gap_low = add(gap_high, gap_low, tl.sum(gap, axis=1), CAREFUL)
                     if grad is not None:
-                        g = exp_below(x, last, NARROW) * factor
-                        if SOFT:
-                            g -= up * share
-                        elif SMOOTH and weight is not None:
-                            g -= (up * spread) * each
-                        elif SMOOTH:
-                            g -= up * spread
-                        if CAPPED:
-                            g *= slope
-                        if MASKED:
-                            g = tl.where(allowed, g, 0.0)
+                        g = gradient(
+                            x, share, each, slope, allowed, last, factor, up, spread, weight,
+                            NARROW, SOFT, SMOOTH, CAPPED, MASKED,
+                        )  # fmt: skip
                         if not SOFT:  # noqa: SIM102
                             if (index >= begin) & (index < begin + BLOCK):
                                 tl.debug_barrier()
-                                g = tl.where(columns == index, at_target, g)
-                        write(grad + g_row, g_class, places, columns, classes, whole, g, INT64)
+                                g = tl.where(
+                                    within == (index - head - vector * VECTOR)[:, None], at_target, g
+                                )
+                        write(grad + g_body, g_class, places, inside, g, INT64)
+            gap_edge = x_edge
+            if EDGES and TWICE:
+                each = x_edge
+                if SMOOTH and weight is not None:
+                    each = widened(take(weight, 1, at_edge, is_edge, 0.0, False, ""), A)
+                if EVERY_CLASS:
+                    gap_edge = distance(
+                        x_edge, share_edge, each, allowed_edge, top, weight, SOFT, TORCH_NONFINITE
+                    )
+                if grad is not None:
+                    g = gradient(
+                        x_edge, share_edge, each, slope_edge, allowed_edge, last, factor, up, spread, weight,
+                        NARROW, SOFT, SMOOTH, CAPPED, MASKED,
+                    )  # fmt: skip
+                    if not SOFT:
+                        g = tl.where(at_edge == index, at_target, g)
+                    write(grad + g_row, g_class, at_edge, is_edge, g, INT64)
 
             if EVERY_CLASS:
                 gap = tl.sum(gap_high + gap_low, axis=0)
+                if EDGES:
+                    gap += tl.sum(gap_edge, axis=0)
                 if SOFT:
                     value = every_class(gap, shares, above)
                 else:
@@ -524,14 +578,14 @@ def softmax_streamed(
             value = tl.where(kept, value, 0.0)
         elif grad is not None:
             for block in range(0, blocks):
-                places = block * BLOCK + lanes
-                begin = block * BLOCK - lead
-                columns = places - lead
-                whole = None
-                if not EVEN:
-                    whole = (begin >= 0) & (begin + BLOCK <= classes)
+                vector = block * LANES + lanes
+                places = vector[:, None] * VECTOR + within
                 zeros = tl.zeros((LANES, VECTOR), A)
-                write(grad + g_row, g_class, places, columns, classes, whole, zeros, INT64)  # rare: ignored
+                write(  # rare: ignored
+                    grad + g_body, g_class, places, (vector < vectors)[:, None], zeros, INT64
+                )
+            if EDGES:
+                write(grad + g_row, g_class, at_edge, is_edge, tl.zeros((2 * VECTOR,), A), INT64)
         if nll is not None:
             tl.store(nll + i, value)
         if lse is not None:

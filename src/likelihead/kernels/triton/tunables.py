@@ -54,20 +54,18 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("softmax_resident", "16-bit, more"): Tunable(block=512, num_warps=16),
     ("softmax_resident", "float32, more"): Tunable(block=512, num_warps=16),
     ("softmax_resident", "float64, more"): Tunable(block=256, num_warps=16),
+    # Few classes: block is the most that a thread has of them.
+    ("softmax_rows", "16-bit"): Tunable(block=128, num_warps=4),
+    ("softmax_rows", "float32"): Tunable(block=64, num_warps=4),
+    ("softmax_rows", "float64"): Tunable(block=32, num_warps=4),
     # Longer rows, read twice: block is what a thread has of one at once. "wide": two for each multiprocessor
-    # would not fit the L2. "odd": vectors do not end where the row does.
+    # would not fit the L2.
     ("softmax_streamed", "16-bit"): Tunable(block=32, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "16-bit, wide"): Tunable(block=32, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "16-bit, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=2),
-    ("softmax_streamed", "16-bit, wide, odd"): Tunable(block=8, num_warps=32, programs_per_multiprocessor=1),
-    ("softmax_streamed", "float32"): Tunable(block=16, num_warps=8, programs_per_multiprocessor=2),
-    ("softmax_streamed", "float32, wide"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "float32, odd"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
-    ("softmax_streamed", "float32, wide, odd"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_streamed", "float32"): Tunable(block=8, num_warps=8, programs_per_multiprocessor=2),
+    ("softmax_streamed", "float32, wide"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
     ("softmax_streamed", "float64"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "float64, wide"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
-    ("softmax_streamed", "float64, odd"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
-    ("softmax_streamed", "float64, wide, odd"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
     # One program that counts the targets, or several that share them out among them.
     ("softmax_count", "few"): Tunable(block=4096, num_warps=8),
     ("softmax_count", "many"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),
@@ -83,6 +81,7 @@ SPACE: dict[str, dict[str, tuple[int, ...]]] = {
         "programs_per_multiprocessor": (4, 6, 8, 12, 16, 24, 32),
     },
     "softmax_resident": {"block": (256, 512, 1024, 2048), "num_warps": (8, 16, 32)},
+    "softmax_rows": {"block": (32, 64, 128), "num_warps": (1, 2, 4, 8)},
     "softmax_streamed": {
         "block": (8, 16, 32),
         "num_warps": (4, 8, 16, 32),
