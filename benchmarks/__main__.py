@@ -111,7 +111,7 @@ def identity(
 @main.command("gpu")
 @click.option(
     "--budget",
-    type=click.FloatRange(min=1),
+    type=bench.Seconds(1),
     default=540.0,
     metavar="S",
     help="Seconds to spend; what does not fit is left out and named. [540]",

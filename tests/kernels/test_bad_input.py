@@ -37,11 +37,30 @@ def _bce(**changed: Any) -> Tensor:
     return F.binary_cross_entropy_with_logits(**{"input": X, "target": P, **changed})
 
 
+def _focal(**changed: Any) -> Tensor:
+    return F.focal_loss(**{"input": X, "target": Y, "gamma": 2.0, **changed})
+
+
+def _binary_focal(**changed: Any) -> Tensor:
+    return F.binary_focal_loss(**{"input": X, "target": P.round(), "gamma": 2.0, **changed})
+
+
+def _multilabel(**changed: Any) -> Tensor:
+    return F.multilabel_soft_margin_loss(**{"input": X, "target": P.round(), **changed})
+
+
+def _language(**changed: Any) -> Tensor:
+    return F.language_model_loss(**{"logits": X[None], "targets": Y[None], "shift": False, **changed})
+
+
 ELSEWHERE: list[tuple[Callable[..., Tensor], str, Tensor]] = [
     (_ce, "target", Y), (_ce, "weight", W), (_ce, "logit_offset", W), (_ce, "where", WHERE),
     (_ce, "sample_weight", torch.ones(4)), (_ce, "normalizer", torch.tensor(2.0)),
     (_bce, "target", P), (_bce, "weight", W), (_bce, "pos_weight", W), (_bce, "prior", W / 2),
     (_bce, "sample_weight", torch.ones(4)), (_bce, "normalizer", torch.tensor(2.0)),
+    (_focal, "target", Y), (_focal, "weight", W), (_focal, "logit_offset", W), (_focal, "where", WHERE),
+    (_focal, "sample_weight", torch.ones(4)), (_binary_focal, "target", P), (_binary_focal, "mask", WHERE),
+    (_binary_focal, "sample_weight", torch.ones(4)),
 ]  # fmt: skip
 
 
@@ -53,7 +72,8 @@ def test_two_devices(loss: Callable[..., Tensor], name: str, value: Tensor, redu
         options["reduction"] = "mean"
     if name == "prior":
         options["label_smoothing"] = 0.1
-    with pytest.raises(RuntimeError, match=f"same device.* is on cpu and {name} on meta; give {name} values"):
+    first = "logits" if name == "prior" else "input"
+    with pytest.raises(RuntimeError, match=f": {first} is on cpu and {name} on meta; give {name} values"):
         loss(**options)
 
 
@@ -104,14 +124,36 @@ def test_other_arguments_that_are_not_dense(
         loss(**{name: value.to_sparse()}, reduction=reduction)
 
 
-@pytest.mark.parametrize("loss", [_ce, _bce])
+NESTED: list[tuple[Callable[..., Tensor], str, Tensor]] = [
+    (_ce, "input", X), (_ce, "target", Y), (_ce, "target", P), (_ce, "weight", W), (_ce, "logit_offset", W),
+    (_ce, "where", WHERE), (_ce, "sample_weight", torch.ones(4)), (_bce, "input", X), (_bce, "target", P),
+    (_bce, "weight", W), (_bce, "pos_weight", W), (_bce, "sample_weight", torch.ones(4)),
+    (_focal, "input", X), (_focal, "target", Y), (_focal, "weight", W), (_multilabel, "input", X),
+    (_multilabel, "target", P.round()), (_language, "logits", X[None]), (_language, "targets", Y[None]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "name", "value"), NESTED)
 @pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
-def test_nested_tensors(loss: Callable[..., Tensor], layout: torch.layout) -> None:
+def test_nested_tensors(loss: Callable[..., Tensor], name: str, value: Tensor, layout: torch.layout) -> None:
+    if layout is torch.jagged and value.dim() == 1:
+        pytest.skip("jagged tensors have two dimensions at least")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says once that they are a prototype
-        nested = torch.nested.nested_tensor([X[:2], X[:1]], layout=layout)
-    with pytest.raises((RuntimeError, ValueError), match="nested tensor; expected dense ones"):
-        loss(input=nested)
+        nested = torch.nested.nested_tensor(
+            [value[0], value[0][:1]] if value.dim() > 1 else list(value), layout=layout
+        )
+        with pytest.raises(ShapeError) as raised:
+            loss(**{name: nested})
+    expected = f"{name} is a nested tensor; expected dense ones: torch.cat({name}.unbind()) has the rows of"
+    assert str(raised.value).startswith(expected)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("convert", [Tensor.to_sparse, Tensor.to_mkldnn])
+def test_multilabel_targets_that_are_not_dense(convert: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(BackendError, match=r"target is a tensor of layout .*; expected a dense one"):
+        _multilabel(target=convert(P.round()))
 
 
 @pytest.mark.parametrize(

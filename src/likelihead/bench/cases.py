@@ -11,6 +11,9 @@ from likelihead.errors import OptionError
 
 __all__ = ["CASES", "select"]
 
+MOST_NAMED = 24
+"""So many cases fit into the one line of an error."""
+
 CASES: tuple[Case, ...] = (*softmax_nll.CASES, *sigmoid_nll.CASES)
 
 
@@ -31,6 +34,14 @@ def select(only: str | None, cases: Sequence[Case] = CASES) -> list[Case]:
         raise OptionError(f"--only is {only!r}, which is no regular expression: {error}.") from error
     found = [case for case in cases if pattern.search(case.name)]
     if not found:
-        names = ", ".join(case.name for case in cases)
-        raise OptionError(f"--only is {only!r}, which finds no case; the cases are {names}.")
+        raise OptionError(f"--only is {only!r}, which finds no case; {_remedy(only, cases)}.")
     return found
+
+
+def _remedy(only: str, cases: Sequence[Case]) -> str:
+    names = [case.name for case in cases]
+    if any(only in name for name in names):  # as someone has it who copies a name with its brackets
+        return f"as a regular expression that text is {re.escape(only)!r}"
+    if len(names) > MOST_NAMED:
+        return f"there are {len(names)}, from {names[0]!r} to {names[-1]!r}"
+    return f"the cases are {', '.join(names)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,26 @@ import click
 if TYPE_CHECKING:
     from likelihead.bench.results import Results
 
-__all__ = ["check_outputs", "command", "deliver", "free_stem", "output_options", "timing_options"]
+__all__ = ["Seconds", "check_outputs", "command", "deliver", "free_stem", "output_options", "timing_options"]
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from click 8.4 on
+    """A number of seconds, at least so many."""
+
+    name = "seconds"
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; anything else, or one too small or without an end, is a usage error."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = nan
+        if not self._least <= seconds < inf:
+            self.fail(f"{value!r}; expected a number of seconds, {self._least:g} or more.", param, ctx)
+        return seconds
 
 
 def timing_options(function: click.decorators.FC) -> click.decorators.FC:
@@ -26,7 +46,7 @@ def timing_options(function: click.decorators.FC) -> click.decorators.FC:
         ),
         click.option(
             "--patience",
-            type=click.FloatRange(min=0),
+            type=Seconds(0),
             default=0.0,
             metavar="S",
             help="Seconds to spend in all on waiting for idle cores and on disturbed turns. [0]",

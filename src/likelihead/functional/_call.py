@@ -21,7 +21,7 @@ from likelihead.core.options import (
     check_tensor_option,
     shown,
 )
-from likelihead.errors import DTypeError, OptionError
+from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.guard.check import LossName, explain_shape
 
 __all__ = [
@@ -83,9 +83,23 @@ def overridable(
             options = zip(names[2:], args[2:], strict=False)
             rest = (_option(name, is_drop_in, option, value) for option, value in options)
             args = (*args[:2], *rest, *args[len(names) :])  # type: ignore[assignment]
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            _blame_nested(error, dict(zip(names, args, strict=False)) | kwargs)
+            raise
 
     return wrapper
+
+
+def _blame_nested(error: Exception, given: dict[str, Any]) -> None:
+    """Raise in words if one of the tensors is nested: torch's own errors speak of its internals."""
+    for name, value in given.items():
+        if isinstance(value, Tensor) and value.is_nested:
+            raise ShapeError(
+                f"{name} is a nested tensor; expected dense ones: torch.cat({name}.unbind()) has the rows of "
+                "all examples."
+            ) from error
 
 
 # What is not here is checked where it is used, or by torch.
@@ -224,14 +238,9 @@ def torchs_answer(
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
         given = (input, target, *(value for value in (weight, pos_weight) if value is not None))
         tensors = all(isinstance(t, Tensor) for t in given)
-        if tensors and any(t.is_nested for t in given):  # which have no sizes that could be told
-            raise type(error)(
-                f"{error}\nOne of input and target is a nested tensor; expected dense ones: "
-                "torch.cat(input.unbind()) has the rows of all examples."
-            ) from None
-        finding = (
-            explain_shape(loss, input, target, weight=weight, pos_weight=pos_weight) if tensors else None
-        )
+        if not tensors or any(t.is_nested for t in given):  # nested ones have no sizes that could be told
+            raise
+        finding = explain_shape(loss, input, target, weight=weight, pos_weight=pos_weight)
         if finding is None:
             raise
         code = "" if finding.code is None else f" [{finding.code}: `likelihead explain {finding.code}`]"

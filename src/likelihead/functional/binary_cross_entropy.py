@@ -104,6 +104,7 @@ def binary_cross_entropy_with_logits(
         weight=weight,
         pos_weight=pos_weight,
         normalizer=normalizer,
+        sample_weight=sample_weight,
     )
     served = (
         is_real(input)

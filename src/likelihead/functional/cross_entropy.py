@@ -131,6 +131,8 @@ def cross_entropy(
         weight=weight,
         logit_offset=logit_offset,
         normalizer=normalizer,
+        where=where,
+        sample_weight=sample_weight,
     )
     if not _is_served(input, target, weight, ignore_index, reduction, label_smoothing):
         return torchs_answer(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from likelihead.core.devices import check_devices
 from likelihead.core.options import check_real_number
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
@@ -97,7 +99,9 @@ def focal_loss(
     """
     check_reduction(reduction, normalizer)
     check_focal_gamma(gamma)
-    _check_tensors(input, target)
+    _check_tensors(
+        input, target, weight=weight, logit_offset=logit_offset, where=where, sample_weight=sample_weight
+    )
     check_focal_gamma(gamma or 1.0, target)
     if input.dim() < 1 or not is_class_index(target) or target.shape != _rows(input):
         finding = explain_shape("cross_entropy", input, target)
@@ -214,7 +218,7 @@ def binary_focal_loss(
         check_real_number("alpha", alpha, expected="a number, or None for equal weights")
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise OptionError(f"alpha is {alpha}; expected the share of a yes in [0, 1], or None.")
-    _check_tensors(input, target)
+    _check_tensors(input, target, mask=mask, sample_weight=sample_weight)
     for name, values in (("target", target), ("mask", mask)):
         if values is not None and values.shape != input.shape:
             raise ShapeError(
@@ -262,7 +266,7 @@ def _rows(input: Tensor) -> torch.Size:
     return input.shape[:1] + input.shape[2:] if input.dim() > 1 else torch.Size([])
 
 
-def _check_tensors(input: object, target: object) -> None:
+def _check_tensors(input: object, target: object, **others: Any) -> None:
     if not is_real(input) or not is_tensor(target):
         what = getattr(input, "dtype", type(input).__name__)
         raise DTypeError(
@@ -271,6 +275,7 @@ def _check_tensors(input: object, target: object) -> None:
         )
     if isinstance(target, Tensor) and target.is_complex():
         raise DTypeError(f"target is {target.dtype}; expected real numbers.", code="LH202")
+    check_devices("input", input, target=target, **others)
 
 
 def _reduces_at_once(input: Tensor, target: Tensor, reduction: str, normalizer: Normalizer | None) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss as torchs_multilabel_soft_margin_loss
 
-from likelihead.core.devices import check_devices
+from likelihead.core.devices import check_dense, check_devices
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.core.sample_weight import weighted_count
@@ -119,6 +119,7 @@ def multilabel_soft_margin_loss(
         weight=weight,
         sample_weight=sample_weight,
     )
+    check_dense(target=target)  # before it is expanded
     dtype = promoted(result_dtype(input, one_op=False), target, weight)
     input = input.to(promoted(input.dtype, target, weight))
     per_label = dispatch.sigmoid_nll(
