@@ -211,6 +211,9 @@ def test_torchs_options_of_labels_are_the_references(
 
 def test_what_torch_does_not_have_is_left_to_the_general_way() -> None:
     x, target = torch.randn(4, 3), torch.tensor([0, 2, 1, 0])
+    for shape in [(600, 128), (6400, 10)]:
+        assert softmax_values(torch.randn(shape), torch.zeros(shape[0]).long(), "none", {}) is None
+    assert softmax_values(torch.randn(300, 128), torch.rand(300, 128), "none", {}) is None
     assert softmax_values(x, target, "none", {"z_loss": 0.0, "where": None, "softcap": None}) is not None
     for option in ({"z_loss": 0.1}, {"where": torch.ones(4, 3) > 0}, {"sample_weight": torch.zeros(4)}):
         assert softmax_values(x, target, "none", option) is None
@@ -236,12 +239,12 @@ def test_the_calls_that_are_left_to_the_general_way() -> None:
         (x, torch.tensor([0, 3, 1, 0])), (x, torch.tensor([0, -1, 1, 0])), (x, target[:3]), (x[0], target[0]),
         (x, torch.full((4,), -100)), (x[:0], target[:0]), (x[:, :0], target), (x[:, :1], target * 0),
         (x.double(), target), (x.half(), target), (x.to_sparse(), target), (x, target.to_sparse()),
-        (torch.randn(257, 128), target),
+        (torch.randn(600, 128), torch.zeros(600).long()),
     ]:  # fmt: skip
         assert softmax_plain(logits, classes, -100, True) is None
     for logits, given in [
         (x, labels[:3]), (x[:0], labels[:0]), (x.double(), labels.double()), (x.half(), labels.half()),
-        (x, labels.to_sparse()), (torch.randn(20000), torch.rand(20000)), (x, labels.requires_grad_()),
+        (x, labels.to_sparse()), (torch.randn(40000), torch.rand(40000)), (x, labels.requires_grad_()),
     ]:  # fmt: skip
         assert sigmoid_plain(logits, given, True) is None
 

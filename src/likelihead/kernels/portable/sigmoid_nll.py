@@ -399,7 +399,8 @@ class _NLL(torch.autograd.Function):
         call = _Call(logits, target, options)
         values = call.new_values()
         ctx.made = []
-        if call.looks and logits.dtype == call.dtype:  # a 16-bit slope would be rounded twice
+        ctx.makes = call.looks and logits.dtype == call.dtype  # a 16-bit slope would be rounded twice
+        if ctx.makes:
             slope = torch.empty_like(logits)
             call.run(values, slope, call.one)
             ctx.made.append(slope)
@@ -409,13 +410,13 @@ class _NLL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        if not is_differentiated(upstream) and ctx.made and is_finite(upstream):
-            try:
-                slope: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
-                return slope.mul_(upstream), None, None
-            except IndexError:
-                pass
-        return _gradient_anew(ctx, upstream), None, None
+        if is_differentiated(upstream) or not (ctx.makes and is_finite(upstream)):
+            return _gradient_anew(ctx, upstream), None, None
+        try:
+            slope: Tensor = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
+        except IndexError:
+            slope = _gradient_anew(ctx, None)  # to the same bits
+        return slope.mul_(upstream), None, None
 
 
 class _Loss(torch.autograd.Function):
@@ -449,9 +450,10 @@ class _Loss(torch.autograd.Function):
         return gradient, None, None, None, None
 
 
-def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
+def _gradient_anew(ctx: Any, upstream: Tensor | None) -> Tensor:
+    """The gradient, for upstream gradients that are 1 where there are none."""
     logits, target, options = saved(ctx)
-    if is_differentiated(upstream):
+    if upstream is not None and is_differentiated(upstream):
         with torch.enable_grad():
             nll = reference(logits, target, **options)
             grads: tuple[Tensor, ...] = torch.autograd.grad(
@@ -459,5 +461,6 @@ def _gradient_anew(ctx: Any, upstream: Tensor) -> Tensor:
             )
         return grads[0]
     gradient = torch.empty_like(logits)
-    _Call(logits, target, cast("SigmoidOptions", options)).run(gradient=gradient, upstream=upstream)
+    call = _Call(logits, target, cast("SigmoidOptions", options))
+    call.run(gradient=gradient, upstream=call.one if upstream is None else upstream)
     return gradient

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STEEPEST", "sigmoid_plain", "sigmoid_values", "softmax_plain", "softmax_values"]
 
-# Found by timing both ways: beyond, float64 takes longer than the operators that it saves.
-_FEW_LOGITS, _FEW_LABELS = 1 << 15, 1 << 14
+# Found by timing both ways: beyond, float64 takes longer than the operators that it saves. Torch's softmax
+# takes as long to begin with an example as for so many logits.
+_FEW_LOGITS, _FEW_LABELS, _OF_EXAMPLE = 1 << 16, 1 << 15, 8
 
 _SUREST = -(2.0**-24)
 """The largest log-probability that leaves the digits that are promised."""
@@ -68,15 +69,16 @@ def softmax_values(
     logits: Tensor, target: Tensor, reduction: str, options: Mapping[str, Any]
 ) -> Tensor | None:
     """The nll, reduced or of each example, of what `softmax_nll` serves on a processor; or None."""
+    soft, smoothing = target.is_floating_point(), options.get("label_smoothing", 0.0)
+    twice = soft or smoothing  # there are passes
     if (
-        logits.numel() > _FEW_LOGITS
+        logits.numel() > (_FEW_LOGITS >> bool(twice)) - _OF_EXAMPLE * (logits.numel() // logits.shape[1])
         or logits.dtype is torch.float64
         or not _shaped(logits)
         or not _are_torchs(options, _SOFTMAX_OPTIONS)
     ):
         return None
-    weight, smoothing = options.get("weight"), options.get("label_smoothing", 0.0)
-    soft = target.is_floating_point()
+    weight = options.get("weight")
     rest: tuple[Any, ...] = (
         None if weight is None else weight.double(),
         _REDUCTIONS[reduction],
@@ -85,7 +87,7 @@ def softmax_values(
     target = target.double() if soft else target.long()
     try:
         log_probs = torch.log_softmax(logits, 1, dtype=torch.float64)
-        if soft or smoothing:
+        if twice:
             nll: Tensor = cross_entropy_loss(  # type: ignore[call-arg]
                 log_probs, target, *rest, smoothing
             )
@@ -97,7 +99,7 @@ def softmax_values(
         return None
     if log_probs.detach().max().item() < _SUREST:
         return nll.float()
-    if soft or smoothing or weight is not None:
+    if twice or weight is not None:
         return None
     return _of_sure(logits, target, options.get("ignore_index", -100), reduction)
 
@@ -165,7 +167,7 @@ def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool)
     if (
         logits.dtype is not torch.float32
         or not (is_dense(logits) and is_dense(target))
-        or not 0 < logits.numel() <= _FEW_LOGITS
+        or not 0 < logits.numel() <= _FEW_LOGITS - _OF_EXAMPLE * target.numel()
         or not _shaped(logits)
         or transforms_are_active()
         or forward_ad._current_level >= 0
