@@ -64,11 +64,10 @@ def _general(patch: pytest.MonkeyPatch) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("shape", [(7, 5), (3, 300), (2, 3, 4, 5)])
-@pytest.mark.parametrize("up", [1.0, 0.7])
+@pytest.mark.parametrize(("dtype", "up"), [(torch.float32, 1.0), (torch.float32, 0.7), (torch.float64, 0.7)])
+@pytest.mark.parametrize("shape", [(7, 5), (2, 3, 2, 3)])
 def test_the_bits_of_the_general_way(
-    name: str, dtype: torch.dtype, shape: tuple[int, ...], up: float, short: list[str]
+    name: str, dtype: torch.dtype, up: float, shape: tuple[int, ...], short: list[str]
 ) -> None:
     loss, of = LOSSES[name]
     x = torch.randn(shape, dtype=dtype) * 5
