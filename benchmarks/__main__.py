@@ -174,6 +174,23 @@ def predict(only: str | None, save: Path | None) -> None:
             click.echo(f"Wrote {path}.", err=True)
 
 
+@main.command("host")
+def host() -> None:
+    """Time the host's part of calls on a GPU, without one: all but the driver, which does nothing."""
+    from importlib.util import find_spec
+    from tempfile import TemporaryDirectory
+
+    from benchmarks.host.measure import measure, table_of
+    from likelihead.errors import BackendError
+
+    if find_spec("triton") is None:
+        raise BackendError(
+            "there is no triton, whose launcher is a part of what is timed (pip install triton)."
+        )
+    with TemporaryDirectory(prefix="host-") as folder:
+        click.echo(table_of(list(measure(Path(folder)))), nl=False)
+
+
 @main.command("plot")
 @click.argument("results", type=click.Path(path_type=Path), required=False)
 @click.option("--out", type=click.Path(path_type=Path), metavar="SVG", help="[docs/_static/benchmarks.svg]")

@@ -38,7 +38,8 @@ def cases() -> list[Case]:
                 found.append(SoftmaxCase(name="", shape=(rows, classes), dtype=dtype, in_place=False))
     pixels = ((1, 2, 64, 64), (4, 21, 256, 256), (8, 150, 128, 128), (2, 5, 33, 65, 31))
     found += [SoftmaxCase(name="", shape=shape, dtype=torch.float32, in_place=False) for shape in pixels]
-    labels = ((1, 1), (1000, 10), (4096, 1000), (100_000, 1000))
+    found.append(SoftmaxCase(name="", shape=(64, 1000), dtype=torch.float32, in_place=False))
+    labels = ((1, 1), (1000, 10), (64, 1000), (4096, 1000), (100_000, 1000))
     found += [SigmoidCase(name="", shape=shape, dtype=torch.float32) for shape in labels]
     return [replace(case, name=case.what) for case in found]
 

@@ -20,7 +20,7 @@ from no_waiting import Waits, no_waiting
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a processor some ways look at values, which waits for nothing; elsewhere they are not taken."""
-    monkeypatch.setattr(dispatch, "plain", lambda op: None)
+    monkeypatch.setattr(dispatch, "plain", lambda op, on_cpu: None)
     for module in (calls, sigmoid_nll, softmax_nll):
         monkeypatch.setattr(module, "looks", lambda device: False)
 

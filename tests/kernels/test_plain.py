@@ -42,8 +42,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     taken: list[str] = []
     ask = dispatch.plain
 
-    def watched(op: str) -> Callable[..., Tensor | None] | None:
-        found = ask(op)
+    def watched(op: str, *, on_cpu: bool) -> Callable[..., Tensor | None] | None:
+        found = ask(op, on_cpu=on_cpu)
         if found is None:
             return None
 
@@ -60,7 +60,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def _the_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "plain", lambda op: None)
+    monkeypatch.setattr(dispatch, "plain", lambda op, on_cpu: None)
 
 
 def _value_and_gradient(loss: Loss, logits: Tensor, target: Tensor, **options: Any) -> tuple[Tensor, Tensor]:

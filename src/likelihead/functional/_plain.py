@@ -34,7 +34,7 @@ def plain_cross_entropy(
         or type(target) is not Tensor
         or not (type(input) is Tensor or type(input) is Parameter)
         or is_overridden(input)  # by a mode
-        or not input.is_cpu
+        or not (input.is_cpu or (input.is_cuda and input.device == target.device))
         or input.dtype not in _WIDE
         or target.dtype is not _INDEX
         or ignore_index >= 0  # inside the range: for the guard to look at
@@ -42,7 +42,7 @@ def plain_cross_entropy(
         or not nothing_to_check("cross_entropy", input)
     ):
         return None
-    op = dispatch.plain("softmax_plain")
+    op = dispatch.plain("softmax_plain", input.is_cpu)
     if op is None:
         return None
     try:
@@ -63,14 +63,14 @@ def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean"
         or type(target) is not Tensor
         or not (type(input) is Tensor or type(input) is Parameter)
         or is_overridden(input)
-        or not input.is_cpu
+        or not (input.is_cpu or (input.is_cuda and input.device == target.device))
         or input.dtype not in _WIDE
         or target.dtype is not input.dtype
         or reduction not in _REDUCED
         or not nothing_to_check("bce_with_logits", input)
     ):
         return None
-    op = dispatch.plain("sigmoid_plain")
+    op = dispatch.plain("sigmoid_plain", input.is_cpu)
     try:
         return None if op is None else op(input, target, reduction == "mean")
     except RuntimeError:

@@ -20,6 +20,7 @@ from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
+from likelihead.kernels.fused.registration import INTERPRETED
 from likelihead.kernels.fused.sharding import register_strategies
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_nll as _fused_sigmoid_nll
@@ -51,6 +52,8 @@ from likelihead.kernels.reference.softmax_nll import softmax_nll as _reference_s
 from likelihead.kernels.triton.flags import synchronize
 from likelihead.kernels.triton.library import absent as _triton_absent
 from likelihead.kernels.triton.library import refuses as _triton_refuses
+from likelihead.kernels.triton.plain import sigmoid_plain as _triton_sigmoid_plain
+from likelihead.kernels.triton.plain import softmax_plain as _triton_softmax_plain
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -149,7 +152,17 @@ _BACKENDS: tuple[Backend, ...] = (
         refuses=_native_refuses,
         fast=sys.platform != "win32",  # where no compiler goes with torch
     ),
-    Backend(name="triton", ops=_FUSED, absent=_triton_absent, refuses=_triton_refuses, fast=True),
+    Backend(
+        name="triton",
+        ops={
+            **_FUSED,
+            "softmax_plain": _triton_softmax_plain,
+            "sigmoid_plain": _triton_sigmoid_plain,
+        },
+        absent=_triton_absent,
+        refuses=_triton_refuses,
+        fast=True,
+    ),
     Backend(
         name="portable",
         ops={
@@ -332,20 +345,22 @@ def _spread_over_ranks(logits: Tensor, *, classes: bool) -> None:
             register_strategies()
 
 
-def plain(op: str) -> Callable[..., Tensor | None] | None:
-    """``softmax_plain`` or ``sigmoid_plain`` of the backend in force for the CPU; None where it has none.
+def plain(op: str, on_cpu: bool) -> Callable[..., Tensor | None] | None:
+    """``softmax_plain`` or ``sigmoid_plain`` of the backend in force for the CPU, or for GPUs; or None.
 
-    The caller sees to it that the tensors are plain, contiguous, on the CPU, float32 or float64, of fitting
-    sizes and not empty. Where the op answers None, the general op is to serve.
+    The caller sees to it that the tensors are plain, on one device, float32 or float64. Where the op answers
+    None, the general op is to serve.
     """
-    return _plain(op, _selected)
+    return _plain(op, _selected, on_cpu)
 
 
 @cache
-def _plain(op: str, selected: str) -> Callable[..., Tensor | None] | None:
+def _plain(op: str, selected: str, on_cpu: bool) -> Callable[..., Tensor | None] | None:
     missed = None
     for backend in _BACKENDS:
         if selected not in (AUTO, backend.name) or op not in backend.ops:
+            continue
+        if not INTERPRETED and on_cpu == (backend.name == "triton"):
             continue
         if backend.absent() is None:
             if missed is not None and not backend.fast:

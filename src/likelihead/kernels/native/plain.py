@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch._C import _len_torch_dispatch_stack as dispatch_modes
 from torch.autograd import forward_ad
 
 from likelihead.kernels.fused import sigmoid_nll, softmax_nll
-from likelihead.kernels.fused.calls import first_gradient
+from likelihead.kernels.fused.plain import otherwise, short, sigmoid_options, softmax_options
 from likelihead.kernels.native._library import ABSENT
 
 __all__ = ["sigmoid_plain", "softmax_plain"]
@@ -90,8 +89,8 @@ class _Softmax(torch.autograd.Function):
         grad = _untouched(ctx, upstream)
         if grad is None:
             _, ignore_index, mean = ctx.given
-            options = (None, 0.0, ignore_index, 0.0, 0.0, None, True, None, 0.0, None, mean, None)
-            grad = _otherwise(ctx, upstream, options, softmax_nll.gradient_anew, others=4)
+            options = softmax_options(ignore_index, mean)
+            grad = otherwise(ctx, upstream, options, softmax_nll.gradient_anew, others=4)
         return grad, None
 
 
@@ -110,25 +109,12 @@ class _Sigmoid(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         grad = _untouched(ctx, upstream)
         if grad is None:
-            options = (False, True, 0.0, None, 0.0, -1.0, None, ctx.given[1], None)
-            grad = _otherwise(ctx, upstream, options, sigmoid_nll.gradient_anew, others=5)
+            options = sigmoid_options(ctx.given[1])
+            grad = otherwise(ctx, upstream, options, sigmoid_nll.gradient_anew, others=5)
         return grad, None
 
 
-def _short(function: type[torch.autograd.Function]) -> Callable[..., Tensor | None]:
-    """What ``apply`` of a function ends in, without what it does for functorch, which never comes here.
-
-    3 microseconds; and half of one without what the engine asks of each function before its backward. Slots
-    spare each call a dictionary.
-    """
-    base: type = function._backward_cls
-    own = {"__slots__": ("given", "made"), "apply": function.backward}
-    function._backward_cls = type(base.__name__, (base,), own)
-    apply: Callable[..., Tensor | None] = super(torch.autograd.Function, function).apply  # type: ignore[misc]
-    return apply
-
-
-_apply_softmax, _apply_sigmoid = _short(_Softmax), _short(_Sigmoid)
+_apply_softmax, _apply_sigmoid = (short(function, "given", "made") for function in (_Softmax, _Sigmoid))
 
 
 def _untouched(ctx: Any, upstream: Tensor) -> Tensor | None:
@@ -140,18 +126,3 @@ def _untouched(ctx: Any, upstream: Tensor) -> Tensor | None:
     except (RuntimeError, IndexError):  # several numbers at once, in a transform; given away
         pass
     return None
-
-
-def _otherwise(
-    ctx: Any,
-    upstream: Tensor,
-    options: tuple[Any, ...],
-    anew: Callable[[Any, Tensor], Tensor],
-    *,
-    others: int,
-) -> Tensor:
-    """The gradient as the general way has it, of what that one would have saved."""
-    saved = (*ctx.saved_tensors, *(None,) * others)
-    general = SimpleNamespace(made=ctx.made, in_place=False, options=options, saved_tensors=saved)
-    grad = first_gradient(general, upstream)
-    return anew(general, upstream) if grad is None else grad

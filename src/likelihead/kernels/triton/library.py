@@ -17,7 +17,7 @@ from torch import Tensor
 
 from likelihead.kernels.fused.registration import INTERPRETED, register
 
-__all__ = ["absent", "refuses"]
+__all__ = ["absent", "implementation", "refuses"]
 
 OLDEST, NEWEST = (3, 5), (3, 9)  # of Triton: torch 2.10 brings the one, 2.15 the other
 LEAST_CAPABILITY = (7, 0)
@@ -106,7 +106,7 @@ _HOMES = {
 }
 
 
-def _implementation(module: str, name: str) -> Callable[..., Any]:
+def implementation(module: str, name: str) -> Callable[..., Any]:
     """The op's kernels, imported with Triton at the first call."""
     loaded: list[Callable[..., Any]] = []
 
@@ -115,7 +115,9 @@ def _implementation(module: str, name: str) -> Callable[..., Any]:
 
         if not loaded:
             loaded.append(getattr(import_module(f"likelihead.kernels.triton.{module}"), name))
-        first: Tensor = next(a for a in arguments if isinstance(a, Tensor))
+        first = arguments[0]
+        if first is None:  # no upstream gradient
+            first = next(a for a in arguments if isinstance(a, Tensor))
         device = first.device
         flags.check(device)  # what an earlier call left behind
         if device.type == "cpu":  # the interpreter, which has done its work when it returns
@@ -137,7 +139,7 @@ def _install() -> torch.library.Library | None:
     library = torch.library.Library("likelihead", "IMPL")
     for name, module in _HOMES.items():
         for key in ("CUDA", "CPU") if INTERPRETED else ("CUDA",):
-            library.impl(name, _implementation(module, name), key)
+            library.impl(name, implementation(module, name), key)
     return library
 
 
