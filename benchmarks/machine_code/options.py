@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain, combinations
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from benchmarks.machine_code.calls import Call, Kernel
+from benchmarks.machine_code.calls import Call, Kernel, compiled
+from benchmarks.machine_code.parallel import compile_all
 
 SOFTMAX = (
     "weight",
@@ -123,3 +126,11 @@ def spilling(kernels: Iterable[Kernel]) -> list[str]:
         for kernel in kernels
         if kernel.reading.spills or kernel.code.resources.local or kernel.code.resources.stack
     ]
+
+
+def report(target: str = "sm_90") -> list[str]:
+    """What spills of all of `calls`, and how many calls that are."""
+    every = list(calls())
+    with TemporaryDirectory(prefix="options-") as cache:
+        found = compile_all(partial(compiled, target=target), every, cache=cache)
+    return [*spilling(chain.from_iterable(found)), f"{len(every)} calls compiled for {target}"]

@@ -278,7 +278,9 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         "TORCH_NONFINITE": numbers.torch_nonfinite,
         "ONE_LINE": layout.outer * layout.middle == 1,
         "SIZE_UNIT": math.gcd(_UNIT, classes if layout.rows(0) else layout.inner),
-        **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQGW")},
+        **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQG")},
+        # A mask is read as wide as the logits beside it: of more at once it would lie in other threads.
+        "W_UNIT": min(layout.unit(3), 16 // itemsize),
         **{f"{name}_ROWS": layout.rows(k) for k, name in enumerate("XQGW")},
         **({"FEW": few, "ALONE": alone} if resident else {}),
         **tile,
