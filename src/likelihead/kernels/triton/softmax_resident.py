@@ -205,7 +205,6 @@ def softmax_resident(
         w_t = tl.full((EXAMPLES,), 1.0, A)
         slope_t = z_t
         if not SOFT:
-            # Before the reductions, which are a barrier: in place the gradient of the tile comes over it.
             has_target = index >= 0
             own = index.to(tl.int64)
             p64 = p.to(tl.int64)
@@ -365,6 +364,9 @@ def softmax_resident(
                 a, b, first, p, c, g_outer, g_middle, g_inner, g_class, G_UNIT, G_ROWS, INT64
             )
             whole = inside[:, None] & real[None, :]
+            if not SOFT:
+                # In place: every warp has read the logits of all targets before one of them is written over.
+                tl.debug_barrier()
             tl.store(grad + g_begin + g_at, g.to(grad.dtype.element_ty), mask=whole)
             if not SOFT:
                 # Over what has been written there: a choice between the two for each class would cost more.
