@@ -161,8 +161,21 @@ def gpu(
     metavar="DIR",
     help="Write the tables there, over older ones.",
 )
-def predict(only: str | None, save: Path | None) -> None:
+@click.option(
+    "--all-options",
+    is_flag=True,
+    help="Only say which kernels spill when every two options are met; takes some minutes.",
+)
+def predict(only: str | None, save: Path | None, all_options: bool) -> None:
     """Compile the Triton kernels for GPUs that are not here, and predict their times from the code."""
+    if all_options:
+        from benchmarks.machine_code.options import report
+
+        if only is not None or save is not None:
+            raise click.UsageError("--all-options takes neither --only nor --save.")
+        for line in report():
+            click.echo(line)
+        return
     from benchmarks.machine_code.calls import CASES, calls_of
     from benchmarks.predict import rows, table_of, write
     from likelihead.bench.cases import select

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, combinations
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.machine_code import calls
+from benchmarks.machine_code import calls, options
 from benchmarks.machine_code.calls import Kernel
 from benchmarks.machine_code.checks import Intended, faults
 from benchmarks.machine_code.compiler import TARGETS
@@ -198,6 +198,32 @@ def test_labels_that_may_be_missing_are_read_once(on_h200: dict[str, list[Kernel
 def test_each_kind_of_kernel_on_other_targets(target: str, cached: Callable[..., Any]) -> None:
     kernels = chain.from_iterable(cached(partial(calls.compiled, target=target), ELSEWHERE))
     assert not found(list(kernels))
+
+
+@pytest.mark.parametrize(
+    ("module", "names"), [("softmax_nll", options.SOFTMAX), ("sigmoid_nll", options.SIGMOID)]
+)
+def test_every_two_options_meet(module: str, names: tuple[str, ...]) -> None:
+    def allowed(one: frozenset[str]) -> bool:
+        return options.together(one, module)
+
+    found = options.covering(names, allowed)
+    assert len(found) < 12
+    for a, b in combinations(names, 2):
+        for wanted in ({a, b}, {a}, {b}, set()):
+            possible = any(
+                allowed(frozenset(wanted | set(more))) for more in [(), *combinations(set(names) - {a, b}, 1)]
+            )
+            assert possible == any(one & {a, b} == wanted for one in found), (a, b, wanted)
+
+
+def test_all_options_at_once_fit_the_registers(cached: Callable[..., Any]) -> None:
+    """Those that go together; `python -m benchmarks predict --all-options` has every two of them."""
+    most = list(options.calls([torch.bfloat16], most=1))
+    kernels = list(chain.from_iterable(cached(partial(calls.compiled, target="sm_90"), most)))
+    assert not options.spilling(kernels)
+    names = {kernel.code.name for kernel in kernels}
+    assert {"softmax_resident", "softmax_streamed", "sigmoid_kernel"} <= names
 
 
 def test_sizes_that_only_count_compile_nothing_anew(cached: Callable[..., Any]) -> None:

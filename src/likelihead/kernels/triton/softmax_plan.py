@@ -140,7 +140,7 @@ def rows_constexprs(layout: Layout, itemsize: int, device: Device) -> tuple[dict
     return tile, row
 
 
-def resident_constexprs(layout: Layout, row: Tunable) -> tuple[dict[str, Any], int]:
+def resident_constexprs(layout: Layout, row: Tunable, more: int) -> tuple[dict[str, Any], int]:
     """A tile of all the classes of its examples, and the number of warps."""
     classes = _power_of_2(layout.classes)
     if layout.rows(0):
@@ -148,7 +148,8 @@ def resident_constexprs(layout: Layout, row: Tunable) -> tuple[dict[str, Any], i
         # threads.
         examples = max(1, 4 * row.block // classes) if classes < row.block else 1
     else:
-        examples = max(1, min(256, row.num_warps * row.block // classes))
+        # The more registers a thread needs, the fewer of them make up a program.
+        examples = max(1, min(128 if more else 256, row.num_warps * row.block // classes))
     examples = min(examples, _power_of_2(layout.inner))
     tile = {"WHOLE": classes == layout.classes, "EXAMPLES": examples, "CLASSES": classes}
     tile["INT64"] = layout.extent(examples, classes) >= 2**31
@@ -156,7 +157,7 @@ def resident_constexprs(layout: Layout, row: Tunable) -> tuple[dict[str, Any], i
 
 
 def streamed_constexprs(
-    layout: Layout, itemsize: int, more: bool, device: Device
+    layout: Layout, itemsize: int, more: int, device: Device
 ) -> tuple[dict[str, Any], Tunable]:
     """Blocks of a row; of one that begins anywhere, from where a vector of 16 bytes begins."""
     vector = 16 // itemsize
@@ -167,7 +168,7 @@ def streamed_constexprs(
     wide = 2 * device.multiprocessors * layout.classes * itemsize > 0.7 * device.l2_bytes
     row = lookup("softmax_streamed", _BUCKETS[itemsize] + ", wide" * wide)
     # What a class has of its own beside its logit takes registers too.
-    block = min(row.block, {2: 16, 4: 8, 8: 2}[itemsize]) if more else row.block
+    block = min(row.block, {2: 16 if more == 1 else 8, 4: 8, 8: 2}[itemsize]) if more else row.block
     lanes = 32 * row.num_warps * max(1, block // vector)
     tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
     tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
@@ -193,8 +194,8 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
     itemsize = logits.element_size()
     smooth = numbers.label_smoothing > 0
     # What a class has of its own beside its logit is held as well.
-    more = soft or numbers.softcap > 0 or where is not None or (smooth and weight is not None)
-    row = lookup("softmax_resident", _BUCKETS[itemsize] + ", more" * more)
+    more = soft + (numbers.softcap > 0) + (where is not None) + (smooth and weight is not None)
+    row = lookup("softmax_resident", _BUCKETS[itemsize] + ", more" * bool(more))
     in_threads = None if more or smooth or offset is not None else rows_constexprs(layout, itemsize, device)
     resident = in_threads is not None or _power_of_2(classes) <= row.num_warps * row.block
     kernel: Any
@@ -205,7 +206,7 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         programs = parts = -(-examples // (tile["THREADS"] * tile["ROWS"]))
     elif resident:
         kernel = softmax_resident
-        tile, num_warps = resident_constexprs(layout, row)
+        tile, num_warps = resident_constexprs(layout, row, more)
         programs = parts = layout.outer * layout.middle * -(-layout.inner // tile["EXAMPLES"])
     else:
         kernel = softmax_streamed
@@ -277,7 +278,9 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         "TORCH_NONFINITE": numbers.torch_nonfinite,
         "ONE_LINE": layout.outer * layout.middle == 1,
         "SIZE_UNIT": math.gcd(_UNIT, classes if layout.rows(0) else layout.inner),
-        **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQGW")},
+        **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQG")},
+        # A mask is read as wide as the logits beside it: of more at once it would lie in other threads.
+        "W_UNIT": min(layout.unit(3), 16 // itemsize),
         **{f"{name}_ROWS": layout.rows(k) for k, name in enumerate("XQGW")},
         **({"FEW": few, "ALONE": alone} if resident else {}),
         **tile,

@@ -156,24 +156,23 @@ def softmax_rows(
     NARROW: tl.constexpr = logits.dtype.element_ty.primitive_bitwidth == 16
     ACCURATE: tl.constexpr = Z_LOSS or lse is not None
     given = (scale, count, target, weight, sample_weight, sample_each, examples, CLASSES, ignore_index)
-    item = tl.program_id(0)
-    end = item + 1
+    rounds = 1
     if upstream is not None:
         # The gradient for an upstream gradient of 1 is there already: for that, few programs find it out.
         factor_above = widened(tl.load(upstream), tl.float64)
         if factor_above == 1.0:
             return
-        end = items
+        rounds = tl.cdiv(items - tl.program_id(0), tl.num_programs(0))
     whole_rate = rate_of(given, FEW)
-    rate = whole_rate
     if upstream is not None:
-        rate = rate * factor_above
-    rate = rate.to(A)
+        whole_rate = whole_rate * factor_above
+    rate = whole_rate.to(A)
     zeta = tl.full((), z_loss, tl.float64).to(A)
     gamma = tl.full((), focal_gamma, tl.float64)
     row = tl.arange(0, THREADS)[:, None] * ROWS + tl.arange(0, ROWS)[None, :]
 
-    for tile in range(item, end, tl.num_programs(0)):
+    for number in range(0, rounds):  # once, as a constant, which leaves no loop
+        tile = tl.program_id(0) + number * tl.num_programs(0)
         first = tl.full((), tile, tl.int64) * (THREADS * ROWS)
         whole = first + THREADS * ROWS <= examples
         rows_left = tl.minimum(examples - first, THREADS * ROWS).to(tl.int32)

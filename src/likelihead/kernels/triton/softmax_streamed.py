@@ -357,11 +357,11 @@ def softmax_streamed(
                     number_of = tl.sum(numbers, axis=0)
                     weights = tl.sum(weighed, axis=0)
                     if EDGES:
-                        allowed = take(mask_row, w_class, at_edge, is_edge, 0, INT64, "") != 0
-                        number_of += tl.sum(allowed.to(A), axis=0)
+                        scored_edge = take(mask_row, w_class, at_edge, is_edge, 0, INT64, "") != 0
+                        number_of += tl.sum(scored_edge.to(A), axis=0)
                         if weight is not None:
-                            each = widened(take(weight, 1, at_edge, is_edge, 0.0, False, ""), A)
-                            weights += tl.sum(tl.where(allowed, each, 0.0), axis=0)
+                            each_edge = widened(take(weight, 1, at_edge, is_edge, 0.0, False, ""), A)
+                            weights += tl.sum(tl.where(scored_edge, each_edge, 0.0), axis=0)
                     if weight is None:
                         weights = number_of
                 elif weight is not None:
@@ -410,9 +410,9 @@ def softmax_streamed(
                     x_edge, at_edge, is_edge, logit_offset, mask_row, w_class, cap, A, CAPPED, INT64
                 )
                 if SOFT:
-                    q = take(target + q_row, q_class, at_edge, is_edge, 0.0, INT64, "")
+                    q_edge = take(target + q_row, q_class, at_edge, is_edge, 0.0, INT64, "")
                     share_edge = share_of(
-                        q, at_edge, is_edge, weight, allowed_edge, spread, smoothing, A, SMOOTH
+                        q_edge, at_edge, is_edge, weight, allowed_edge, spread, smoothing, A, SMOOTH
                     )
                 others_edge = tl.where(at_edge == index, -INFINITY, x_edge)
 
@@ -461,9 +461,9 @@ def softmax_streamed(
                     others = tl.sum(below_high + below_low, axis=0)
                     tied = tl.sum(ties, axis=0)
                     if EDGES:
-                        e = exp_below(x_edge, last, NARROW)
-                        others += tl.sum(tl.where(e < unit, e, 0.0), axis=0)
-                        tied += tl.sum(tl.where(e < unit, 0.0, e), axis=0)
+                        e_edge = exp_below(x_edge, last, NARROW)
+                        others += tl.sum(tl.where(e_edge < unit, e_edge, 0.0), axis=0)
+                        tied += tl.sum(tl.where(e_edge < unit, 0.0, e_edge), axis=0)
                     others += tied - unit
             above, is_top = above_top(rest, e_t, z_t, top, unit, others, has_target)
             logsumexp = top + above
@@ -546,21 +546,21 @@ def softmax_streamed(
                         write(grad + g_body, g_class, places, inside, g, INT64)
             gap_edge = x_edge
             if EDGES and TWICE:
-                each = x_edge
+                each_edge = x_edge
                 if SMOOTH and weight is not None:
-                    each = widened(take(weight, 1, at_edge, is_edge, 0.0, False, ""), A)
+                    each_edge = widened(take(weight, 1, at_edge, is_edge, 0.0, False, ""), A)
                 if EVERY_CLASS:
                     gap_edge = distance(
-                        x_edge, share_edge, each, allowed_edge, top, weight, SOFT, TORCH_NONFINITE
+                        x_edge, share_edge, each_edge, allowed_edge, top, weight, SOFT, TORCH_NONFINITE
                     )
                 if grad is not None:
-                    g = gradient(
-                        x_edge, share_edge, each, slope_edge, allowed_edge, last, factor, up, spread, weight,
-                        NARROW, SOFT, SMOOTH, CAPPED, MASKED,
+                    g_edge = gradient(
+                        x_edge, share_edge, each_edge, slope_edge, allowed_edge, last, factor, up, spread,
+                        weight, NARROW, SOFT, SMOOTH, CAPPED, MASKED,
                     )  # fmt: skip
                     if not SOFT:
-                        g = tl.where(at_edge == index, at_target, g)
-                    write(grad + g_row, g_class, at_edge, is_edge, g, INT64)
+                        g_edge = tl.where(at_edge == index, at_target, g_edge)
+                    write(grad + g_row, g_class, at_edge, is_edge, g_edge, INT64)
 
             if EVERY_CLASS:
                 gap = tl.sum(gap_high + gap_low, axis=0)
