@@ -177,13 +177,23 @@ class Ops(TorchDispatchMode):
 
 @LOSSES
 @pytest.mark.parametrize("grad", [True, False])
-def test_a_dispatch_mode_sees_the_op(
-    loss: Loss, logits: Any, labels: Any, grad: bool, short: list[str]
-) -> None:
+def test_a_dispatch_mode_sees_the_op(loss: Loss, logits: Any, labels: Any, grad: bool) -> None:
     with Ops() as ops:
         loss(logits(torch.float32).requires_grad_(grad), labels(torch.float32))
-    assert short == []
     assert [op for op in ops.seen if op.startswith("likelihead")]
+
+
+@LOSSES
+@pytest.mark.parametrize("grad", [True, False])
+def test_what_the_dispatcher_resolves(loss: Loss, logits: Any, labels: Any, grad: bool) -> None:
+    x, target = logits(torch.float32), labels(torch.float32)
+    expected = loss(x, target)
+    negated = torch._neg_view(-x).detach().requires_grad_(grad)
+    assert negated.is_neg()
+    assert torch.equal(loss(negated, target), expected)
+    assert torch.equal(loss(x, torch._neg_view(-target)), expected)
+    nothing = torch._efficientzerotensor(x.shape)
+    assert torch.allclose(loss(nothing, target), loss(torch.zeros_like(x), target))
 
 
 @LOSSES

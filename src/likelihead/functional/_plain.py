@@ -34,7 +34,7 @@ def plain_cross_entropy(
         or type(target) is not Tensor
         or not (type(input) is Tensor or type(input) is Parameter)
         or is_overridden(input)  # by a mode
-        or not (input.is_cpu or (input.is_cuda and input.device == target.device))
+        or not ((input.is_cpu and target.is_cpu) or (input.is_cuda and input.device == target.device))
         or input.dtype not in _WIDE
         or target.dtype is not _INDEX
         or ignore_index >= 0  # inside the range: for the guard to look at
@@ -45,12 +45,12 @@ def plain_cross_entropy(
     op = dispatch.plain("softmax_plain", input.is_cpu)
     if op is None:
         return None
+    # The op looks at sizes and strides; of sparse and nested tensors the dispatcher knows that it has none.
     try:
-        # It looks at the target's device, at layouts, sizes and strides.
         return op(input, target, ignore_index, reduction == "mean")
+    except NotImplementedError:
+        return None
     except RuntimeError as error:
-        if input.is_nested or target.is_nested:  # which have no sizes to look at
-            return None
         blame_target(error, target, input.shape[1], ignore_index)
         raise
 
@@ -63,7 +63,7 @@ def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean"
         or type(target) is not Tensor
         or not (type(input) is Tensor or type(input) is Parameter)
         or is_overridden(input)
-        or not (input.is_cpu or (input.is_cuda and input.device == target.device))
+        or not ((input.is_cpu and target.is_cpu) or (input.is_cuda and input.device == target.device))
         or input.dtype not in _WIDE
         or target.dtype is not input.dtype
         or reduction not in _REDUCED
@@ -73,7 +73,5 @@ def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean"
     op = dispatch.plain("sigmoid_plain", input.is_cpu)
     try:
         return None if op is None else op(input, target, reduction == "mean")
-    except RuntimeError:
-        if input.is_nested or target.is_nested:
-            return None
-        raise
+    except NotImplementedError:
+        return None

@@ -29,13 +29,6 @@ inline Float float_of(ScalarType dtype, const char* name) {
   return Float::f32;
 }
 
-// Whether it is an array in the CPU's memory: no sparse and no packed tensor.
-inline bool is_array(const Tensor& t) {
-  int32_t layout = 0;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_layout(t.get(), &layout));
-  return t.is_cpu() && layout == aoti_torch_layout_strided();
-}
-
 inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
 
 inline Tensor as_dtype(const Tensor& t, ScalarType dtype) {

@@ -238,7 +238,7 @@ std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& tar
   PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   p.wide = logits.scalar_type();
-  bool fits = is_array(logits) && is_array(target) && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
+  bool fits = logits.is_cpu() && target.is_cpu() && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
               target.scalar_type() == p.wide && logits.is_contiguous() && target.is_contiguous();
   if (fits) {
     const auto shape = logits.sizes(), given = target.sizes();

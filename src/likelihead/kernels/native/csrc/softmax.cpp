@@ -326,16 +326,16 @@ Tensor softmax_loss_(
 
 // The reduced loss without options, of contiguous logits and int64 classes, with its gradient. Two tensors without
 // elements where the call is not of that kind: to ask from Python would take longer than many a loss, and so would the
-// arguments that the other ops have (`kernels/native/plain.py`, which comes here past the dispatcher, with any tensor).
+// arguments that the other ops have (`kernels/native/plain.py`).
 std::tuple<Tensor, Tensor> softmax_plain(
     const Tensor& logits, const Tensor& target, int64_t ignore_index, bool mean, bool with_grad) {
   Prepared p(logits, target);
   SoftmaxCall& call = p.call;
   p.wide = logits.scalar_type();
-  bool fits = is_array(logits) && is_array(target) && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
+  bool fits = logits.is_cpu() && target.is_cpu() && (p.wide == ScalarType::Float || p.wide == ScalarType::Double) &&
               target.scalar_type() == ScalarType::Long && logits.is_contiguous() && target.is_contiguous();
   if (fits) {
-    const auto shape = logits.sizes(), given = target.sizes();  // of a nested tensor these throw
+    const auto shape = logits.sizes(), given = target.sizes();
     fits = shape.size() >= 2 && given.size() == shape.size() - 1 && given[0] == shape[0] && shape[1] > 1;
     for (size_t d = 2; fits && d < shape.size(); ++d) {
       fits = given[d - 1] == shape[d];
