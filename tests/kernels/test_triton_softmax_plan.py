@@ -79,7 +79,7 @@ def test_offsets_beyond_2_to_the_31_are_64_bit() -> None:
     ("classes", "dtype", "rows"),
     [
         (10, torch.bfloat16, 4),
-        (10, torch.float32, 4),
+        (10, torch.float32, 2),
         (7, torch.bfloat16, 8),
         (2, torch.bfloat16, 8),
         (16, torch.bfloat16, 2),
