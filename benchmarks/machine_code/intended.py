@@ -28,8 +28,8 @@ _RESIDENT = ("softmax_streamed", "sigmoid_kernel", "sigmoid_again_kernel", "_sca
 # what an example costs; a weight or a probability for each class is one more read.
 _MORE = {
     "ce-segmentation": 40.0,
-    "few-classes": 75.0,
-    "ce-few": 75.0,
+    "few-classes": 52.0,
+    "ce-few": 38.0,
     "ce-options": 40.0,
     "ce-soft": 62.0,
     "bce-pos": 62.0,
