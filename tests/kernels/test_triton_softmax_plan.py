@@ -71,6 +71,32 @@ def test_offsets_beyond_2_to_the_31_are_64_bit() -> None:
     assert not _main(_meta(1 << 20, 4096)).constexprs["INT64"]  # a tile is small; where it begins is int64
     assert _main(_meta(2, 32, 1 << 13, 1 << 13)).constexprs["INT64"]
     assert _main(_meta(32768, 1 << 20).T).constexprs["INT64"]
+    # A long row of pixels ends beyond, though none of its blocks does.
+    assert _main(_meta(1, 20_000, 500, 400)).constexprs["INT64"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "dtype", "rows"),
+    [
+        (10, torch.bfloat16, 4),
+        (10, torch.float32, 2),
+        (7, torch.bfloat16, 8),
+        (2, torch.bfloat16, 8),
+        (16, torch.bfloat16, 2),
+        (32, torch.float64, 1),
+    ],
+)
+def test_rows_of_few_classes_end_with_a_vector(classes: int, dtype: torch.dtype, rows: int) -> None:
+    x = _meta(100_000, classes, dtype=dtype)
+    main = _main(x)
+    assert main.kernel.__name__ == "softmax_rows"
+    assert main.constexprs["ROWS"] == rows
+    assert rows * classes * dtype.itemsize % 16 == 0
+    assert main.grid == (-(-100_000 // (main.constexprs["THREADS"] * rows)),)
+    # Elsewhere than side by side, or beside another gradient, rows are a tile's.
+    for other in (x.T.contiguous().T, _meta(100_000, classes + 1, dtype=dtype)[:, :classes]):
+        assert _main(other).kernel.__name__ == "softmax_resident"
+    assert _main(x, grad=_meta(classes, 100_000, dtype=dtype).T).kernel.__name__ == "softmax_resident"
 
 
 @pytest.mark.parametrize("classes", [20_000, 32_000, 50_257, 128_256])

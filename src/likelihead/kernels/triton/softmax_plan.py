@@ -171,7 +171,8 @@ def streamed_constexprs(
     block = min(row.block, {2: 16 if more == 1 else 8, 4: 8, 8: 2}[itemsize]) if more else row.block
     lanes = 32 * row.num_warps * max(1, block // vector)
     tile = {"SHIFTED": shifted, "LANES": lanes, "VECTOR": vector}
-    tile["INT64"] = layout.extent(1, lanes * vector) >= 2**31 or layout.classes > 2**30
+    # Places are counted from where a row begins, not from where a block does.
+    tile["INT64"] = layout.extent(1, layout.classes + lanes * vector) >= 2**31 or layout.classes > 2**30
     if device.target.startswith("cuda"):
         # Or the compiler takes more, and a multiprocessor holds fewer programs.
         threads = 32 * row.num_warps * row.programs_per_multiprocessor
