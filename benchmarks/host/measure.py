@@ -62,6 +62,7 @@ def no_device(folder: Path) -> Callable[[], int]:
     source = Path(__file__).with_name("no_device.c")
     build = (compiler, "-O2", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(source))
     subprocess.run(build, check=True, capture_output=True)
+    (folder / "libcuda.so").symlink_to(library.name)  # by which Triton 3.5 links
     os.environ["TRITON_LIBCUDA_PATH"] = str(folder)
     driver = ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 

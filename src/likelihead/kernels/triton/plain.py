@@ -60,6 +60,8 @@ def _is_watched(logits: Tensor, target: Tensor) -> bool:
         or is_in_torch_dispatch_mode()
         or refuses(logits) is not None
         or not is_dense(target)
+        or logits.is_neg()  # whose numbers the dispatcher would negate
+        or target.is_neg()
         or logits.numel() == 0
     )
 
@@ -111,6 +113,7 @@ def _scaled(ctx: Any, upstream: Tensor) -> Tensor | None:
         or transforms_are_active()
         or is_in_torch_dispatch_mode()
         or is_batched(upstream)
+        or upstream.is_neg()
         or type(upstream) is not Tensor
     ):
         return None
