@@ -42,8 +42,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     taken: list[str] = []
     ask = dispatch.plain
 
-    def watched(op: str, *, on_cpu: bool) -> Callable[..., Tensor | None] | None:
-        found = ask(op, on_cpu=on_cpu)
+    def watched(op: str, on_cpu: bool) -> Callable[..., Tensor | None] | None:
+        found = ask(op, on_cpu)
         if found is None:
             return None
 

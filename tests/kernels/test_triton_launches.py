@@ -35,12 +35,12 @@ def _launched(op: Any, *arguments: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("shape", "mean", "kernels"),
     [
-        ((32, 10), True, ["softmax_resident"]),
+        ((32, 10), True, ["softmax_rows"]),
         ((1, 1000), True, ["softmax_resident"]),
         ((64, 1000), True, ["softmax_resident", "_second_stage"]),
         ((64, 1000), False, ["softmax_resident", "_second_stage"]),
         ((8192, 1000), True, ["_count", "softmax_resident", "_second_stage"]),
-        ((100_000, 10), True, ["_count", "_close", "softmax_resident", "_second_stage"]),
+        ((100_000, 10), True, ["_count", "_close", "softmax_rows", "_second_stage"]),
         ((0, 10), True, ["_count", "_second_stage"]),
     ],
 )

@@ -60,10 +60,15 @@ def _is_watched(logits: Tensor, target: Tensor) -> bool:
         or is_in_torch_dispatch_mode()
         or refuses(logits) is not None
         or not is_dense(target)
-        or logits.is_neg()  # whose numbers the dispatcher would negate
-        or target.is_neg()
+        or _is_resolved(logits)
+        or _is_resolved(target)
         or logits.numel() == 0
     )
+
+
+def _is_resolved(tensor: Tensor) -> bool:
+    """Whether its memory is not its numbers until the dispatcher has resolved it: negated, or all zeros."""
+    return tensor.is_neg() or tensor._is_zerotensor()
 
 
 # The functions take one tuple besides the logits: each argument has its price, on the way there and back.
@@ -113,7 +118,7 @@ def _scaled(ctx: Any, upstream: Tensor) -> Tensor | None:
         or transforms_are_active()
         or is_in_torch_dispatch_mode()
         or is_batched(upstream)
-        or upstream.is_neg()
+        or _is_resolved(upstream)
         or type(upstream) is not Tensor
     ):
         return None
