@@ -133,11 +133,14 @@ NESTED: list[tuple[Callable[..., Tensor], str, Tensor]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("loss", "name", "value"), NESTED)
-@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+JAGGED = [case for case in NESTED if case[2].dim() > 1]  # which have two dimensions at least
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "value", "layout"),
+    [(*case, torch.strided) for case in NESTED] + [(*case, torch.jagged) for case in JAGGED],
+)
 def test_nested_tensors(loss: Callable[..., Tensor], name: str, value: Tensor, layout: torch.layout) -> None:
-    if layout is torch.jagged and value.dim() == 1:
-        pytest.skip("jagged tensors have two dimensions at least")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says once that they are a prototype
         nested = torch.nested.nested_tensor(
