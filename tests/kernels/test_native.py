@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from likelihead.kernels.dispatch import backends, softmax_loss, use_backend
+from likelihead.kernels.dispatch import backends, sigmoid_loss, softmax_loss, use_backend
 
 NATIVE = {b.name: b for b in backends()}["native"]
 pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}")
@@ -96,6 +97,38 @@ def test_stores_do_not_matter_to_the_bits() -> None:
     else:  # there is no choice
         assert measured[1] == "not measured yet"
     assert cached[3] == past[3] == measured[3]
+
+
+_NUMBERS = torch.Generator().manual_seed(5)
+_ONE_WRONG = torch.full((9000,), 30.0)
+_ONE_WRONG[700] = -2.0
+MARGINS: dict[str, Tensor] = {  # the logit for labels of 1, its negative for those of 0
+    "zeros": torch.zeros(9000),  # where each product is as large as it can be
+    "near": torch.randn(9000, generator=_NUMBERS) * 1e-4,
+    "spread": torch.randn(9000, generator=_NUMBERS) * 4,
+    "sure": torch.rand(9000, generator=_NUMBERS) * 60 + 15,
+    "surer than float32 has": torch.rand(9000, generator=_NUMBERS) * 200,
+    "wrong": torch.rand(9000, generator=_NUMBERS) * -200,
+    "one wrong": _ONE_WRONG,
+    "one block": torch.randn(512, generator=_NUMBERS),
+}
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("name", MARGINS)
+def test_the_sum_of_the_losses_of_hard_labels(name: str, gradient: bool) -> None:
+    margin = MARGINS[name]
+    target = (torch.arange(len(margin)) % 3 == 0).float()
+    x = (margin * (2 * target - 1)).requires_grad_(gradient)
+    wide = margin.double()
+    expected = math.fsum(((-wide).clamp(min=0) + (-wide.abs()).exp().log1p()).tolist())
+    loss = sigmoid_loss(x, target, reduction="sum")
+    assert abs(loss.item() - expected) <= 2**-23 * expected
+    if gradient:
+        loss.backward()
+        assert x.grad is not None
+        slope = ((-wide).sigmoid() * (1 - 2 * target)).float()
+        torch.testing.assert_close(x.grad, slope, rtol=3 * 2**-23, atol=1e-37)
 
 
 def test_an_unknown_kind_of_stores_is_refused() -> None:

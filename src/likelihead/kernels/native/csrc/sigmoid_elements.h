@@ -7,6 +7,7 @@
 // Arithmetic, float32 labels of 0 and 1 in AVX-512: some 33 instructions on the two units that multiply and 15 on
 // the others per 16 elements. That bounds it by 16.5 cycles; measured on Zen 5, 17.4 (soft labels, whose residual is
 // formed in double: 60): 4.1 million elements on two cores of 4.1 GHz take 0.54 ms, about as long as memory does.
+// Where the sum of their losses is all that is wanted (`run_products`) it takes a third less.
 // Blocks are looked through before they are computed, in the first-level cache, so that the inner loops ask nothing
 // of the values: labels of 0 and 1 (`hard`), others (`soft`), or anything odd.
 #pragma once
@@ -33,13 +34,19 @@ LK_INLINE Vec<A> minus_magnitude(Vec<A> x) {
   return bits<Vec<A>>(bits<IVec<A>>(x) | sign_bit<A>);
 }
 
+// The sign bit where a label of 0 or 1 is 1: of the bits of 1.0 the second below the sign is set.
+template <class A>
+LK_INLINE IVec<A> flip_of(Vec<A> t) {
+  return (bits<IVec<A>>(t) << 2) & sign_bit<A>;
+}
+
 // Labels that are 0 or 1: only one of the terms is there, and nothing is subtracted from anything.
 template <class A>
 LK_INLINE ValueAndSlope<Vec<A>> hard(Vec<A> x, Vec<A> t, Vec<A> e, bool weighted, Vec<A> pos_weight) {
   using V = Vec<A>;
   using I = IVec<A>;
   const V one = splat(A(1));
-  const I flip = (bits<I>(t) << 2) & sign_bit<A>;  // of the bits of 1.0 the second below the sign is set
+  const I flip = flip_of<A>(t);
   const V s = bits<V>(bits<I>(x) ^ flip);
   V nll = vmax(s, V{}) + log_one_plus(e);
   V slope = over_one_plus(s >= A(0) ? one : e, e);
@@ -183,6 +190,9 @@ struct ElementKernel {
         grad_out(static_cast<T*>(c.grad)),
         streaming(c.past_caches && sizeof(V) == 64 && reinterpret_cast<uintptr_t>(c.grad) % sizeof(V) == 0),
         up_each(c.up_is_each ? static_cast<const A*>(c.up) : nullptr),
+        only_summed(
+            sizeof(T) == 4 && !c.nll && !c.up && !c.weight && !c.pos_weight && !c.sample_weight && c.focal_gamma == 0 &&
+            c.focal_alpha < 0),
         scale(splat(c.up && !up_each ? *static_cast<const A*>(c.up) * A(c.scale) : A(c.scale))) {}
 
   const SigmoidCall& call;
@@ -192,6 +202,7 @@ struct ElementKernel {
   T* grad_out;
   const bool streaming;  // the gradient bypasses the caches; blocks begin at whole lines of it
   const A* up_each;
+  const bool only_summed;  // the losses, and none weighs more than another
   V scale;
 
   // The weights of the elements i and after, as far as the block goes.
@@ -343,6 +354,39 @@ struct ElementKernel {
     }
   }
 
+  // A whole block of labels of 0 and 1 whose losses are wanted as a sum alone. The sum of log(1 + e) is the logarithm of
+  // a product: 4 instructions of the units that multiply for each vector in place of 12. What is kept of the product is
+  // what it is above 1, so that nothing is lost of small e.
+  template <Want want>
+  LK_INLINE_MEMBER void run_products(int64_t begin, const A* exps, Sum<A>& sum) const {
+    const V one = splat(A(1));
+    for (int64_t i = begin; i < begin + size; i += 16 * n) {
+      V above[4] = {};  // which do not wait for one another
+      for (int k = 0; k < 16; k += 4) {
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+          const int64_t at = i + (k + j) * n;
+          const V e = load(exps + (at - begin));
+          const I flip = flip_of<A>(target_at(at, n));
+          const V s = bits<V>(bits<I>(load(logits + at)) ^ flip);
+          sum.add(vmax(s, V{}));
+          above[j] = e * (one + above[j]) + above[j];
+          if (want == Want::nll) continue;
+          const V slope = over_one_plus(s >= A(0) ? one : e, e);
+          const V g = bits<V>(bits<I>(slope) ^ flip) * scale;
+          if (streaming) stream(grad_out + at, g);
+          else store(grad_out + at, g);
+        }
+      }
+#pragma GCC unroll 2
+      for (int j = 0; j < 4; j += 2) above[j] = above[j + 1] * (one + above[j]) + above[j];
+      const V product = above[2] * (one + above[0]) + above[0];  // below 2^16
+      const V rounded = one + product;
+      sum.add(log_of_sum(rounded, product - (rounded - one)));
+      sum.close_block();
+    }
+  }
+
   template <Want want>
   double run(int64_t begin, int64_t end) const {
     Sum<A> sum;
@@ -353,7 +397,10 @@ struct ElementKernel {
       if (call.sample_weight) whole = fill_sampled(i, stop, weights) && whole;
       const A* const sampled = call.sample_weight ? weights : nullptr;
       switch (whole ? look(i, exps) : Block::odd) {
-        case Block::hard: run_block<Block::hard, want>(i, stop, exps, sampled, sum); break;
+        case Block::hard:
+          if (want != Want::slope && only_summed) run_products<want>(i, exps, sum);
+          else run_block<Block::hard, want>(i, stop, exps, sampled, sum);
+          break;
         case Block::soft: run_block<Block::soft, want>(i, stop, exps, sampled, sum); break;
         case Block::odd: run_block<Block::odd, want>(i, stop, exps, sampled, sum); break;
       }
