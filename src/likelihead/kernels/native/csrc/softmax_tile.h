@@ -124,10 +124,10 @@ struct Tiles {
   }
 
   // Whether a vector's examples from number i on can be moved four classes at a time, which touches up to three
-  // numbers beyond the last class of an example.
+  // numbers beyond the last class of an example. Of one class they would lie beyond the next example too.
   template <class S>
   LK_INLINE_MEMBER bool by_fours(int64_t i, int rows) const {
-    return FourClasses<S>::here && rows == n && i + n < call.examples;
+    return FourClasses<S>::here && rows == n && classes > 1 && i + n < call.examples;
   }
 
   // `rows` examples (at most a vector's lanes) from number i on, whose classes lie side by side.
