@@ -17,6 +17,7 @@ pytest.register_assert_rewrite("kernel_cases", "kernel_sweep")
 # For other processes: they force a backend when they are imported, or import triton.
 collect_ignore = [
     "native_forced.py",
+    "portable_blocks_forced.py",
     "portable_forced.py",
     "triton_forced.py",
     "planted_kernels.py",

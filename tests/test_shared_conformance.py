@@ -49,6 +49,7 @@ SOURCES = pytest.mark.parametrize(
             marks=pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}"),
         ),
         ("portable_forced", "portable_forced"),
+        ("portable_blocks_forced", "portable_blocks_forced"),
     ],
 )
 
