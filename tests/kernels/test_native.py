@@ -131,6 +131,22 @@ def test_the_sum_of_the_losses_of_hard_labels(name: str, gradient: bool) -> None
         torch.testing.assert_close(x.grad, slope, rtol=3 * 2**-23, atol=1e-37)
 
 
+@pytest.mark.parametrize("classes", [1, 2, 3, 5])
+@pytest.mark.parametrize("examples", [16, 17, 18, 33, 66])
+def test_nothing_is_written_beyond_the_logits(examples: int, classes: int) -> None:
+    # Rows of few classes are moved four at a time, which is past the end of the last ones.
+    count = examples * classes
+    memory = torch.full((count + 64,), 7.0)
+    logits = memory[:count].view(examples, classes)
+    target = torch.arange(examples) % classes
+    options = (None, 0.0, -100, 0.0, 0.0, None, True, None, 0.0, None)
+    torch.ops.likelihead.softmax_loss_(logits, target, *options, False, None)
+    assert memory[count:].eq(7).all()
+    expected = torch.full((examples, classes), 1 / classes)
+    expected[torch.arange(examples), target] -= 1
+    torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-7)
+
+
 def test_an_unknown_kind_of_stores_is_refused() -> None:
     command = [sys.executable, "-c", "from likelihead.kernels.native._library import stores; stores()"]
     variables = os.environ | {"LIKELIHEAD_STORES": "fast"}
