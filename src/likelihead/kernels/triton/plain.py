@@ -6,6 +6,7 @@ the op is called as a function where nobody listens to the dispatcher (docs/deci
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -71,44 +72,33 @@ def _is_resolved(tensor: Tensor) -> bool:
     return tensor.is_neg() or tensor._is_zerotensor()
 
 
-# The functions take one tuple besides the logits: each argument has its price, on the way there and back.
-class _Softmax(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, rest: tuple[Tensor, tuple[Any, ...]]) -> Tensor:
-        target, ctx.options = rest
-        loss: Tensor
-        loss, grad = _softmax(logits, target, *ctx.options, True)
-        ctx.save_for_backward(logits, target)
-        ctx.made = [grad]
-        return loss
+def _differentiable(
+    op: Callable[..., Any], anew: Callable[[Any, Tensor], Tensor], others: int
+) -> Callable[..., Tensor | None]:
+    """The reduced loss of an op, of its logits and one tuple: each argument has its price, both ways."""
 
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        grad = _scaled(ctx, upstream)
-        if grad is None:
-            grad = otherwise(ctx, upstream, ctx.options, softmax_nll.gradient_anew, others=4)
-        return grad, None
+    class Short(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, logits: Tensor, rest: tuple[Tensor, tuple[Any, ...]]) -> Tensor:
+            target, ctx.options = rest
+            loss: Tensor
+            loss, grad = op(logits, target, *ctx.options, True)
+            ctx.save_for_backward(logits, target)
+            ctx.made = [grad]
+            return loss
 
+        @staticmethod
+        def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+            grad = _scaled(ctx, upstream)
+            if grad is None:
+                grad = otherwise(ctx, upstream, ctx.options, anew, others=others)
+            return grad, None
 
-class _Sigmoid(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, rest: tuple[Tensor, tuple[Any, ...]]) -> Tensor:
-        target, ctx.options = rest
-        loss: Tensor
-        loss, grad = _sigmoid(logits, target, *ctx.options, True)
-        ctx.save_for_backward(logits, target)
-        ctx.made = [grad]
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        grad = _scaled(ctx, upstream)
-        if grad is None:
-            grad = otherwise(ctx, upstream, ctx.options, sigmoid_nll.gradient_anew, others=5)
-        return grad, None
+    return short(Short, "made", "options")
 
 
-_apply_softmax, _apply_sigmoid = (short(function, "made", "options") for function in (_Softmax, _Sigmoid))
+_apply_softmax = _differentiable(_softmax, softmax_nll.gradient_anew, others=4)
+_apply_sigmoid = _differentiable(_sigmoid, sigmoid_nll.gradient_anew, others=5)
 
 
 def _scaled(ctx: Any, upstream: Tensor) -> Tensor | None:
