@@ -20,7 +20,7 @@ namespace {
 
 const Kernels& pick() {
   const char* asked = std::getenv("LIKELIHEAD_ISA");
-  auto allowed = [&](const char* name) { return !asked || std::strcmp(asked, name) == 0; };
+  auto allowed = [&](const char* name) { return !asked || !*asked || std::strcmp(asked, name) == 0; };
 #ifdef LK_X86
   __builtin_cpu_init();
   // Both halves of the question, the processor's and the operating system's, are in these builtins.
