@@ -92,7 +92,9 @@ def test_stores_do_not_matter_to_the_bits() -> None:
     assert cached[:2] == ["cached", "cached"]
     assert past[:2] == ["past", "past"]
     assert measured[0] == "not measured yet"
-    if measured[2] == "avx512" and sys.platform == "linux":
+    if os.environ.get("LIKELIHEAD_HYPOTHESIS") == "sanitize":
+        pass  # whose allocator keeps no pages, without which the question is not put
+    elif measured[2] == "avx512" and sys.platform == "linux":
         assert measured[1] in ("cached", "past")
     else:  # there is no choice
         assert measured[1] == "not measured yet"
