@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +20,9 @@ from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
+from likelihead.kernels.fused.linear_chunks import SOFTMAX, Softmax
+from likelihead.kernels.fused.linear_softmax_nll import linear_softmax_loss as _linear_softmax_loss
+from likelihead.kernels.fused.linear_softmax_nll import linear_softmax_nll as _linear_softmax_nll
 from likelihead.kernels.fused.registration import INTERPRETED
 from likelihead.kernels.fused.sharding import register_strategies
 from likelihead.kernels.fused.sigmoid_nll import sigmoid_loss as _fused_sigmoid_loss
@@ -30,6 +33,8 @@ from likelihead.kernels.native._library import absent as _native_absent
 from likelihead.kernels.native.plain import sigmoid_plain as _native_sigmoid_plain
 from likelihead.kernels.native.plain import softmax_plain as _native_softmax_plain
 from likelihead.kernels.ops import (
+    LinearSoftmaxLoss,
+    LinearSoftmaxNLL,
     SigmoidLoss,
     SigmoidNLL,
     SigmoidOptions,
@@ -44,6 +49,11 @@ from likelihead.kernels.portable.small import sigmoid_plain as _portable_sigmoid
 from likelihead.kernels.portable.small import softmax_plain as _portable_softmax_plain
 from likelihead.kernels.portable.softmax_nll import softmax_loss as _portable_softmax_loss
 from likelihead.kernels.portable.softmax_nll import softmax_nll as _portable_softmax_nll
+from likelihead.kernels.portable.softmax_nll import softmax_of_chunk, softmax_of_chunk_
+from likelihead.kernels.reference.linear_softmax_nll import (
+    linear_softmax_loss as _reference_linear_softmax_loss,
+)
+from likelihead.kernels.reference.linear_softmax_nll import linear_softmax_nll as _reference_linear_softmax_nll
 from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll
@@ -63,6 +73,8 @@ __all__ = [
     "Choice",
     "backends",
     "explain",
+    "linear_softmax_loss",
+    "linear_softmax_nll",
     "plain",
     "sigmoid_loss",
     "sigmoid_nll",
@@ -139,12 +151,34 @@ _FUSED: dict[str, Callable[..., Any]] = {
     "sigmoid_loss": _fused_sigmoid_loss,
 }
 
+
+def _linear(backend: str) -> dict[str, Callable[..., Any]]:
+    return {
+        "linear_softmax_nll": partial(_linear_softmax_nll, backend=backend),
+        "linear_softmax_loss": partial(_linear_softmax_loss, backend=backend),
+    }
+
+
+def _op(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The torch op, looked up when it is called: a backend that is absent has not declared it."""
+
+    def call(*arguments: Any) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = getattr(torch.ops.likelihead, name)(*arguments)
+        return found
+
+    return call
+
+
+SOFTMAX["native"] = SOFTMAX["triton"] = Softmax(_op("softmax_nll"), _op("softmax_nll_"))
+SOFTMAX["portable"] = Softmax(softmax_of_chunk, softmax_of_chunk_)
+
 # The first that can serve a call serves it.
 _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="native",
         ops={
             **_FUSED,
+            **_linear("native"),
             "softmax_plain": _native_softmax_plain,
             "sigmoid_plain": _native_sigmoid_plain,
         },
@@ -156,6 +190,7 @@ _BACKENDS: tuple[Backend, ...] = (
         name="triton",
         ops={
             **_FUSED,
+            **_linear("triton"),
             "softmax_plain": _triton_softmax_plain,
             "sigmoid_plain": _triton_sigmoid_plain,
         },
@@ -166,6 +201,7 @@ _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="portable",
         ops={
+            **_linear("portable"),
             "softmax_nll": _portable_softmax_nll,
             "softmax_loss": _portable_softmax_loss,
             "sigmoid_nll": _portable_sigmoid_nll,
@@ -180,6 +216,8 @@ _BACKENDS: tuple[Backend, ...] = (
     Backend(
         name="reference",
         ops={
+            "linear_softmax_nll": _reference_linear_softmax_nll,
+            "linear_softmax_loss": _reference_linear_softmax_loss,
             "softmax_nll": _reference_softmax_nll,
             "softmax_loss": _reference_softmax_loss,
             "sigmoid_nll": _reference_sigmoid_nll,
@@ -427,6 +465,69 @@ def softmax_loss(
         inplace_backward=inplace_backward,
         **options,
     )
+
+
+def linear_softmax_nll(
+    hidden: Tensor,
+    head_weight: Tensor,
+    target: Tensor,
+    head_bias: Tensor | None = None,
+    *,
+    entropy: bool = False,
+    logit_scale: float = 1.0,
+    chunk_tokens: int = 0,
+    **options: Unpack[SoftmaxOptions],
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Categorical NLL of a linear head on the backend in force; see `likelihead.kernels.ops.LinearSoftmaxNLL`."""
+    _check_head(hidden, head_weight, head_bias, target, options)
+    op = cast(LinearSoftmaxNLL, _serving("linear_softmax_nll", hidden))
+    return op(
+        hidden,
+        head_weight,
+        target,
+        head_bias,
+        entropy=entropy,
+        logit_scale=logit_scale,
+        chunk_tokens=chunk_tokens,
+        **options,
+    )
+
+
+def linear_softmax_loss(
+    hidden: Tensor,
+    head_weight: Tensor,
+    target: Tensor,
+    head_bias: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    logit_scale: float = 1.0,
+    chunk_tokens: int = 0,
+    **options: Unpack[SoftmaxOptions],
+) -> Tensor:
+    """The reduced form on the backend in force; see `likelihead.kernels.ops.LinearSoftmaxLoss`."""
+    _check_head(hidden, head_weight, head_bias, target, options)
+    check_devices("hidden", hidden, scalars=("normalizer",), normalizer=normalizer)
+    op = cast(LinearSoftmaxLoss, _serving("linear_softmax_loss", hidden))
+    return op(
+        hidden,
+        head_weight,
+        target,
+        head_bias,
+        reduction=reduction,
+        normalizer=normalizer,
+        logit_scale=logit_scale,
+        chunk_tokens=chunk_tokens,
+        **options,
+    )
+
+
+def _check_head(
+    hidden: Tensor, head_weight: Tensor, head_bias: Tensor | None, target: Tensor, options: SoftmaxOptions
+) -> None:
+    tensors = {"head_weight": head_weight, "head_bias": head_bias, "target": target, **options}
+    check_devices("hidden", hidden, **tensors)
+    check_dense(**tensors)
 
 
 def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:

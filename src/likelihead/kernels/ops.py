@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
+    "LinearSoftmaxLoss",
+    "LinearSoftmaxNLL",
     "SigmoidLoss",
     "SigmoidNLL",
     "SigmoidOptions",
@@ -136,6 +138,63 @@ class SoftmaxLoss(Protocol):
         reduction: str = "mean",
         normalizer: Normalizer | None = None,
         inplace_backward: bool = False,
+        **options: Unpack[SoftmaxOptions],
+    ) -> Tensor: ...
+
+
+class LinearSoftmaxNLL(Protocol):
+    r"""`SoftmaxNLL` of the logits :math:`s\,(h W^\top + b)`, which never exist whole.
+
+    Tokens are served in chunks: one product into a buffer that all chunks share, the softmax in place, and one
+    product for each gradient that is wanted. The gradient of the weight is summed over the chunks in float32
+    (float64 for float64).
+
+    ``logit_scale`` is s, ahead of ``softcap`` and ``logit_offset``. ``chunk_tokens`` is how many tokens make a
+    chunk; 0 takes what fits the backend's budget of bytes, which does not depend on N. With ``entropy`` the
+    entropy of each token's distribution, :math:`-\sum_k p_k \log p_k`, comes from the same pass, and is
+    differentiable.
+
+    A token that is left out (``ignore_index``, or a ``sample_weight`` of 0) has the value 0 of everything,
+    also of lse, whatever its hidden state is.
+
+    Shape:
+        - hidden: ``[N, D]``; head_weight: ``[V, D]``; head_bias: ``[V]``; of one dtype.
+        - target: ``[N]``, or probabilities ``[N, V]``; where: ``[N, V]``; sample_weight: ``[N]``.
+        - returns ``(nll, lse, entropy)``, each ``[N]``, float32, or float64 for float64; entropy is None where
+          it is not asked for.
+    """
+
+    def __call__(
+        self,
+        hidden: Tensor,
+        head_weight: Tensor,
+        target: Tensor,
+        head_bias: Tensor | None = None,
+        *,
+        entropy: bool = False,
+        logit_scale: float = 1.0,
+        chunk_tokens: int = 0,
+        **options: Unpack[SoftmaxOptions],
+    ) -> tuple[Tensor, Tensor, Tensor | None]: ...
+
+
+class LinearSoftmaxLoss(Protocol):
+    """The sum or the mean of `LinearSoftmaxNLL`, whose gradients are made while the logits of a chunk are there.
+
+    Three products in all, two where the head or what is below it is not trained, one without gradients.
+    """
+
+    def __call__(
+        self,
+        hidden: Tensor,
+        head_weight: Tensor,
+        target: Tensor,
+        head_bias: Tensor | None = None,
+        *,
+        reduction: str = "mean",
+        normalizer: Normalizer | None = None,
+        logit_scale: float = 1.0,
+        chunk_tokens: int = 0,
         **options: Unpack[SoftmaxOptions],
     ) -> Tensor: ...
 

@@ -15,12 +15,12 @@ from likelihead.kernels.ops import compute_dtype
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as sigmoid_reference
 from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 
-__all__ = ["INTERPRETED", "register"]
+__all__ = ["INTERPRETED", "SOFTMAX_SCHEMA", "register"]
 
 # As Triton reads it, which then runs its kernels on the CPU, one operation at a time: they have the ops then.
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "yes", "y")
 
-_SOFTMAX = (
+SOFTMAX_SCHEMA = (
     "Tensor? weight, float label_smoothing, int ignore_index, float z_loss, float softcap, "
     "Tensor? logit_offset, bool torch_nonfinite, Tensor? where, float focal_gamma, Tensor? sample_weight"
 )
@@ -32,18 +32,20 @@ _GRAD = ("Tensor? grad_nll, Tensor? grad_lse, float scale, bool mean", "Tensor g
 
 # As the C++ library declares them (csrc/softmax.cpp, sigmoid.cpp, scale.cpp), for where it is absent.
 SCHEMAS = {
-    "softmax_nll": f"(Tensor logits, Tensor target, {_SOFTMAX}) -> (Tensor nll, Tensor lse)",
-    "softmax_nll_backward": f"({_GRAD[0]}, Tensor logits, Tensor target, {_SOFTMAX}) -> Tensor",
-    "softmax_loss": f"(Tensor logits, Tensor target, {_SOFTMAX}, bool mean, float? normalizer, "
+    "softmax_nll": f"(Tensor logits, Tensor target, {SOFTMAX_SCHEMA}) -> (Tensor nll, Tensor lse)",
+    "softmax_nll_backward": f"({_GRAD[0]}, Tensor logits, Tensor target, {SOFTMAX_SCHEMA}) -> Tensor",
+    "softmax_nll_": f"(Tensor? grad_nll, Tensor? grad_lse, float scale, Tensor(a!) logits, Tensor target, "
+    f"{SOFTMAX_SCHEMA}) -> (Tensor nll, Tensor lse)",
+    "softmax_loss": f"(Tensor logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
-    "softmax_loss_": f"(Tensor(a!) logits, Tensor target, {_SOFTMAX}, bool mean, float? normalizer) "
+    "softmax_loss_": f"(Tensor(a!) logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer) "
     "-> Tensor",
     "sigmoid_nll": f"(Tensor logits, Tensor target, {_SIGMOID}) -> Tensor",
     "sigmoid_nll_backward": f"({_GRAD[1]}, Tensor logits, Tensor target, {_SIGMOID}) -> Tensor",
     "sigmoid_loss": f"(Tensor logits, Tensor target, {_SIGMOID}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
     # The gradient that a forward pass made for an upstream gradient of 1, made in its place for this one.
-    "softmax_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {_SOFTMAX}, "
+    "softmax_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {SOFTMAX_SCHEMA}, "
     "bool mean, float? normalizer) -> ()",
     "sigmoid_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {_SIGMOID}, "
     "bool mean, float? normalizer) -> ()",
@@ -101,6 +103,12 @@ def _softmax_nll_backward_fake(
     grad_nll: Tensor | None, grad_lse: Tensor | None, scale: float, mean: bool, logits: Tensor, *rest: Any
 ) -> Tensor:
     return torch.empty_like(logits)
+
+
+def _softmax_nll_in_place_fake(
+    grad_nll: Tensor | None, grad_lse: Tensor | None, scale: float, logits: Tensor, target: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor]:
+    return _softmax_nll_fake(logits, target)
 
 
 def _softmax_loss_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -251,6 +259,7 @@ def _sigmoid_nll_derivative(ctx: Any, grad_nll: Tensor) -> tuple[Tensor | None, 
 _SHAPES: dict[str, Callable[..., Any]] = {
     "softmax_nll": _softmax_nll_fake,
     "softmax_nll_backward": _softmax_nll_backward_fake,
+    "softmax_nll_": _softmax_nll_in_place_fake,
     "softmax_loss": _softmax_loss_fake,
     "softmax_loss_": _softmax_loss_in_place_fake,
     "softmax_plain": _softmax_plain_fake,

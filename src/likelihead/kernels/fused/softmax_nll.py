@@ -13,7 +13,7 @@ the logits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["IN_PLACE_ONCE", "NOT_IN_PLACE", "check_in_place", "softmax_loss", "softmax_nll"]
+__all__ = ["IN_PLACE_ONCE", "NOT_IN_PLACE", "by_name", "check_in_place", "in_order", "softmax_loss", "softmax_nll"]
 
 
 def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:
@@ -40,7 +40,7 @@ def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions
     """
     if needs_reference(target, *_differentiable(options)):
         return reference(logits, target, **options)
-    given = _in_order(**options)
+    given = in_order(**options)
     if torch.compiler.is_compiling():
         nll, lse = torch.ops.likelihead.softmax_nll(logits, target, *given)
         return nll, lse
@@ -83,7 +83,7 @@ def softmax_loss(
         check_in_place(logits)
         inplace_backward = overwritten.is_alone(logits)
     divisor = None if normalizer is None else float(normalizer)
-    given = (*_in_order(**options), reduction == "mean", divisor)
+    given = (*in_order(**options), reduction == "mean", divisor)
     loss: Tensor
     try:
         if logits.requires_grad and torch.is_grad_enabled():
@@ -95,7 +95,7 @@ def softmax_loss(
     return loss
 
 
-def _in_order(
+def in_order(
     weight: Tensor | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = -100,
@@ -120,6 +120,13 @@ def _in_order(
         focal_gamma,
         sample_weight,
     )
+
+
+def by_name(options: tuple[Any, ...]) -> SoftmaxOptions:
+    """The options as `in_order` has them, by name."""
+    named = dict(zip(SoftmaxOptions.__annotations__, options, strict=True))
+    named["softcap"] = named["softcap"] or None
+    return cast("SoftmaxOptions", named)
 
 
 def _differentiable(options: SoftmaxOptions) -> tuple[Tensor | None, ...]:

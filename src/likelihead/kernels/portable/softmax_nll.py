@@ -25,7 +25,7 @@ from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.errors import OptionError
 from likelihead.kernels.fused.calls import index_error_at
-from likelihead.kernels.fused.softmax_nll import IN_PLACE_ONCE, NOT_IN_PLACE, check_in_place
+from likelihead.kernels.fused.softmax_nll import IN_PLACE_ONCE, NOT_IN_PLACE, by_name, check_in_place
 from likelihead.kernels.ops import (
     SoftmaxOptions,
     along_classes,
@@ -56,7 +56,7 @@ from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["softmax_loss", "softmax_nll"]
+__all__ = ["softmax_loss", "softmax_nll", "softmax_of_chunk", "softmax_of_chunk_"]
 
 Rows = Tensor | float
 """A number for each example of a block, with a dimension for the classes; or one for all."""
@@ -119,6 +119,24 @@ def softmax_loss(
             return fused
     nll, _ = softmax_nll(logits, target, **options)
     return reduce_softmax_nll(nll, logits, target, reduction=reduction, normalizer=normalizer, **options)
+
+
+def softmax_of_chunk(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+    """The values of logits that nobody differentiates; the options in the order of the ops."""
+    return _Call(logits, target, by_name(options)).run()
+
+
+def softmax_of_chunk_(
+    grad_nll: Tensor | None,
+    grad_lse: Tensor | None,
+    scale: float,
+    logits: Tensor,
+    target: Tensor,
+    *options: Any,
+) -> tuple[Tensor, Tensor]:
+    """The values, and over the logits their gradient, for upstream gradients of each example or one for all."""
+    upstream = logits.new_zeros((), dtype=compute_dtype(logits.dtype)) if grad_nll is None else grad_nll * scale
+    return _Call(logits, target, by_name(options)).run(logits, upstream, grad_lse)
 
 
 def _served(logits: Tensor, target: Tensor, options: SoftmaxOptions) -> bool:

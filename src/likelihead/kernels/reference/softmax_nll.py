@@ -32,7 +32,7 @@ from likelihead.kernels.ops import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["softmax_loss", "softmax_nll"]
+__all__ = ["softmax_entropy", "softmax_loss", "softmax_nll"]
 
 
 def softmax_nll(
@@ -65,16 +65,7 @@ def softmax_nll(
         z = torch.where(counts.unsqueeze(1), z, z.detach())
         if kept is None:
             target = torch.where(counts.unsqueeze(1) | target.isfinite(), target, 0)
-    if where is not None:
-        # Before anything is computed: what stands at a masked class may be NaN, and a NaN that is only left
-        # out afterwards comes back in the gradient as 0 * NaN.
-        z = torch.where(where, z, 0)
-    if softcap is not None:
-        z = softcap * torch.tanh(z / softcap)
-    if logit_offset is not None:
-        z = z + along_classes(logit_offset.to(dtype), z)
-    if where is not None:
-        z = torch.where(where, z, -torch.inf)
+    z = _bent(z, softcap, logit_offset, where)
     if weight is not None:
         weight = weight.to(dtype)
 
@@ -120,6 +111,40 @@ def softmax_nll(
         every_class = _every_class(below_top.sum(1), weight_sum, lse_above_top)
         nll = (1 - label_smoothing) * nll + (label_smoothing / classes) * every_class
     return weigh(torch.where(kept, _plus_z_loss(nll, lse, z_loss), 0), sample_weight), lse
+
+
+def softmax_entropy(
+    logits: Tensor,
+    *,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+    where: Tensor | None = None,
+    **others: object,
+) -> Tensor:
+    r"""The entropy of the distribution of each example, in nats: :math:`-\sum_k p_k \log p_k`.
+
+    With :math:`d_k` the gap of a logit to the largest it is :math:`\log \sum_k e^{-d_k} + \sum_k p_k d_k`: two terms
+    that are not negative, of which the first is accurate where the largest has nearly all. Of the options of
+    `SoftmaxNLL` those that change the logits are regarded.
+    """
+    z = _bent(logits.to(compute_dtype(logits.dtype)), softcap, logit_offset, where)
+    top, top_class = z.detach().max(1, keepdim=True)
+    exps = _exp_of_difference(z, top)
+    gap = torch.where(exps == 0, 0, top - z)  # an infinite one has no share
+    return _log_of_total(exps, top_class) + (exps * gap).sum(1) / exps.sum(1)
+
+
+def _bent(z: Tensor, softcap: float | None, logit_offset: Tensor | None, where: Tensor | None) -> Tensor:
+    """The logits as they enter the softmax."""
+    if where is not None:
+        # Before anything is computed: what stands at a masked class may be NaN, and a NaN that is only left
+        # out afterwards comes back in the gradient as 0 * NaN.
+        z = torch.where(where, z, 0)
+    if softcap is not None:
+        z = softcap * torch.tanh(z / softcap)
+    if logit_offset is not None:
+        z = z + along_classes(logit_offset.to(z.dtype), z)
+    return z if where is None else torch.where(where, z, -torch.inf)
 
 
 def softmax_loss(

@@ -95,6 +95,7 @@ _why_unfit._dynamo_marked_constant = True  # type: ignore[attr-defined]
 _HOMES = {
     "softmax_nll": "softmax_nll",
     "softmax_nll_backward": "softmax_nll",
+    "softmax_nll_": "softmax_nll",
     "softmax_loss": "softmax_nll",
     "softmax_loss_": "softmax_nll",
     "softmax_loss_backward_": "softmax_nll",

@@ -12,7 +12,14 @@ from likelihead.kernels.ops import compute_dtype
 from likelihead.kernels.triton.plans import is_one_number, launch
 from likelihead.kernels.triton.softmax_plan import Numbers, Tensors, plan
 
-__all__ = ["softmax_loss", "softmax_loss_", "softmax_loss_backward_", "softmax_nll", "softmax_nll_backward"]
+__all__ = [
+    "softmax_loss",
+    "softmax_loss_",
+    "softmax_loss_backward_",
+    "softmax_nll",
+    "softmax_nll_",
+    "softmax_nll_backward",
+]
 
 
 def softmax_nll(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -38,6 +45,22 @@ def softmax_nll_backward(
     upstream = {"up_nll": _dense(grad_nll), "up_lse": _dense(grad_lse)}
     _launch(logits, target, options, scale, mean, grad=grad, **upstream)
     return grad
+
+
+def softmax_nll_(
+    grad_nll: Tensor | None,
+    grad_lse: Tensor | None,
+    scale: float,
+    logits: Tensor,
+    target: Tensor,
+    *options: Any,
+) -> tuple[Tensor, Tensor]:
+    nll = logits.new_empty((logits.shape[0], *logits.shape[2:]), dtype=compute_dtype(logits.dtype))
+    lse = torch.empty_like(nll)
+    upstream = {"up_nll": _dense(grad_nll), "up_lse": _dense(grad_lse)}
+    scale = 0.0 if grad_nll is None else scale
+    _launch(logits, target, options, scale, grad=logits, nll=nll, lse=lse, **upstream)
+    return nll, lse
 
 
 def softmax_loss(logits: Tensor, target: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:

@@ -261,13 +261,11 @@ std::tuple<Tensor, Tensor> softmax_nll(
   return {nll, lse};
 }
 
-Tensor softmax_nll_backward(
-    const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale, bool mean,
-    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
-  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, false);
-  Tensor grad = new_gradient(p);
-  p.call.scale = !grad_nll ? 0.0 : mean ? scale / p.count : scale;
-  std::vector<Tensor> alive;
+// What the gradient is multiplied by: of nll one number or one per example, times `scale`; of lse alike.
+void set_upstream(
+    Prepared& p, const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale,
+    std::vector<Tensor>& alive) {
+  p.call.scale = grad_nll ? scale : 0.0;
   auto upstream = [&](const std::optional<Tensor>& given, int64_t& stride) {
     if (!given) return static_cast<const void*>(nullptr);
     const int64_t n = given->numel();
@@ -285,8 +283,33 @@ Tensor softmax_nll_backward(
   };
   p.call.up_nll = upstream(grad_nll, p.call.up_nll_stride);
   p.call.up_lse = upstream(grad_lse, p.call.up_lse_stride);
+}
+
+Tensor softmax_nll_backward(
+    const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale, bool mean,
+    const Tensor& logits, const Tensor& target, LK_OPTION_PARAMETERS) {
+  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, false);
+  Tensor grad = new_gradient(p);
+  std::vector<Tensor> alive;
+  set_upstream(p, grad_nll, grad_lse, mean ? scale / p.count : scale, alive);
   run(p.call);
   return grad;
+}
+
+// The values, and over the logits their gradient: one look at the logits for both.
+std::tuple<Tensor, Tensor> softmax_nll_(
+    const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse, double scale, Tensor logits,
+    const Tensor& target, LK_OPTION_PARAMETERS) {
+  Prepared p = prepare(logits, target, LK_OPTION_ARGUMENTS, true);
+  Tensor nll = new_empty(logits, p.example_shape, p.wide);
+  Tensor lse = new_empty(logits, p.example_shape, p.wide);
+  p.call.nll = nll.data_ptr();
+  p.call.lse = lse.data_ptr();
+  p.call.grad = p.logits.data_ptr();
+  std::vector<Tensor> alive;
+  set_upstream(p, grad_nll, grad_lse, scale, alive);
+  run(p.call);
+  return {nll, lse};
 }
 
 // The reduced loss, and its gradient by the logits for an upstream gradient of 1.
@@ -370,6 +393,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("softmax_nll(Tensor logits, Tensor target, " LK_OPTIONS ") -> (Tensor nll, Tensor lse)");
   m.def("softmax_nll_backward(Tensor? grad_nll, Tensor? grad_lse, float scale, bool mean, Tensor logits, "
         "Tensor target, " LK_OPTIONS ") -> Tensor");
+  m.def("softmax_nll_(Tensor? grad_nll, Tensor? grad_lse, float scale, Tensor(a!) logits, Tensor target, " LK_OPTIONS
+        ") -> (Tensor nll, Tensor lse)");
   m.def("softmax_loss(Tensor logits, Tensor target, " LK_OPTIONS
         ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
   // What is a default here is a tenth of a microsecond less on the way from Python.
@@ -381,6 +406,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
 STABLE_TORCH_LIBRARY_IMPL(likelihead, CPU, m) {
   m.impl("softmax_nll", TORCH_BOX(&likelihead::softmax_nll));
   m.impl("softmax_nll_backward", TORCH_BOX(&likelihead::softmax_nll_backward));
+  m.impl("softmax_nll_", TORCH_BOX(&likelihead::softmax_nll_));
   m.impl("softmax_loss", TORCH_BOX(&likelihead::softmax_loss));
   m.impl("softmax_plain", TORCH_BOX(&likelihead::softmax_plain));
   m.impl("softmax_loss_", TORCH_BOX(&likelihead::softmax_loss_));

@@ -1,0 +1,331 @@
+r"""A head and its softmax, chunk after chunk of tokens: what is computed, without how it is differentiated.
+
+A chunk is one product into a buffer that all chunks share, the backend's softmax kernel in place, and one product
+for each gradient that is wanted. The products are the vendor's. On a processor tokens that are left out (ignored,
+or of weight 0) leave before the products; elsewhere to know how many they are would mean to wait for the device.
+
+The gradient of the head is summed over the chunks in float32, whatever the dtype. Where no product of 16-bit numbers
+into float32 is to be had (``out_dtype`` is CUDA's alone) a chunk's part is rounded once, to the dtype of the products,
+and added in float32: as much as the rounding of the logits' gradients, which are that product's factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from likelihead.kernels.fused.calls import index_error_at
+from likelihead.kernels.ops import compute_dtype
+
+__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "run"]
+
+
+class Softmax(NamedTuple):
+    """What a backend does with the logits of a chunk; ``options`` are in the order of the ops."""
+
+    values: Callable[..., tuple[Tensor, Tensor]]  # (logits, target, *options)
+    gradient_: Callable[..., tuple[Tensor, Tensor]]  # (grad_nll, grad_lse, scale, logits, target, *options)
+
+
+SOFTMAX: dict[str, Softmax] = {}
+"""By the backend's name; dispatch fills it in."""
+
+
+class Head(NamedTuple):
+    """A head, what it is applied to and scored against, in the order of the ops.
+
+    Attributes:
+        options: those of `SoftmaxNLL`, in the order of the ops.
+        scale: multiplies the logits, before everything else.
+        chunk: the tokens of a chunk; 0 for as many as the default takes.
+        backend: whose softmax it is.
+    """
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    target: Tensor
+    options: tuple[Any, ...]
+    scale: float = 1.0
+    chunk: int = 0
+    backend: str = "portable"
+
+    @property
+    def num_classes(self) -> int:
+        return self.weight.shape[0]
+
+
+class Upstream(NamedTuple):
+    """What the gradients are multiplied by: one number or one per token of each value; None for nothing."""
+
+    nll: Tensor | None
+    lse: Tensor | None = None
+    entropy: Tensor | None = None
+    scale: float = 1.0  # of nll
+
+
+class Result(NamedTuple):
+    """The values of each token, 0 where it is left out, and the gradients that were wanted."""
+
+    nll: Tensor
+    lse: Tensor
+    entropy: Tensor | None
+    hidden: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+
+
+_BYTES_ON_A_PROCESSOR = 64 << 20
+_TOKENS_ELSEWHERE = 4096
+_LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
+_AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
+
+
+def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
+    """How many tokens make a chunk.
+
+    >>> chunk_rows(torch.zeros(10, 4), 1000, 7)
+    7
+    >>> chunk_rows(torch.zeros(100_000, 4), 50257, 0)
+    320
+    """
+    if chunk:
+        return chunk
+    if hidden.device.type != "cpu":
+        return _TOKENS_ELSEWHERE
+    rows = _BYTES_ON_A_PROCESSOR // max(1, num_classes * hidden.element_size())
+    return max(_LEAST_TOKENS, rows // 64 * 64)
+
+
+@torch.no_grad()
+def run(head: Head, upstream: Upstream | None = None, *, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
+    """Compute the values, and for upstream gradients those of hidden, weight and bias, as ``wanted``.
+
+    Raises:
+        IndexError: a class index out of range, on a processor; nothing has been computed.
+    """
+    with torch.autocast(head.hidden.device.type, enabled=False):
+        return _run(head, upstream, wanted, entropy)
+
+
+def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
+    hidden, wide = head.hidden, compute_dtype(head.hidden.dtype)
+    rows = _kept_rows(head) if hidden.device.type == "cpu" else None
+    tokens = hidden.shape[0]
+    kept = None if hidden.device.type == "cpu" else _kept(head)
+    upstream = _of_kept(upstream, kept)
+    count = tokens if rows is None else rows.numel()
+    step = max(1, min(chunk_rows(hidden, head.num_classes, head.chunk), count))
+    # What is left out keeps its 0.
+    new = hidden.new_empty if rows is None else hidden.new_zeros
+    nll, lse = (new(tokens, dtype=wide) for _ in range(2))
+    entropies = new(tokens, dtype=wide) if entropy else None
+    of_hidden = new(hidden.shape) if wanted[0] else None
+    of_weight = _HeadGradient(head.weight, several=count > step) if wanted[1] else None
+    of_bias = hidden.new_zeros(head.num_classes, dtype=wide) if wanted[2] else None
+    buffer = hidden.new_empty(step, head.num_classes)
+    for start in range(0, count, step):
+        at = slice(start, min(start + step, count))
+        at_rows = at if rows is None else rows[at]
+        x = hidden[at_rows]
+        logits = _product(x, head, out=buffer[: x.shape[0]])
+        found = _softmax_(logits, head, at_rows, upstream, entropy)
+        nll[at_rows], lse[at_rows] = found[:2]
+        if entropies is not None and found[2] is not None:
+            entropies[at_rows] = found[2]
+        # From here on the buffer holds the gradient by the logits.
+        if of_hidden is not None:
+            out = of_hidden[at] if rows is None else torch.empty_like(x)
+            torch.addmm(out, logits, head.weight, beta=0, alpha=head.scale, out=out)
+            if rows is not None:
+                of_hidden[at_rows] = out
+        if of_weight is not None:
+            of_weight.add(logits, x, head.scale)
+        if of_bias is not None:
+            of_bias += logits.sum(0, dtype=wide)
+    if kept is not None:
+        lse = torch.where(kept, lse, 0)
+        entropies = None if entropies is None else torch.where(kept, entropies, 0)
+    if of_bias is not None and head.bias is not None:
+        of_bias = of_bias.mul_(head.scale).to(head.bias.dtype)
+    return Result(nll, lse, entropies, of_hidden, None if of_weight is None else of_weight.done(), of_bias)
+
+
+def _of_kept(upstream: Upstream | None, kept: Tensor | None) -> Upstream | None:
+    """Upstream gradients that are 0 for tokens that are left out, on a device that is not waited for."""
+    if upstream is None or kept is None:
+        return upstream
+    of_lse, of_entropy = (None if up is None else torch.where(kept, up, 0) for up in (upstream.lse, upstream.entropy))
+    return upstream._replace(lse=of_lse, entropy=of_entropy)
+
+
+def _kept(head: Head) -> Tensor | None:
+    """Which tokens count, or None where nothing leaves one out."""
+    ignore_index, sample_weight = head.options[2], head.options[9]
+    kept = None if sample_weight is None else sample_weight != 0
+    if not head.target.is_floating_point():
+        counts = head.target.long() != ignore_index  # first: in uint8 a class 156 would equal -100
+        kept = counts if kept is None else kept & counts
+    return kept
+
+
+def _kept_rows(head: Head) -> Tensor | None:
+    """The tokens that count, or None where all do.
+
+    Raises:
+        IndexError: a class index out of range.
+    """
+    kept = _kept(head)
+    if not head.target.is_floating_point():
+        target = head.target.long()
+        outside = ((target < 0) | (target >= head.num_classes)) & (target != head.options[2])
+        if outside.any():
+            at = int(outside.int().argmax())
+            raise index_error_at(int(target[at]), at, target.shape, head.num_classes, head.options[2])
+    if kept is None or kept.all():
+        return None
+    return kept.nonzero().squeeze(1)
+
+
+def _product(x: Tensor, head: Head, out: Tensor) -> Tensor:
+    transposed = head.weight.t()
+    if head.bias is None:
+        return torch.addmm(out, x, transposed, beta=0, alpha=head.scale, out=out)
+    return torch.addmm(head.bias, x, transposed, beta=head.scale, alpha=head.scale, out=out)
+
+
+_PER_TOKEN = (7, 9)  # of the options: where, sample_weight
+
+
+def _options_at(options: tuple[Any, ...], at: slice | Tensor) -> tuple[Any, ...]:
+    return tuple(
+        option[at] if place in _PER_TOKEN and option is not None else option
+        for place, option in enumerate(options)
+    )
+
+
+def _softmax_(
+    logits: Tensor, head: Head, at: slice | Tensor, upstream: Upstream | None, entropy: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The values of a chunk; over its logits, where there is an upstream gradient, their gradient."""
+    values, gradient_ = SOFTMAX[head.backend]
+    target, options = head.target[at], _options_at(head.options, at)
+    if upstream is None:
+        found = values(logits, target, *options)
+        return (*found, _entropy(logits, options, None)[0] if entropy else None)
+    of_nll, of_lse, of_entropy = (None if up is None else _upstream_at(up, at) for up in upstream[:3])
+    if of_entropy is None:
+        return (*gradient_(of_nll, of_lse, upstream.scale, logits, target, *options), None)
+    # The entropy's part has to be made before its logits are overwritten: some tokens at a time.
+    parts = []
+    step = max(1, _AT_ONCE // max(1, logits.shape[1]))
+    for start in range(0, logits.shape[0], step):
+        part = slice(start, start + step)
+        rows, chosen = logits[part], _options_at(options, part)
+        of_rows = [None if up is None else _upstream_at(up, part) for up in (of_nll, of_lse, of_entropy)]
+        value, gradient = _entropy(rows, chosen, of_rows[2])
+        found = gradient_(of_rows[0], of_rows[1], upstream.scale, rows, target[part], *chosen)
+        rows.add_(gradient)
+        parts.append((*found, value))
+    nll, lse, entropies = (torch.cat(column) for column in zip(*parts, strict=True))
+    return nll, lse, entropies
+
+
+def _upstream_at(upstream: Tensor, at: slice | Tensor) -> Tensor:
+    return upstream if upstream.numel() == 1 else upstream[at]
+
+
+def _entropy(
+    logits: Tensor, options: tuple[Any, ...], upstream: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    r"""The entropy of each row, and its gradient by the logits, times ``upstream``, in the logits' dtype or wider.
+
+    With d the gap of a logit to the largest, :math:`H = \operatorname{log1p}(\sum' e^{-d}) + \sum p d`, of terms that
+    are not negative; its derivative is :math:`p_j (d_j - \sum p d)`.
+    """
+    _, _, _, _, softcap, offset, _, where, _, _ = options
+    wide = compute_dtype(logits.dtype)
+    step = max(1, _AT_ONCE // max(1, logits.shape[1]))
+    if upstream is None and logits.shape[0] > step:
+        parts = [
+            _entropy(logits[k : k + step], _options_at(options, slice(k, k + step)), None)[0]
+            for k in range(0, logits.shape[0], step)
+        ]
+        return torch.cat(parts), None
+    z = logits.to(wide)
+    slope = None
+    if softcap:
+        z = torch.tanh(z / softcap)
+        if upstream is not None:
+            slope = 1 - z * z
+        z.mul_(softcap)
+    if offset is not None:
+        z = z + offset
+    if where is not None:
+        z = z.masked_fill(~where, -torch.inf)
+    top, index = z.max(1, keepdim=True)
+    gap = top - z
+    p = torch.exp(-gap).scatter_(1, index, 0)
+    gap.masked_fill_(p == 0, 0)  # infinite, or that of the largest
+    rest = p.sum(1, keepdim=True)
+    total = rest + 1
+    mean_gap = (p * gap).sum(1, keepdim=True) / total
+    entropy = (torch.log1p(rest) + mean_gap).squeeze(1)
+    if upstream is None:
+        return entropy, None
+    up = upstream.to(wide).reshape(-1, 1)
+    gradient = gap.sub_(mean_gap).mul_(p).mul_(up / total).scatter_(1, index, -up * mean_gap / total)
+    return entropy, gradient if slope is None else gradient.mul_(slope)
+
+
+class _HeadGradient:
+    """The gradient of the head's weight, summed over chunks."""
+
+    _AT_ONCE = 2048  # classes: a part of the product that stays in the caches until it is added
+    _PIECE = 1 << 24  # elements: more bytes than malloc keeps when they are freed
+
+    def __init__(self, weight: Tensor, *, several: bool) -> None:
+        self.weight, self.first = weight, True
+        self.narrow = several and compute_dtype(weight.dtype) != weight.dtype
+        self.pieces: list[Tensor] = []
+        if not self.narrow:
+            self.total = torch.empty_like(weight, memory_format=torch.contiguous_format)
+            return
+        classes, width = weight.shape
+        step = max(1, self._PIECE // max(1, width) // self._AT_ONCE) * self._AT_ONCE
+        for start in range(0, classes, step):
+            rows = min(step, classes - start)
+            self.pieces.append(weight.new_zeros(rows, width, dtype=torch.float32))
+
+    def add(self, gradient: Tensor, hidden: Tensor, scale: float) -> None:
+        """Add the part of a chunk: its gradient by the logits and its hidden states."""
+        if not self.narrow:
+            beta = 0 if self.first else 1
+            torch.addmm(self.total, gradient.t(), hidden, beta=beta, alpha=scale, out=self.total)
+            self.first = False
+            return
+        start = 0
+        for piece in self.pieces:
+            columns = gradient[:, start : start + piece.shape[0]]
+            start += piece.shape[0]
+            if gradient.is_cuda:
+                torch.addmm(piece, columns.t(), hidden, alpha=scale, out_dtype=torch.float32, out=piece)
+                continue
+            for first in range(0, piece.shape[0], self._AT_ONCE):
+                part = slice(first, first + self._AT_ONCE)
+                piece[part].add_(torch.mm(columns[:, part].t(), hidden), alpha=scale)
+
+    def done(self) -> Tensor:
+        """The gradient in the dtype of the weight, rounded once; of float32 no more than a piece is left over."""
+        if not self.narrow:
+            return self.total if not self.first else self.total.zero_()
+        result = torch.empty_like(self.weight, memory_format=torch.contiguous_format)
+        start = 0
+        while self.pieces:
+            piece = self.pieces.pop(0)
+            result[start : start + piece.shape[0]] = piece
+            start += piece.shape[0]
+        return result

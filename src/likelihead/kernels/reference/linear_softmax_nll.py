@@ -1,0 +1,70 @@
+"""Categorical negative log-likelihood of a linear head, by its logits: differentiable any number of times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from likelihead.core.reduction import Normalizer
+from likelihead.kernels.ops import SoftmaxOptions, reduce_softmax_nll
+from likelihead.kernels.reference.softmax_nll import softmax_entropy, softmax_nll
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["linear_softmax_loss", "linear_softmax_nll"]
+
+
+def linear_softmax_nll(
+    hidden: Tensor,
+    head_weight: Tensor,
+    target: Tensor,
+    head_bias: Tensor | None = None,
+    *,
+    entropy: bool = False,
+    logit_scale: float = 1.0,
+    chunk_tokens: int = 0,
+    **options: Unpack[SoftmaxOptions],
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """See `likelihead.kernels.ops.LinearSoftmaxNLL`. The logits are all there: ``chunk_tokens`` has no use."""
+    logits = linear(hidden, head_weight, head_bias)
+    if logit_scale != 1:
+        logits = logits * logit_scale
+    nll, lse = softmax_nll(logits, target, **options)
+    found = softmax_entropy(logits, **options) if entropy else None
+    kept = _kept(target, options)
+    if kept is None:
+        return nll, lse, found
+    return nll, torch.where(kept, lse, 0), None if found is None else torch.where(kept, found, 0)
+
+
+def linear_softmax_loss(
+    hidden: Tensor,
+    head_weight: Tensor,
+    target: Tensor,
+    head_bias: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    logit_scale: float = 1.0,
+    chunk_tokens: int = 0,
+    **options: Unpack[SoftmaxOptions],
+) -> Tensor:
+    """See `likelihead.kernels.ops.LinearSoftmaxLoss`."""
+    nll, _, _ = linear_softmax_nll(hidden, head_weight, target, head_bias, logit_scale=logit_scale, **options)
+    return reduce_softmax_nll(
+        nll, head_weight.t(), target, reduction=reduction, normalizer=normalizer, **options
+    )
+
+
+def _kept(target: Tensor, options: SoftmaxOptions) -> Tensor | None:
+    """Which tokens count, or None where nothing leaves one out."""
+    sample_weight = options.get("sample_weight")
+    kept = None if sample_weight is None else sample_weight != 0
+    if not target.is_floating_point():
+        counts = target.long() != options.get("ignore_index", -100)
+        kept = counts if kept is None else kept & counts
+    return kept
