@@ -53,7 +53,9 @@ from likelihead.kernels.portable.softmax_nll import softmax_of_chunk, softmax_of
 from likelihead.kernels.reference.linear_softmax_nll import (
     linear_softmax_loss as _reference_linear_softmax_loss,
 )
-from likelihead.kernels.reference.linear_softmax_nll import linear_softmax_nll as _reference_linear_softmax_nll
+from likelihead.kernels.reference.linear_softmax_nll import (
+    linear_softmax_nll as _reference_linear_softmax_nll,
+)
 from likelihead.kernels.reference.sharding import register_strategies as register_reference_strategies
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_loss as _reference_sigmoid_loss
 from likelihead.kernels.reference.sigmoid_nll import sigmoid_nll as _reference_sigmoid_nll

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from likelihead.kernels.fused.calls import index_error_at
+from likelihead.kernels.fused.products import HeadGradient, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import compute_dtype
 
 __all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "run"]
@@ -78,7 +79,7 @@ class Result(NamedTuple):
     bias: Tensor | None
 
 
-_BYTES_ON_A_PROCESSOR = 64 << 20
+_BYTES_ON_A_PROCESSOR = 48 << 20
 _TOKENS_ELSEWHERE = 4096
 _LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
 _AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
@@ -90,7 +91,7 @@ def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
     >>> chunk_rows(torch.zeros(10, 4), 1000, 7)
     7
     >>> chunk_rows(torch.zeros(100_000, 4), 50257, 0)
-    320
+    192
     """
     if chunk:
         return chunk
@@ -101,7 +102,9 @@ def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
 
 
 @torch.no_grad()
-def run(head: Head, upstream: Upstream | None = None, *, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
+def run(
+    head: Head, upstream: Upstream | None = None, *, wanted: tuple[bool, bool, bool], entropy: bool
+) -> Result:
     """Compute the values, and for upstream gradients those of hidden, weight and bias, as ``wanted``.
 
     Raises:
@@ -124,28 +127,29 @@ def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool],
     nll, lse = (new(tokens, dtype=wide) for _ in range(2))
     entropies = new(tokens, dtype=wide) if entropy else None
     of_hidden = new(hidden.shape) if wanted[0] else None
-    of_weight = _HeadGradient(head.weight, several=count > step) if wanted[1] else None
+    of_weight = HeadGradient(head.weight, several=count > step) if wanted[1] else None
     of_bias = hidden.new_zeros(head.num_classes, dtype=wide) if wanted[2] else None
-    buffer = hidden.new_empty(step, head.num_classes)
+    buffer = new_buffer(hidden[:step], head.weight)
     for start in range(0, count, step):
         at = slice(start, min(start + step, count))
         at_rows = at if rows is None else rows[at]
         x = hidden[at_rows]
-        logits = _product(x, head, out=buffer[: x.shape[0]])
+        logits = logits_of(x, head.weight, head.bias, head.scale, buffer)
         found = _softmax_(logits, head, at_rows, upstream, entropy)
         nll[at_rows], lse[at_rows] = found[:2]
         if entropies is not None and found[2] is not None:
             entropies[at_rows] = found[2]
-        # From here on the buffer holds the gradient by the logits.
+        # From here on the logits are their gradient.
         if of_hidden is not None:
             out = of_hidden[at] if rows is None else torch.empty_like(x)
-            torch.addmm(out, logits, head.weight, beta=0, alpha=head.scale, out=out)
+            times_head(logits, head.weight, head.scale, out)
             if rows is not None:
                 of_hidden[at_rows] = out
         if of_weight is not None:
             of_weight.add(logits, x, head.scale)
         if of_bias is not None:
             of_bias += logits.sum(0, dtype=wide)
+        del logits  # before the next are made
     if kept is not None:
         lse = torch.where(kept, lse, 0)
         entropies = None if entropies is None else torch.where(kept, entropies, 0)
@@ -158,7 +162,9 @@ def _of_kept(upstream: Upstream | None, kept: Tensor | None) -> Upstream | None:
     """Upstream gradients that are 0 for tokens that are left out, on a device that is not waited for."""
     if upstream is None or kept is None:
         return upstream
-    of_lse, of_entropy = (None if up is None else torch.where(kept, up, 0) for up in (upstream.lse, upstream.entropy))
+    of_lse, of_entropy = (
+        None if up is None else torch.where(kept, up, 0) for up in (upstream.lse, upstream.entropy)
+    )
     return upstream._replace(lse=of_lse, entropy=of_entropy)
 
 
@@ -188,13 +194,6 @@ def _kept_rows(head: Head) -> Tensor | None:
     if kept is None or kept.all():
         return None
     return kept.nonzero().squeeze(1)
-
-
-def _product(x: Tensor, head: Head, out: Tensor) -> Tensor:
-    transposed = head.weight.t()
-    if head.bias is None:
-        return torch.addmm(out, x, transposed, beta=0, alpha=head.scale, out=out)
-    return torch.addmm(head.bias, x, transposed, beta=head.scale, alpha=head.scale, out=out)
 
 
 _PER_TOKEN = (7, 9)  # of the options: where, sample_weight
@@ -279,53 +278,3 @@ def _entropy(
     up = upstream.to(wide).reshape(-1, 1)
     gradient = gap.sub_(mean_gap).mul_(p).mul_(up / total).scatter_(1, index, -up * mean_gap / total)
     return entropy, gradient if slope is None else gradient.mul_(slope)
-
-
-class _HeadGradient:
-    """The gradient of the head's weight, summed over chunks."""
-
-    _AT_ONCE = 2048  # classes: a part of the product that stays in the caches until it is added
-    _PIECE = 1 << 24  # elements: more bytes than malloc keeps when they are freed
-
-    def __init__(self, weight: Tensor, *, several: bool) -> None:
-        self.weight, self.first = weight, True
-        self.narrow = several and compute_dtype(weight.dtype) != weight.dtype
-        self.pieces: list[Tensor] = []
-        if not self.narrow:
-            self.total = torch.empty_like(weight, memory_format=torch.contiguous_format)
-            return
-        classes, width = weight.shape
-        step = max(1, self._PIECE // max(1, width) // self._AT_ONCE) * self._AT_ONCE
-        for start in range(0, classes, step):
-            rows = min(step, classes - start)
-            self.pieces.append(weight.new_zeros(rows, width, dtype=torch.float32))
-
-    def add(self, gradient: Tensor, hidden: Tensor, scale: float) -> None:
-        """Add the part of a chunk: its gradient by the logits and its hidden states."""
-        if not self.narrow:
-            beta = 0 if self.first else 1
-            torch.addmm(self.total, gradient.t(), hidden, beta=beta, alpha=scale, out=self.total)
-            self.first = False
-            return
-        start = 0
-        for piece in self.pieces:
-            columns = gradient[:, start : start + piece.shape[0]]
-            start += piece.shape[0]
-            if gradient.is_cuda:
-                torch.addmm(piece, columns.t(), hidden, alpha=scale, out_dtype=torch.float32, out=piece)
-                continue
-            for first in range(0, piece.shape[0], self._AT_ONCE):
-                part = slice(first, first + self._AT_ONCE)
-                piece[part].add_(torch.mm(columns[:, part].t(), hidden), alpha=scale)
-
-    def done(self) -> Tensor:
-        """The gradient in the dtype of the weight, rounded once; of float32 no more than a piece is left over."""
-        if not self.narrow:
-            return self.total if not self.first else self.total.zero_()
-        result = torch.empty_like(self.weight, memory_format=torch.contiguous_format)
-        start = 0
-        while self.pieces:
-            piece = self.pieces.pop(0)
-            result[start : start + piece.shape[0]] = piece
-            start += piece.shape[0]
-        return result

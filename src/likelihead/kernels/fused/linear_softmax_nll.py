@@ -50,7 +50,15 @@ def linear_softmax_nll(
             hidden, head_weight, target, head_bias, entropy=entropy, logit_scale=logit_scale, **options
         )
     nll, lse, found = torch.ops.likelihead.linear_softmax_nll(
-        hidden, head_weight, head_bias, target, *in_order(**options), logit_scale, chunk_tokens, backend, entropy
+        hidden,
+        head_weight,
+        head_bias,
+        target,
+        *in_order(**options),
+        logit_scale,
+        chunk_tokens,
+        backend,
+        entropy,
     )
     return nll, lse, found if entropy else None
 
@@ -87,7 +95,9 @@ def linear_softmax_loss(
         t is not None and t.requires_grad for t in (hidden, head_weight, head_bias)
     )
     if torch.compiler.is_compiling() or type(hidden) not in PLAIN or not differentiated:
-        wanted = [differentiated and t is not None and t.requires_grad for t in (hidden, head_weight, head_bias)]
+        wanted = [
+            differentiated and t is not None and t.requires_grad for t in (hidden, head_weight, head_bias)
+        ]
         loss: Tensor = torch.ops.likelihead.linear_softmax_loss(
             hidden, head_weight, head_bias, target, *given, wanted
         )[0]
@@ -122,7 +132,9 @@ def _count(target: Tensor, head_weight: Tensor, options: SoftmaxOptions) -> Tens
 _OPTIONS = 10
 
 
-def _head(hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, *rest: Any) -> tuple[Head, Any]:
+def _head(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, *rest: Any
+) -> tuple[Head, Any]:
     options, (scale, chunk, backend, *own) = rest[:_OPTIONS], rest[_OPTIONS:]
     return Head(hidden, weight, bias, target, options, scale, chunk, backend), own
 
@@ -269,7 +281,9 @@ _SCHEMAS = {
 
 def _like_inputs(wanted: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
     return tuple(
-        torch.empty_like(t, memory_format=torch.contiguous_format) if want and t is not None else hidden.new_empty(0)
+        torch.empty_like(t, memory_format=torch.contiguous_format)
+        if want and t is not None
+        else hidden.new_empty(0)
         for t, want in zip((hidden, weight, bias), wanted, strict=True)
     )
 
@@ -280,7 +294,13 @@ def _values_fake(hidden: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _backward_fake(
-    grad_nll: Any, grad_lse: Any, grad_entropy: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any
+    grad_nll: Any,
+    grad_lse: Any,
+    grad_entropy: Any,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *rest: Any,
 ) -> tuple[Tensor, ...]:
     return _like_inputs(rest[-1], hidden, weight, bias)
 
@@ -337,9 +357,7 @@ def _loss_derivative(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor
     if torch.is_grad_enabled() or list(wanted) != list(made):
         grads = _anew(upstream, hidden, weight, bias, target, *given, wanted)
         return (*grads, *nothing)
-    scaled = (
-        (g * upstream).to(g.dtype) if want else None for g, want in zip(ctx.made, wanted, strict=True)
-    )
+    scaled = ((g * upstream).to(g.dtype) if want else None for g, want in zip(ctx.made, wanted, strict=True))
     return (*scaled, *nothing)
 
 

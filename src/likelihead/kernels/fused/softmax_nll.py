@@ -29,7 +29,15 @@ from likelihead.kernels.reference.softmax_nll import softmax_nll as reference
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["IN_PLACE_ONCE", "NOT_IN_PLACE", "by_name", "check_in_place", "in_order", "softmax_loss", "softmax_nll"]
+__all__ = [
+    "IN_PLACE_ONCE",
+    "NOT_IN_PLACE",
+    "by_name",
+    "check_in_place",
+    "in_order",
+    "softmax_loss",
+    "softmax_nll",
+]
 
 
 def softmax_nll(logits: Tensor, target: Tensor, **options: Unpack[SoftmaxOptions]) -> tuple[Tensor, Tensor]:

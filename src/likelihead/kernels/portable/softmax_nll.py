@@ -135,7 +135,9 @@ def softmax_of_chunk_(
     *options: Any,
 ) -> tuple[Tensor, Tensor]:
     """The values, and over the logits their gradient, for upstream gradients of each example or one for all."""
-    upstream = logits.new_zeros((), dtype=compute_dtype(logits.dtype)) if grad_nll is None else grad_nll * scale
+    upstream = (
+        logits.new_zeros((), dtype=compute_dtype(logits.dtype)) if grad_nll is None else grad_nll * scale
+    )
     return _Call(logits, target, by_name(options)).run(logits, upstream, grad_lse)
 
 
