@@ -480,7 +480,7 @@ def linear_softmax_nll(
     chunk_tokens: int = 0,
     **options: Unpack[SoftmaxOptions],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Categorical NLL of a linear head on the backend in force; see `likelihead.kernels.ops.LinearSoftmaxNLL`."""
+    """Categorical NLL of a linear head on the backend in force; see `kernels.ops.LinearSoftmaxNLL`."""
     _check_head(hidden, head_weight, head_bias, target, options)
     op = cast(LinearSoftmaxNLL, _serving("linear_softmax_nll", hidden))
     return op(
@@ -527,9 +527,8 @@ def linear_softmax_loss(
 def _check_head(
     hidden: Tensor, head_weight: Tensor, head_bias: Tensor | None, target: Tensor, options: SoftmaxOptions
 ) -> None:
-    tensors = {"head_weight": head_weight, "head_bias": head_bias, "target": target, **options}
-    check_devices("hidden", hidden, **tensors)
-    check_dense(**tensors)
+    check_devices("hidden", hidden, head_weight=head_weight, head_bias=head_bias, target=target, **options)
+    check_dense(head_weight=head_weight, head_bias=head_bias, target=target, **options)
 
 
 def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:

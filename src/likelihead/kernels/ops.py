@@ -145,12 +145,12 @@ class SoftmaxLoss(Protocol):
 class LinearSoftmaxNLL(Protocol):
     r"""`SoftmaxNLL` of the logits :math:`s\,(h W^\top + b)`, which never exist whole.
 
-    Tokens are served in chunks: one product into a buffer that all chunks share, the softmax in place, and one
-    product for each gradient that is wanted. The gradient of the weight is summed over the chunks in float32
-    (float64 for float64).
+    Tokens are served in chunks: one product into a buffer that all chunks share, the softmax in place, and
+    one product for each gradient that is wanted. The gradient of the weight is summed over the chunks in
+    float32 (float64 for float64).
 
-    ``logit_scale`` is s, ahead of ``softcap`` and ``logit_offset``. ``chunk_tokens`` is how many tokens make a
-    chunk; 0 takes what fits the backend's budget of bytes, which does not depend on N. With ``entropy`` the
+    ``logit_scale`` is s, ahead of ``softcap`` and ``logit_offset``. ``chunk_tokens`` is how many tokens make
+    a chunk; 0 takes what fits the backend's budget of bytes, which does not depend on N. With ``entropy`` the
     entropy of each token's distribution, :math:`-\sum_k p_k \log p_k`, comes from the same pass, and is
     differentiable.
 
@@ -160,7 +160,8 @@ class LinearSoftmaxNLL(Protocol):
     Shape:
         - hidden: ``[N, D]``; head_weight: ``[V, D]``; head_bias: ``[V]``; of one dtype.
         - target: ``[N]``, or probabilities ``[N, V]``; where: ``[N, V]``; sample_weight: ``[N]``.
-        - returns ``(nll, lse, entropy)``, each ``[N]``, float32, or float64 for float64; entropy is None where
+        - returns ``(nll, lse, entropy)``, each ``[N]``, float32, or float64 for float64; entropy is None
+        where
           it is not asked for.
     """
 
@@ -179,7 +180,7 @@ class LinearSoftmaxNLL(Protocol):
 
 
 class LinearSoftmaxLoss(Protocol):
-    """The sum or the mean of `LinearSoftmaxNLL`, whose gradients are made while the logits of a chunk are there.
+    """The sum or the mean of `LinearSoftmaxNLL`, whose gradients are made while a chunk's logits are there.
 
     Three products in all, two where the head or what is below it is not trained, one without gradients.
     """

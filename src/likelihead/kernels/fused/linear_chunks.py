@@ -1,12 +1,14 @@
 r"""A head and its softmax, chunk after chunk of tokens: what is computed, without how it is differentiated.
 
-A chunk is one product into a buffer that all chunks share, the backend's softmax kernel in place, and one product
-for each gradient that is wanted. The products are the vendor's. On a processor tokens that are left out (ignored,
-or of weight 0) leave before the products; elsewhere to know how many they are would mean to wait for the device.
+A chunk is one product into a buffer that all chunks share, the backend's softmax kernel in place, and one
+product for each gradient that is wanted. The products are the vendor's. On a processor tokens that are left
+out (ignored, or of weight 0) leave before the products; elsewhere to know how many they are would mean to
+wait for the device.
 
-The gradient of the head is summed over the chunks in float32, whatever the dtype. Where no product of 16-bit numbers
-into float32 is to be had (``out_dtype`` is CUDA's alone) a chunk's part is rounded once, to the dtype of the products,
-and added in float32: as much as the rounding of the logits' gradients, which are that product's factors.
+The gradient of the head is summed over the chunks in float32, whatever the dtype. Where no product of 16-bit
+numbers into float32 is to be had (``out_dtype`` is CUDA's alone) a chunk's part is rounded once, to the dtype
+of the products, and added in float32: as much as the rounding of the logits' gradients, which are that
+product's factors.
 """
 
 from __future__ import annotations
@@ -227,7 +229,8 @@ def _softmax_(
         of_rows = [None if up is None else _upstream_at(up, part) for up in (of_nll, of_lse, of_entropy)]
         value, gradient = _entropy(rows, chosen, of_rows[2])
         found = gradient_(of_rows[0], of_rows[1], upstream.scale, rows, target[part], *chosen)
-        rows.add_(gradient)
+        if gradient is not None:
+            rows.add_(gradient)
         parts.append((*found, value))
     nll, lse, entropies = (torch.cat(column) for column in zip(*parts, strict=True))
     return nll, lse, entropies
@@ -240,10 +243,10 @@ def _upstream_at(upstream: Tensor, at: slice | Tensor) -> Tensor:
 def _entropy(
     logits: Tensor, options: tuple[Any, ...], upstream: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    r"""The entropy of each row, and its gradient by the logits, times ``upstream``, in the logits' dtype or wider.
+    r"""The entropy of each row, and its gradient by the logits, times ``upstream``.
 
-    With d the gap of a logit to the largest, :math:`H = \operatorname{log1p}(\sum' e^{-d}) + \sum p d`, of terms that
-    are not negative; its derivative is :math:`p_j (d_j - \sum p d)`.
+    With d the gap of a logit to the largest, :math:`H = \operatorname{log1p}(\sum' e^{-d}) + \sum p d`, of
+    terms that are not negative; its derivative is :math:`p_j (d_j - \sum p d)`.
     """
     _, _, _, _, softcap, offset, _, where, _, _ = options
     wide = compute_dtype(logits.dtype)

@@ -1,15 +1,17 @@
 """Categorical negative log-likelihood of a linear head, without its logits, and how it is differentiated.
 
-The gradients of a *reduced* loss are made in the forward pass, chunk by chunk while the logits are there: three
-products in all. The first backward gives them away; any further makes them anew. Those of per-token values are made
-in the backward pass, which computes the logits of a chunk again: four products.
+The gradients of a *reduced* loss are made in the forward pass, chunk by chunk while the logits are there:
+three products in all. The first backward gives them away; any further makes them anew. Those of per-token
+values are made in the backward pass, which computes the logits of a chunk again: four products.
 
-What this does not differentiate goes through the logits and the reference backend: second derivatives, forward
-mode, the transforms of ``torch.func``, and derivatives by anything but hidden states, weight and bias.
+What this does not differentiate goes through the logits and the reference backend: second derivatives,
+forward mode, the transforms of ``torch.func``, and derivatives by anything but hidden states, weight and
+bias.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -102,7 +104,9 @@ def linear_softmax_loss(
             hidden, head_weight, head_bias, target, *given, wanted
         )[0]
         return loss
-    applied: Tensor = _Loss.apply(hidden, head_weight, head_bias, target, given)  # type: ignore[no-untyped-call]
+    applied: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
+        hidden, head_weight, head_bias, target, given
+    )
     return applied
 
 
@@ -155,22 +159,22 @@ def _backward(
 
 def _loss(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     head, (mean, normalizer, wanted) = _head(*arguments)
-    count, upstream = _upstream_of(head, mean, normalizer)
-    found = run(head, upstream if any(wanted) else None, wanted=tuple(wanted), entropy=False)
+    count, one = _upstream_of(head, mean, normalizer)
+    found = run(head, Upstream(one) if any(wanted) else None, wanted=tuple(wanted), entropy=False)
     loss = reduce_values(found.nll, "mean" if mean else "sum", count=count, normalizer=normalizer)
     return (loss, *_gradients(found, head))
 
 
-def _upstream_of(head: Head, mean: bool, normalizer: float | None) -> tuple[Tensor | int | None, Upstream]:
+def _upstream_of(head: Head, mean: bool, normalizer: float | None) -> tuple[Tensor | int | None, Tensor]:
     """What the reduction divides by, and what that makes of an upstream gradient of 1 for each token."""
     wide = compute_dtype(head.hidden.dtype)
     one = torch.ones((), dtype=wide, device=head.hidden.device)
     if not mean:
-        return None, Upstream(one)
+        return None, one
     if normalizer is not None:
-        return None, Upstream(one / normalizer)
+        return None, one / normalizer
     count = _count(head.target, head.weight, by_name(head.options))
-    return count, Upstream((one / count).to(wide))
+    return count, (one / count).to(wide)
 
 
 def _gradients(found: Any, head: Head) -> tuple[Tensor, Tensor, Tensor]:
@@ -189,8 +193,9 @@ class _Loss(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, given: tuple[Any, ...]
     ) -> Tensor:
         ctx.wanted = tuple(ctx.needs_input_grad[:3])
-        # float16 would underflow before the loss scale of mixed precision comes from above. Within a backward pass
-        # (a checkpoint that computes the forward pass again) it is not this node that will be differentiated.
+        # float16 would underflow before the loss scale of mixed precision comes from above. Within a backward
+        # pass (a checkpoint that computes the forward pass again) it is not this node that will be
+        # differentiated.
         early = hidden.dtype != torch.float16 and torch._C._current_graph_task_id() == -1
         loss, *made = _loss(hidden, weight, bias, target, *given, ctx.wanted if early else (False,) * 3)
         ctx.made = [made] if early else []
@@ -244,7 +249,7 @@ def _anew(upstream: Tensor, *arguments: Any) -> list[Tensor | None]:
     head, (mean, normalizer, wanted) = _head(*arguments)
     inputs = (head.hidden, head.weight, head.bias)
     if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
-        count, (one, *_) = _upstream_of(head, mean, normalizer)
+        _, one = _upstream_of(head, mean, normalizer)
         grads = torch.ops.likelihead.linear_softmax_nll_backward(
             one * upstream, None, None, *arguments[: 4 + _OPTIONS + 3], wanted
         )
@@ -254,7 +259,7 @@ def _anew(upstream: Tensor, *arguments: Any) -> list[Tensor | None]:
             head.hidden, head.weight, head.target, head.bias, reduction="mean" if mean else "sum",
             normalizer=normalizer, logit_scale=head.scale, **by_name(head.options),
         )  # fmt: skip
-        asked = [t for t, want in zip(inputs, wanted, strict=True) if want]
+        asked = [t for t, want in zip(inputs, wanted, strict=True) if want and t is not None]
         found = iter(torch.autograd.grad(loss, asked, upstream, create_graph=True))
     return [next(found) if want else None for want in wanted]
 
@@ -340,7 +345,7 @@ def _values_derivative(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | Non
             hidden, weight, target, bias, entropy=entropy, logit_scale=scale, **by_name(tuple(options))
         )
         known = [(o, g) for o, g in zip(outputs, upstream, strict=True) if g is not None and o is not None]
-        asked = [t for t, want in zip((hidden, weight, bias), wanted, strict=True) if want]
+        asked = [t for t, want in zip((hidden, weight, bias), wanted, strict=True) if want and t is not None]
         found = iter(
             torch.autograd.grad([o for o, _ in known], asked, [g for _, g in known], create_graph=True)
         )
@@ -362,11 +367,11 @@ def _loss_derivative(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor
 
 
 def _register() -> torch.library.Library:
-    library = torch.library.Library("likelihead", "FRAGMENT")
+    library = torch.library.Library("likelihead", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name, (function, schema) in _SCHEMAS.items():
-        library.define(name + schema)
-        library.impl(name, function, "CompositeExplicitAutograd")
-    fakes = (_values_fake, _backward_fake, _loss_fake)
+        library.define(name + schema)  # type: ignore[no-untyped-call]
+        library.impl(name, function, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    fakes: tuple[Callable[..., Any], ...] = (_values_fake, _backward_fake, _loss_fake)
     for name, fake in zip(_SCHEMAS, fakes, strict=True):
         torch.library.register_fake(f"likelihead::{name}", fake, lib=library)
     torch.library.register_autograd(

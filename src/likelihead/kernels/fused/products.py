@@ -1,8 +1,9 @@
 """The matrix products of a head: those that torch has, and which of them is the machine's fast one.
 
-Of float32 ``torch.mm`` takes MKL's product, which on other processors than Intel's leaves AVX-512 alone: 200 GFLOP/s
-on two cores of a Zen 5, where oneDNN's reaches 340 to 390. There oneDNN's serves, by the operator that torch's own
-compiler emits for a linear layer. The rule is fixed, not measured: products differ in the last place.
+Of float32 ``torch.mm`` takes MKL's product, which on other processors than Intel's leaves AVX-512 alone: 200
+GFLOP/s on two cores of a Zen 5, where oneDNN's reaches 340 to 390. There oneDNN's serves, by the operator
+that torch's own compiler emits for a linear layer. The rule is fixed, not measured: products differ in the
+last place.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LARGE = 1 << 24  # multiplications, from which oneDNN's set-up is not seen
 
 
 def new_buffer(x: Tensor, weight: Tensor) -> Tensor | None:
-    """What the products of chunks of up to so many tokens are made in; None where the product brings its own."""
+    """What the logits of up to so many tokens are made in; None where the product brings its own memory."""
     return None if _takes_onednn(x, weight) else x.new_empty(x.shape[0], weight.shape[0])
 
 
@@ -93,7 +94,7 @@ class HeadGradient:
         self.scale = 1.0 if onednn or not self.narrow else scale
 
     def done(self) -> Tensor:
-        """The gradient in the dtype of the weight, rounded once; of float32 no more than a piece is left over."""
+        """The gradient in the dtype of the weight, rounded once, piece by piece to spare memory."""
         if self.first:
             return torch.zeros_like(self.weight, memory_format=torch.contiguous_format)
         if not self.narrow:
@@ -126,7 +127,7 @@ def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
 @cache
 def _mkl_is_slow() -> bool:
     """Whether MKL would leave the processor's AVX-512 unused, and oneDNN is there to make use of it."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False

@@ -45,8 +45,8 @@ SCHEMAS = {
     "sigmoid_loss": f"(Tensor logits, Tensor target, {_SIGMOID}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
     # The gradient that a forward pass made for an upstream gradient of 1, made in its place for this one.
-    "softmax_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {SOFTMAX_SCHEMA}, "
-    "bool mean, float? normalizer) -> ()",
+    "softmax_loss_backward_": "(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, "
+    f"{SOFTMAX_SCHEMA}, bool mean, float? normalizer) -> ()",
     "sigmoid_loss_backward_": f"(Tensor(a!) grad, Tensor upstream, Tensor logits, Tensor target, {_SIGMOID}, "
     "bool mean, float? normalizer) -> ()",
     "scale_": "(Tensor(a!) grad, Tensor upstream, bool whatever_rounding) -> bool",

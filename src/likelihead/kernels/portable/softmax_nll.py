@@ -134,7 +134,7 @@ def softmax_of_chunk_(
     target: Tensor,
     *options: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The values, and over the logits their gradient, for upstream gradients of each example or one for all."""
+    """The values, and over the logits their gradient, for upstream gradients of each or one for all."""
     upstream = (
         logits.new_zeros((), dtype=compute_dtype(logits.dtype)) if grad_nll is None else grad_nll * scale
     )

@@ -29,7 +29,7 @@ def linear_softmax_nll(
     chunk_tokens: int = 0,
     **options: Unpack[SoftmaxOptions],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """See `likelihead.kernels.ops.LinearSoftmaxNLL`. The logits are all there: ``chunk_tokens`` has no use."""
+    """See `likelihead.kernels.ops.LinearSoftmaxNLL`; ``chunk_tokens`` has no use where logits exist."""
     logits = linear(hidden, head_weight, head_bias)
     if logit_scale != 1:
         logits = logits * logit_scale

@@ -123,9 +123,9 @@ def softmax_entropy(
 ) -> Tensor:
     r"""The entropy of the distribution of each example, in nats: :math:`-\sum_k p_k \log p_k`.
 
-    With :math:`d_k` the gap of a logit to the largest it is :math:`\log \sum_k e^{-d_k} + \sum_k p_k d_k`: two terms
-    that are not negative, of which the first is accurate where the largest has nearly all. Of the options of
-    `SoftmaxNLL` those that change the logits are regarded.
+    With :math:`d_k` the gap of a logit to the largest it is :math:`\log \sum_k e^{-d_k} + \sum_k p_k d_k`:
+    two terms that are not negative, of which the first is accurate where the largest has nearly all. Of the
+    options of `SoftmaxNLL` those that change the logits are regarded.
     """
     z = _bent(logits.to(compute_dtype(logits.dtype)), softcap, logit_offset, where)
     top, top_class = z.detach().max(1, keepdim=True)

@@ -57,9 +57,9 @@ def softmax_nll_(
 ) -> tuple[Tensor, Tensor]:
     nll = logits.new_empty((logits.shape[0], *logits.shape[2:]), dtype=compute_dtype(logits.dtype))
     lse = torch.empty_like(nll)
-    upstream = {"up_nll": _dense(grad_nll), "up_lse": _dense(grad_lse)}
     scale = 0.0 if grad_nll is None else scale
-    _launch(logits, target, options, scale, grad=logits, nll=nll, lse=lse, **upstream)
+    of_nll, of_lse = _dense(grad_nll), _dense(grad_lse)
+    _launch(logits, target, options, scale, grad=logits, nll=nll, lse=lse, up_nll=of_nll, up_lse=of_lse)
     return nll, lse
 
 
