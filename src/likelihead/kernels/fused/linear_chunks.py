@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from likelihead.kernels.fused.calls import index_error_at
-from likelihead.kernels.fused.products import HeadGradient, logits_of, new_buffer, times_head
+from likelihead.kernels.fused.products import HeadGradient, is_small, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import compute_dtype
 
 __all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "run"]
@@ -113,7 +113,15 @@ def run(
         IndexError: a class index out of range, on a processor; nothing has been computed.
     """
     with torch.autocast(head.hidden.device.type, enabled=False):
-        return _run(head, upstream, wanted, entropy)
+        if not is_small(head.hidden, head.weight):
+            return _run(head, upstream, wanted, entropy)
+        # What is over in no time is computed without the roundings of 16-bit logits and gradients.
+        bias = None if head.bias is None else head.bias.float()
+        target = head.target.float() if head.target.is_floating_point() else head.target
+        wide = head._replace(hidden=head.hidden.float(), weight=head.weight.float(), bias=bias, target=target)
+        found = _run(wide, upstream, wanted, entropy)
+        narrow = (None if g is None else g.to(head.hidden.dtype) for g in found[3:])
+        return Result(*found[:3], *narrow)
 
 
 def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
