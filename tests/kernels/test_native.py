@@ -149,20 +149,6 @@ def test_nothing_is_written_beyond_the_logits(examples: int, classes: int) -> No
     torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [("LIKELIHEAD_STORES", "fast", "cached, past"), ("LIKELIHEAD_ISA", "avx", "baseline, avx2, avx512")],
-)
-def test_a_misspelt_setting_is_refused(name: str, value: str, expected: str) -> None:
-    command = [sys.executable, "-c", "from likelihead.cli import run; run()", "info"]
-    done = subprocess.run(
-        command, env=os.environ | {name: value}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    line = f"environment variable {name} is {value!r}; expected one of {expected}. "
-    assert done.stderr == f"likelihead: {line}Unset it, and the best is found.\n"
-
-
 def test_instruction_sets_are_named() -> None:
     from likelihead.kernels.native._library import instruction_set
 
