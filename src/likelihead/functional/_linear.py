@@ -12,7 +12,16 @@ from likelihead.core.options import as_index, shown
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import AUTOCAST, is_real, is_tensor
 
-__all__ = ["HEAD", "Tokens", "as_chunk", "check_head", "in_autocast", "next_tokens", "tokens_of"]
+__all__ = [
+    "HEAD",
+    "Tokens",
+    "as_chunk",
+    "check_head",
+    "for_each_token",
+    "in_autocast",
+    "next_tokens",
+    "tokens_of",
+]
 
 HEAD = ("input", "linear_weight", "linear_bias")
 
@@ -124,6 +133,14 @@ def tokens_of(
             f"{[*shape, classes]}."
         )
     return Tokens(flat, target.reshape(-1), shape)
+
+
+def for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """Weights of a prefix of the tokens' shape, one for each in their order."""
+    if sample_weight is None:
+        return None
+    each = [1] * (len(shape) - sample_weight.dim())
+    return sample_weight.reshape(*sample_weight.shape, *each).expand(shape).reshape(-1)
 
 
 def next_tokens(tokens: Tensor, ignore_index: int) -> Tensor:
