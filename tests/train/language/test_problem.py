@@ -19,13 +19,13 @@ def test_a_state_goes_on_within_a_pass_and_begins_anew_with_the_next(
 ) -> None:
     problem = begin(make())
     given: list[Any] = []
-    forward = problem.model.forward
+    hidden = problem.model.hidden
 
     def spy(tokens: Any, state: Any = None) -> Any:
         given.append(state)
-        return forward(tokens, state)
+        return hidden(tokens, state)
 
-    problem.model.forward = spy  # type: ignore[method-assign]
+    problem.model.hidden = spy  # type: ignore[method-assign]
     for epoch in range(2):
         for batch in problem.batches(epoch, 0):
             problem.loss(batch, {})
