@@ -21,6 +21,7 @@ __all__ = [
     "in_autocast",
     "next_tokens",
     "tokens_of",
+    "without_first",
 ]
 
 HEAD = ("input", "linear_weight", "linear_bias")
@@ -146,3 +147,8 @@ def for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tens
 def next_tokens(tokens: Tensor, ignore_index: int) -> Tensor:
     """Each position's next token; ``ignore_index`` at the end of a row, which small dtypes could not hold."""
     return pad(tokens[..., 1:].long(), (0, 1), value=ignore_index)
+
+
+def without_first(tokens: Tensor, ignore_index: int) -> Tensor:
+    """The tokens that a shift scores where they are: all but the first of a row."""
+    return tokens.long().index_fill(-1, torch.zeros((), dtype=torch.long, device=tokens.device), ignore_index)

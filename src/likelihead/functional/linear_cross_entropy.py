@@ -19,8 +19,8 @@ from likelihead.functional._linear import (
     check_head,
     for_each_token,
     in_autocast,
-    next_tokens,
     tokens_of,
+    without_first,
 )
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.cross_entropy import cross_entropy, is_served
@@ -240,7 +240,7 @@ def _linear_cross_entropy(
         return in_dtype(loss, dtype)
     except (IndexError, RuntimeError) as error:
         # The position in the caller's own target, not in the flat one.
-        blame_target(error, next_tokens(target, ignored) if shift else target, classes, ignored)
+        blame_target(error, without_first(target, ignored) if shift else target, classes, ignored)
         raise
 
 
