@@ -155,7 +155,9 @@ def _by_logits(case: Case, inputs: list[Tensor | None]) -> list[Tensor]:
     return [torch.where(kept, of, 0) for of in (nll, lse, softmax_entropy(logits, **case.options))]
 
 
-def _slopes(outputs: list[Tensor], inputs: list[Tensor | None], ups: list[Tensor], **how: Any) -> list[Tensor]:
+def _slopes(
+    outputs: list[Tensor], inputs: list[Tensor | None], ups: list[Tensor], **how: Any
+) -> list[Tensor]:
     pairs = [(o, u.to(o.dtype)) for o, u in zip(outputs, ups, strict=True) if o.requires_grad]
     return list(
         torch.autograd.grad(
@@ -280,5 +282,7 @@ def test_second_gradients(case: Case, seed: int, kind: str, whole: bool) -> None
         slopes = _slopes(outputs, inputs, ups, create_graph=True)
         g = seeded(seed)
         directions = [torch.randn(s.shape, generator=g, dtype=torch.float64) for s in slopes]
-        found.append([*slopes, *_slopes(slopes, inputs, directions, allow_unused=True, materialize_grads=True)])
+        found.append(
+            [*slopes, *_slopes(slopes, inputs, directions, allow_unused=True, materialize_grads=True)]
+        )
     _assert_near(found[0], found[1], found[0], 50 * TOLERANCE[case.hidden.dtype])

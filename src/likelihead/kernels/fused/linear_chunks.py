@@ -23,7 +23,7 @@ from likelihead.kernels.fused.calls import index_error_at
 from likelihead.kernels.fused.products import HeadGradient, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import compute_dtype
 
-__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "run"]
+__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "looks", "run"]
 
 
 class Softmax(NamedTuple):
@@ -87,7 +87,7 @@ _LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
 _AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
 
 
-def _looks(device: torch.device) -> bool:
+def looks(device: torch.device) -> bool:
     """Whether values may be looked at: elsewhere that would mean to wait for the device."""
     return device.type == "cpu"
 
@@ -102,7 +102,7 @@ def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
     """
     if chunk:
         return chunk
-    if not _looks(hidden.device):
+    if not looks(hidden.device):
         return _TOKENS_ELSEWHERE
     rows = _BYTES_ON_A_PROCESSOR // max(1, num_classes * hidden.element_size())
     return max(_LEAST_TOKENS, rows // 64 * 64)
@@ -123,7 +123,7 @@ def run(
 
 def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
     hidden, wide = head.hidden, compute_dtype(head.hidden.dtype)
-    rows, kept = (_kept_rows(head), None) if _looks(hidden.device) else (None, _kept(head))
+    rows, kept = (_kept_rows(head), None) if looks(hidden.device) else (None, _kept(head))
     tokens = hidden.shape[0]
     upstream = _of_kept(upstream, kept)
     count = tokens if rows is None else rows.numel()
