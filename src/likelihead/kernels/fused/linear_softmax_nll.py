@@ -344,6 +344,8 @@ def _values_derivative(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | Non
     hidden, weight, bias, target, *tensors = ctx.saved_tensors
     *given, entropy = _together(ctx.numbers, tensors)
     nothing = (None,) * (len(given) + 2)
+    if not entropy:
+        upstream = (*upstream[:2], None)  # of nothing
     if all(up is None for up in upstream):
         return (*nothing, None, None, None)
     wanted = list(ctx.needs_input_grad[:3])
