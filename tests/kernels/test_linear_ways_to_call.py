@@ -264,9 +264,8 @@ def test_checkpoints(loss: Callable[..., Tensor], reentrant: bool, around: str) 
 
 
 @LOSSES
-def test_two_threads(loss: Callable[..., Tensor], fast: str) -> None:
-    if fast == "triton":
-        pytest.skip("the interpreter patches triton.language for the whole process while a kernel runs")
+@pytest.mark.usefixtures("fast")
+def test_four_callers_at_once(loss: Callable[..., Tensor]) -> None:
     leaves = _leaves()
     expected, found = _slopes(loss)[1:], []
     value = loss(*leaves) * 0.5

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from mpmath import mp, mpf
 from torch import Tensor
 
 
@@ -80,3 +82,12 @@ def count(given: Given) -> Tensor:
     if given.weight is not None and not given.target.is_floating_point():
         each = each * given.weight[torch.where(kept(given), given.target.long(), 0)]
     return each.sum() if given.sample_weight is None else (each * given.sample_weight).sum()
+
+
+def entropy(logits: Sequence[float]) -> tuple[float, list[float]]:
+    """The entropy of one token's distribution and its gradient by the logits, each with all its digits."""
+    with mp.workdps(60):
+        exps = [mp.exp(mpf(z)) for z in logits]
+        log_p = [mp.log(e / mp.fsum(exps)) for e in exps]
+        found = -mp.fsum(mp.exp(lp) * lp for lp in log_p)
+        return float(found), [float(-mp.exp(lp) * (lp + found)) for lp in log_p]

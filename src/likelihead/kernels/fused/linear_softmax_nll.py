@@ -210,10 +210,8 @@ class _Loss(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, given: tuple[Any, ...]
     ) -> Tensor:
         ctx.wanted = tuple(ctx.needs_input_grad[:3])
-        # float16 would underflow before the loss scale of mixed precision comes from above. Within a backward
-        # pass (a checkpoint that computes the forward pass again) it is not this node that will be
-        # differentiated.
-        early = hidden.dtype != torch.float16 and torch._C._current_graph_task_id() == -1
+        # float16 would underflow before the loss scale of mixed precision comes from above.
+        early = hidden.dtype != torch.float16 and not _recomputed()
         loss, *made = _loss(hidden, weight, bias, target, *given, ctx.wanted if early else (False,) * 3)
         ctx.made = [made] if early else []
         ctx.numbers, tensors = _apart(given)
@@ -229,6 +227,17 @@ class _Loss(torch.autograd.Function):
         hidden, weight, bias, target, *tensors = ctx.saved_tensors
         given = _together(ctx.numbers, tensors)
         return (*_anew(upstream, hidden, weight, bias, target, *given, ctx.wanted), None, None)
+
+
+def _recomputed() -> bool:
+    """Whether a checkpoint computes the forward pass again for what it saves, not to differentiate it.
+
+    That happens within a backward pass and with hooks on what is saved; the reentrant kind has no hooks, and
+    differentiates what it computes.
+    """
+    if torch._C._current_graph_task_id() == -1:
+        return False
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 _TENSORS = (0, 5, 7, 9)  # of the options
