@@ -23,14 +23,14 @@ struct PreparedSigmoid {
   ScalarType wide = ScalarType::Float;
 };
 
-// A period of weights, and a block of them after it.
+// So many weights, repeated after n.
 template <class A>
-Tensor repeated(const Tensor& weights, int64_t period, int64_t block) {
-  const int64_t size = period + block, stride = 1;
+Tensor repeated(const Tensor& weights, int64_t n, int64_t size) {
+  const int64_t stride = 1;
   Tensor all = empty_strided(1, &size, &stride, weights.scalar_type());
   A* to = static_cast<A*>(all.data_ptr());
-  std::copy_n(static_cast<const A*>(weights.data_ptr()), period, to);
-  for (int64_t i = 0; i < block; ++i) to[period + i] = to[i];
+  std::copy_n(static_cast<const A*>(weights.data_ptr()), n, to);
+  for (int64_t i = n; i < size; ++i) to[i] = to[i - n];
   return all;
 }
 
@@ -46,9 +46,10 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
     period = 0;
   } else {
     STD_TORCH_CHECK(n == 1 || (n == columns && given->size(dim - 1) == n), name, " must be expanded to the logits' shape");
-    period = n;
-    const int64_t block = std::min(p.call.count, sigmoid_block);
-    weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, block) : repeated<float>(weights, n, block);
+    // Several periods are one too: no block comes to a weight twice, nor a chunk more than 64 times.
+    period = (std::min(p.call.count, sigmoid_block) + n - 1) / n * n;
+    const int64_t size = period + std::min(p.call.count, sigmoid_block);
+    weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, size) : repeated<float>(weights, n, size);
   }
   p.alive.push_back(weights);
   return weights.data_ptr();
