@@ -234,8 +234,10 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
   return {reduced(p, !mean ? 1.0 : normalizer ? *normalizer : count_valid(p)), grad};
 }
 
-// The reduced loss without options, of contiguous tensors: see softmax_plain.
-std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& target, bool mean, bool with_grad) {
+// The reduced loss without options but a pos_weight of one number or one per column, of contiguous tensors: see
+// softmax_plain.
+std::tuple<Tensor, Tensor> sigmoid_plain(
+    const Tensor& logits, const Tensor& target, bool mean, bool with_grad, const std::optional<Tensor>& pos_weight) {
   PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   p.wide = logits.scalar_type();
@@ -246,11 +248,17 @@ std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& tar
     call.count = logits.numel();
     fits = given.size() == shape.size() && call.count > 0;
     for (size_t d = 0; fits && d < shape.size(); ++d) fits = given[d] == shape[d];
+    if (fits && pos_weight) {
+      const int64_t n = pos_weight->numel(), dim = pos_weight->dim();
+      fits = pos_weight->is_cpu() && pos_weight->scalar_type() == p.wide && dim <= 1 && dim <= logits.dim() &&
+             (n == 1 || n == shape[shape.size() - 1]);
+    }
   }
   if (!fits) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
   call.logits = logits.data_ptr();
   call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
   call.target = target.data_ptr();
+  call.pos_weight = spread_of(p, pos_weight, call.pos_weight_period, "pos_weight");
   call.torch_nonfinite = true;
   call.chunk = chunk_of(call);
   Tensor grad = with_grad ? new_gradient(p) : empty_nothing(p.wide);
@@ -269,7 +277,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("sigmoid_nll_backward(Tensor grad_nll, float scale, Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");
   m.def("sigmoid_loss(Tensor logits, Tensor target, " LK_OPTIONS
         ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
-  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean=True, bool with_grad=True) -> "
+  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean=True, bool with_grad=True, Tensor? pos_weight=None) -> "
         "(Tensor loss, Tensor grad)");
 }
 
