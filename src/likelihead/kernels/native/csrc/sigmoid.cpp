@@ -46,7 +46,7 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
     period = 0;
   } else {
     STD_TORCH_CHECK(n == 1 || (n == columns && given->size(dim - 1) == n), name, " must be expanded to the logits' shape");
-    // Several periods are one too: no block comes to a weight twice, nor a chunk more than 64 times.
+    // Several periods are one too, and no block comes to a weight twice.
     period = (std::min(p.call.count, sigmoid_block) + n - 1) / n * n;
     const int64_t size = period + std::min(p.call.count, sigmoid_block);
     weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, size) : repeated<float>(weights, n, size);

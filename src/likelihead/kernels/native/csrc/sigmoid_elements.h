@@ -179,6 +179,7 @@ struct ElementKernel {
   using I = IVec<A>;
   static constexpr int n = Lanes<A>::n;
   static constexpr int64_t size = likelihead::sigmoid_block, most_columns = 2048;
+  static constexpr int64_t most_factors = 33;  // of a column's product: the largest chunk has so many rows of 1000
   static_assert(size % (16 * n) == 0, "blocks are of whole groups of vectors");
 
   explicit ElementKernel(const SigmoidCall& c)
@@ -191,7 +192,7 @@ struct ElementKernel {
         streaming(c.past_caches && sizeof(V) == 64 && reinterpret_cast<uintptr_t>(c.grad) % sizeof(V) == 0),
         up_each(c.up_is_each ? static_cast<const A*>(c.up) : nullptr),
         only_summed(
-            sizeof(T) == 4 && !c.nll && !c.up && !c.weight && (!c.pos_weight || weighs_columns()) && !c.sample_weight &&
+            !c.nll && !c.up && !c.weight && (!c.pos_weight || weighs_columns()) && !c.sample_weight &&
             c.focal_gamma == 0 && c.focal_alpha < 0),
         scale(splat(c.up && !up_each ? *static_cast<const A*>(c.up) * A(c.scale) : A(c.scale))) {}
 
@@ -214,10 +215,11 @@ struct ElementKernel {
     return count == n ? load(p) : load_some(p, count, absent);
   }
 
-  // Whether there are so few columns that each has several elements in a chunk; 0 times an infinite weight is NaN.
+  // Whether there are so few columns that each has several elements in a chunk. The weights are to be finite: 0 times
+  // an infinite one is NaN.
   bool weighs_columns() const {
-    const int64_t period = call.pos_weight_period;
-    if (period == 0 || period > most_columns || call.chunk < 8 * period) return false;
+    const int64_t period = call.pos_weight_period, together = call.count < call.chunk ? call.count : call.chunk;
+    if (period == 0 || period > most_columns || together < 8 * period) return false;
     const A* weight = static_cast<const A*>(call.pos_weight);
     A zero = 0;
     for (int64_t i = 0; i < period; ++i) zero += weight[i] * A(0);
@@ -367,12 +369,13 @@ struct ElementKernel {
   // A whole block of labels of 0 and 1 whose losses are wanted as a sum alone. The sum of log(1 + e) is the logarithm of
   // a product: 4 instructions of the units that multiply for each vector in place of 12. What is kept of the product is
   // what it is above 1, so that nothing is lost of small e. Labels of 1 that have a weight go into the product of their
-  // column, whose logarithm is taken and weighed at the end of the chunk (`close_columns`).
+  // column, whose logarithm is taken and weighed once in a chunk or twice (`close_columns`).
   template <Want want, bool weighted>
   LK_APART Sum<A> run_products(int64_t begin, const A* exps, const A* pos_weight, A* columns, Sum<A> sum) const {
     const V zero{}, one = splat(A(1)), factor = scale;
-    const T *const x = logits + begin, *const labels = (wide_target ? (const T*)wide_target : target) + begin;
-    T* const grad = grad_out + begin;
+    // Held here: a store might change the members, for all that the compiler knows.
+    const T *const x = logits + begin, *const labels = (wide_target ? wide_target : target) + begin;
+    T* const grad = want == Want::nll ? nullptr : grad_out + begin;
     const bool past = streaming;
     for (int64_t i = 0; i < size; i += 16 * n) {
       V above[4] = {};  // which do not wait for one another
@@ -415,11 +418,13 @@ struct ElementKernel {
     return log_of_sum(rounded, product - (rounded - one));
   }
 
-  LK_APART Sum<A> close_columns(const A* columns, Sum<A> sum) const {
+  // Takes what the columns hold into the sum, and leaves them empty.
+  LK_APART Sum<A> close_columns(A* columns, Sum<A> sum) const {
     const int64_t count = call.pos_weight_period + size;
     const A* weight = static_cast<const A*>(call.pos_weight);
     for (int64_t i = 0; i < count; i += n) {
       sum.add(get(weight + i, count - i < n ? int(count - i) : n, A(0)) * log_one_above(load(columns + i)));
+      store(columns + i, V{});
       if (i % (16 * n) == 0) sum.close_block();
     }
     sum.close_block();
@@ -430,8 +435,9 @@ struct ElementKernel {
   double run(int64_t begin, int64_t end) const {
     Sum<A> sum;
     alignas(64) A exps[size], weights[size], columns[most_columns + size + n];
-    const bool by_column = only_summed && call.pos_weight;
+    const bool by_column = sizeof(T) == 4 && want != Want::slope && only_summed && call.pos_weight;
     if (by_column) std::fill_n(columns, call.pos_weight_period + size + n, A(0));
+    int64_t opened = begin;
     for (int64_t i = begin; i < end; i += size) {
       const int64_t stop = end - i < size ? end : i + size;
       bool whole = stop - i == size;
@@ -439,19 +445,29 @@ struct ElementKernel {
       const A* const sampled = call.sample_weight ? weights : nullptr;
       switch (whole ? look(i, exps) : Block::odd) {
         case Block::hard:
-          if (want != Want::slope && by_column) {
-            const int64_t column = i % call.pos_weight_period;
-            const A* pos_weight = static_cast<const A*>(call.pos_weight) + column;
-            sum = run_products<want, true>(i, exps, pos_weight, columns + column, sum);
-          } else if (want != Want::slope && only_summed) {
-            sum = run_products<want, false>(i, exps, nullptr, nullptr, sum);
-          } else run_block<Block::hard, want>(i, stop, exps, sampled, sum);
+          if constexpr (sizeof(T) == 4 && want != Want::slope) {
+            if (by_column) {
+              if (i - opened >= most_factors * call.pos_weight_period) {
+                sum = close_columns(columns, sum);
+                opened = i;
+              }
+              const int64_t column = i % call.pos_weight_period;
+              const A* pos_weight = static_cast<const A*>(call.pos_weight) + column;
+              sum = run_products<want, true>(i, exps, pos_weight, columns + column, sum);
+              break;
+            }
+            if (only_summed) {
+              sum = run_products<want, false>(i, exps, nullptr, nullptr, sum);
+              break;
+            }
+          }
+          run_block<Block::hard, want>(i, stop, exps, sampled, sum);
           break;
         case Block::soft: run_block<Block::soft, want>(i, stop, exps, sampled, sum); break;
         case Block::odd: run_block<Block::odd, want>(i, stop, exps, sampled, sum); break;
       }
     }
-    if (want != Want::slope && by_column) sum = close_columns(columns, sum);
+    if (by_column) sum = close_columns(columns, sum);
     double total = 0;
     for (int k = 0; k < n; ++k) total += double(sum.high[k]) + (sum.low[k] == sum.low[k] ? double(sum.low[k]) : 0.0);
     return total;
