@@ -152,6 +152,8 @@ def test_the_sum_of_the_losses_of_weighed_hard_labels(name: str, dtype: torch.dt
         assert x.grad is not None
         slope = (each * (-wide).sigmoid() * (1 - 2 * target.double())).to(dtype)
         torch.testing.assert_close(x.grad, slope, rtol=4 * eps, atol=1e-37)
+
+
 def _weights(kind: str, columns: int) -> Tensor:
     made = torch.rand(columns, generator=_NUMBERS) + 0.5
     made[columns // 2] = {"near 1": 1.25, "a zero": 0.0, "huge": 1e30, "infinite": math.inf}[kind]
@@ -267,3 +269,14 @@ def test_instruction_sets_are_named() -> None:
     from likelihead.kernels.native._library import instruction_set
 
     assert instruction_set() in ("baseline", "avx2", "avx512")
+
+
+@pytest.mark.parametrize("option", ["weight", "pos_weight"])
+def test_weights_of_no_logits_are_not_copied_anywhere(option: str) -> None:
+    weights = {option: torch.rand(5000)}
+    for _ in range(20):  # a write beyond its memory shows sooner or later
+        leaf = torch.empty(0, 5000, requires_grad=True)
+        loss = sigmoid_loss(leaf, torch.empty(0, 5000), reduction="sum", **weights)
+        loss.backward()
+        assert loss.item() == 0
+        assert sigmoid_nll(leaf.detach(), torch.empty(0, 5000), **weights).shape == (0, 5000)

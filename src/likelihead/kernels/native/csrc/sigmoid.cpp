@@ -47,8 +47,9 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
   } else {
     STD_TORCH_CHECK(n == 1 || (n == columns && given->size(dim - 1) == n), name, " must be expanded to the logits' shape");
     // Several periods are one too, and no block comes to a weight twice.
-    period = (std::min(p.call.count, sigmoid_block) + n - 1) / n * n;
-    const int64_t size = period + std::min(p.call.count, sigmoid_block);
+    const int64_t block = std::min(p.call.count, sigmoid_block);
+    period = std::max<int64_t>(1, (block + n - 1) / n) * n;
+    const int64_t size = period + block;
     weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, size) : repeated<float>(weights, n, size);
   }
   p.alive.push_back(weights);
