@@ -116,6 +116,8 @@ def test_errors(op: Any) -> None:
             ours(sample.input, *sample.args, **sample.kwargs)
 
 
+# Of what torch's own function serves without its chunks.
+@pytest.mark.filterwarnings("ignore:linear_cross_entropy. ``options`` ignored:UserWarning")
 @pytest.mark.parametrize("info", CLASSES, ids=lambda info: info.module_cls.__name__)
 def test_modules(info: Any) -> None:
     torchs, ours = info.module_cls, getattr(likelihead.nn, info.module_cls.__name__)
