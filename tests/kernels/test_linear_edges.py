@@ -292,5 +292,5 @@ def test_tensors_that_do_not_fit_raise() -> None:
         with pytest.raises(ShapeError, match=r"target has shape \[6, 4\]; expected \[6, 5\]"):
             call(x, w, torch.rand(6, 4), b)
         for name, other in narrow.items():
-            with pytest.raises(RuntimeError, match="dtype|Double"):
+            with pytest.raises(RuntimeError, match=r"dtype|Double"):
                 call(**{**fitting, name: other})
