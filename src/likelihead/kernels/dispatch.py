@@ -41,6 +41,7 @@ from likelihead.kernels.ops import (
     SoftmaxLoss,
     SoftmaxNLL,
     SoftmaxOptions,
+    check_head,
 )
 from likelihead.kernels.portable.calls import unserved as _portable_unserved
 from likelihead.kernels.portable.sigmoid_nll import sigmoid_loss as _portable_sigmoid_loss
@@ -533,6 +534,7 @@ def _check_head(
 ) -> None:
     check_devices("hidden", hidden, head_weight=head_weight, head_bias=head_bias, target=target, **options)
     check_dense(head_weight=head_weight, head_bias=head_bias, target=target, **options)
+    check_head(hidden, head_weight, head_bias, target, options)
 
 
 def sigmoid_nll(logits: Tensor, target: Tensor, **options: Unpack[SigmoidOptions]) -> Tensor:

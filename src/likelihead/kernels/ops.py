@@ -36,6 +36,7 @@ __all__ = [
     "as_prior",
     "check_class_mask",
     "check_focal_gamma",
+    "check_head",
     "check_label_smoothing",
     "check_softmax_options",
     "compute_dtype",
@@ -293,6 +294,34 @@ def check_softmax_options(
             f"logit_offset has shape {list(logit_offset.shape)}; "
             f"expected one number per class, [{num_classes}]."
         )
+
+
+def check_head(
+    hidden: Tensor, head_weight: Tensor, head_bias: Tensor | None, target: Tensor, options: SoftmaxOptions
+) -> None:
+    """Refuse tensors of which a kernel would read more than there is.
+
+    Raises:
+        ShapeError: a width of the hidden states that is not the head's, or an argument of another length.
+    """
+    if hidden.dim() != 2 or head_weight.dim() != 2 or hidden.shape[1] != head_weight.shape[1]:
+        raise ShapeError(
+            f"hidden has shape {list(hidden.shape)} and head_weight {list(head_weight.shape)}; expected "
+            "[N, D] and [V, D], with one D."
+        )
+    tokens, classes = hidden.shape[0], head_weight.shape[0]
+    where, sample_weight = options.get("where"), options.get("sample_weight")
+    for name, given, shape in (
+        ("head_bias", head_bias, (classes,)),
+        ("target", target, (tokens, classes) if target.is_floating_point() else (tokens,)),
+        ("where", where, (tokens, classes)),
+        ("sample_weight", sample_weight, (tokens,)),
+    ):
+        if given is not None and tuple(given.shape) != shape:
+            raise ShapeError(
+                f"{name} has shape {list(given.shape)}; expected {list(shape)} for hidden states "
+                f"{list(hidden.shape)} and a head {list(head_weight.shape)}."
+            )
 
 
 def check_class_mask(where: object, shape: Sequence[int]) -> None:

@@ -84,6 +84,7 @@ class Result(NamedTuple):
 _BYTES_ON_A_PROCESSOR = 48 << 20
 _TOKENS_ELSEWHERE = 4096
 _LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
+_FAR = -1e30  # a gap that no probability is left of, and that times 0 is 0
 _AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
 
 
@@ -241,10 +242,14 @@ def _softmax_(
         part = slice(start, start + step)
         rows, chosen = logits[part], _options_at(options, part)
         of_rows = [None if up is None else _upstream_at(up, part) for up in (of_nll, of_lse, of_entropy)]
-        value, gradient = _entropy(rows, chosen, of_rows[2])
+        value, slope = _entropy(rows, chosen, of_rows[2])
         found = gradient_(of_rows[0], of_rows[1], upstream.scale, rows, target[part], *chosen)
-        if gradient is not None:
-            rows.add_(gradient)
+        if slope is not None:
+            gradient, factor = slope
+            if rows.dtype == gradient.dtype:
+                rows.addcmul_(gradient, factor)
+            else:
+                rows.add_(gradient.mul_(factor))
         parts.append((*found, value))
     nll, lse, entropies = (torch.cat(column) for column in zip(*parts, strict=True))
     return nll, lse, entropies
@@ -256,11 +261,12 @@ def _upstream_at(upstream: Tensor, at: slice | Tensor) -> Tensor:
 
 def _entropy(
     logits: Tensor, options: tuple[Any, ...], upstream: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    r"""The entropy of each row, and its gradient by the logits, times ``upstream``.
+) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    r"""The entropy of each row, and its gradient by the logits, times ``upstream``, as two factors.
 
     With d the gap of a logit to the largest, :math:`H = \operatorname{log1p}(\sum' e^{-d}) + \sum p d`, of
-    terms that are not negative; its derivative is :math:`p_j (d_j - \sum p d)`.
+    terms that are not negative; its derivative is :math:`p_j (d_j - \sum p d)`. Each operator is a pass over
+    the logits, and there are as few as torch's make possible.
     """
     _, _, _, _, softcap, offset, _, where, _, _ = options
     wide = compute_dtype(logits.dtype)
@@ -283,15 +289,21 @@ def _entropy(
     if where is not None:
         z = z.masked_fill(~where, -torch.inf)
     top, index = z.max(1, keepdim=True)
-    gap = top - z
-    p = torch.exp(-gap).scatter_(1, index, 0)
-    gap.masked_fill_(p == 0, 0)  # infinite, or that of the largest
+    below = z - top  # the gap with its sign turned
+    if where is not None or not looks(z.device):
+        below.clamp_(min=_FAR)
+    p = torch.exp(below).scatter_(1, index, 0)
     rest = p.sum(1, keepdim=True)
     total = rest + 1
-    mean_gap = (p * gap).sum(1, keepdim=True) / total
+    share = below.mul_(p)
+    mean_gap = -share.sum(1, keepdim=True) / total
+    if where is None and looks(z.device) and not mean_gap.isfinite().all():
+        # 0 times infinity, of logits of minus infinity: their share is 0.
+        share.masked_fill_(p == 0, 0)
+        mean_gap = -share.sum(1, keepdim=True) / total
     entropy = (torch.log1p(rest) + mean_gap).squeeze(1)
     if upstream is None:
         return entropy, None
-    up = upstream.to(wide).reshape(-1, 1)
-    gradient = gap.sub_(mean_gap).mul_(p).mul_(up / total).scatter_(1, index, -up * mean_gap / total)
-    return entropy, gradient if slope is None else gradient.mul_(slope)
+    gradient = share.addcmul_(p, mean_gap).scatter_(1, index, mean_gap)
+    factor = -upstream.to(wide).reshape(-1, 1) / total
+    return entropy, (gradient if slope is None else gradient.mul_(slope), factor)

@@ -122,7 +122,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.dtype is torch.float32
+        x.dtype is weight.dtype is torch.float32
         and x.is_cpu
         and x.shape[0] * weight.numel() >= _LARGE
         and weight.is_contiguous()
