@@ -11,6 +11,7 @@ from likelihead.functional.cross_entropy import cross_entropy
 from likelihead.functional.focal_loss import binary_focal_loss, focal_loss
 from likelihead.functional.gaussian_nll_loss import gaussian_nll_loss
 from likelihead.functional.language_model_loss import language_model_loss
+from likelihead.functional.linear_cross_entropy import linear_cross_entropy
 from likelihead.functional.mse_loss import mse_loss
 from likelihead.functional.multilabel_soft_margin_loss import multilabel_soft_margin_loss
 from likelihead.functional.nll_loss import nll_loss
@@ -33,6 +34,7 @@ __all__ = [
     "gaussian_nll_loss",
     "jaccard_loss",
     "language_model_loss",
+    "linear_cross_entropy",
     "lovasz_loss",
     "mse_loss",
     "multilabel_soft_margin_loss",

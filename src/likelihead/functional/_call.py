@@ -25,6 +25,7 @@ from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.guard.check import LossName, explain_shape
 
 __all__ = [
+    "AUTOCAST",
     "broadcasts_to",
     "in_dtype",
     "is_class_index",
@@ -41,7 +42,7 @@ __all__ = [
 P = ParamSpec("P")
 
 # Asked once: the compiler of older torch versions cannot trace the question.
-_AUTOCAST = frozenset(
+AUTOCAST = frozenset(
     device for device in ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "xla") if is_autocast_available(device)
 )
 
@@ -61,7 +62,9 @@ def overridable(
         function: the loss.
         short: serves calls of two tensors alone, or answers None: it sees to what is said above by itself.
     """
-    name, names = function.__name__, tuple(signature(function).parameters)
+    parameters = signature(function).parameters
+    name, names = function.__name__, tuple(parameters)
+    optional = {option for option, parameter in parameters.items() if parameter.default is None}
     is_drop_in = hasattr(torch.nn.functional, name)
 
     @wraps(function)
@@ -77,7 +80,7 @@ def overridable(
                 result: Tensor = handle_torch_function(wrapper, relevant, *args, **kwargs)
                 return result
         for option in kwargs:
-            if option in _OPTIONS:
+            if option in _OPTIONS and not (kwargs[option] is None and option in optional):
                 kwargs[option] = _option(name, is_drop_in, option, kwargs[option])
         if len(args) > 2:
             options = zip(names[2:], args[2:], strict=False)
@@ -184,7 +187,7 @@ def result_dtype(tensor: Tensor, *, one_op: bool = True) -> torch.dtype:
     if tensor.dtype is torch.float32:  # whatever autocast does
         return torch.float32
     device = tensor.device.type
-    casts = device in _AUTOCAST and (one_op or device != "cpu") and torch.is_autocast_enabled(device)
+    casts = device in AUTOCAST and (one_op or device != "cpu") and torch.is_autocast_enabled(device)
     return torch.float32 if casts and tensor.dtype != torch.float64 else tensor.dtype
 
 

@@ -32,7 +32,7 @@ from likelihead.guard.check import check_call
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_class_mask, check_softmax_options
 
-__all__ = ["cross_entropy"]
+__all__ = ["cross_entropy", "is_served"]
 
 _SPARSE = (
     torch.sparse_coo,
@@ -134,7 +134,7 @@ def cross_entropy(
         where=where,
         sample_weight=sample_weight,
     )
-    if not _is_served(input, target, weight, ignore_index, reduction, label_smoothing):
+    if not is_served(input, target, weight, ignore_index, reduction, label_smoothing):
         return torchs_answer(
             torchs_cross_entropy,
             "cross_entropy",
@@ -239,7 +239,7 @@ def _num_classes(input: Tensor) -> int:
     return input.shape[1] if input.dim() > 1 else input.shape[0]
 
 
-def _is_served(
+def is_served(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: Any
 ) -> bool:
     if not (is_real(input) and is_tensor(target) and input.dim() >= 1):

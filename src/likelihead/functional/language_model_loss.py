@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from likelihead.core.devices import check_devices
 from likelihead.core.overwritten import note_same_memory, will_overwrite
@@ -12,6 +10,7 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
 from likelihead.functional._class_index import blame_target
+from likelihead.functional._linear import next_tokens, without_first
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.cross_entropy import cross_entropy
 
@@ -103,7 +102,7 @@ def language_model_loss(
         _check_weight(weight, logits)
     if not 0 <= label_smoothing <= 1:
         raise OptionError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1].")
-    scored = _next_tokens(targets, ignore_index) if shift else targets
+    scored = next_tokens(targets, ignore_index) if shift else targets
     rows, flat, turned = _rows(logits, scored)
     sample_weight = checked_weight(sample_weight, scored.shape)
     if sample_weight is not None:
@@ -136,19 +135,12 @@ def language_model_loss(
         )
     except IndexError as error:
         # The position in the caller's own targets, not in the flat ones.
-        given = targets.long()
-        if shift:
-            given = given.index_fill(-1, torch.tensor(0, device=given.device), ignore_index)
+        given = without_first(targets, ignore_index) if shift else targets
         blame_target(error, given, logits.shape[-1], ignore_index)
         raise
     if reduction != "none":
         return loss
     return loss.view(scored.shape[1], -1).transpose(0, 1) if turned else loss.view(scored.shape)
-
-
-def _next_tokens(tokens: Tensor, ignore_index: int) -> Tensor:
-    """Each position's next token; ``ignore_index`` at the end of a row, which small dtypes could not hold."""
-    return pad(tokens[..., 1:].long(), (0, 1), value=ignore_index)
 
 
 def _rows(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, bool]:
