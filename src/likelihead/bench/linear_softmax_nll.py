@@ -16,6 +16,7 @@ import torch.nn.functional as torchs
 from torch import Tensor
 
 from likelihead.bench.case import CHUNKED, EAGER, FLOOR, OURS, Case, Goal, Problem, Room, short_dtype
+from likelihead.functional import linear_cross_entropy
 from likelihead.kernels import dispatch
 
 __all__ = ["CASES", "IGNORED", "LinearCase"]
@@ -132,7 +133,7 @@ def _products(hidden: Tensor, head: Tensor, gradient: Tensor, *, again: bool, fr
 
 
 def _mean(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
-    return dispatch.linear_softmax_loss(hidden, head, target)
+    return linear_cross_entropy(hidden, head, target)
 
 
 def _mean_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
@@ -140,7 +141,7 @@ def _mean_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tenso
 
 
 def _per_token(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
-    return dispatch.linear_softmax_nll(hidden, head, target)[0] @ upstream[0]
+    return linear_cross_entropy(hidden, head, target, reduction="none").float() @ upstream[0]
 
 
 def _per_token_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
