@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from likelihead.bench.case import COMPILED, EAGER, FLOOR, IN_PLACE, OURS
+from likelihead.bench.case import COMPILED, EAGER, FLOOR, IN_PLACE, OURS, Goal
 from likelihead.bench.results import Results, Row, read
 from likelihead.errors import DataError
 
@@ -65,7 +65,7 @@ def draw(results: Results) -> str:
         _panel(left, rows, LEFT, lambda row, name: row.ratio(EAGER, name), EAGER)
         left.set_title("times faster than torch eager (log)", fontsize=11, loc="left")
         _panel(right, rows, RIGHT, _over_floor, FLOOR)
-        right.set_title("times as long as one copy of the logits (log)", fontsize=11, loc="left")
+        right.set_title("times as long as the floor (log)", fontsize=11, loc="left")
         handles = {
             label: handle
             for axes in (left, right)
@@ -125,7 +125,7 @@ def _panel(
 def _goal(row: Row, name: str, against: str) -> float | None:
     """Where the goal of a function is on the axis: a speed-up over eager, a time over the floor."""
     for goal in row.goals:
-        if (goal.subject, goal.against) == (name, against):
+        if isinstance(goal, Goal) and (goal.subject, goal.against) == (name, against):
             return 1 / goal.times if (goal.kind == "within") == (against == EAGER) else goal.times
     return None
 

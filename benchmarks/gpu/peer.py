@@ -13,7 +13,6 @@ from likelihead.bench.contenders import one_line
 LIGER = "Liger"
 QUACK = "QuACK"
 CUT = "cut-cross-entropy"
-CHUNKED = "torch chunked"
 PACKAGES = ("triton", "liger-kernel", "quack-kernels", "cut-cross-entropy")
 
 Loss = Callable[..., Tensor]

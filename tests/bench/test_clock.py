@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_a_turn_is_one_untimed_run_and_then_the_timed_ones() -> None:
     # the first of each three is not among the samples
     assert samples == {"a": [1, 2, 10, 11], "b": [4, 5, 7, 8]}
     assert gc.isenabled()
+
+
+def test_turns_without_an_untimed_run_and_a_function_that_is_timed_once() -> None:
+    journal, timed = Journal("a", "b", "slow"), []
+    contenders = [*journal.contenders[:2], replace(journal.contenders[2], once=True)]
+
+    def timer(contender: Contender, loops: int) -> float:
+        timed.append(contender.name[0])
+        return float(len(timed))
+
+    samples = interleave(contenders, timer, rounds=3, untimed=False)
+    assert "".join(timed) == "abs" + "ba" + "ab"
+    assert samples == {"a": [1, 5, 6], "b": [2, 4, 7], "slow": [3]}
 
 
 def test_the_collector_is_on_again_after_a_failure() -> None:

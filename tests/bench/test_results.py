@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from likelihead.bench.case import EAGER, FLOOR, IN_PLACE, OURS, Goal
+from likelihead.bench.case import EAGER, FLOOR, IN_PLACE, OURS, Goal, Room
 from likelihead.bench.results import Results, Row, read, write
 from likelihead.bench.show import markdown, print_table, verdict
 from likelihead.errors import DataError
@@ -67,6 +67,24 @@ def test_what_slows_one_round_of_one_function_alone_does_not_decide(results: Res
 def test_goals_are_judged_by_the_ratio(results: Results) -> None:
     assert [met for _, _, met in results.rows[0].outcomes()] == [True, False, None]
     assert verdict(results) == "1 of 3 goals met, 1 not measured."
+
+
+def test_a_goal_of_memory_is_judged_by_the_memory(results: Results, tmp_path: Path) -> None:
+    (row,) = results.rows
+    row.goals = [Room(OURS, 196.1), Room(OURS, 196), Room(EAGER, 200)]
+    assert [met for _, _, met in row.outcomes()] == [True, False, None]
+    assert "| ≤ 196 MiB: yes, ≤ 196 MiB: no |" in markdown(results)
+    path = tmp_path / "r.json"
+    write(results, path)
+    assert read(path).rows[0].goals == row.goals
+
+
+def test_what_was_timed_once_is_compared_within_its_round(results: Results) -> None:
+    (row,) = results.rows
+    row.seconds["slow"] = [0.2, 0.2]
+    assert row.ratio("slow", OURS) == pytest.approx(20)
+    row.seconds[OURS][:2] = [0.02, 0.02]
+    assert row.ratio("slow", OURS) == pytest.approx(10)
 
 
 def test_the_file_comes_back(results: Results, tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_the_cpu_table() -> None:
         assert row.goals == list(case.goals)
 
 
+def test_a_case_whose_calls_take_seconds_has_few_rounds() -> None:
+    (case,) = (case.shrunk(8) for case in CASES if case.name == "linear")
+    for repeat, rounds in ((2, 2), (11, 3)):
+        results = run.measure([case], threads=1, repeat=repeat, compiled=False, memory=False)
+        assert all(len(samples) == rounds for samples in results.rows[0].seconds.values())
+
+
 def test_the_table_of_a_backend_by_name() -> None:
     cases = [case.shrunk(8) for case in CASES[-3:]]
     results = run.measure(cases, threads=1, repeat=1, compiled=False, memory=False, backend="portable")

@@ -10,11 +10,24 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["AGAIN", "COMPILED", "EAGER", "FLOOR", "IN_PLACE", "OURS", "Case", "Goal", "Problem"]
+__all__ = [
+    "AGAIN",
+    "CHUNKED",
+    "COMPILED",
+    "EAGER",
+    "FLOOR",
+    "IN_PLACE",
+    "OURS",
+    "Case",
+    "Goal",
+    "Problem",
+    "Room",
+]
 
 OURS = "ours"
 IN_PLACE = "ours in place"
 EAGER = "torch eager"
+CHUNKED = "torch chunked"
 COMPILED = "torch.compile"
 AGAIN = "torch eager again"
 FLOOR = "floor"
@@ -50,6 +63,24 @@ class Goal:
         return f"{'≥' if self.kind == 'faster' else '≤'} {self.times:.3g}x {self.against}"
 
 
+@dataclass(frozen=True)
+class Room:
+    """Extra peak memory that is wanted: ``subject`` takes at most so many MiB.
+
+    >>> str(Room("ours", 281.2))
+    '≤ 281 MiB'
+    """
+
+    subject: str
+    mib: float
+
+    def is_met_by(self, mib: float) -> bool:
+        return mib <= self.mib
+
+    def __str__(self) -> str:
+        return f"≤ {self.mib:.0f} MiB"
+
+
 @dataclass
 class Problem:
     """Tensors, and the losses that are timed from the leaves to their gradients.
@@ -62,6 +93,7 @@ class Problem:
         absent: why a function that belongs here is not measured.
         overwrites: the functions that write over what they take: they get copies of the leaves, made before
             each of their runs.
+        once: the functions that take so long that one timed run has to do.
     """
 
     leaves: tuple[Tensor, ...]
@@ -70,6 +102,7 @@ class Problem:
     floor: Callable[[], object]
     absent: dict[str, str] = field(default_factory=dict)
     overwrites: frozenset[str] = frozenset()
+    once: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +113,20 @@ class Case(ABC):
         name: what ``--only`` selects by.
         shape: of the logits.
         dtype: of the logits.
-        goals: the ratios wanted.
+        goals: the ratios and the room wanted.
         runs: timed runs per turn; more where a run is short.
         loops: calls per timed run, for calls too short to be timed singly.
+        rounds: no more than so many, where a call takes seconds. There a turn has no untimed run either: the
+            run in which each function was checked has left the allocator with what it keeps.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
-    goals: tuple[Goal, ...] = ()
+    goals: tuple[Goal | Room, ...] = ()
     runs: int = 1
     loops: int = 1
+    rounds: int | None = None
 
     @property
     @abstractmethod

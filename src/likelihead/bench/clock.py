@@ -82,17 +82,20 @@ def interleave(
     runs: int = 1,
     loops: int = 1,
     patience: Patience | None = None,
+    untimed: bool = True,
 ) -> dict[str, list[float]]:
     """Time every contender in each round, in alternating order.
 
     A turn is one untimed run and then ``runs`` timed ones: the untimed one leaves the allocator as this
-    function's own training loop would, not as its neighbour did.
+    function's own training loop would, not as its neighbour did. Without ``untimed`` there are the timed ones
+    alone. A contender of ``once`` has its turn in the first round only.
     """
     samples: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     patience = patience or Patience(0)
 
     def take_turn(contender: Contender) -> list[float]:
-        timer(contender, loops)
+        if untimed:
+            timer(contender, loops)
         taken = [timer(contender, loops) for _ in range(runs)]
         contender.prepare()  # drops the gradient: the next one is not to run beside it
         return taken
@@ -100,6 +103,8 @@ def interleave(
     with _no_collection():
         for turn in range(rounds):
             for contender in order(contenders, turn):
+                if turn and contender.once:
+                    continue
                 samples[contender.name] += patience.undisturbed(partial(take_turn, contender))
     return samples
 

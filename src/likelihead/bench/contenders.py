@@ -22,11 +22,15 @@ _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][\w.+~-]+){2,}")
 
 @dataclass(frozen=True)
 class Contender:
-    """A function under test: ``prepare`` runs before each ``step`` and is not timed."""
+    """A function under test: ``prepare`` runs before each ``step`` and is not timed.
+
+    One that is slow beyond measure is timed ``once``.
+    """
 
     name: str
     step: Callable[[], object]
     prepare: Callable[[], object]
+    once: bool = False
 
 
 @dataclass
@@ -92,7 +96,7 @@ def line_up(problem: Problem, *, compiled: bool = True, copies: int = 1) -> Line
             line.absent[name] = one_line(error)
         else:
             run = _Run(loss, sets, overwrites=overwrites)
-            line.contenders.append(Contender(name, run.step, run.prepare))
+            line.contenders.append(Contender(name, run.step, run.prepare, name in problem.once))
     line.contenders.append(Contender(FLOOR, problem.floor, _nothing))
     return line
 

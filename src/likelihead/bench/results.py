@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from likelihead.bench.case import Goal
+from likelihead.bench.case import Goal, Room
 from likelihead.bench.clock import spread
 from likelihead.errors import DataError
 
@@ -27,7 +27,7 @@ class Row:
         seconds: every timed run of every contender, round after round.
         extra_mib: extra peak memory of each contender that it was measured of.
         absent: contenders that did not take part, and why.
-        goals: the ratios wanted.
+        goals: the ratios and the room wanted.
     """
 
     case: str
@@ -40,7 +40,7 @@ class Row:
     seconds: dict[str, list[float]]
     extra_mib: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
-    goals: list[Goal] = field(default_factory=list)
+    goals: list[Goal | Room] = field(default_factory=list)
 
     @property
     def medians(self) -> dict[str, float]:
@@ -50,23 +50,26 @@ class Row:
         """How many times the time of ``under`` that of ``over`` is; None where one was not measured.
 
         The median of the ratios within each round: what slows the machine down for a second or more slows
-        both, and cancels out.
+        both, and cancels out. Of a function that was timed once there is one round.
         """
         if over not in self.seconds or under not in self.seconds:
             return None
-        pairs = zip(self._rounds(over), self._rounds(under), strict=True)
+        pairs = zip(self._rounds(over), self._rounds(under), strict=False)
         return spread([above / below for above, below in pairs])[1]
 
     def _rounds(self, name: str) -> list[float]:
         samples = self.seconds[name]
         return [spread(samples[at : at + self.runs])[1] for at in range(0, len(samples), self.runs)]
 
-    def outcomes(self) -> list[tuple[Goal, float | None, bool | None]]:
-        """Each goal with the ratio measured and whether it is met; None twice where it was not measured."""
-        found: list[tuple[Goal, float | None, bool | None]] = []
+    def outcomes(self) -> list[tuple[Goal | Room, float | None, bool | None]]:
+        """Each goal with what was measured and whether it is met; None twice where it was not measured."""
+        found: list[tuple[Goal | Room, float | None, bool | None]] = []
         for goal in self.goals:
-            ratio = self.ratio(*goal.over_and_under)
-            found.append((goal, ratio, None if ratio is None else goal.is_met_by(ratio)))
+            if isinstance(goal, Room):
+                figure = self.extra_mib.get(goal.subject)
+            else:
+                figure = self.ratio(*goal.over_and_under)
+            found.append((goal, figure, None if figure is None else goal.is_met_by(figure)))
         return found
 
 
@@ -130,7 +133,7 @@ def read(path: Path) -> Results:
 
 def _row(content: dict[str, Any]) -> Row:
     content.pop("medians")  # for the reader of the file; they follow from the samples
-    goals = [Goal(**goal) for goal in content.pop("goals")]
+    goals = [Room(**goal) if "mib" in goal else Goal(**goal) for goal in content.pop("goals")]
     return Row(goals=goals, **content)
 
 

@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 
 import torch
 
-from likelihead.bench.case import AGAIN, EAGER, OURS, Case, Goal
+from likelihead.bench.case import AGAIN, EAGER, OURS, Case, Goal, Room
 from likelihead.bench.clock import Stopwatch, interleave
-from likelihead.bench.contenders import line_up, twice
+from likelihead.bench.contenders import Contender, line_up, twice
 from likelihead.bench.machine import available_cores, describe, versions
 from likelihead.bench.memory import in_own_process, why_not
 from likelihead.bench.patience import Patience
@@ -120,10 +120,11 @@ def measure_identity(
         for case in cases:
             observer(case)
             contenders = twice(case.build()).contenders
-            seconds = interleave(
-                contenders, stopwatch, rounds=repeat, runs=case.runs, loops=case.loops, patience=patient
-            )
-            goals = [Goal(AGAIN, EAGER, "within", IDENTITY), Goal(EAGER, AGAIN, "within", IDENTITY)]
+            seconds = _timed(case, contenders, stopwatch, patient, repeat)
+            goals: list[Goal | Room] = [
+                Goal(AGAIN, EAGER, "within", IDENTITY),
+                Goal(EAGER, AGAIN, "within", IDENTITY),
+            ]
             rows.append(replace(_bare_row(case), seconds=seconds, goals=goals))
     notes += _impatient(patience, patient)
     return _results("identity", rows, _settings(threads, repeat, cold), notes)
@@ -133,11 +134,23 @@ def _row(case: Case, stopwatch: Stopwatch, patience: Patience, repeat: int, comp
     problem = case.build()
     backend = explain(case.op, problem.leaves[0]).backend if OURS in problem.losses else ""
     line = line_up(problem, compiled=compiled)
-    seconds = interleave(
-        line.contenders, stopwatch, rounds=repeat, runs=case.runs, loops=case.loops, patience=patience
-    )
+    seconds = _timed(case, line.contenders, stopwatch, patience, repeat)
     return replace(
         _bare_row(case), backend=backend, seconds=seconds, absent=line.absent, goals=list(case.goals)
+    )
+
+
+def _timed(
+    case: Case, contenders: Sequence[Contender], stopwatch: Stopwatch, patience: Patience, repeat: int
+) -> dict[str, list[float]]:
+    return interleave(
+        contenders,
+        stopwatch,
+        rounds=repeat if case.rounds is None else min(repeat, case.rounds),
+        runs=case.runs,
+        loops=case.loops,
+        patience=patience,
+        untimed=case.rounds is None,
     )
 
 

@@ -106,8 +106,9 @@ def command(
     """Time the losses beside torch's on this machine.
 
     Each case runs from the logits to their gradient, in turns with torch eager, torch.compile and the floor:
-    one copy of the logits. Ratios are what carries over to another machine. Let nothing else run meanwhile;
-    the whole table takes some minutes.
+    one copy of the logits. The cases of a linear head run from the hidden states to all gradients, and their
+    floor is the matrix products alone. Ratios are what carries over to another machine. Let nothing else run
+    meanwhile; the whole table takes some ten minutes.
     """
     from rich.console import Console
 
