@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -155,10 +155,14 @@ _FUSED: dict[str, Callable[..., Any]] = {
 
 
 def _linear(backend: str) -> dict[str, Callable[..., Any]]:
-    return {
-        "linear_softmax_nll": partial(_linear_softmax_nll, backend=backend),
-        "linear_softmax_loss": partial(_linear_softmax_loss, backend=backend),
-    }
+    # Functions, not functools.partial, which torch.compile does not take from a table.
+    def nll(*arguments: Any, **options: Any) -> Any:
+        return _linear_softmax_nll(*arguments, backend=backend, **options)
+
+    def loss(*arguments: Any, **options: Any) -> Any:
+        return _linear_softmax_loss(*arguments, backend=backend, **options)
+
+    return {"linear_softmax_nll": nll, "linear_softmax_loss": loss}
 
 
 def _op(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
