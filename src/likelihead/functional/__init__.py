@@ -14,6 +14,8 @@ from likelihead.functional.focal_loss import binary_focal_loss, focal_loss
 from likelihead.functional.gaussian_nll_loss import gaussian_nll_loss
 from likelihead.functional.language_model_loss import language_model_loss
 from likelihead.functional.linear_cross_entropy import linear_cross_entropy
+from likelihead.functional.linear_kl import linear_kl
+from likelihead.functional.linear_kl_topk import linear_kl_topk
 from likelihead.functional.linear_log_probs import TokenLogProbs, linear_log_probs
 from likelihead.functional.mse_loss import mse_loss
 from likelihead.functional.multilabel_soft_margin_loss import multilabel_soft_margin_loss
@@ -39,6 +41,8 @@ __all__ = [
     "jaccard_loss",
     "language_model_loss",
     "linear_cross_entropy",
+    "linear_kl",
+    "linear_kl_topk",
     "linear_log_probs",
     "lovasz_loss",
     "mse_loss",

@@ -11,8 +11,18 @@ from torch.nn.functional import pad
 from likelihead.core.options import as_index, shown
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import AUTOCAST, is_real, is_tensor
+from likelihead.functional._sample_weight import checked_weight
 
-__all__ = ["HEAD", "Tokens", "as_chunk", "check_head", "in_autocast", "next_tokens", "tokens_of"]
+__all__ = [
+    "HEAD",
+    "Tokens",
+    "as_chunk",
+    "check_head",
+    "for_each_token",
+    "in_autocast",
+    "next_tokens",
+    "tokens_of",
+]
 
 HEAD = ("input", "linear_weight", "linear_bias")
 
@@ -129,3 +139,12 @@ def tokens_of(
 def next_tokens(tokens: Tensor, ignore_index: int) -> Tensor:
     """Each position's next token; ``ignore_index`` at the end of a row, which small dtypes could not hold."""
     return pad(tokens[..., 1:].long(), (0, 1), value=ignore_index)
+
+
+def for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """The weights as ``[N]``, for tokens of this shape, or None."""
+    weight = checked_weight(sample_weight, shape)
+    if weight is None:
+        return None
+    each = [1] * (len(shape) - weight.dim())
+    return weight.reshape(*weight.shape, *each).expand(shape).reshape(-1)

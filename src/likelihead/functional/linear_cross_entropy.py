@@ -13,8 +13,14 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, ShapeError
 from likelihead.functional._call import in_dtype, overridable, promoted, result_dtype
 from likelihead.functional._class_index import blame_target
-from likelihead.functional._linear import as_chunk, check_head, in_autocast, next_tokens, tokens_of
-from likelihead.functional._sample_weight import checked_weight
+from likelihead.functional._linear import (
+    as_chunk,
+    check_head,
+    for_each_token,
+    in_autocast,
+    next_tokens,
+    tokens_of,
+)
 from likelihead.functional.cross_entropy import cross_entropy, is_served
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
@@ -145,7 +151,7 @@ def linear_cross_entropy(
     hidden, head = in_autocast(input, input), in_autocast(linear_weight, input)
     bias = None if linear_bias is None else in_autocast(linear_bias, input)
     tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored)
-    shared["sample_weight"] = _for_each_token(sample_weight, tokens.shape)
+    shared["sample_weight"] = for_each_token(sample_weight, tokens.shape)
     # What the logits are like, for what is asked of them: no memory.
     like = tokens.hidden.new_zeros(()).expand(tokens.hidden.shape[0], classes)
     served = classes > 0 and is_served(like, tokens.target, weight, -100, reduction, label_smoothing)
@@ -169,14 +175,6 @@ def linear_cross_entropy(
         # The position in the caller's own target, not in the flat one.
         blame_target(error, next_tokens(target, ignored) if shift else target, classes, ignored)
         raise
-
-
-def _for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
-    weight = checked_weight(sample_weight, shape)
-    if weight is None:
-        return None
-    each = [1] * (len(shape) - weight.dim())
-    return weight.reshape(*weight.shape, *each).expand(shape).reshape(-1)
 
 
 def _logits(input: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:

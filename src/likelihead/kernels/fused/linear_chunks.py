@@ -23,7 +23,7 @@ from likelihead.kernels.fused.calls import index_error_at
 from likelihead.kernels.fused.products import HeadGradient, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import compute_dtype
 
-__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "run"]
+__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "looks", "run"]
 
 
 class Softmax(NamedTuple):
@@ -85,6 +85,11 @@ _BYTES_ON_A_PROCESSOR = 48 << 20
 _TOKENS_ELSEWHERE = 4096
 _LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
 _AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
+
+
+def looks(device: torch.device) -> bool:
+    """Whether values may be looked at: elsewhere that would mean to wait for the device."""
+    return device.type == "cpu"
 
 
 def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
