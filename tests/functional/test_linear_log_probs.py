@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,6 +255,77 @@ def test_under_the_compiler_and_transforms() -> None:
     (gradient,) = torch.autograd.grad(value, hidden)
     torch.testing.assert_close(value, loss(hidden))
     torch.testing.assert_close(gradient, torch.func.grad(loss)(hidden.detach()))
+
+
+def of_the_page(name: str) -> Any:
+    """A function as docs/reinforcement.md has it."""
+    text = (Path(__file__).parents[2] / "docs" / "reinforcement.md").read_text(encoding="utf-8")
+    (source,) = (
+        b for b in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE) if f"def {name}" in b
+    )
+    namespace: dict[str, Any] = {"torch": torch}
+    exec(source, namespace)
+    return namespace[name]
+
+
+def test_the_pages_grpo_is_its_formula() -> None:
+    hidden, weight, bias, target = head(24)
+    deep, tokens = hidden.view(6, 4, D), target.view(6, 4)
+    draw = torch.Generator().manual_seed(5)
+    rewards = torch.randn(2, 3, generator=draw, dtype=torch.float64)
+    mask = (tokens != -100).double()
+    exact = by_logits(deep, weight, tokens, bias=bias)
+    old, ref = (
+        exact.log_probs.detach() + 0.3 * torch.randn(6, 4, generator=draw, dtype=torch.float64)
+        for _ in range(2)
+    )
+    mine = of_the_page("grpo_loss")(
+        linear_log_probs(deep, weight, tokens, bias=bias, chunk_tokens=5), old, ref, rewards, mask,
+        clip=0.1, kl_weight=0.2, entropy_weight=0.05,
+    )  # fmt: skip
+    total, clipped = torch.zeros((), dtype=torch.float64), 0
+    assert exact.entropy is not None
+    for i in range(6):
+        group = rewards[i // 3]
+        advantage = (rewards.flatten()[i] - group.mean()) / (group.std() + 1e-4)
+        for j in range(4):
+            if tokens[i, j] == -100:
+                continue
+            log_p = exact.log_probs[i, j]
+            ratio = torch.exp(log_p - old[i, j])
+            bounded = ratio.clamp(0.9, 1.1)
+            clipped += bool(bounded * advantage < ratio * advantage)
+            kl = torch.exp(ref[i, j] - log_p) - (ref[i, j] - log_p) - 1
+            gain = torch.min(ratio * advantage, bounded * advantage)
+            total = total - gain + 0.2 * kl - 0.05 * exact.entropy[i, j]
+    want = total / mask.sum()
+    assert 0 < clipped < 20
+    torch.testing.assert_close(mine, want)
+    grads = (torch.autograd.grad(loss, (hidden, weight, bias)) for loss in (mine, want))
+    for got, other in zip(*grads, strict=True):
+        torch.testing.assert_close(got, other)
+
+
+def test_the_pages_dpo_is_its_formula() -> None:
+    hidden, weight, bias, target = head(24)
+    draw = torch.Generator().manual_seed(5)
+    reference = torch.randn(V, D, generator=draw, dtype=torch.float64)
+    halves = [(hidden.view(2, 3, 4, D)[k], target.view(2, 3, 4)[k]) for k in range(2)]
+    with torch.no_grad():
+        ref = [linear_log_probs(h, reference, y, entropy=False) for h, y in halves]
+    policy = [linear_log_probs(h, weight, y, bias=bias, entropy=False, chunk_tokens=5) for h, y in halves]
+    mine = of_the_page("dpo_loss")(*policy, *ref, beta=0.3)
+    sums = []
+    for h, y in halves:
+        kept = y != -100
+        index = torch.where(kept, y, 0)[..., None]
+        difference = linear(h, weight, bias).log_softmax(-1) - linear(h.detach(), reference).log_softmax(-1)
+        sums.append((difference.gather(-1, index)[..., 0] * kept).sum(-1))
+    want = -torch.sigmoid(0.3 * (sums[0] - sums[1])).log().mean()
+    torch.testing.assert_close(mine, want)
+    grads = (torch.autograd.grad(loss, (hidden, weight, bias)) for loss in (mine, want))
+    for got, other in zip(*grads, strict=True):
+        torch.testing.assert_close(got, other)
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
