@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+R = TypeVar("R")  # a tensor, or several
 
 # Asked once: the compiler of older torch versions cannot trace the question.
 AUTOCAST = frozenset(
@@ -50,9 +51,7 @@ _NARROW_INDEX = (torch.int32, torch.int16, torch.int8)
 _INDEX_DTYPES = (torch.int64, torch.uint8, *_NARROW_INDEX)  # torch takes the first two
 
 
-def overridable(
-    function: Callable[P, Tensor], *, short: Callable[..., Tensor | None] | None = None
-) -> Callable[P, Tensor]:
+def overridable(function: Callable[P, R], *, short: Callable[..., Any] | None = None) -> Callable[P, R]:
     """Make a public loss of a function.
 
     Tensor subclasses may override it through ``__torch_function__``, as they can torch's own; and an option
@@ -70,16 +69,16 @@ def overridable(
     short_options = frozenset(() if short is None else tuple(signature(short).parameters)[2:])
 
     @wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         if short is not None and len(args) == 2 and (not kwargs or kwargs.keys() <= short_options):
-            loss = short(*args, **kwargs)
+            loss: R | None = short(*args, **kwargs)
             if loss is not None:
                 return loss
         if has_torch_function_variadic(*args, *kwargs.values()):
             # Not tensors alone: a symbolic trace (torch.fx) hands in proxies, and records this function.
             relevant = [v for v in (*args, *kwargs.values()) if hasattr(type(v), "__torch_function__")]
             if has_torch_function(relevant):
-                result: Tensor = handle_torch_function(wrapper, relevant, *args, **kwargs)
+                result: R = handle_torch_function(wrapper, relevant, *args, **kwargs)
                 return result
         for option in kwargs:
             if option in _OPTIONS and not (kwargs[option] is None and option in optional):

@@ -21,6 +21,7 @@ from likelihead.core.reduction import Normalizer
 from likelihead.errors import BackendError, BackendWarning, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.linear_chunks import SOFTMAX, Softmax
+from likelihead.kernels.fused.linear_kl import linear_kl as _linear_kl
 from likelihead.kernels.fused.linear_softmax_nll import linear_softmax_loss as _linear_softmax_loss
 from likelihead.kernels.fused.linear_softmax_nll import linear_softmax_nll as _linear_softmax_nll
 from likelihead.kernels.fused.registration import INTERPRETED
@@ -33,6 +34,8 @@ from likelihead.kernels.native._library import absent as _native_absent
 from likelihead.kernels.native.plain import sigmoid_plain as _native_sigmoid_plain
 from likelihead.kernels.native.plain import softmax_plain as _native_softmax_plain
 from likelihead.kernels.ops import (
+    KLOptions,
+    LinearKL,
     LinearSoftmaxLoss,
     LinearSoftmaxNLL,
     SigmoidLoss,
@@ -51,6 +54,7 @@ from likelihead.kernels.portable.small import softmax_plain as _portable_softmax
 from likelihead.kernels.portable.softmax_nll import softmax_loss as _portable_softmax_loss
 from likelihead.kernels.portable.softmax_nll import softmax_nll as _portable_softmax_nll
 from likelihead.kernels.portable.softmax_nll import softmax_of_chunk, softmax_of_chunk_
+from likelihead.kernels.reference.linear_kl import linear_kl as _reference_linear_kl
 from likelihead.kernels.reference.linear_softmax_nll import (
     linear_softmax_loss as _reference_linear_softmax_loss,
 )
@@ -76,6 +80,7 @@ __all__ = [
     "Choice",
     "backends",
     "explain",
+    "linear_kl",
     "linear_softmax_loss",
     "linear_softmax_nll",
     "plain",
@@ -186,6 +191,7 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             **_FUSED,
             **_linear("native"),
+            "linear_kl": _linear_kl,  # torch's operators throughout
             "softmax_plain": _native_softmax_plain,
             "sigmoid_plain": _native_sigmoid_plain,
         },
@@ -198,6 +204,7 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             **_FUSED,
             **_linear("triton"),
+            "linear_kl": _linear_kl,
             "softmax_plain": _triton_softmax_plain,
             "sigmoid_plain": _triton_sigmoid_plain,
         },
@@ -209,6 +216,7 @@ _BACKENDS: tuple[Backend, ...] = (
         name="portable",
         ops={
             **_linear("portable"),
+            "linear_kl": _linear_kl,
             "softmax_nll": _portable_softmax_nll,
             "softmax_loss": _portable_softmax_loss,
             "sigmoid_nll": _portable_sigmoid_nll,
@@ -225,6 +233,7 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             "linear_softmax_nll": _reference_linear_softmax_nll,
             "linear_softmax_loss": _reference_linear_softmax_loss,
+            "linear_kl": _reference_linear_kl,
             "softmax_nll": _reference_softmax_nll,
             "softmax_loss": _reference_softmax_loss,
             "sigmoid_nll": _reference_sigmoid_nll,
@@ -525,6 +534,45 @@ def linear_softmax_loss(
         normalizer=normalizer,
         logit_scale=logit_scale,
         chunk_tokens=chunk_tokens,
+        **options,
+    )
+
+
+def linear_kl(
+    hidden: Tensor,
+    head_weight: Tensor,
+    teacher: Tensor,
+    teacher_weight: Tensor | None = None,
+    *,
+    head_bias: Tensor | None = None,
+    teacher_bias: Tensor | None = None,
+    teacher_index: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    reduction: str = "mean",
+    normalizer: Normalizer | None = None,
+    chunk_tokens: int = 0,
+    **options: Unpack[KLOptions],
+) -> Tensor:
+    """Divergence of two linear heads on the backend in force; see `likelihead.kernels.ops.LinearKL`."""
+    tensors: dict[str, Tensor | None] = {
+        "head_bias": head_bias,
+        "teacher_bias": teacher_bias,
+        "teacher_index": teacher_index,
+        "sample_weight": sample_weight,
+    }
+    others = tensors | {"head_weight": head_weight, "teacher": teacher, "teacher_weight": teacher_weight}
+    check_devices("hidden", hidden, scalars=("normalizer",), normalizer=normalizer, **others)
+    check_dense(**others)
+    op = cast(LinearKL, _serving("linear_kl", hidden))
+    return op(
+        hidden,
+        head_weight,
+        teacher,
+        teacher_weight,
+        reduction=reduction,
+        normalizer=normalizer,
+        chunk_tokens=chunk_tokens,
+        **tensors,
         **options,
     )
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
+    "KLOptions",
+    "LinearKL",
     "LinearSoftmaxLoss",
     "LinearSoftmaxNLL",
     "SigmoidLoss",
@@ -198,6 +200,57 @@ class LinearSoftmaxLoss(Protocol):
         logit_scale: float = 1.0,
         chunk_tokens: int = 0,
         **options: Unpack[SoftmaxOptions],
+    ) -> Tensor: ...
+
+
+class KLOptions(TypedDict, total=False):
+    """The options of `LinearKL`, which says what they mean, with their defaults behind them."""
+
+    direction: str  # "forward"
+    beta: float  # 0.5
+    temperature: float  # 1.0
+    softcap: float | None  # None
+    teacher_softcap: float | None  # None
+
+
+class LinearKL(Protocol):
+    r"""Divergence of a teacher's and a student's distribution, p and q, whose logits never exist whole.
+
+    ``direction`` is ``"forward"``, :math:`\operatorname{KL}(p \| q)`, ``"reverse"``,
+    :math:`\operatorname{KL}(q \| p)`, or ``"jsd"``, :math:`\beta \operatorname{KL}(p \| m) + (1 - \beta)
+    \operatorname{KL}(q \| m)` with :math:`m = \beta p + (1 - \beta) q`. Both heads' logits are divided by the
+    ``temperature``, after ``softcap`` and ``teacher_softcap``. It is differentiable by the student alone.
+
+    ``teacher`` holds hidden states for ``teacher_weight``, or with ``teacher_index`` the log-probabilities,
+    at this temperature, of the classes that it names; the rest of both distributions is then one class more,
+    and the direction forward.
+
+    Chunks, gradients and reductions are those of `LinearSoftmaxNLL` and `LinearSoftmaxLoss`. A token whose
+    ``sample_weight`` is 0 has the value 0, whatever else is there.
+
+    Shape:
+        - hidden: ``[N, D]``; head_weight: ``[V, D]``; head_bias: ``[V]``; of one dtype.
+        - teacher: ``[N, E]``; teacher_weight: ``[V, E]``; teacher_bias: ``[V]``; of one dtype.
+        - teacher, teacher_index: ``[N, k]``, class indices in ``[0, V)``, none twice in a row.
+        - sample_weight: ``[N]``.
+        - returns: ``[N]`` for the reduction ``"none"``, else 0-d; float32, or float64 for a float64 student.
+    """
+
+    def __call__(
+        self,
+        hidden: Tensor,
+        head_weight: Tensor,
+        teacher: Tensor,
+        teacher_weight: Tensor | None = None,
+        *,
+        head_bias: Tensor | None = None,
+        teacher_bias: Tensor | None = None,
+        teacher_index: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        reduction: str = "mean",
+        normalizer: Normalizer | None = None,
+        chunk_tokens: int = 0,
+        **options: Unpack[KLOptions],
     ) -> Tensor: ...
 
 
