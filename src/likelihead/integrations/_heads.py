@@ -17,7 +17,7 @@ __all__ = ["Linear", "linear_of"]
 Linear = tuple[Tensor, Tensor, "Tensor | None"]
 
 
-def linear_of(head: nn.Module) -> Callable[[Tensor], Linear]:
+def linear_of(head: Any) -> Callable[[Tensor], Linear]:
     """What makes, of the head's input, hidden states ``[..., D']``, a weight ``[V, D']`` and a bias ``[V]``.
 
     Raises:
@@ -33,7 +33,8 @@ def linear_of(head: nn.Module) -> Callable[[Tensor], Linear]:
     lora = _peft("peft.tuners.lora.layer", "Linear")
     if lora is not None and type(head) is lora:
         return _low_rank(head)
-    if type(head) is not nn.Linear and not (type(head).forward is nn.Linear.forward and is_parametrized(head)):
+    parametrized = type(head).forward is nn.Linear.forward and is_parametrized(head)
+    if not (type(head) is nn.Linear or parametrized):
         raise _unknown(head, "not torch.nn.Linear")
 
     def plain(hidden: Tensor) -> Linear:
@@ -42,16 +43,16 @@ def linear_of(head: nn.Module) -> Callable[[Tensor], Linear]:
             raise _unknown(head, f"its weight a {type(weight).__name__} of {weight.dtype}")
         return hidden, weight, head.bias
 
-    if not is_parametrized(head):
+    if not parametrized:
         plain(torch.empty(0))  # a weight that is no use now will be none later
     return plain
 
 
 def _low_rank(head: Any) -> Callable[[Tensor], Linear]:
-    r"""peft's low-rank adapter: :math:`W h + s B A h = [W\; B]\,[h;\, s A h]`.
+    r"""The low-rank adapter of peft: :math:`W h + s B A h = [W\; B]\,[h;\, s A h]`.
 
-    As one map, it keeps the factors' gradients and the dropout before A, which a sum W + s B A would not, and a
-    W in bfloat16 does not round the adapter away.
+    As one map, the factors receive their gradients. Unlike a sum W + s B A it has a place for the dropout
+    before A, and does not round the adapter away where W is in bfloat16.
     """
     base = linear_of(head.base_layer)
     if head.merged or head.disable_adapters:
@@ -84,9 +85,9 @@ def _peft(module: str, name: str) -> Any:
     return getattr(sys.modules.get(module), name, None)
 
 
-def _unknown(head: nn.Module, why: str) -> BackendError:
+def _unknown(head: Any, why: str) -> BackendError:
     return BackendError(
         f"the model's output head is {type(head).__module__}.{type(head).__name__}, {why}; expected "
-        "torch.nn.Linear with a plain weight, or peft's low-rank adapter on one. Leave the model unpatched, or "
-        "write what the head adds as a torch.nn.utils.parametrize of a Linear's weight."
+        "torch.nn.Linear with a plain weight, or peft's low-rank adapter on one. Leave the model unpatched, "
+        "or write what the head adds as a torch.nn.utils.parametrize of a Linear's weight."
     )

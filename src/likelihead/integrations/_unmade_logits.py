@@ -32,7 +32,7 @@ class UnmadeLogits:
         chunk_tokens: as in `linear_cross_entropy`.
         times: the product of all factors, before a hyperbolic tangent and behind it.
         over: the product of all divisors; apart, so that dividing by a number and multiplying by it is exact.
-        cap: what the tangent was multiplied by, ``cap * tanh(times / over * z / cap)``; None where there is none.
+        cap: what the tangent was multiplied by, ``cap * tanh(times / over * z / cap)``; None without one.
     """
 
     hidden: Tensor
@@ -114,41 +114,6 @@ class UnmadeLogits:
             _refuse("a second tanh()")
         return replace(self, cap=1.0)
 
-    def cross_entropy(
-        self,
-        target: Tensor,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> Tensor:
-        """`torch.nn.functional.cross_entropy` of ``[N, V]`` logits."""
-        if size_average is not None or reduce is not None:
-            _refuse("cross_entropy(size_average=, reduce=)")
-        if self.dim() != 2:
-            _refuse(f"cross_entropy, with the classes along dimension 1, of shape {list(self.shape)}")
-        device = self.hidden.device.type
-        casts = is_autocast_available(device) and torch.is_autocast_enabled(device)
-        # Products in the dtype that the tensors have, and a loss in float32.
-        half = not casts and self.hidden.dtype in (torch.bfloat16, torch.float16)
-        with torch.autocast(device, dtype=self.hidden.dtype if half else None, enabled=half or casts):
-            loss = linear_cross_entropy(
-                self.hidden,
-                self.weight,
-                target,
-                linear_bias=self.bias,
-                weight=weight,
-                reduction=reduction,
-                ignore_index=None if target.is_floating_point() else ignore_index,
-                label_smoothing=label_smoothing,
-                softcap=self.cap,
-                logit_scale=self.times / self.over,
-                chunk_tokens=self.chunk_tokens,
-            )
-        return loss if casts else loss.to(self.dtype)
-
     @classmethod
     def __torch_function__(
         cls,
@@ -169,20 +134,56 @@ class UnmadeLogits:
         _refuse(name)
 
 
+def _cross_entropy(
+    logits: UnmadeLogits,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """`torch.nn.functional.cross_entropy` of ``[N, V]`` logits."""
+    if size_average is not None or reduce is not None:
+        _refuse("cross_entropy(size_average=, reduce=)")
+    if logits.dim() != 2:
+        _refuse(f"cross_entropy, with the classes along dimension 1, of shape {list(logits.shape)}")
+    device = logits.hidden.device.type
+    casts = is_autocast_available(device) and torch.is_autocast_enabled(device)
+    # Products in the dtype that the tensors have, and a loss in float32.
+    half = not casts and logits.hidden.dtype in (torch.bfloat16, torch.float16)
+    with torch.autocast(device, dtype=logits.hidden.dtype if half else None, enabled=half or casts):
+        loss = linear_cross_entropy(
+            logits.hidden,
+            logits.weight,
+            target,
+            linear_bias=logits.bias,
+            weight=weight,
+            reduction=reduction,
+            ignore_index=None if target.is_floating_point() else ignore_index,
+            label_smoothing=label_smoothing,
+            softcap=logits.cap,
+            logit_scale=logits.times / logits.over,
+            chunk_tokens=logits.chunk_tokens,
+        )
+    return loss if casts else loss.to(logits.dtype)
+
+
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.tanh: UnmadeLogits.tanh,
     torch.nn.functional.tanh: UnmadeLogits.tanh,
     torch.mul: UnmadeLogits.__mul__,
     torch.div: UnmadeLogits.__truediv__,
-    torch.nn.functional.cross_entropy: UnmadeLogits.cross_entropy,
+    torch.nn.functional.cross_entropy: _cross_entropy,
 }
 
 
 def _refuse(what: str) -> NoReturn:
     raise BackendError(
         f"the model's forward uses {what} on its logits, which patch() keeps from being made; it follows "
-        "positions, a scale, a cap by tanh, and cross_entropy alone. Call the model with skip_logits=False, or "
-        "unpatch(model)."
+        "positions, a scale, a cap by tanh, and cross_entropy alone. Call the model with skip_logits=False, "
+        "or unpatch(model)."
     )
 
 

@@ -43,16 +43,15 @@ def patch(model: Model, *, skip_logits: bool | None = None, chunk_tokens: int | 
     The model's own forward goes on to run. Where it is given labels in training, its head hands on what
     stands for the logits: the model scales and caps it, its loss function shifts the labels and divides by
     ``num_items_in_batch``, an auxiliary loss is added, all as before; only the cross-entropy is computed in
-    chunks of tokens, and ``logits`` is None. In every other call, in evaluation or with ``logits_to_keep`` for
-    one, the model does what it did, and returns logits.
-
-    A call may say ``skip_logits=True`` or ``False`` itself.
+    chunks of tokens, and ``logits`` is None. In every other call, as in evaluation or with
+    ``logits_to_keep``, the model does what it did, and returns logits. A call may say ``skip_logits=True`` or
+    ``False`` itself.
 
     Args:
         model: a model of transformers 5 that has an output head and takes labels, or a peft model around one.
             It is changed in place, and stays what it is to ``isinstance``, ``state_dict`` and the Trainer.
-        skip_logits: None leaves the logits out in training alone, True in evaluation as well, False only where
-            a call asks for that.
+        skip_logits: None leaves the logits out in training alone, True in evaluation as well, False only
+            where a call asks for that.
         chunk_tokens: as in `linear_cross_entropy`.
 
     Returns:
@@ -101,7 +100,9 @@ def unpatch(model: Model) -> Model:
 def _forward(of_class: Callable[..., Any], previous: Callable[..., Any] | None) -> Callable[..., Any]:
     order = list(inspect.signature(of_class).parameters)[1:]
 
-    @wraps(of_class)  # the Trainer reads the signature: of the columns, and whether it takes num_items_in_batch
+    @wraps(
+        of_class
+    )  # the Trainer reads the signature: of the columns, and whether it takes num_items_in_batch
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = MethodType(of_class, self) if previous is None else previous
         state: _Patch | None = vars(self).get(_STATE)
@@ -123,7 +124,7 @@ def _forward(of_class: Callable[..., Any], previous: Callable[..., Any] | None) 
 
 
 @contextmanager
-def _without_logits(head: nn.Module, chunk_tokens: int | None) -> Iterator[list[UnmadeLogits]]:
+def _without_logits(head: Any, chunk_tokens: int | None) -> Iterator[list[UnmadeLogits]]:
     linear, made = linear_of(head), []
 
     def forward(hidden: Tensor) -> UnmadeLogits:
@@ -156,7 +157,7 @@ def _checked(outputs: Any, made: list[UnmadeLogits], name: str) -> Any:
     return type(outputs)(**{k: v for k, v in outputs.items() if not isinstance(v, UnmadeLogits)})
 
 
-def _head(model: Any) -> nn.Module:
+def _head(model: Any) -> Any:
     head = model.get_output_embeddings()
     if not isinstance(head, nn.Module):
         raise OptionError(f"model is a {type(model).__name__}, which has no output head; {_EXPECTED}")
@@ -172,12 +173,14 @@ def _inner(model: Any) -> Any:
         raise OptionError(f"model is {shown(model)}; {_EXPECTED}")
     if "_orig_mod" in model._modules:
         raise OptionError("model is compiled; patch the model first and compile it then.")
-    if callable(getattr(model, "get_base_model", None)):
-        model = model.get_base_model()
-    if not callable(getattr(model, "get_output_embeddings", None)):
-        wrapped = getattr(model, "module", None)
-        hint = " Pass the model that it wraps." if isinstance(wrapped, nn.Module) else ""
-        raise OptionError(f"model is {shown(model)}; {_EXPECTED}{hint}")
-    if "labels" not in inspect.signature(type(model).forward).parameters:
-        raise OptionError(f"model is a {type(model).__name__}, whose forward takes no labels; {_EXPECTED}")
-    return model
+    inner: Any = model
+    if callable(getattr(inner, "get_base_model", None)):
+        inner = inner.get_base_model()
+    kind = type(inner)
+    if not callable(getattr(inner, "get_output_embeddings", None)):
+        wraps_one = isinstance(getattr(inner, "module", None), nn.Module)
+        hint = " Pass the model that it wraps." if wraps_one else ""
+        raise OptionError(f"model is {shown(inner)}; {_EXPECTED}{hint}")
+    if "labels" not in inspect.signature(kind.forward).parameters:
+        raise OptionError(f"model is a {kind.__name__}, whose forward takes no labels; {_EXPECTED}")
+    return inner
