@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, sweep, identity, gpu, predict, plot."""
+"""`python -m benchmarks`: cpu, sweep, identity, throughput, gpu, predict, host, plot."""
 
 from __future__ import annotations
 
@@ -106,6 +106,26 @@ def identity(
     bench.deliver(results, out, save, overwrite)
     if not all(met for row in results.rows for _, _, met in row.outcomes()):
         raise click.exceptions.Exit(1)
+
+
+@main.command("throughput")
+@click.option("--only", default=".", metavar="REGEX", help="Only the cases whose name it finds.")
+@click.option(
+    "--on", "processors", multiple=True, metavar="CPU", help="As llvm-mca names it; may be repeated."
+)
+def throughput(only: str | None, processors: tuple[str, ...]) -> None:
+    """Predict the CPU kernels' cycles per logit on other processors, from what they execute on this one.
+
+    It needs llvm-mca, objdump and g++. LIKELIHEAD_ISA says which instruction set's kernels are looked at.
+    """
+    from benchmarks.throughput import CASES, PROCESSORS, predicted
+    from likelihead.bench.cases import select
+
+    for case in select(only, CASES):
+        for processor, cycles, busy in predicted(case, processors or PROCESSORS):
+            most = sorted(busy.items(), key=lambda unit: -unit[1])[:3]
+            units = ", ".join(f"{name} {number:.2f}" for name, number in most)
+            click.echo(f"{case.name:<15} {processor:<15} {cycles:5.2f} cycles per logit; busy: {units}")
 
 
 @main.command("gpu")

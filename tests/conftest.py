@@ -27,6 +27,8 @@ collect_ignore = [
 settings.register_profile("likelihead", deadline=None, derandomize=True, print_blob=True)
 # `make sanitize`, where an example takes many times as long.
 settings.register_profile("sanitize", parent=settings.get_profile("likelihead"), max_examples=30)
+# By hand, for what `make test` samples alone.
+settings.register_profile("thorough", parent=settings.get_profile("likelihead"), max_examples=4000)
 # The kernels in Triton's interpreter: a thousand times.
 settings.register_profile("interpreter", parent=settings.get_profile("likelihead"), max_examples=1)
 settings.load_profile(os.environ.get("LIKELIHEAD_HYPOTHESIS", "likelihead"))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from likelihead.kernels.dispatch import backends
 
@@ -73,10 +74,22 @@ def test_functions_and_modules_fail_nothing(functions: str, modules: str) -> Non
         for name in FUNCTIONS.values()
         for argument in ("--override", f"torch.nn.{name}={modules}:{name}")
     ]
-    done = _run("run.py", "--package", functions, *classes)
+    # That of a linear head has half of torch's own samples, and a test of its own.
+    done = _run("run.py", "--package", functions, *classes, "--only", "^(?!.*linear_?cross)(?i:.*)")
     passed, failed = map(int, re.findall(r"(\d+) passed, (\d+) failed", done.stdout)[-1])
     assert failed == 0, done.stdout
     assert passed > 3000
+
+
+@pytest.mark.skipif(not hasattr(torch.nn.functional, "linear_cross_entropy"), reason="from torch 2.13 on")
+def test_the_linear_head_fails_nothing_in_chunks_of_7_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHUNK_TOKENS", "7")
+    override = "torch.nn.functional.linear_cross_entropy=linear_chunks_forced:linear_cross_entropy"
+    phases = "fwd,gradcheck,fwdad,gradgrad,errors,edges,contracts"
+    done = _run("run.py", "--override", override, "--only", "linear_cross", "--phase", phases)
+    passed, failed = map(int, re.findall(r"(\d+) passed, (\d+) failed", done.stdout)[-1])
+    assert failed == 0, done.stdout
+    assert passed > 4000
 
 
 @pytest.mark.parametrize("wrong", WRONG)

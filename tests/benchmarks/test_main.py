@@ -21,7 +21,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suites() -> None:
-    assert set(main.commands) == {"cpu", "sweep", "identity", "gpu", "host", "predict", "plot"}
+    assert set(main.commands) == {"cpu", "sweep", "identity", "throughput", "gpu", "host", "predict", "plot"}
 
 
 @pytest.mark.parametrize(("again", "code"), [([1.0], 0), ([1.2], 1), ([0.8], 1)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -128,7 +129,10 @@ def test_a_site_is_new_once_for_each_block() -> None:
 
 def run_python(code: str, setting: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], env={"LIKELIHEAD_GUARD": setting}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env=os.environ | {"LIKELIHEAD_GUARD": setting},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -145,8 +149,10 @@ def test_the_environment_sets_the_start_and_nothing_heavy_is_loaded(setting: str
     assert done.stdout.strip() == expected, done.stderr
 
 
-def test_a_misspelt_environment_variable_is_named() -> None:
-    done = run_python("import likelihead.guard.switch", "ful")
+def test_a_misspelt_environment_variable_is_named_at_first_use() -> None:
+    done = run_python("import likelihead; print('imported'); likelihead.set_guard('off')", "ful")
     assert done.returncode != 0
-    assert "LIKELIHEAD_GUARD='ful'" in done.stderr
-    assert "off, cheap, full" in done.stderr
+    assert done.stdout == "imported\n"
+    says = "guard level is 'ful'; it must be one of off, cheap, full"
+    last = done.stderr.splitlines()[-1]
+    assert last == f"likelihead.errors.OptionError: environment variable LIKELIHEAD_GUARD='ful': {says}"

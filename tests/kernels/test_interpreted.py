@@ -36,11 +36,15 @@ PARTS = {
         "kernels/test_softmax_nll.py",
         "kernels/test_softmax_extremes.py",
         "kernels/test_options.py",
+        "kernels/test_linear_softmax_nll.py",
+        "kernels/test_linear_edges.py",
+        "kernels/test_linear_products.py",
+        "kernels/test_linear_ways_to_call.py",
     ],
 }
 # Of the tests of the kernels, those that are about something else than the numbers of a kernel.
 ELSEWHERE = {
-    "test_build.py", "test_dispatch.py", "test_interpreted.py", "test_native.py", "test_plain.py",
+    "test_build.py", "test_dispatch.py", "test_interpreted.py", "test_linear_memory.py", "test_native.py", "test_plain.py",
     "test_portable.py", "test_portable_against_reference.py", "test_portable_small.py",
     "test_registration.py", "test_sharding.py",
 }  # fmt: skip

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from likelihead.cli.failure import Failure, one_line
+from likelihead.core.environment import check_environment
+from likelihead.guard.switch import current
 
 __all__ = ["COMMANDS", "CommandEntry", "main", "run"]
 
@@ -78,6 +80,8 @@ class CommandTable(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            check_environment()
+            current()  # of the guard, which reads the environment when it is first asked
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone

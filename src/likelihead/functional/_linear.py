@@ -12,7 +12,17 @@ from likelihead.core.options import as_index, shown
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import AUTOCAST, is_real, is_tensor
 
-__all__ = ["HEAD", "Tokens", "as_chunk", "check_head", "in_autocast", "next_tokens", "tokens_of"]
+__all__ = [
+    "HEAD",
+    "Tokens",
+    "as_chunk",
+    "check_head",
+    "for_each_token",
+    "in_autocast",
+    "next_tokens",
+    "tokens_of",
+    "without_first",
+]
 
 HEAD = ("input", "linear_weight", "linear_bias")
 
@@ -126,6 +136,19 @@ def tokens_of(
     return Tokens(flat, target.reshape(-1), shape)
 
 
+def for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """Weights of a prefix of the tokens' shape, one for each in their order."""
+    if sample_weight is None:
+        return None
+    each = [1] * (len(shape) - sample_weight.dim())
+    return sample_weight.reshape(*sample_weight.shape, *each).expand(shape).reshape(-1)
+
+
 def next_tokens(tokens: Tensor, ignore_index: int) -> Tensor:
     """Each position's next token; ``ignore_index`` at the end of a row, which small dtypes could not hold."""
     return pad(tokens[..., 1:].long(), (0, 1), value=ignore_index)
+
+
+def without_first(tokens: Tensor, ignore_index: int) -> Tensor:
+    """The tokens that a shift scores where they are: all but the first of a row."""
+    return tokens.long().index_fill(-1, torch.zeros((), dtype=torch.long, device=tokens.device), ignore_index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from likelihead.core.devices import check_devices
@@ -11,7 +10,7 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
 from likelihead.functional._class_index import blame_target
-from likelihead.functional._linear import next_tokens
+from likelihead.functional._linear import next_tokens, without_first
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.cross_entropy import cross_entropy
 
@@ -136,9 +135,7 @@ def language_model_loss(
         )
     except IndexError as error:
         # The position in the caller's own targets, not in the flat ones.
-        given = targets.long()
-        if shift:
-            given = given.index_fill(-1, torch.tensor(0, device=given.device), ignore_index)
+        given = without_first(targets, ignore_index) if shift else targets
         blame_target(error, given, logits.shape[-1], ignore_index)
         raise
     if reduction != "none":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -13,13 +14,22 @@ from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, ShapeError
 from likelihead.functional._call import in_dtype, overridable, promoted, result_dtype
 from likelihead.functional._class_index import blame_target
-from likelihead.functional._linear import as_chunk, check_head, in_autocast, next_tokens, tokens_of
+from likelihead.functional._linear import (
+    as_chunk,
+    check_head,
+    for_each_token,
+    in_autocast,
+    tokens_of,
+    without_first,
+)
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.cross_entropy import cross_entropy, is_served
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
 
 __all__ = ["linear_cross_entropy"]
+
+_torchs = getattr(torch.nn.functional, "linear_cross_entropy", None)  # from torch 2.13 on
 
 
 @overridable
@@ -99,6 +109,67 @@ def linear_cross_entropy(
     References:
         :doc:`/mathematics`.
     """
+    shared: dict[str, Any] = {
+        "linear_bias": linear_bias,
+        "weight": weight,
+        "reduction": reduction,
+        "ignore_index": ignore_index,
+        "label_smoothing": label_smoothing,
+    }
+    try:
+        return _linear_cross_entropy(
+            input,
+            linear_weight,
+            target,
+            **shared,
+            options=options,
+            normalizer=normalizer,
+            z_loss=z_loss,
+            softcap=softcap,
+            logit_offset=logit_offset,
+            logit_scale=logit_scale,
+            sample_weight=sample_weight,
+            shift=shift,
+            chunk_tokens=chunk_tokens,
+        )
+    except (ShapeError, DTypeError) as error:
+        refusal = None if shift else _torchs_refusal(input, linear_weight, target, **shared)
+        if refusal is None:
+            raise
+        raise type(refusal)(f"{refusal}\n{error}") from None
+
+
+def _torchs_refusal(*args: Any, **kwargs: Any) -> Exception | None:
+    """What torch's own function raises for the call, where this torch has it and it raises."""
+    if _torchs is None:
+        return None
+    try:
+        _torchs(*args, **kwargs)
+    except (ValueError, RuntimeError, TypeError) as error:
+        return error
+    return None
+
+
+def _linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None,
+    weight: Tensor | None,
+    reduction: str,
+    ignore_index: int | None,
+    label_smoothing: float,
+    options: Any,
+    normalizer: Normalizer | None,
+    z_loss: float,
+    softcap: float | None,
+    logit_offset: Tensor | None,
+    logit_scale: float,
+    sample_weight: Tensor | None,
+    shift: bool,
+    chunk_tokens: int | None,
+) -> Tensor:
     check_head(input, linear_weight, linear_bias)
     check_devices(
         "input",
@@ -145,7 +216,7 @@ def linear_cross_entropy(
     hidden, head = in_autocast(input, input), in_autocast(linear_weight, input)
     bias = None if linear_bias is None else in_autocast(linear_bias, input)
     tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored)
-    shared["sample_weight"] = _for_each_token(sample_weight, tokens.shape)
+    shared["sample_weight"] = for_each_token(checked_weight(sample_weight, tokens.shape), tokens.shape)
     # What the logits are like, for what is asked of them: no memory.
     like = tokens.hidden.new_zeros(()).expand(tokens.hidden.shape[0], classes)
     served = classes > 0 and is_served(like, tokens.target, weight, -100, reduction, label_smoothing)
@@ -159,24 +230,18 @@ def linear_cross_entropy(
         return loss.reshape(tokens.shape) if reduction == "none" else loss
     check_softmax_options(classes, z_loss=z_loss, softcap=softcap, logit_offset=logit_offset)
     shared |= {"torch_nonfinite": True, "logit_scale": logit_scale, "chunk_tokens": chunk}
-    given = (tokens.hidden, head, tokens.target, bias)
     try:
         if reduction == "none":
-            nll, _, _ = dispatch.linear_softmax_nll(*given, **shared)
+            nll, _, _ = dispatch.linear_softmax_nll(tokens.hidden, head, tokens.target, bias, **shared)
             return in_dtype(nll.reshape(tokens.shape), dtype)
-        return in_dtype(dispatch.linear_softmax_loss(*given, **shared, **reduced), dtype)
+        loss = dispatch.linear_softmax_loss(
+            tokens.hidden, head, tokens.target, bias, reduction=reduction, normalizer=normalizer, **shared
+        )
+        return in_dtype(loss, dtype)
     except (IndexError, RuntimeError) as error:
         # The position in the caller's own target, not in the flat one.
-        blame_target(error, next_tokens(target, ignored) if shift else target, classes, ignored)
+        blame_target(error, without_first(target, ignored) if shift else target, classes, ignored)
         raise
-
-
-def _for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
-    weight = checked_weight(sample_weight, shape)
-    if weight is None:
-        return None
-    each = [1] * (len(shape) - weight.dim())
-    return weight.reshape(*weight.shape, *each).expand(shape).reshape(-1)
 
 
 def _logits(input: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:

@@ -79,14 +79,25 @@ def _from_environment(text: str) -> Settings:
 
 
 _lock = Lock()
-_everywhere = _Scope(_from_environment(os.environ.get("LIKELIHEAD_GUARD", "")))
+_AT_START = os.environ.get("LIKELIHEAD_GUARD", "")
+# None until somebody asks: a misspelt LIKELIHEAD_GUARD is an error of the call that asks, not of the import,
+# of which the command line could make no line.
+_everywhere: _Scope | None = None
 # A context variable, so that a block holds for its own thread and its own asyncio task. A new thread starts
 # with an empty context and sees the global setting.
 _block: ContextVar[_Scope | None] = ContextVar("likelihead_guard", default=None)
 
 
+def _start() -> _Scope:
+    global _everywhere
+    with _lock:
+        if _everywhere is None:
+            _everywhere = _Scope(_from_environment(_AT_START))
+        return _everywhere
+
+
 def _scope() -> _Scope:
-    return _block.get() or _everywhere
+    return _block.get() or _everywhere or _start()
 
 
 def current() -> Settings:
@@ -101,7 +112,7 @@ def current() -> Settings:
 
 def level_in_force() -> Level:
     """`current().level` in one step: every loss call asks."""
-    return (_block.get() or _everywhere).settings.level
+    return (_block.get() or _everywhere or _start()).settings.level
 
 
 def set_guard(level: Level | EllipsisType = ..., action: Action | EllipsisType | None = ...) -> None:
@@ -118,8 +129,9 @@ def set_guard(level: Level | EllipsisType = ..., action: Action | EllipsisType |
         OptionError: an unknown level or action.
     """
     global _everywhere
+    start = _everywhere or _start()
     with _lock:
-        _everywhere = _Scope(_changed(_everywhere.settings, level, action))
+        _everywhere = _Scope(_changed((_everywhere or start).settings, level, action))
 
 
 def _changed(

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -155,10 +155,14 @@ _FUSED: dict[str, Callable[..., Any]] = {
 
 
 def _linear(backend: str) -> dict[str, Callable[..., Any]]:
-    return {
-        "linear_softmax_nll": partial(_linear_softmax_nll, backend=backend),
-        "linear_softmax_loss": partial(_linear_softmax_loss, backend=backend),
-    }
+    # No functools.partial, which torch.compile does not look into.
+    def nll(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        return _linear_softmax_nll(*args, backend=backend, **kwargs)
+
+    def loss(*args: Any, **kwargs: Any) -> Tensor:
+        return _linear_softmax_loss(*args, backend=backend, **kwargs)
+
+    return {"linear_softmax_nll": nll, "linear_softmax_loss": loss}
 
 
 def _op(name: str) -> Callable[..., tuple[Tensor, Tensor]]:

@@ -22,6 +22,7 @@ from likelihead.core.links import Link
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.likelihoods.checks import can_read
+from likelihead.likelihoods.headed import Headed
 
 __all__ = ["REGISTRY", "Likelihood", "Targets", "batches_of", "given", "register", "weighted_batches"]
 
@@ -219,6 +220,34 @@ class Likelihood(nn.Module, ABC):
         nll, count = self.nll(logits, target, **weights), self.count(target, **weights)
         return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
+    def linear_nll(
+        self, hidden: Tensor, head: nn.Linear, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """`nll` of the logits ``head(hidden)``."""
+        return self.nll(head(hidden), target, **given(sample_weight))
+
+    def linear_loss(
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: Normalizer | None = None,
+    ) -> Tensor:
+        """The loss of the logits ``head(hidden)``; see `forward`."""
+        loss: Tensor = self(head(hidden), target, normalizer=normalizer, **given(sample_weight))
+        return loss
+
+    def with_head(self, head: nn.Linear) -> Headed:
+        """The criterion of the hidden states that ``head`` makes the parameters of.
+
+        Raises:
+            ShapeError: the head's width is not that of this likelihood.
+        """
+        self._check_width(head)
+        return Headed(self, head)
+
     def _reduce(
         self, nll: Tensor, count: Tensor | int, normalizer: Normalizer | None, *inputs: Tensor | None
     ) -> Tensor:
@@ -325,13 +354,16 @@ class Likelihood(nn.Module, ABC):
         """A linear layer that puts out what this likelihood takes."""
         return nn.Linear(in_features, self.num_parameters, bias=bias)
 
-    def _check_head(self, head: nn.Linear) -> None:
-        """Refuse a head of another width, and one whose bias cannot be set."""
+    def _check_width(self, head: nn.Linear) -> None:
         if head.out_features != self.num_parameters:
             raise ShapeError(
                 f"the head puts out {head.out_features} numbers; this {type(self).__name__} takes "
                 f"{self.num_parameters}. Make it with head(in_features)."
             )
+
+    def _check_head(self, head: nn.Linear) -> None:
+        """Refuse a head of another width, and one whose bias cannot be set."""
+        self._check_width(head)
         if head.bias is None:
             raise OptionError("the head has no bias to set; make it with bias=True.")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical as CategoricalDistribution
 from torch.nn.functional import pad
 
@@ -16,8 +16,9 @@ from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.core.sample_weight import expand_sample_weight, weigh, without_left_out
 from likelihead.errors import OptionError, ShapeError
+from likelihead.functional._linear import Tokens, check_head, for_each_token, tokens_of
 from likelihead.guard.check import check_call
-from likelihead.kernels.dispatch import softmax_loss, softmax_nll
+from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll, softmax_loss, softmax_nll
 from likelihead.kernels.ops import (
     along_classes,
     check_class_mask,
@@ -397,6 +398,83 @@ class Categorical(Likelihood):
         nll = self.nll(logits, target, where=where, **given(sample_weight))
         count = self.count(target, **given(sample_weight))
         return self._reduce(nll, count, normalizer, logits, target, sample_weight)
+
+    def linear_nll(
+        self, hidden: Tensor, head: nn.Linear, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """`nll` of the logits ``head(hidden)``, which never exist whole.
+
+        Shape:
+            - hidden: ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
+            - target: ``[N]`` or ``[B, T]``; or probabilities, with C behind.
+            - returns: ``[N]`` or ``[B, T]``, in nats.
+
+        Raises:
+            ShapeError: a head of another width than the hidden states or the classes; a target that does not
+                fit.
+            OptionError: a likelihood that takes log-probabilities.
+
+        >>> head = nn.Linear(2, 3)
+        >>> Categorical(3).linear_nll(torch.zeros(4, 5, 2), head, torch.zeros(4, 5, dtype=torch.long)).shape
+        torch.Size([4, 5])
+        """
+        tokens, weight = self._tokens(hidden, head, target, sample_weight)
+        nll, _, _ = linear_softmax_nll(
+            tokens.hidden, head.weight, tokens.target, head.bias, sample_weight=weight, **self._options()
+        )
+        return nll.reshape(tokens.shape)
+
+    def linear_loss(
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: Normalizer | None = None,
+    ) -> Tensor:
+        """`linear_nll`, reduced; see `Likelihood.forward`."""
+        if type(self).nll is not Categorical.nll or type(self).count is not Categorical.count:
+            return super().linear_loss(
+                hidden, head, target, sample_weight=sample_weight, normalizer=normalizer
+            )
+        tokens, weight = self._tokens(hidden, head, target, sample_weight)
+        given = (tokens.hidden, head.weight, tokens.target, head.bias)
+        if reduces_at_once(hidden, target, self.reduction, normalizer):
+            loss = linear_softmax_loss(
+                *given,
+                reduction=self.reduction,
+                normalizer=normalizer,
+                sample_weight=weight,
+                **self._options(),
+            )
+            if is_settled(loss, self.reduction):
+                return loss
+        nll, _, _ = linear_softmax_nll(*given, sample_weight=weight, **self._options())
+        count = self.count(tokens.target, sample_weight=weight)
+        return self._reduce(nll, count, normalizer, hidden, head.weight, head.bias, target, sample_weight)
+
+    def _tokens(
+        self, hidden: Tensor, head: nn.Linear, target: Tensor, sample_weight: Tensor | None
+    ) -> tuple[Tokens, Tensor | None]:
+        """Hidden states and targets in rows, checked, and the weights of the rows."""
+        if self.takes_log_probs:
+            raise OptionError(
+                "this likelihood takes log-probabilities, and a head puts out logits; make it with "
+                "Categorical(...)."
+            )
+        check_head(hidden, head.weight, head.bias, names=("hidden", "head.weight", "head.bias"))
+        self._check_width(head)
+        if hidden.dim() < 2:
+            raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [N, D] or [B, T, D].")
+        first, *rest = hidden.shape[:-1]
+        if not target.is_floating_point() or target.dim() < hidden.dim():
+            check_class_target(target, [first, self.num_classes, *rest], self.target_domain)
+            target = target if target.is_floating_point() else target.long()
+        tokens = tokens_of(
+            hidden, target, self.num_classes, shift=False, ignore_index=self.ignore_index, name="hidden"
+        )
+        return tokens, for_each_token(check_weight(sample_weight, tokens.shape), tokens.shape)
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from likelihead.nn.drop_ins import (
     NLLLoss,
 )
 from likelihead.nn.focal import BinaryFocalLoss, FocalLoss
+from likelihead.nn.linear import LinearCrossEntropyLoss
 from likelihead.nn.overlap import (
     DiceLoss,
     FocalTverskyLoss,
@@ -29,6 +30,7 @@ __all__ = [
     "FocalTverskyLoss",
     "GaussianNLLLoss",
     "JaccardLoss",
+    "LinearCrossEntropyLoss",
     "LovaszLoss",
     "MSELoss",
     "MultiLabelSoftMarginLoss",

@@ -137,8 +137,8 @@ def recurrent(vocabulary: int, embedding: int, hidden: Sequence[int]) -> tuple[i
     before = [embedding, *hidden[:-1]]
     gates = sum(3 * o * (i + o + 2) for i, o in zip(before, hidden, strict=True))
     parameters = vocabulary * embedding + gates + (hidden[-1] + 1) * vocabulary
-    # Three gates before and behind their functions; the logits and their gradient.
-    return parameters, embedding + 7 * sum(hidden) + 2 * vocabulary
+    # Three gates before and behind their functions. Of the logits there is a chunk at a time.
+    return parameters, embedding + 7 * sum(hidden)
 
 
 def transformer(vocabulary: int, hidden: Sequence[int]) -> tuple[int, int]:
@@ -146,7 +146,7 @@ def transformer(vocabulary: int, hidden: Sequence[int]) -> tuple[int, int]:
     width = hidden[0]
     block = 4 * width * (width + 1) + 4 * width * (width + 1) + width * (4 * width + 1) + 4 * width
     parameters = vocabulary * width + len(hidden) * block + 2 * width + (width + 1) * vocabulary
-    return parameters, width + 16 * width * len(hidden) + 2 * vocabulary
+    return parameters, width + 16 * width * len(hidden)
 
 
 def u_net(channels: int, hidden: Sequence[int], outputs: int, pixels: int) -> tuple[int, int]:

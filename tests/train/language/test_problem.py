@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from likelihead.errors import DataError, OptionError
+from likelihead.kernels.fused import linear_chunks
 from likelihead.train import TrainConfig
 from likelihead.train.language.problem import EPOCH_STEPS, again, begin
 
@@ -19,18 +22,42 @@ def test_a_state_goes_on_within_a_pass_and_begins_anew_with_the_next(
 ) -> None:
     problem = begin(make())
     given: list[Any] = []
-    forward = problem.model.forward
+    hidden = problem.model.hidden
 
     def spy(tokens: Any, state: Any = None) -> Any:
         given.append(state)
-        return forward(tokens, state)
+        return hidden(tokens, state)
 
-    problem.model.forward = spy  # type: ignore[method-assign]
+    problem.model.hidden = spy  # type: ignore[method-assign]
     for epoch in range(2):
         for batch in problem.batches(epoch, 0):
             problem.loss(batch, {})
     assert [i for i, state in enumerate(given) if state is None] == [0, problem.steps_per_epoch]
     assert not any(part.requires_grad for state in given if state is not None for part in state)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_no_tensor_has_the_logits_of_a_step(
+    make: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch, smoothing: float
+) -> None:
+    problem = begin(make(label_smoothing=smoothing))
+    monkeypatch.setattr(linear_chunks, "chunk_rows", lambda *_: 5)
+    vocabulary, largest = problem.model.head.out_features, [0]
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            for tensor in (leaf for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor)):
+                # But for the head's own weight, seen from the other side.
+                if func is not torch.ops.aten.t.default and tensor.shape[-1:] == (vocabulary,):
+                    memory = tensor.untyped_storage().nbytes() // tensor.element_size()
+                    largest[0] = max(largest[0], memory)
+            return made
+
+    batch = next(iter(problem.batches(0, 0)))
+    with Watch():
+        problem.loss(batch, {}).backward()
+    assert largest[0] == 5 * vocabulary < batch.targets.numel() * vocabulary
 
 
 def test_what_is_carried_comes_back(make: Callable[..., TrainConfig]) -> None:

@@ -52,9 +52,7 @@ def test_the_windows_by_hand(
 ) -> None:
     corpus = load(make())
     model = network(kind, 257)
-    # Windows and pieces of logits small enough that there are several of each.
-    monkeypatch.setattr(scoring, "_RECURRENT", 16)
-    monkeypatch.setattr(scoring, "_LOGITS", 257 * 7)
+    monkeypatch.setattr(scoring, "_RECURRENT", 16)  # small enough that there are several windows
     with torch.no_grad():
         sizes = (CONTEXT, 16, 16) if kind == "gru" else (CONTEXT // 2, CONTEXT // 2, CONTEXT)
         want = by_hand(model, corpus.train, *sizes)

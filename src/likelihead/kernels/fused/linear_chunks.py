@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from likelihead.kernels.fused.calls import index_error_at
-from likelihead.kernels.fused.products import HeadGradient, logits_of, new_buffer, times_head
+from likelihead.kernels.fused.products import HeadGradient, is_small, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import compute_dtype
 
-__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "run"]
+__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "looks", "run"]
 
 
 class Softmax(NamedTuple):
@@ -87,6 +87,11 @@ _LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
 _AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
 
 
+def looks(device: torch.device) -> bool:
+    """Whether values may be looked at: elsewhere that would mean to wait for the device."""
+    return device.type == "cpu"
+
+
 def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
     """How many tokens make a chunk.
 
@@ -97,7 +102,7 @@ def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
     """
     if chunk:
         return chunk
-    if hidden.device.type != "cpu":
+    if not looks(hidden.device):
         return _TOKENS_ELSEWHERE
     rows = _BYTES_ON_A_PROCESSOR // max(1, num_classes * hidden.element_size())
     return max(_LEAST_TOKENS, rows // 64 * 64)
@@ -113,14 +118,21 @@ def run(
         IndexError: a class index out of range, on a processor; nothing has been computed.
     """
     with torch.autocast(head.hidden.device.type, enabled=False):
-        return _run(head, upstream, wanted, entropy)
+        if not is_small(head.hidden, head.weight):
+            return _run(head, upstream, wanted, entropy)
+        # What is over in no time is computed without the roundings of 16-bit logits and gradients.
+        bias = None if head.bias is None else head.bias.float()
+        target = head.target.float() if head.target.is_floating_point() else head.target
+        wide = head._replace(hidden=head.hidden.float(), weight=head.weight.float(), bias=bias, target=target)
+        found = _run(wide, upstream, wanted, entropy)
+        narrow = (None if g is None else g.to(head.hidden.dtype) for g in found[3:])
+        return Result(*found[:3], *narrow)
 
 
 def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
     hidden, wide = head.hidden, compute_dtype(head.hidden.dtype)
-    rows = _kept_rows(head) if hidden.device.type == "cpu" else None
+    rows, kept = (_kept_rows(head), None) if looks(hidden.device) else (None, _kept(head))
     tokens = hidden.shape[0]
-    kept = None if hidden.device.type == "cpu" else _kept(head)
     upstream = _of_kept(upstream, kept)
     count = tokens if rows is None else rows.numel()
     step = max(1, min(chunk_rows(hidden, head.num_classes, head.chunk), count))
@@ -136,6 +148,8 @@ def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool],
         at = slice(start, min(start + step, count))
         at_rows = at if rows is None else rows[at]
         x = hidden[at_rows]
+        if kept is not None:
+            x = torch.where(kept[at].unsqueeze(1), x, 0)  # NaN comes back in the gradient as 0 * NaN
         logits = logits_of(x, head.weight, head.bias, head.scale, buffer)
         found = _softmax_(logits, head, at_rows, upstream, entropy)
         nll[at_rows], lse[at_rows] = found[:2]

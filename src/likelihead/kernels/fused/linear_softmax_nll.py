@@ -12,6 +12,7 @@ bias.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +21,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
-from likelihead.kernels.fused.calls import PLAIN, needs_reference
-from likelihead.kernels.fused.linear_chunks import Head, Upstream, run
+from likelihead.kernels.fused.calls import PLAIN, is_batched, needs_reference
+from likelihead.kernels.fused.linear_chunks import Head, Upstream, looks, run
 from likelihead.kernels.fused.registration import SOFTMAX_SCHEMA
 from likelihead.kernels.fused.softmax_nll import by_name, in_order
 from likelihead.kernels.ops import SoftmaxOptions, compute_dtype, softmax_count
@@ -52,9 +53,7 @@ def linear_softmax_nll(
             hidden, head_weight, target, head_bias, entropy=entropy, logit_scale=logit_scale, **options
         )
     nll, lse, found = torch.ops.likelihead.linear_softmax_nll(
-        hidden,
-        head_weight,
-        head_bias,
+        *_as_autocast(hidden, head_weight, head_bias),
         target,
         *in_order(**options),
         logit_scale,
@@ -91,15 +90,16 @@ def linear_softmax_loss(
             chunk_tokens=chunk_tokens, **options,
         )  # fmt: skip
         return reduce_values(total, reduction, normalizer=normalizer)
+    hidden, head_weight, head_bias = _as_autocast(hidden, head_weight, head_bias)
     divisor = None if normalizer is None else float(normalizer)
     given = (*in_order(**options), logit_scale, chunk_tokens, backend, reduction == "mean", divisor)
     differentiated = torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in (hidden, head_weight, head_bias)
     )
-    if torch.compiler.is_compiling() or type(hidden) not in PLAIN or not differentiated:
-        wanted = [
-            differentiated and t is not None and t.requires_grad for t in (hidden, head_weight, head_bias)
-        ]
+    known = type(hidden) in PLAIN and not hidden.is_meta
+    if torch.compiler.is_compiling() or not known or not differentiated:
+        early = differentiated and hidden.dtype != torch.float16
+        wanted = [early and t is not None and t.requires_grad for t in (hidden, head_weight, head_bias)]
         loss: Tensor = torch.ops.likelihead.linear_softmax_loss(
             hidden, head_weight, head_bias, target, *given, wanted
         )[0]
@@ -108,6 +108,23 @@ def linear_softmax_loss(
         hidden, head_weight, head_bias, target, given
     )
     return applied
+
+
+def _as_autocast(*tensors: Tensor | None) -> tuple[Any, ...]:
+    """The tensors in the dtype that autocast gives a linear layer, or as they are."""
+    kind = next(t.device.type for t in tensors if t is not None)
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(
+        t.to(dtype) if t is not None and t.is_floating_point() and t.dtype != torch.float64 else t
+        for t in tensors
+    )
+
+
+def _no_autocast(like: Tensor) -> AbstractContextManager[Any]:
+    """For what is differentiated: in the dtypes of the forward pass, which autocast has given already."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 
 def _through_logits(hidden: Tensor, head_weight: Tensor, target: Tensor, options: SoftmaxOptions) -> bool:
@@ -193,10 +210,8 @@ class _Loss(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, given: tuple[Any, ...]
     ) -> Tensor:
         ctx.wanted = tuple(ctx.needs_input_grad[:3])
-        # float16 would underflow before the loss scale of mixed precision comes from above. Within a backward
-        # pass (a checkpoint that computes the forward pass again) it is not this node that will be
-        # differentiated.
-        early = hidden.dtype != torch.float16 and torch._C._current_graph_task_id() == -1
+        # float16 would underflow before the loss scale of mixed precision comes from above.
+        early = hidden.dtype != torch.float16 and not _recomputed()
         loss, *made = _loss(hidden, weight, bias, target, *given, ctx.wanted if early else (False,) * 3)
         ctx.made = [made] if early else []
         ctx.numbers, tensors = _apart(given)
@@ -214,6 +229,17 @@ class _Loss(torch.autograd.Function):
         return (*_anew(upstream, hidden, weight, bias, target, *given, ctx.wanted), None, None)
 
 
+def _recomputed() -> bool:
+    """Whether a checkpoint computes the forward pass again for what it saves, not to differentiate it.
+
+    That happens within a backward pass and with hooks on what is saved; the reentrant kind has no hooks, and
+    differentiates what it computes.
+    """
+    if torch._C._current_graph_task_id() == -1:
+        return False
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+
+
 _TENSORS = (0, 5, 7, 9)  # of the options
 
 
@@ -229,18 +255,15 @@ def _together(numbers: tuple[Any, ...], tensors: Any) -> tuple[Any, ...]:
 
 def _scaled(ctx: Any, upstream: Tensor) -> list[Tensor | None] | None:
     """The gradients of the forward pass, times the upstream gradient, where they are still there."""
-    if not ctx.made:
+    if is_batched(upstream):  # several upstream gradients at once, in one tensor that shows as one number
         return None
     try:
         made = ctx.made.pop()  # atomic: of two concurrent backwards one gets it
     except IndexError:
         return None
     wanted = [grad if want else None for grad, want in zip(made, ctx.wanted, strict=True)]
-    try:
-        if upstream.is_cpu and upstream.item() == 1:
-            return wanted
-    except RuntimeError:  # several upstream gradients at once, in one tensor that shows as one number
-        return None
+    if looks(upstream.device) and upstream.item() == 1:
+        return wanted
     return [None if g is None else g.mul_(upstream) for g in wanted]
 
 
@@ -254,7 +277,7 @@ def _anew(upstream: Tensor, *arguments: Any) -> list[Tensor | None]:
             one * upstream, None, None, *arguments[: 4 + _OPTIONS + 3], wanted
         )
         return [g if want else None for g, want in zip(grads, wanted, strict=True)]
-    with torch.enable_grad():
+    with torch.enable_grad(), _no_autocast(head.hidden):
         loss = reference_loss(
             head.hidden, head.weight, head.target, head.bias, reduction="mean" if mean else "sum",
             normalizer=normalizer, logit_scale=head.scale, **by_name(head.options),
@@ -315,22 +338,23 @@ def _loss_fake(hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) 
     return (loss, *_like_inputs(rest[-1], hidden, weight, bias))
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any, made: tuple[Tensor, ...] = ()) -> None:
     hidden, weight, bias, target, *given = inputs
     ctx.numbers, tensors = _apart(tuple(given))
-    ctx.save_for_backward(hidden, weight, bias, target, *tensors)
+    ctx.save_for_backward(hidden, weight, bias, target, *tensors, *made)
     ctx.set_materialize_grads(False)
 
 
 def _save_loss(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    _save(ctx, inputs, output)
-    ctx.made = output[1:]
+    _save(ctx, inputs, output, output[1:])
 
 
 def _values_derivative(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
     hidden, weight, bias, target, *tensors = ctx.saved_tensors
     *given, entropy = _together(ctx.numbers, tensors)
     nothing = (None,) * (len(given) + 2)
+    if not entropy:
+        upstream = (*upstream[:2], None)  # of nothing
     if all(up is None for up in upstream):
         return (*nothing, None, None, None)
     wanted = list(ctx.needs_input_grad[:3])
@@ -339,7 +363,7 @@ def _values_derivative(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | Non
             *upstream, hidden, weight, bias, target, *given, wanted
         )
         return (*(g if want else None for g, want in zip(grads, wanted, strict=True)), *nothing)
-    with torch.enable_grad():
+    with torch.enable_grad(), _no_autocast(hidden):
         *options, scale, _, _ = given
         outputs = reference(
             hidden, weight, target, bias, entropy=entropy, logit_scale=scale, **by_name(tuple(options))
@@ -354,15 +378,15 @@ def _values_derivative(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | Non
 
 def _loss_derivative(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     hidden, weight, bias, target, *tensors = ctx.saved_tensors
+    tensors, grads = tensors[:-3], tensors[-3:]
     *given, made = _together(ctx.numbers, tensors)
     nothing = (None,) * (len(given) + 2)
     if upstream is None:
         return (*nothing, None, None, None)
     wanted = ctx.needs_input_grad[:3]
     if torch.is_grad_enabled() or list(wanted) != list(made):
-        grads = _anew(upstream, hidden, weight, bias, target, *given, wanted)
-        return (*grads, *nothing)
-    scaled = ((g * upstream).to(g.dtype) if want else None for g, want in zip(ctx.made, wanted, strict=True))
+        return (*_anew(upstream, hidden, weight, bias, target, *given, wanted), *nothing)
+    scaled = ((g * upstream).to(g.dtype) if want else None for g, want in zip(grads, wanted, strict=True))
     return (*scaled, *nothing)
 
 

@@ -16,9 +16,15 @@ from torch import Tensor
 
 from likelihead.kernels.ops import compute_dtype
 
-__all__ = ["HeadGradient", "logits_of", "new_buffer", "times_head"]
+__all__ = ["HeadGradient", "is_small", "logits_of", "new_buffer", "times_head"]
 
-_LARGE = 1 << 24  # multiplications, from which oneDNN's set-up is not seen
+_LARGE = 1 << 24  # multiplications: fewer take less than a millisecond, however they are made
+
+
+def is_small(x: Tensor, weight: Tensor) -> bool:
+    """Whether products of 16-bit numbers on a processor are few enough to be made in float32."""
+    narrow = compute_dtype(x.dtype) is not x.dtype
+    return narrow and x.is_cpu and x.shape[0] * weight.numel() < _LARGE
 
 
 def new_buffer(x: Tensor, weight: Tensor) -> Tensor | None:

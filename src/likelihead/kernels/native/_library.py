@@ -11,24 +11,11 @@ from pathlib import Path
 
 import torch
 
-from likelihead.errors import OptionError
+from likelihead.core.environment import check_environment
 from likelihead.kernels.fused.registration import INTERPRETED, register
 from likelihead.kernels.native.build import FOLDER, SHIPPED, places
 
 __all__ = ["ABSENT", "PATH", "absent", "instruction_set", "stores"]
-
-# What the library reads for itself.
-_SETTINGS = {"LIKELIHEAD_ISA": ("baseline", "avx2", "avx512"), "LIKELIHEAD_STORES": ("cached", "past")}
-
-
-def _check_settings() -> None:
-    for name, values in _SETTINGS.items():
-        given = os.environ.get(name)
-        if given and given not in values:
-            raise OptionError(
-                f"environment variable {name} is {given!r}; expected one of {', '.join(values)}. "
-                "Unset it, and the best is found."
-            )
 
 
 def _candidates() -> Iterator[Path]:
@@ -46,7 +33,7 @@ def _load() -> tuple[Path | None, str | None]:
     """The library that has been loaded, or why none has."""
     if INTERPRETED:
         return None, "TRITON_INTERPRET=1 is set: Triton's interpreter runs the triton backend on the CPU"
-    _check_settings()
+    check_environment()
     reasons = []
     for library in _candidates():
         try:

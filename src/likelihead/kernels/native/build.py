@@ -115,8 +115,8 @@ def compile_kernels(library: Path, objects: Path, *, sanitize: str | None = None
         flags += ["-O1", "-g1", "-fno-omit-frame-pointer"]
         flags += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         link += [f"-fsanitize={sanitize}"]
-    flags += shlex.split(os.environ.get("CPPFLAGS", "")) + shlex.split(os.environ.get("CXXFLAGS", ""))
-    link += shlex.split(os.environ.get("LDFLAGS", ""))
+    flags += _words("CPPFLAGS") + _words("CXXFLAGS")
+    link += _words("LDFLAGS")
 
     def compiled(source: Path, part: str | None) -> Path:
         made = objects / f"{source.stem}{'_' + part if part else ''}.o"
@@ -155,9 +155,24 @@ def _pieces() -> list[tuple[Path, str | None]]:
     return [*parts, *((path, None) for path in sources)]
 
 
+def _words(variable: str) -> list[str]:
+    given = os.environ.get(variable, "")
+    try:
+        return shlex.split(given)
+    except ValueError as error:  # a quotation that does not end
+        raise BuildError(
+            f"environment variable {variable} is {given!r}; expected words as a shell takes them ({error})."
+        ) from error
+
+
 def _jobs() -> int:
     if asked := os.environ.get("MAX_JOBS"):
-        return max(1, int(asked))
+        if not re.fullmatch(r"[1-9][0-9]*", asked):
+            raise BuildError(
+                f"environment variable MAX_JOBS is {asked!r}; expected a number of compilers, 1 or more. "
+                "Unset it, and there are as many as cores."
+            )
+        return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -165,7 +180,7 @@ def _compiler() -> list[str]:
     if sys.platform == "win32":
         raise BuildError("the kernels need GCC or Clang, which torch for Windows is not built for.")
     asked = os.environ.get("CXX")
-    command = shlex.split(asked) if asked else ["g++"]
+    command = _words("CXX") if asked else ["g++"]
     if not asked:
         command = [next(filter(shutil.which, ("g++", "clang++", "c++")), "g++")]
     if not command or shutil.which(command[0]) is None:

@@ -30,12 +30,15 @@ def linear_softmax_nll(
     **options: Unpack[SoftmaxOptions],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """See `likelihead.kernels.ops.LinearSoftmaxNLL`; ``chunk_tokens`` has no use where logits exist."""
+    kept = _kept(target, options)
+    if kept is not None:
+        # What is left out may be NaN, which comes back in the gradient of the head as 0 * NaN.
+        hidden = torch.where(kept.unsqueeze(1), hidden, 0)
     logits = linear(hidden, head_weight, head_bias)
     if logit_scale != 1:
         logits = logits * logit_scale
     nll, lse = softmax_nll(logits, target, **options)
     found = softmax_entropy(logits, **options) if entropy else None
-    kept = _kept(target, options)
     if kept is None:
         return nll, lse, found
     return nll, torch.where(kept, lse, 0), None if found is None else torch.where(kept, found, 0)

@@ -124,14 +124,17 @@ def softmax_entropy(
     r"""The entropy of the distribution of each example, in nats: :math:`-\sum_k p_k \log p_k`.
 
     With :math:`d_k` the gap of a logit to the largest it is :math:`\log \sum_k e^{-d_k} + \sum_k p_k d_k`:
-    two terms that are not negative, of which the first is accurate where the largest has nearly all. Of the
-    options of `SoftmaxNLL` those that change the logits are regarded.
+    two terms that are not negative. The largest is left out of both sums, and its derivative is the others'
+    with the sign turned: so they are accurate where it has nearly all of the probability. Of the options of
+    `SoftmaxNLL` those that change the logits are regarded.
     """
     z = _bent(logits.to(compute_dtype(logits.dtype)), softcap, logit_offset, where)
-    top, top_class = z.detach().max(1, keepdim=True)
-    exps = _exp_of_difference(z, top)
-    gap = torch.where(exps == 0, 0, top - z)  # an infinite one has no share
-    return _log_of_total(exps, top_class) + (exps * gap).sum(1) / exps.sum(1)
+    top, top_class = z.max(1, keepdim=True)
+    gap = (top - z).scatter(1, top_class, 0)
+    exps = torch.exp(-gap).scatter(1, top_class, 0)
+    gap = torch.where(exps == 0, 0, gap)  # an infinite one has no share
+    rest = exps.sum(1)
+    return torch.log1p(rest) + (exps * gap).sum(1) / (1 + rest)
 
 
 def _bent(z: Tensor, softcap: float | None, logit_offset: Tensor | None, where: Tensor | None) -> Tensor:

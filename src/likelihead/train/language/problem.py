@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from likelihead.errors import OptionError
-from likelihead.functional import language_model_loss
+from likelihead.functional import linear_cross_entropy
 from likelihead.train.config import TrainConfig
 from likelihead.train.footprint import Footprint, recurrent, require, transformer
 from likelihead.train.language.batches import IGNORED, Batch, Batches, Packed, Padded
@@ -161,15 +161,27 @@ class LanguageProblem(Problem):
     def loss(self, batch: Batch, sums: dict[str, float]) -> Tensor:
         """The mean over the tokens of the batch; ``sums`` hold the NLL without smoothing."""
         self._scores = None
-        logits, state = self.model(batch.inputs, self._state if batch.goes_on and self._state else None)
+        state = self._state if batch.goes_on and self._state else None
+        hidden, state = self.model.hidden(batch.inputs, state)
         self._state = tuple(part.detach() for part in state) if self.config.packing == "packed" else ()
         smoothing = self.config.label_smoothing
-        loss = language_model_loss(
-            logits, batch.targets, shift=False, ignore_index=IGNORED, label_smoothing=smoothing
-        )
+        head = self.model.head
+
+        def score(smoothing: float) -> Tensor:
+            return linear_cross_entropy(
+                hidden,
+                head.weight,
+                batch.targets,
+                linear_bias=head.bias,
+                ignore_index=IGNORED,
+                label_smoothing=smoothing,
+            )
+
+        loss = score(smoothing)
         plain = loss.detach()
         if smoothing:
-            plain = language_model_loss(logits.detach(), batch.targets, shift=False, ignore_index=IGNORED)
+            with torch.no_grad():
+                plain = score(0.0)
         count = int((batch.targets != IGNORED).sum())
         sums["nll"] = sums.get("nll", 0.0) + float(plain) * count
         sums["count"] = sums.get("count", 0) + count

@@ -9,16 +9,15 @@ training.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from likelihead.evaluate.nll import NLL, BitsPerByte
-from likelihead.functional import language_model_loss
+from likelihead.functional import linear_cross_entropy
 from likelihead.train.language.corpus import Text
 from likelihead.train.language.models import GRU, LanguageModel
 
@@ -30,8 +29,6 @@ _RECURRENT = 1024
 """Tokens that a window of a recurrent network scores: it carries what it read, however long ago."""
 _AT_ONCE = 2**15
 """Tokens that the network reads at a time."""
-_LOGITS = 2**23
-"""Logits that are made at a time: with a large vocabulary those of a window would not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -184,21 +181,15 @@ def _score(
     hidden, _ = model.hidden(torch.from_numpy(ids))
     kept = torch.cat([hidden[i, w.scored - w.begin : w.end - w.begin] for i, w in enumerate(windows)])
     wanted = torch.from_numpy(np.concatenate([targets[w.scored : w.end] for w in windows]))
-    found = torch.cat(
-        [
-            language_model_loss(model.head(part), target, shift=False, reduction="none").double()
-            for part, target in _pieces(kept, wanted, model.head.out_features)
-        ]
-    ).numpy()
+    head = model.head
+    found = (
+        linear_cross_entropy(kept, head.weight, wanted, linear_bias=head.bias, reduction="none")
+        .double()
+        .numpy()
+    )
     at = 0
     for w in windows:
         count = w.end - w.scored
         nll[w.scored : w.end] = found[at : at + count]
         seen[w.scored : w.end] = np.arange(w.scored - w.begin, w.end - w.begin) + 1
         at += count
-
-
-def _pieces(hidden: Tensor, targets: Tensor, vocabulary: int) -> Iterator[tuple[Tensor, Tensor]]:
-    size = max(_LOGITS // vocabulary, 1)
-    for at in range(0, len(targets), size):
-        yield hidden[at : at + size], targets[at : at + size]

@@ -190,9 +190,9 @@ struct ElementKernel {
         grad_out(static_cast<T*>(c.grad)),
         streaming(c.past_caches && sizeof(V) == 64 && reinterpret_cast<uintptr_t>(c.grad) % sizeof(V) == 0),
         up_each(c.up_is_each ? static_cast<const A*>(c.up) : nullptr),
-        only_summed(
-            sizeof(T) == 4 && !c.nll && !c.up && !c.weight && !c.pos_weight && !c.sample_weight && c.focal_gamma == 0 &&
-            c.focal_alpha < 0),
+        plain(
+            !c.nll && !up_each && !c.weight && !c.sample_weight && c.focal_gamma == 0 && c.focal_alpha < 0),
+        only_summed(plain && sizeof(T) == 4 && !c.up && !c.pos_weight),
         scale(splat(c.up && !up_each ? *static_cast<const A*>(c.up) * A(c.scale) : A(c.scale))) {}
 
   const SigmoidCall& call;
@@ -202,6 +202,7 @@ struct ElementKernel {
   T* grad_out;
   const bool streaming;  // the gradient bypasses the caches; blocks begin at whole lines of it
   const A* up_each;
+  const bool plain;        // nothing is asked for per element but a pos_weight
   const bool only_summed;  // the losses, and none weighs more than another
   V scale;
 
@@ -269,8 +270,9 @@ struct ElementKernel {
     return sizeof(T) > 2 && all((mixed[0] | mixed[1]) == I{}) ? Block::hard : Block::soft;
   }
 
-  // Elements [i, i + count), with their exponentials (unless odd) and weights (if any). Returns their nll.
-  template <Block block, Want want>
+  // Elements [i, i + count), with their exponentials (unless odd) and weights (if any). Returns their nll. Of a plain
+  // call nothing is asked for each vector: the questions took a quarter of the loop, and units that multiply.
+  template <Block block, Want want, bool plain>
   LK_INLINE_MEMBER V elements(
       int64_t i, const A* exps, const A* weight, const A* pos_weight, Extras<A> extras, int64_t k,
       int count) const {
@@ -311,33 +313,34 @@ struct ElementKernel {
         if (!std::isfinite(xs[k]) || !std::isfinite(ts[k])) nonfinite<A>(call, xs[k], ts[k], ps[k], nll[k], slope[k]);
       r = {load(nll), load(slope)};
     }
-    if (call.focal_gamma > 0 || call.focal_alpha >= 0) r = focal(r, x, t, e);
-    if (extras.sampled) {
+    if (!plain && (call.focal_gamma > 0 || call.focal_alpha >= 0)) r = focal(r, x, t, e);
+    if (!plain && extras.sampled) {
       const V each = get(extras.sampled + k, count, A(1));
       r.nll *= each;
       r.slope *= each;
     }
-    if (weight) {
+    if (!plain && weight) {
       const V each = get(weight, count, A(1));
       r.nll *= each;
       r.slope *= each;
     }
     if (block == Block::odd) r = {valid ? r.nll : zero, r.slope};
     if (want != Want::nll) {
-      V g = r.slope * (up_each ? get(up_each + i, count, A(1)) * scale : scale);
+      V g = r.slope * (!plain && up_each ? get(up_each + i, count, A(1)) * scale : scale);
       if (block == Block::odd) g = valid ? g : zero;
       if (count < n) store_some(grad_out + i, g, count);
       else if (streaming) stream(grad_out + i, g);
       else store(grad_out + i, g);
     }
-    if (want != Want::slope && nll_out) {
+    if (!plain && want != Want::slope && nll_out) {
       count == n ? store(nll_out + i, r.nll) : store_some(nll_out + i, r.nll, count);
     }
     return r.nll;
   }
 
-  template <Block block, Want want>
+  template <Block block, Want want, bool plain = false>
   void run_block(int64_t begin, int64_t end, const A* exps, const A* sampled, Sum<A>& sum) const {
+    const ElementKernel self = *this;  // a copy: to the compiler a store may change whatever `this` points to
     const Extras<A> extras = {weights_at(call.prior, call.prior_period, begin), sampled};
     const A* weight = weights_at(call.weight, call.weight_period, begin);
     const A* pos_weight = weights_at(call.pos_weight, call.pos_weight_period, begin);
@@ -345,7 +348,8 @@ struct ElementKernel {
       const int64_t stop = end - i < 16 * n ? end : i + 16 * n;
       for (; i < stop; i += n) {
         const int count = block == Block::odd && end - i < n ? int(end - i) : n;
-        const V nll = elements<block, want>(i, exps + (i - begin), weight, pos_weight, extras, i - begin, count);
+        const V nll = self.template elements<block, want, plain>(
+            i, exps + (i - begin), weight, pos_weight, extras, i - begin, count);
         if (want != Want::slope) sum.add(nll);
         if (weight) weight += n;
         if (pos_weight) pos_weight += n;
@@ -359,6 +363,7 @@ struct ElementKernel {
   // what it is above 1, so that nothing is lost of small e.
   template <Want want>
   LK_INLINE_MEMBER void run_products(int64_t begin, const A* exps, Sum<A>& sum) const {
+    const ElementKernel self = *this;  // as in `run_block`
     const V one = splat(A(1));
     for (int64_t i = begin; i < begin + size; i += 16 * n) {
       V above[4] = {};  // which do not wait for one another
@@ -367,15 +372,15 @@ struct ElementKernel {
         for (int j = 0; j < 4; ++j) {
           const int64_t at = i + (k + j) * n;
           const V e = load(exps + (at - begin));
-          const I flip = flip_of<A>(target_at(at, n));
-          const V s = bits<V>(bits<I>(load(logits + at)) ^ flip);
+          const I flip = flip_of<A>(self.target_at(at, n));
+          const V s = bits<V>(bits<I>(load(self.logits + at)) ^ flip);
           sum.add(vmax(s, V{}));
           above[j] = e * (one + above[j]) + above[j];
           if (want == Want::nll) continue;
           const V slope = over_one_plus(s >= A(0) ? one : e, e);
-          const V g = bits<V>(bits<I>(slope) ^ flip) * scale;
-          if (streaming) stream(grad_out + at, g);
-          else store(grad_out + at, g);
+          const V g = bits<V>(bits<I>(slope) ^ flip) * self.scale;
+          if (self.streaming) stream(self.grad_out + at, g);
+          else store(self.grad_out + at, g);
         }
       }
 #pragma GCC unroll 2
@@ -399,6 +404,7 @@ struct ElementKernel {
       switch (whole ? look(i, exps) : Block::odd) {
         case Block::hard:
           if (want != Want::slope && only_summed) run_products<want>(i, exps, sum);
+          else if (plain) run_block<Block::hard, want, true>(i, stop, exps, sampled, sum);
           else run_block<Block::hard, want>(i, stop, exps, sampled, sum);
           break;
         case Block::soft: run_block<Block::soft, want>(i, stop, exps, sampled, sum); break;

@@ -193,8 +193,9 @@ struct Tiles {
     }
     for (int64_t c = 0; c < classes; c += n) {
       const int columns = classes - c < n ? int(classes - c) : n;
-      V block[n] = {};
+      V block[n];
       for (int k = 0; k < columns; ++k) block[k] = value(c + k);
+      for (int k = columns; k < n; ++k) block[k] = V{};  // all at once, a compiler would fill memory with them first
       transpose<A>(block);
       T* target = to + c;
       for (int k = 0; k < rows; ++k) {
