@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from likelihead.core.options import check_flag, shown
 from likelihead.errors import BackendError, OptionError
 from likelihead.functional._linear import as_chunk
-from likelihead.integrations._heads import linear_of
+from likelihead.integrations._heads import Linear, linear_of
 from likelihead.integrations._unmade_logits import UnmadeLogits
 
 __all__ = ["patch", "unpatch"]
@@ -35,6 +35,13 @@ class _Patch:
     chunk_tokens: int | None
     method: MethodType
     previous: Callable[..., Any] | None
+
+
+@dataclass
+class _Making:
+    linear: Callable[[Tensor], Linear]
+    chunk_tokens: int | None
+    made: list[UnmadeLogits]
 
 
 def patch(model: Model, *, skip_logits: bool | None = None, chunk_tokens: int | None = None) -> Model:
@@ -63,7 +70,7 @@ def patch(model: Model, *, skip_logits: bool | None = None, chunk_tokens: int | 
             And in a call, a forward that does something else with its logits than take their cross-entropy.
     """
     target = _inner(model)
-    if _STATE in vars(target):
+    if _state_of(target) is not None:
         raise OptionError(
             f"model, a {type(target).__name__}, is patched already; call unpatch(model) first to change it."
         )
@@ -85,7 +92,7 @@ def unpatch(model: Model) -> Model:
         OptionError: it is not patched.
     """
     target = _inner(model)
-    state = vars(target).get(_STATE)
+    state = _state_of(target)
     if state is None:
         raise OptionError(f"model, a {type(target).__name__}, is not patched.")
     delattr(target, _STATE)
@@ -97,15 +104,21 @@ def unpatch(model: Model) -> Model:
     return model
 
 
+def _state_of(model: Any) -> _Patch | None:
+    state: _Patch | None = vars(model).get(_STATE)
+    # Pickled whole, a model comes back with the forward of its class.
+    return None if state is None or state.method.__func__ is type(model).forward else state
+
+
 def _forward(of_class: Callable[..., Any], previous: Callable[..., Any] | None) -> Callable[..., Any]:
     order = list(inspect.signature(of_class).parameters)[1:]
 
-    @wraps(
-        of_class
-    )  # the Trainer reads the signature: of the columns, and whether it takes num_items_in_batch
+    # The Trainer reads the columns off the signature, and whether it takes num_items_in_batch. torch.compile
+    # leaves this frame alone and compiles what it calls.
+    @wraps(of_class)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = MethodType(of_class, self) if previous is None else previous
-        state: _Patch | None = vars(self).get(_STATE)
+        state = _state_of(self)
         if state is None:
             return call(*args, **kwargs)
         given = dict(zip(order, args, strict=False)) | kwargs
@@ -120,26 +133,36 @@ def _forward(of_class: Callable[..., Any], previous: Callable[..., Any] | None) 
             outputs = call(*args, **kwargs)
         return _checked(outputs, made, type(self).__name__)
 
-    return forward
+    return torch.compiler.disable(forward, recursive=False)  # type: ignore[no-untyped-call, no-any-return]
 
 
 @contextmanager
 def _without_logits(head: Any, chunk_tokens: int | None) -> Iterator[list[UnmadeLogits]]:
-    linear, made = linear_of(head), []
-
-    def forward(hidden: Tensor) -> UnmadeLogits:
-        states, weight, bias = linear(hidden)
-        device = states.device.type
-        casts = states.dtype != torch.float64 and torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if casts else states.dtype
-        made.append(UnmadeLogits(states, weight, bias, dtype, chunk_tokens))
-        return made[-1]
-
-    head.forward = forward
+    making = _Making(linear_of(head), chunk_tokens, [])
+    setattr(head, _STATE, making)
+    head.forward = MethodType(_left_alone(), head)
     try:
-        yield made
+        yield making.made
     finally:
         del head.forward
+        delattr(head, _STATE)
+
+
+@cache
+def _left_alone() -> Callable[..., UnmadeLogits]:
+    """`_unmade` as torch.compile leaves it alone; made when it is needed, since it loads the compiler."""
+    return torch.compiler.disable(_unmade)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _unmade(head: Any, hidden: Tensor) -> UnmadeLogits:
+    """A head's forward, while its model computes a loss."""
+    making: _Making = vars(head)[_STATE]
+    states, weight, bias = making.linear(hidden)
+    device = states.device.type
+    casts = states.dtype != torch.float64 and torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if casts else states.dtype
+    making.made.append(UnmadeLogits(states, weight, bias, dtype, making.chunk_tokens))
+    return making.made[-1]
 
 
 def _checked(outputs: Any, made: list[UnmadeLogits], name: str) -> Any:
