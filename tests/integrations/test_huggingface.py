@@ -86,6 +86,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "bart": ("BartForCausalLM", {"vocab_size": V, "d_model": 16, "decoder_layers": 1, "decoder_ffn_dim": 24,
                                  "decoder_attention_heads": 2, "max_position_embeddings": 64}),
     "bert": ("BertForMaskedLM", SIZES),
+    "t5": ("T5ForConditionalGeneration", {"vocab_size": V, "d_model": 16, "d_kv": 8, "d_ff": 24,
+                                          "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}),
 }  # fmt: skip
 
 
@@ -583,7 +585,9 @@ for model in (sharded, replicated):
         grad = getattr(parameter.grad, "full_tensor", lambda: parameter.grad)()
         torch.testing.assert_close(grad, other.grad)
 assert unpatch(sharded)(tokens, labels=tokens).logits is not None
-assert "DTensor" in refused(BackendError, lambda: patch(sharded))
+late = fresh()
+fully_shard(late)
+assert "before it is sharded" in refused(BackendError, lambda: patch(late))
 assert "Pass the model that it wraps" in refused(OptionError, lambda: patch(replicated))
 alone = patch(fresh())
 fully_shard(alone.lm_head)
@@ -767,6 +771,7 @@ def test_a_forward_that_changes_its_logits() -> None:
         lambda z: z.half(),
         lambda z: z.to(torch.bfloat16),
         lambda z: z.to("meta"),
+        lambda z: z.to("cpu", dtype=torch.float32),
         lambda z: list(z),
         lambda z: torch.cat([z, z]),
         lambda z: z == z,
@@ -787,6 +792,7 @@ def test_what_is_followed() -> None:
         lambda z: torch.mul(torch.div(z, 0.5), 2.5).contiguous().float(),
         lambda z: z[..., :, :].reshape(z.shape)[:, :],
         lambda z: z.view(-1, z.size(-1)).view(z.size(0), -1, V).to(z.device),
+        lambda z: z.to(torch.float64).to(dtype=torch.float32).to(device="cpu"),
     ):
         model = odd(change=change)
         want, of_want = step(model, **batch())

@@ -40,7 +40,9 @@ def linear_of(head: Any) -> Callable[[Tensor], Linear]:
     def plain(hidden: Tensor) -> Linear:
         weight = head.weight
         if type(weight) not in (Tensor, nn.Parameter) or not weight.is_floating_point():
-            raise _unknown(head, f"its weight a {type(weight).__name__} of {weight.dtype}")
+            kind = type(weight).__name__
+            hint = " (patch a model before it is sharded)" if kind == "DTensor" else ""
+            raise _unknown(head, f"its weight a {kind} of {weight.dtype}{hint}")
         return hidden, weight, head.bias
 
     if not parametrized:

@@ -68,7 +68,9 @@ class UnmadeLogits:
     def float(self) -> UnmadeLogits:
         return self.to(torch.float32)
 
-    def to(self, to: Any) -> UnmadeLogits:
+    def to(self, to: Any = None, *, dtype: Any = None, device: Any = None) -> UnmadeLogits:
+        given = [each for each in (to, dtype, device) if each is not None]
+        to = given[0] if len(given) == 1 else given
         # What is not made has nothing to round: with float32 for float64, that is the loss alone.
         if isinstance(to, torch.dtype) and to in (self.dtype, torch.float32, torch.float64):
             return replace(self, dtype=to)
