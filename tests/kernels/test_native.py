@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from likelihead.kernels.dispatch import backends, sigmoid_loss, softmax_loss, use_backend
+from likelihead.kernels.dispatch import backends, sigmoid_loss, sigmoid_nll, softmax_loss, use_backend
 
 NATIVE = {b.name: b for b in backends()}["native"]
 pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}")
@@ -154,6 +154,101 @@ def test_the_sum_of_the_losses_of_weighed_hard_labels(name: str, dtype: torch.dt
         torch.testing.assert_close(x.grad, slope, rtol=4 * eps, atol=1e-37)
 
 
+def _weights(kind: str, columns: int) -> Tensor:
+    made = torch.rand(columns, generator=_NUMBERS) + 0.5
+    made[columns // 2] = {"near 1": 1.25, "a zero": 0.0, "huge": 1e30, "infinite": math.inf}[kind]
+    return made
+
+
+def _weighed(margin: Tensor, target: Tensor, pos_weight: Tensor) -> Tensor:
+    """The losses in float64."""
+    wide = margin.double()
+    nll = (-wide).clamp(min=0) + (-wide.abs()).exp().log1p()
+    return torch.where(target == 1, pos_weight.double() * nll, nll)
+
+
+def _sum_and_slope(x: Tensor, target: Tensor, pos_weight: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = x.clone().requires_grad_()
+    loss = sigmoid_loss(leaf, target, pos_weight=pos_weight, reduction="sum", torch_nonfinite=True)
+    loss.backward()
+    assert leaf.grad is not None
+    return loss.detach(), leaf.grad
+
+
+def _is_near(loss: Tensor, losses: Tensor, ulps: float = 1) -> bool:
+    """Whether the sum is within so many units in the last place of the exact one."""
+    expected = math.fsum(losses.flatten().tolist())
+    return abs(loss.item() - expected) <= ulps * float(np.spacing(np.float32(expected)))
+
+
+EQUAL = {"zeros", "one wrong", "equal"}  # of these, each error is made many times
+MARGINS_OF_COLUMNS = {
+    name: MARGINS[name] for name in ("zeros", "near", "spread", "sure", "wrong", "one wrong")
+}
+MARGINS_OF_COLUMNS["equal"] = torch.full((9000,), 20.1)
+
+
+# Columns that fill no vector, or several; too many to have products; and more rows than one product takes.
+@pytest.mark.parametrize("columns", [1, 3, 7, 1000, 1003, 2049])
+@pytest.mark.parametrize("name", MARGINS_OF_COLUMNS)
+def test_the_sum_of_the_weighed_losses_of_hard_labels(name: str, columns: int) -> None:
+    count = 300_000 // columns * columns
+    margin = MARGINS_OF_COLUMNS[name].repeat(34)[:count].view(-1, columns)
+    for share, kind in ((0.02, "near 1"), (0.2, "huge"), (1.0, "a zero"), (0.5, "near 1")):
+        target = (torch.rand(margin.shape, generator=_NUMBERS) < share).float()
+        x, pos_weight = margin * (2 * target - 1), _weights(kind, columns)
+        loss, slope = _sum_and_slope(x, target, pos_weight)
+        assert _is_near(loss, _weighed(margin, target, pos_weight), 4 if name in EQUAL else 1)
+        with torch.no_grad():
+            again = sigmoid_loss(x, target, pos_weight=pos_weight, reduction="sum", torch_nonfinite=True)
+        assert torch.equal(again, loss)
+        # Beside that of the losses one by one, which have no products.
+        leaf = x.clone().requires_grad_()
+        sigmoid_nll(leaf, target, pos_weight=pos_weight, torch_nonfinite=True).backward(torch.ones_like(x))
+        assert leaf.grad is not None
+        assert torch.equal(slope, leaf.grad)
+
+
+@pytest.mark.parametrize("columns", [1, 7, 1003])
+def test_what_is_odd_between_hard_labels_with_weights(columns: int) -> None:
+    margin = torch.randn(540_672 // columns, columns, generator=_NUMBERS)
+    target = (torch.rand(margin.shape, generator=_NUMBERS) < 0.3).float()
+    x, weight = margin * (2 * target - 1), _weights("infinite", columns)
+    loss, slope = _sum_and_slope(x, target, weight)
+    assert loss == math.inf
+    assert slope[target == 0].isfinite().all()
+    assert slope[target == 1].isfinite().equal(weight.expand_as(x)[target == 1].isfinite())
+    weight[columns // 2] = math.nan
+    loss, slope = _sum_and_slope(x, target, weight)
+    assert loss.isnan()
+    assert slope[target == 1].isnan().equal(weight.expand_as(x)[target == 1].isnan())
+    weight[columns // 2] = 2
+    soft = target.clone()
+    soft.view(-1)[70_000:70_004] = 0.5  # in one block of many
+    nll = sigmoid_nll(x.double(), soft.double(), pos_weight=weight.double())
+    assert _is_near(_sum_and_slope(x, soft, weight)[0], nll)
+    x.view(-1)[70_001] = math.nan
+    loss, slope = _sum_and_slope(x, soft, weight)
+    assert loss.isnan()
+    assert slope.isnan().sum() == 1
+
+
+@pytest.mark.parametrize("shape", [(300, 1000), (600_000, 1), (80_000, 7), (600, 1003)])
+def test_threads_do_not_matter_to_binary_losses(shape: tuple[int, int]) -> None:
+    x = torch.randn(shape, generator=_NUMBERS)
+    target = (torch.rand(shape, generator=_NUMBERS) < 0.3).float()
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(_sum_and_slope(x, target, torch.linspace(0.5, 2, shape[1])))
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, results[0], results[1]))
+    assert all(map(torch.equal, results[0], results[2]))
+
+
 @pytest.mark.parametrize("classes", [1, 2, 3, 5])
 @pytest.mark.parametrize("examples", [16, 17, 18, 33, 66])
 def test_nothing_is_written_beyond_the_logits(examples: int, classes: int) -> None:
@@ -174,3 +269,14 @@ def test_instruction_sets_are_named() -> None:
     from likelihead.kernels.native._library import instruction_set
 
     assert instruction_set() in ("baseline", "avx2", "avx512")
+
+
+@pytest.mark.parametrize("option", ["weight", "pos_weight"])
+def test_weights_of_no_logits_are_not_copied_anywhere(option: str) -> None:
+    weights = {option: torch.rand(5000)}
+    for _ in range(20):  # a write beyond its memory shows sooner or later
+        leaf = torch.empty(0, 5000, requires_grad=True)
+        loss = sigmoid_loss(leaf, torch.empty(0, 5000), reduction="sum", **weights)
+        loss.backward()
+        assert loss.item() == 0
+        assert sigmoid_nll(leaf.detach(), torch.empty(0, 5000), **weights).shape == (0, 5000)

@@ -17,6 +17,7 @@ from likelihead.functional import binary_cross_entropy_with_logits, cross_entrop
 from likelihead.guard.switch import guard
 from likelihead.kernels import dispatch
 from likelihead.kernels.dispatch import backends, use_backend
+from likelihead.nn import BCEWithLogitsLoss
 
 NATIVE = {b.name: b for b in backends()}["native"]
 pytestmark = pytest.mark.skipif(not NATIVE.available, reason=f"native is absent: {NATIVE.reason}")
@@ -34,6 +35,10 @@ BINARY = (
 )
 LOSSES = pytest.mark.parametrize(("loss", "logits", "labels"), [CROSS_ENTROPY, BINARY], ids=["ce", "bce"])
 WIDE = [torch.float32, torch.float64]
+
+
+class Subclass(torch.Tensor):
+    pass
 
 
 @pytest.fixture
@@ -95,6 +100,86 @@ def test_the_bits_of_the_general_way(
     _the_general_way(monkeypatch)
     for ours, expected in zip(taken, _value_and_gradient(loss, x, target, reduction=reduction), strict=True):
         assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shape", [(5,), (3, 1), (700, 7), (200, 1000), (4, 3, 600)])
+@pytest.mark.parametrize("weigh", [lambda n: torch.tensor(3.0), lambda n: torch.rand(1), torch.rand])
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_pos_weight_has_the_bits_of_the_general_way(
+    dtype: torch.dtype, reduction: str, shape: tuple[int, ...], weigh: Callable[[int], Tensor], hard: bool,
+    short: list[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    x, target = torch.randn(shape, dtype=dtype) * 5, torch.rand(shape, dtype=dtype)
+    target = target.round() if hard else target
+    loss, options = binary_cross_entropy_with_logits, {"reduction": reduction}
+    pos_weight = weigh(shape[-1]).to(dtype)
+    module = BCEWithLogitsLoss(pos_weight=pos_weight)
+    taken = _value_and_gradient(loss, x, target, pos_weight=pos_weight, **options)
+    with torch.no_grad():
+        assert torch.equal(loss(x, target, pos_weight=pos_weight, **options), taken[0])
+    assert torch.equal(loss(x, target, None, None, None, reduction, pos_weight), taken[0])
+    assert reduction == "sum" or torch.equal(module(x, target), taken[0])
+    assert len(short) == (3 if reduction == "sum" else 4)
+    _the_general_way(monkeypatch)
+    expected = _value_and_gradient(loss, x, target, pos_weight=pos_weight, **options)
+    assert all(map(torch.equal, taken, expected))
+
+
+def test_derivatives_with_a_pos_weight(short: list[str]) -> None:
+    x, target = torch.randn(6, 4, dtype=torch.float64, requires_grad=True), torch.rand(6, 4).double().round()
+    pos_weight = torch.rand(4).double() + 0.5
+
+    def loss(x: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight, reduction="sum")
+
+    assert torch.autograd.gradcheck(loss, x)
+    assert torch.autograd.gradgradcheck(loss, x)
+    value = loss(x)
+    first, second = (torch.autograd.grad(value, x, retain_graph=True)[0] for _ in range(2))
+    assert torch.allclose(first, second, rtol=1e-14, atol=0)
+    value.backward()
+    pos_weight.add_(1)
+    value = loss(x)
+    torch.autograd.grad(value, x, retain_graph=True)
+    pos_weight.add_(1)  # what is made anew would be another's
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(value, x)
+    assert short
+
+
+@pytest.mark.parametrize(
+    "pos_weight",
+    [
+        torch.rand(6, 4),
+        torch.rand(1, 4),
+        torch.rand(6, 1),
+        torch.rand(4).double(),
+        torch.rand(4).half(),
+        torch.rand(4).as_subclass(Subclass),
+        torch.rand(4, requires_grad=True),
+    ],
+)
+def test_other_pos_weights_go_the_general_way(pos_weight: Tensor, short: list[str]) -> None:
+    x, target = torch.randn(6, 4), torch.rand(6, 4)
+    with guard("off"), torch.no_grad():
+        loss = binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight)
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight)
+    assert torch.allclose(loss, expected.to(loss.dtype), rtol=1e-3)
+    assert short == []
+
+
+def test_pos_weights_that_do_not_fit_are_refused(short: list[str]) -> None:
+    x, target = torch.randn(6, 4), torch.rand(6, 4)
+    for wrong in (torch.rand(3), torch.rand(6), torch.rand(0), torch.rand(1, 1, 4)):
+        with pytest.raises((RuntimeError, ValueError), match=r"size|dimension|broadcast"):
+            binary_cross_entropy_with_logits(x, target, pos_weight=wrong)
+    with pytest.raises(RuntimeError):
+        binary_cross_entropy_with_logits(x, target, pos_weight=torch.rand(4, device="meta"))
+    with pytest.raises(TypeError):
+        binary_cross_entropy_with_logits(x, target, pos_weight=[1.0] * 4)  # type: ignore[arg-type]
+    assert short == []
 
 
 @LOSSES
@@ -246,10 +331,6 @@ def _transposed(x: Tensor) -> Tensor:
     return x.t().contiguous().t()
 
 
-class Subclass(torch.Tensor):
-    pass
-
-
 @pytest.mark.parametrize(
     ("change", "options"),
     [
@@ -333,6 +414,8 @@ def test_the_ops_say_what_they_do_not_take(with_grad: bool) -> None:
         (x[:0], t[:0]),
     ]:
         assert [made.shape for made in ops.sigmoid_plain(logits, target, True, with_grad)] == [(0,)] * 2
+    for weight in (torch.rand(3), torch.rand(6, 4), torch.rand(1, 1), torch.rand(4).double(), torch.rand(0)):
+        assert [made.shape for made in ops.sigmoid_plain(x, t, True, with_grad, weight)] == [(0,)] * 2
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (1, 2, 8, 8), (3, 21, 5, 7), (2, 5, 33, 65, 31), (16384, 5)])
@@ -386,6 +469,7 @@ def test_the_ops_keep_torchs_rules(with_grad: bool) -> None:
     x, y, t = torch.randn(6, 4), torch.arange(6) % 4, torch.rand(6, 4)
     torch.library.opcheck(torch.ops.likelihead.softmax_plain.default, (x, y, -100, True, with_grad))
     torch.library.opcheck(torch.ops.likelihead.sigmoid_plain.default, (x, t, False, with_grad))
+    torch.library.opcheck(torch.ops.likelihead.sigmoid_plain.default, (x, t, True, with_grad, torch.rand(4)))
 
 
 @LOSSES

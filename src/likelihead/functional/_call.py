@@ -60,17 +60,19 @@ def overridable(
 
     Args:
         function: the loss.
-        short: serves calls of two tensors alone, or answers None: it sees to what is said above by itself.
+        short: serves calls of two tensors and of the options that it names, or answers None: it sees to what
+            is said above by itself.
     """
     parameters = signature(function).parameters
     name, names = function.__name__, tuple(parameters)
     optional = {option for option, parameter in parameters.items() if parameter.default is None}
     is_drop_in = hasattr(torch.nn.functional, name)
+    short_options = frozenset(() if short is None else tuple(signature(short).parameters)[2:])
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        if short is not None and not kwargs and len(args) == 2:
-            loss = short(*args)
+        if short is not None and len(args) == 2 and (not kwargs or kwargs.keys() <= short_options):
+            loss = short(*args, **kwargs)
             if loss is not None:
                 return loss
         if has_torch_function_variadic(*args, *kwargs.values()):

@@ -37,6 +37,7 @@ def plain_cross_entropy(
         or not ((input.is_cpu and target.is_cpu) or (input.is_cuda and input.device == target.device))
         or input.dtype not in _WIDE
         or target.dtype is not _INDEX
+        or type(ignore_index) is not int
         or ignore_index >= 0  # inside the range: for the guard to look at
         or reduction not in _REDUCED
         or not nothing_to_check("cross_entropy", input)
@@ -55,8 +56,10 @@ def plain_cross_entropy(
         raise
 
 
-def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor | None:
-    """Binary cross-entropy without weights, reduced, of logits and labels of one dtype; or None."""
+def plain_bce_with_logits(
+    input: Tensor, target: Tensor, reduction: str = "mean", pos_weight: Tensor | None = None
+) -> Tensor | None:
+    """Binary cross-entropy with no other weights, reduced, of logits and labels of one dtype; or None."""
     if (
         is_compiling()
         or tracing() is not None
@@ -66,12 +69,18 @@ def plain_bce_with_logits(input: Tensor, target: Tensor, reduction: str = "mean"
         or not ((input.is_cpu and target.is_cpu) or (input.is_cuda and input.device == target.device))
         or input.dtype not in _WIDE
         or target.dtype is not input.dtype
+        or not (pos_weight is None or _is_fixed(pos_weight))
         or reduction not in _REDUCED
         or not nothing_to_check("bce_with_logits", input)
     ):
         return None
     op = dispatch.plain("sigmoid_plain", input.is_cpu)
     try:
-        return None if op is None else op(input, target, reduction == "mean")
+        return None if op is None else op(input, target, reduction == "mean", pos_weight)
     except NotImplementedError:
         return None
+
+
+def _is_fixed(weight: Tensor) -> bool:
+    """Whether it is a plain tensor on the CPU that nobody differentiates."""
+    return type(weight) is Tensor and weight.is_cpu and not weight.requires_grad

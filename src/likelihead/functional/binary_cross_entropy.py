@@ -92,8 +92,8 @@ def binary_cross_entropy_with_logits(
     tensor([6.9315e-01, 9.3576e-14])
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    if weight is pos_weight is normalizer is sample_weight is prior is None and label_smoothing == 0:
-        plain = plain_bce_with_logits(input, target, reduction)
+    if weight is normalizer is sample_weight is prior is None and label_smoothing == 0:
+        plain = plain_bce_with_logits(input, target, reduction, pos_weight)
         if plain is not None:
             return plain
     check_devices(

@@ -231,7 +231,10 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     ) -> Tensor:
         """The loss; ``normalizer`` replaces what the mean divides by, ``sample_weight`` weighs examples."""
         if normalizer is sample_weight is None and self._is_plain():
-            return functional.binary_cross_entropy_with_logits(input, target)
+            pos_weight = self._buffers["pos_weight"]
+            if pos_weight is None:
+                return functional.binary_cross_entropy_with_logits(input, target)
+            return functional.binary_cross_entropy_with_logits(input, target, pos_weight=pos_weight)
         return functional.binary_cross_entropy_with_logits(
             input,
             target,
@@ -245,10 +248,11 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         )
 
     def _is_plain(self) -> bool:
-        """See `CrossEntropyLoss`."""
+        """See `CrossEntropyLoss`; a ``pos_weight`` has the short way too."""
         tensors = self._buffers
         return (
-            tensors.get("weight", self) is tensors.get("pos_weight", self) is None
+            tensors.get("weight", self) is None
+            and "pos_weight" in tensors
             and self.__dict__.get("prior", self) is None
             and self.reduction == "mean"
             and self.label_smoothing == 0

@@ -45,8 +45,9 @@ def otherwise(
     *,
     others: int,
 ) -> Tensor:
-    """The gradient as the general way has it, of what that one would have saved."""
-    saved = (*ctx.saved_tensors, *(None,) * others)
+    """The gradient as the general way has it, of what that one would have saved: ``others`` more than two."""
+    saved = ctx.saved_tensors
+    saved = (*saved, *(None,) * (2 + others - len(saved)))
     general = SimpleNamespace(made=ctx.made, in_place=False, options=options, saved_tensors=saved)
     grad = first_gradient(general, upstream)
     return anew(general, upstream) if grad is None else grad

@@ -125,7 +125,11 @@ def _softmax_plain_fake(
 
 
 def _sigmoid_plain_fake(
-    logits: Tensor, target: Tensor, mean: bool = True, with_grad: bool = True
+    logits: Tensor,
+    target: Tensor,
+    mean: bool = True,
+    with_grad: bool = True,
+    pos_weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     return _softmax_loss_fake(logits, target, with_grad)
 

@@ -51,15 +51,17 @@ def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool)
     return loss
 
 
-def sigmoid_plain(logits: Tensor, target: Tensor, mean: bool) -> Tensor | None:
+def sigmoid_plain(
+    logits: Tensor, target: Tensor, mean: bool, pos_weight: Tensor | None = None
+) -> Tensor | None:
     """`sigmoid_nll.sigmoid_loss` with ``torch_nonfinite``, without ``skip_nan_target``, in the same way."""
     if transforms_are_active() or forward_ad._current_level >= 0 or target.requires_grad:
         return None
     loss: Tensor | None
     if logits.requires_grad and is_grad_enabled():
-        loss = _apply_sigmoid(logits, (target, mean))
+        loss = _apply_sigmoid(logits, (target, mean, pos_weight))
     else:
-        loss = _served(_sigmoid(logits, target, mean, False)[0])
+        loss = _served(_sigmoid(logits, target, mean, False, pos_weight)[0])
     return loss
 
 
@@ -95,12 +97,15 @@ class _Softmax(torch.autograd.Function):
 
 class _Sigmoid(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, given: tuple[Tensor, bool]) -> Tensor | None:
-        target, mean = given
-        loss, grad = _sigmoid(logits, target) if mean else _sigmoid(logits, target, mean)
+    def forward(ctx: Any, logits: Tensor, given: tuple[Tensor, bool, Tensor | None]) -> Tensor | None:
+        target, mean, pos_weight = given
+        if mean and pos_weight is None:
+            loss, grad = _sigmoid(logits, target)
+        else:
+            loss, grad = _sigmoid(logits, target, mean, True, pos_weight)
         if loss.dim():
             return None
-        ctx.to_save = logits, target
+        ctx.to_save = (logits, target) if pos_weight is None else (logits, target, None, pos_weight)
         ctx.made, ctx.given = [grad], given
         return loss
 

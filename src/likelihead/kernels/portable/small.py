@@ -186,10 +186,13 @@ def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool)
     return _of_sure(logits, target, ignore_index, "mean" if mean else "sum")
 
 
-def sigmoid_plain(logits: Tensor, target: Tensor, mean: bool) -> Tensor | None:
+def sigmoid_plain(
+    logits: Tensor, target: Tensor, mean: bool, pos_weight: Tensor | None = None
+) -> Tensor | None:
     """`sigmoid_nll.sigmoid_loss` without ``skip_nan_target``, in the same way."""
     if (
-        logits.dtype is not torch.float32
+        pos_weight is not None
+        or logits.dtype is not torch.float32
         or not (is_dense(logits) and is_dense(target))
         or not 0 < logits.numel() <= _FEW_LABELS
         or logits.shape != target.shape

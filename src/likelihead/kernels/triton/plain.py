@@ -42,9 +42,13 @@ def softmax_plain(logits: Tensor, target: Tensor, ignore_index: int, mean: bool)
     return loss
 
 
-def sigmoid_plain(logits: Tensor, target: Tensor, mean: bool) -> Tensor | None:
+def sigmoid_plain(
+    logits: Tensor, target: Tensor, mean: bool, pos_weight: Tensor | None = None
+) -> Tensor | None:
     """`sigmoid_nll.sigmoid_loss` with ``torch_nonfinite``, without ``skip_nan_target``, in the same way."""
-    if _is_watched(logits, target) or target.requires_grad or target.shape != logits.shape:
+    if pos_weight is not None or _is_watched(logits, target):
+        return None
+    if target.requires_grad or target.shape != logits.shape:
         return None
     options = sigmoid_options(mean)
     if logits.requires_grad and is_grad_enabled():

@@ -23,14 +23,14 @@ struct PreparedSigmoid {
   ScalarType wide = ScalarType::Float;
 };
 
-// A period of weights, and a block of them after it.
+// So many weights, repeated after n.
 template <class A>
-Tensor repeated(const Tensor& weights, int64_t period, int64_t block) {
-  const int64_t size = period + block, stride = 1;
+Tensor repeated(const Tensor& weights, int64_t n, int64_t size) {
+  const int64_t stride = 1;
   Tensor all = empty_strided(1, &size, &stride, weights.scalar_type());
   A* to = static_cast<A*>(all.data_ptr());
-  std::copy_n(static_cast<const A*>(weights.data_ptr()), period, to);
-  for (int64_t i = 0; i < block; ++i) to[period + i] = to[i];
+  std::copy_n(static_cast<const A*>(weights.data_ptr()), n, to);
+  for (int64_t i = n; i < size; ++i) to[i] = to[i - n];
   return all;
 }
 
@@ -46,9 +46,11 @@ const void* spread_of(PreparedSigmoid& p, const std::optional<Tensor>& given, in
     period = 0;
   } else {
     STD_TORCH_CHECK(n == 1 || (n == columns && given->size(dim - 1) == n), name, " must be expanded to the logits' shape");
-    period = n;
+    // Several periods are one too, and no block comes to a weight twice.
     const int64_t block = std::min(p.call.count, sigmoid_block);
-    weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, block) : repeated<float>(weights, n, block);
+    period = std::max<int64_t>(1, (block + n - 1) / n) * n;
+    const int64_t size = period + block;
+    weights = p.wide == ScalarType::Double ? repeated<double>(weights, n, size) : repeated<float>(weights, n, size);
   }
   p.alive.push_back(weights);
   return weights.data_ptr();
@@ -233,8 +235,10 @@ std::tuple<Tensor, Tensor> sigmoid_loss(
   return {reduced(p, !mean ? 1.0 : normalizer ? *normalizer : count_valid(p)), grad};
 }
 
-// The reduced loss without options, of contiguous tensors: see softmax_plain.
-std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& target, bool mean, bool with_grad) {
+// The reduced loss without options but a pos_weight of one number or one per column, of contiguous tensors: see
+// softmax_plain.
+std::tuple<Tensor, Tensor> sigmoid_plain(
+    const Tensor& logits, const Tensor& target, bool mean, bool with_grad, const std::optional<Tensor>& pos_weight) {
   PreparedSigmoid p(logits, target);
   SigmoidCall& call = p.call;
   p.wide = logits.scalar_type();
@@ -245,11 +249,17 @@ std::tuple<Tensor, Tensor> sigmoid_plain(const Tensor& logits, const Tensor& tar
     call.count = logits.numel();
     fits = given.size() == shape.size() && call.count > 0;
     for (size_t d = 0; fits && d < shape.size(); ++d) fits = given[d] == shape[d];
+    if (fits && pos_weight) {
+      const int64_t n = pos_weight->numel(), dim = pos_weight->dim();
+      fits = pos_weight->is_cpu() && pos_weight->scalar_type() == p.wide && dim <= 1 && dim <= logits.dim() &&
+             (n == 1 || n == shape[shape.size() - 1]);
+    }
   }
   if (!fits) return {empty_nothing(ScalarType::Float), empty_nothing(ScalarType::Float)};
   call.logits = logits.data_ptr();
   call.dtype = p.wide == ScalarType::Double ? Float::f64 : Float::f32;
   call.target = target.data_ptr();
+  call.pos_weight = spread_of(p, pos_weight, call.pos_weight_period, "pos_weight");
   call.torch_nonfinite = true;
   call.chunk = chunk_of(call);
   Tensor grad = with_grad ? new_gradient(p) : empty_nothing(p.wide);
@@ -268,7 +278,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(likelihead, m) {
   m.def("sigmoid_nll_backward(Tensor grad_nll, float scale, Tensor logits, Tensor target, " LK_OPTIONS ") -> Tensor");
   m.def("sigmoid_loss(Tensor logits, Tensor target, " LK_OPTIONS
         ", bool mean, float? normalizer, bool with_grad) -> (Tensor loss, Tensor grad)");
-  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean=True, bool with_grad=True) -> "
+  m.def("sigmoid_plain(Tensor logits, Tensor target, bool mean=True, bool with_grad=True, Tensor? pos_weight=None) -> "
         "(Tensor loss, Tensor grad)");
 }
 

@@ -52,7 +52,7 @@ LK_INLINE ValueAndSlope<Vec<A>> hard(Vec<A> x, Vec<A> t, Vec<A> e, bool weighted
   V slope = over_one_plus(s >= A(0) ? one : e, e);
   if (weighted) {
     const V weight = t == one ? pos_weight : one;
-    nll *= weight;
+    nll = rounded(nll * weight);  // so that a sum has the same bits with and without a gradient beside it
     slope *= weight;
   }
   return {nll, bits<V>(bits<I>(slope) ^ flip)};
@@ -178,7 +178,8 @@ struct ElementKernel {
   using V = Vec<A>;
   using I = IVec<A>;
   static constexpr int n = Lanes<A>::n;
-  static constexpr int64_t size = likelihead::sigmoid_block;
+  static constexpr int64_t size = likelihead::sigmoid_block, most_columns = 2048;
+  static constexpr int64_t most_factors = 33;  // of a column's product: the largest chunk has so many rows of 1000
   static_assert(size % (16 * n) == 0, "blocks are of whole groups of vectors");
 
   explicit ElementKernel(const SigmoidCall& c)
@@ -190,9 +191,8 @@ struct ElementKernel {
         grad_out(static_cast<T*>(c.grad)),
         streaming(c.past_caches && sizeof(V) == 64 && reinterpret_cast<uintptr_t>(c.grad) % sizeof(V) == 0),
         up_each(c.up_is_each ? static_cast<const A*>(c.up) : nullptr),
-        plain(
-            !c.nll && !up_each && !c.weight && !c.sample_weight && c.focal_gamma == 0 && c.focal_alpha < 0),
-        only_summed(plain && sizeof(T) == 4 && !c.up && !c.pos_weight),
+        plain(!c.nll && !up_each && !c.weight && !c.sample_weight && c.focal_gamma == 0 && c.focal_alpha < 0),
+        only_summed(plain && !c.up && (!c.pos_weight || weighs_columns())),
         scale(splat(c.up && !up_each ? *static_cast<const A*>(c.up) * A(c.scale) : A(c.scale))) {}
 
   const SigmoidCall& call;
@@ -203,7 +203,7 @@ struct ElementKernel {
   const bool streaming;  // the gradient bypasses the caches; blocks begin at whole lines of it
   const A* up_each;
   const bool plain;        // nothing is asked for per element but a pos_weight
-  const bool only_summed;  // the losses, and none weighs more than another
+  const bool only_summed;  // the losses, and none weighs more than another of its label and column
   V scale;
 
   // The weights of the elements i and after, as far as the block goes.
@@ -213,6 +213,17 @@ struct ElementKernel {
   template <class P>
   LK_INLINE_MEMBER static V get(const P* p, int count, A absent) {
     return count == n ? load(p) : load_some(p, count, absent);
+  }
+
+  // Whether there are so few columns that each has several elements in a chunk. The weights are to be finite: 0 times
+  // an infinite one is NaN.
+  bool weighs_columns() const {
+    const int64_t period = call.pos_weight_period, together = call.count < call.chunk ? call.count : call.chunk;
+    if (period == 0 || period > most_columns || together < 8 * period) return false;
+    const A* weight = static_cast<const A*>(call.pos_weight);
+    A zero = 0;
+    for (int64_t i = 0; i < period; ++i) zero += weight[i] * A(0);
+    return zero == 0;
   }
 
   // The sample weights of a block; returns whether each counts.
@@ -360,42 +371,76 @@ struct ElementKernel {
 
   // A whole block of labels of 0 and 1 whose losses are wanted as a sum alone. The sum of log(1 + e) is the logarithm of
   // a product: 4 instructions of the units that multiply for each vector in place of 12. What is kept of the product is
-  // what it is above 1, so that nothing is lost of small e.
-  template <Want want>
-  LK_INLINE_MEMBER void run_products(int64_t begin, const A* exps, Sum<A>& sum) const {
-    const ElementKernel self = *this;  // as in `run_block`
-    const V one = splat(A(1));
-    for (int64_t i = begin; i < begin + size; i += 16 * n) {
+  // what it is above 1, so that nothing is lost of small e. Labels of 1 that have a weight go into the product of their
+  // column, whose logarithm is taken and weighed once in a chunk or twice (`close_columns`).
+  template <Want want, bool weighted>
+  LK_APART Sum<A> run_products(int64_t begin, const A* exps, const A* pos_weight, A* columns, Sum<A> sum) const {
+    const V zero{}, one = splat(A(1)), factor = scale;
+    // Held here: a store might change the members, for all that the compiler knows.
+    const T *const x = logits + begin, *const labels = (wide_target ? wide_target : target) + begin;
+    T* const grad = want == Want::nll ? nullptr : grad_out + begin;
+    const bool past = streaming;
+    for (int64_t i = 0; i < size; i += 16 * n) {
       V above[4] = {};  // which do not wait for one another
       for (int k = 0; k < 16; k += 4) {
 #pragma GCC unroll 4
         for (int j = 0; j < 4; ++j) {
           const int64_t at = i + (k + j) * n;
-          const V e = load(exps + (at - begin));
-          const I flip = flip_of<A>(self.target_at(at, n));
-          const V s = bits<V>(bits<I>(load(self.logits + at)) ^ flip);
-          sum.add(vmax(s, V{}));
+          const V t = load(labels + at);
+          V e = load(exps + at), weight = one;
+          const I flip = flip_of<A>(t);
+          const V s = bits<V>(bits<I>(load(x + at)) ^ flip);
+          V slope = zero;
+          if (want != Want::nll) slope = over_one_plus(s >= A(0) ? one : e, e);
+          if constexpr (weighted) {
+            const I positive = t == one;
+            const V column = load(columns + at);
+            store(columns + at, (positive ? e : zero) * (one + column) + column);
+            weight = positive ? load(pos_weight + at) : one;
+            e -= positive ? e : zero;
+            slope *= weight;
+          }
+          sum.add(weight * vmax(s, zero));
           above[j] = e * (one + above[j]) + above[j];
           if (want == Want::nll) continue;
-          const V slope = over_one_plus(s >= A(0) ? one : e, e);
-          const V g = bits<V>(bits<I>(slope) ^ flip) * self.scale;
-          if (self.streaming) stream(self.grad_out + at, g);
-          else store(self.grad_out + at, g);
+          const V g = bits<V>(bits<I>(slope) ^ flip) * factor;
+          if (past) stream(grad + at, g);
+          else store(grad + at, g);
         }
       }
 #pragma GCC unroll 2
       for (int j = 0; j < 4; j += 2) above[j] = above[j + 1] * (one + above[j]) + above[j];
-      const V product = above[2] * (one + above[0]) + above[0];  // below 2^16
-      const V rounded = one + product;
-      sum.add(log_of_sum(rounded, product - (rounded - one)));
+      sum.add(log_one_above(above[2] * (one + above[0]) + above[0]));  // of less than 2^16
       sum.close_block();
     }
+    return sum;
+  }
+
+  LK_INLINE_MEMBER static V log_one_above(V product) {
+    const V one = splat(A(1)), rounded = one + product;
+    return log_of_sum(rounded, product - (rounded - one));
+  }
+
+  // Takes what the columns hold into the sum, and leaves them empty.
+  LK_APART Sum<A> close_columns(A* columns, Sum<A> sum) const {
+    const int64_t count = call.pos_weight_period + size;
+    const A* weight = static_cast<const A*>(call.pos_weight);
+    for (int64_t i = 0; i < count; i += n) {
+      sum.add(get(weight + i, count - i < n ? int(count - i) : n, A(0)) * log_one_above(load(columns + i)));
+      store(columns + i, V{});
+      if (i % (16 * n) == 0) sum.close_block();
+    }
+    sum.close_block();
+    return sum;
   }
 
   template <Want want>
   double run(int64_t begin, int64_t end) const {
     Sum<A> sum;
-    alignas(64) A exps[size], weights[size];
+    alignas(64) A exps[size], weights[size], columns[most_columns + size + n];
+    const bool by_column = sizeof(T) == 4 && want != Want::slope && only_summed && call.pos_weight;
+    if (by_column) std::fill_n(columns, call.pos_weight_period + size + n, A(0));
+    int64_t opened = begin;
     for (int64_t i = begin; i < end; i += size) {
       const int64_t stop = end - i < size ? end : i + size;
       bool whole = stop - i == size;
@@ -403,14 +448,30 @@ struct ElementKernel {
       const A* const sampled = call.sample_weight ? weights : nullptr;
       switch (whole ? look(i, exps) : Block::odd) {
         case Block::hard:
-          if (want != Want::slope && only_summed) run_products<want>(i, exps, sum);
-          else if (plain) run_block<Block::hard, want, true>(i, stop, exps, sampled, sum);
+          if constexpr (sizeof(T) == 4 && want != Want::slope) {
+            if (by_column) {
+              if (i - opened >= most_factors * call.pos_weight_period) {
+                sum = close_columns(columns, sum);
+                opened = i;
+              }
+              const int64_t column = i % call.pos_weight_period;
+              const A* pos_weight = static_cast<const A*>(call.pos_weight) + column;
+              sum = run_products<want, true>(i, exps, pos_weight, columns + column, sum);
+              break;
+            }
+            if (only_summed) {
+              sum = run_products<want, false>(i, exps, nullptr, nullptr, sum);
+              break;
+            }
+          }
+          if (plain) run_block<Block::hard, want, true>(i, stop, exps, sampled, sum);
           else run_block<Block::hard, want>(i, stop, exps, sampled, sum);
           break;
         case Block::soft: run_block<Block::soft, want>(i, stop, exps, sampled, sum); break;
         case Block::odd: run_block<Block::odd, want>(i, stop, exps, sampled, sum); break;
       }
     }
+    if (by_column) sum = close_columns(columns, sum);
     double total = 0;
     for (int k = 0; k < n; ++k) total += double(sum.high[k]) + (sum.low[k] == sum.low[k] ? double(sum.low[k]) : 0.0);
     return total;

@@ -175,7 +175,8 @@ LK_INLINE vd multiply_subtract(vd a, vd b, vd c) {
 }
 
 // Keeps the compiler from contracting what follows with the product that v may be.
-LK_INLINE vd rounded(vd v) {
+template <class V>
+LK_INLINE V rounded(V v) {
 #if defined(__x86_64__)
   asm("" : "+x"(v));
 #elif defined(__aarch64__)
