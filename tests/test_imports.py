@@ -8,7 +8,7 @@ import sys
 import pytest
 
 PLOTS_AND_FILES = {"sklearn", "pyarrow", "matplotlib", "jinja2", "safetensors", "PIL", "tokenizers"}
-OPTIONAL = {"triton", "libcst", *PLOTS_AND_FILES}
+OPTIONAL = {"triton", "libcst", "transformers", "peft", *PLOTS_AND_FILES}
 
 
 def loaded_after(statement: str, candidates: set[str]) -> set[str]:
@@ -23,6 +23,7 @@ def loaded_after(statement: str, candidates: set[str]) -> set[str]:
     [
         "import likelihead",
         "import likelihead.functional, likelihead.nn, likelihead.likelihoods, likelihead.guard",
+        "import likelihead.integrations.huggingface",
         "import likelihead\nfor name in likelihead.__all__: getattr(likelihead, name)",
     ],
 )

@@ -18,7 +18,6 @@ from likelihead.functional._linear import (
     as_chunk,
     check_head,
     for_each_token,
-    in_autocast,
     tokens_of,
     without_first,
 )
@@ -213,29 +212,38 @@ def _linear_cross_entropy(
         return cross_entropy(
             _logits(input, linear_weight, linear_bias, logit_scale), target, **shared, **reduced
         )
-    hidden, head = in_autocast(input, input), in_autocast(linear_weight, input)
-    bias = None if linear_bias is None else in_autocast(linear_bias, input)
-    tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored)
+    tokens = tokens_of(input, target, classes, shift=shift, ignore_index=ignored)
     shared["sample_weight"] = for_each_token(checked_weight(sample_weight, tokens.shape), tokens.shape)
     # What the logits are like, for what is asked of them: no memory.
     like = tokens.hidden.new_zeros(()).expand(tokens.hidden.shape[0], classes)
     served = classes > 0 and is_served(like, tokens.target, weight, -100, reduction, label_smoothing)
     if probabilities:
-        served = served and promoted(hidden.dtype, target, weight) == hidden.dtype
+        served = served and promoted(input.dtype, target, weight) == input.dtype
     if not served:
         # Which torch refuses, or answers in a wider dtype than that of the products.
         loss = cross_entropy(
-            _logits(tokens.hidden, head, bias, logit_scale), tokens.target, **shared, **reduced
+            _logits(tokens.hidden, linear_weight, linear_bias, logit_scale),
+            tokens.target,
+            **shared,
+            **reduced,
         )
         return loss.reshape(tokens.shape) if reduction == "none" else loss
     check_softmax_options(classes, z_loss=z_loss, softcap=softcap, logit_offset=logit_offset)
     shared |= {"torch_nonfinite": True, "logit_scale": logit_scale, "chunk_tokens": chunk}
     try:
         if reduction == "none":
-            nll, _, _ = dispatch.linear_softmax_nll(tokens.hidden, head, tokens.target, bias, **shared)
+            nll, _, _ = dispatch.linear_softmax_nll(
+                tokens.hidden, linear_weight, tokens.target, linear_bias, **shared
+            )
             return in_dtype(nll.reshape(tokens.shape), dtype)
         loss = dispatch.linear_softmax_loss(
-            tokens.hidden, head, tokens.target, bias, reduction=reduction, normalizer=normalizer, **shared
+            tokens.hidden,
+            linear_weight,
+            tokens.target,
+            linear_bias,
+            reduction=reduction,
+            normalizer=normalizer,
+            **shared,
         )
         return in_dtype(loss, dtype)
     except (IndexError, RuntimeError) as error:

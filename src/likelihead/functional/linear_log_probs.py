@@ -12,7 +12,7 @@ from likelihead.core.options import check_flag, check_real_number, shown, whole_
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_tensor, overridable
 from likelihead.functional._class_index import blame_target
-from likelihead.functional._linear import as_chunk, check_head, in_autocast, next_tokens, tokens_of
+from likelihead.functional._linear import as_chunk, check_head, tokens_of, without_first
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
 
@@ -116,15 +116,13 @@ def linear_log_probs(
     temperature = check_temperature(temperature)
     classes = weight.shape[0]
     check_softmax_options(classes, softcap=softcap)
-    tokens = tokens_of(
-        in_autocast(hidden, hidden), target, classes, shift=shift, ignore_index=ignored, name="hidden"
-    )
+    tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden")
     try:
         nll, lse, found = dispatch.linear_softmax_nll(
             tokens.hidden,
-            in_autocast(weight, hidden),
+            weight,
             tokens.target,
-            None if bias is None else in_autocast(bias, hidden),
+            bias,
             entropy=entropy,
             ignore_index=ignored,
             softcap=None if softcap is None else softcap / temperature,
@@ -133,7 +131,7 @@ def linear_log_probs(
         )
     except (IndexError, RuntimeError) as error:
         # The position in the caller's own target, not in the flat one.
-        blame_target(error, next_tokens(target, ignored) if shift else target, classes, ignored)
+        blame_target(error, without_first(target, ignored) if shift else target, classes, ignored)
         raise
     shape = tokens.shape
     return TokenLogProbs(
