@@ -111,7 +111,7 @@ def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
     if case.name in ("ce-lm", "ce-4k", "bce"):
         ops.insert(1, f"{module.removesuffix('_nll')}_loss_backward_")
     if case.name == "ce-lm":
-        ops.insert(1, "softmax_loss_")
+        ops[1:1] = ["softmax_loss_", "softmax_nll_"]
     for op in ops:
         yield Call(case.name, op, module, case.shape, case.dtype, _tensors(case))
     if case.name == "bce":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -213,12 +214,13 @@ def test_chunks_are_no_worse_than_the_logits(dtype: torch.dtype) -> None:
 
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("margin", [0.0, 5.0, 21.0, 60.0])
-def test_entropies_of_confident_tokens_keep_their_digits(margin: float) -> None:
-    logits = torch.randn(5, 7)
+@pytest.mark.parametrize("classes", [7, 130])
+def test_entropies_of_confident_tokens_keep_their_digits(margin: float, classes: int) -> None:
+    logits = torch.randn(5, classes)
     logits[:, 2] = logits.max() + margin
     x = logits.clone().requires_grad_()
     _, _, entropy = dispatch.linear_softmax_nll(
-        x, torch.eye(7), torch.arange(5), entropy=True, chunk_tokens=2
+        x, torch.eye(classes), torch.arange(5), entropy=True, chunk_tokens=2
     )
     (slopes,) = torch.autograd.grad(entropy.sum(), x)
     for row, value, slope in zip(logits.tolist(), entropy.tolist(), slopes.double(), strict=True):
@@ -228,6 +230,16 @@ def test_entropies_of_confident_tokens_keep_their_digits(margin: float) -> None:
         torch.testing.assert_close(
             slope, torch.tensor(true, dtype=torch.float64), rtol=3e-6, atol=1e-7 * exact
         )
+
+
+@pytest.mark.parametrize("classes", [1, 63, 64, 65, 300])
+def test_the_largest_and_its_place(classes: int) -> None:
+    z = torch.randn(50, classes)
+    z[0], z[1, -1], z[2, classes // 2] = 3, 9, math.nan
+    top, place = linear_chunks._largest(z)
+    expected, _ = z.max(1, keepdim=True)
+    torch.testing.assert_close(top, expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(z.gather(1, place), expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_the_order_of_the_options() -> None:

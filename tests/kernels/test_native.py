@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +101,51 @@ def test_stores_do_not_matter_to_the_bits() -> None:
     else:  # there is no choice
         assert measured[1] == "not measured yet"
     assert cached[3] == past[3] == measured[3]
+
+
+def _with_values(logits: Tensor, target: Tensor, ups: list[Tensor | None], options: tuple[Any, ...]) -> None:
+    """`softmax_nll_` is the values and the gradient of the ops that have one of them each, to the bit."""
+    ops = torch.ops.likelihead
+    nll, lse = ops.softmax_nll(logits, target, *options)
+    gradient = ops.softmax_nll_backward(*ups, 0.7, False, logits, target, *options)
+    memory = torch.cat([logits.flatten(), logits.new_full((64,), 7)])
+    over = memory[: logits.numel()].view(logits.shape)
+    values = ops.softmax_nll_(*ups, 0.7, over, target, *options)
+    assert torch.equal(values[0], nll)
+    assert torch.equal(values[1], lse)
+    assert torch.equal(over, gradient)
+    assert memory[logits.numel() :].eq(7).all()
+    kept = over.clone()
+    with pytest.raises(RuntimeError, match=rf"class index out of range: {logits.shape[1]} at 2"):
+        ops.softmax_nll_(*ups, 0.7, over, target.index_fill(0, torch.tensor(2), logits.shape[1]), *options)
+    assert torch.equal(over, kept)  # nothing is written
+
+
+def with_values() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        for classes in (3, 17, 300, 5000):
+            logits = (torch.randn(7, classes) * 4).to(dtype)
+            target = torch.randint(classes, (7,))
+            target[3] = -100
+            wide = torch.promote_types(dtype, torch.float32)
+            one, each = torch.tensor(0.5, dtype=wide), torch.randn(7, dtype=wide)
+            per_class, where = torch.rand(classes), torch.rand(7, classes) < 0.8
+            plain = (None, 0.0, -100, 0.0, 0.0, None, False, None, 0.0, None)
+            full = (per_class, 0.1, -100, 0.01, 5.0, per_class, False, where, 0.0, torch.rand(7))
+            for ups in ([one, None], [each, each.flip(0)], [None, each], [each, None]):
+                for options in (plain, full):
+                    _with_values(logits, target, ups, options)
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_values_and_the_gradient_over_the_logits(isa: str) -> None:
+    code = "import torch; torch.manual_seed(0); from kernels import test_native; test_native.with_values()"
+    folder = Path(__file__).parents[1]
+    variables = {"LIKELIHEAD_ISA": isa, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 _NUMBERS = torch.Generator().manual_seed(5)

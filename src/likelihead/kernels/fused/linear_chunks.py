@@ -13,7 +13,7 @@ product's factors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -230,29 +230,42 @@ def _softmax_(
     values, gradient_ = SOFTMAX[head.backend]
     target, options = head.target[at], _options_at(head.options, at)
     if upstream is None:
-        found = values(logits, target, *options)
-        return (*found, _entropy(logits, options, None)[0] if entropy else None)
+        nll, lse = values(logits, target, *options)
+        if not entropy:
+            return nll, lse, None
+        parts = [
+            _entropy(logits[part], _options_at(options, part), None, scratch)[0]
+            for part, scratch in _parts(logits)
+        ]
+        return nll, lse, torch.cat(parts)
     of_nll, of_lse, of_entropy = (None if up is None else _upstream_at(up, at) for up in upstream[:3])
     if of_entropy is None:
         return (*gradient_(of_nll, of_lse, upstream.scale, logits, target, *options), None)
-    # The entropy's part has to be made before its logits are overwritten: some tokens at a time.
-    parts = []
-    step = max(1, _AT_ONCE // max(1, logits.shape[1]))
-    for start in range(0, logits.shape[0], step):
-        part = slice(start, start + step)
-        rows, chosen = logits[part], _options_at(options, part)
-        of_rows = [None if up is None else _upstream_at(up, part) for up in (of_nll, of_lse, of_entropy)]
-        value, slope = _entropy(rows, chosen, of_rows[2])
-        found = gradient_(of_rows[0], of_rows[1], upstream.scale, rows, target[part], *chosen)
+    # The entropy's part has to be made before its logits are overwritten.
+    columns = []
+    for part, scratch in _parts(logits):
+        z, chosen = logits[part], _options_at(options, part)
+        ups = [None if up is None else _upstream_at(up, part) for up in (of_nll, of_lse, of_entropy)]
+        value, slope = _entropy(z, chosen, ups[2], scratch)
+        columns.append((*gradient_(ups[0], ups[1], upstream.scale, z, target[part], *chosen), value))
         if slope is not None:
             gradient, factor = slope
-            if rows.dtype == gradient.dtype:
-                rows.addcmul_(gradient, factor)
+            if z.dtype == gradient.dtype:
+                z.addcmul_(gradient, factor)
             else:
-                rows.add_(gradient.mul_(factor))
-        parts.append((*found, value))
-    nll, lse, entropies = (torch.cat(column) for column in zip(*parts, strict=True))
+                z.add_(gradient.mul_(factor))
+    nll, lse, entropies = (torch.cat(column) for column in zip(*columns, strict=True))
     return nll, lse, entropies
+
+
+def _parts(logits: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Some rows at a time, as many as the caches hold, and memory for two tensors of their size."""
+    rows, classes = logits.shape
+    step = max(1, min(_AT_ONCE // max(1, classes), rows))
+    scratch = [logits.new_empty(step, classes, dtype=compute_dtype(logits.dtype)) for _ in range(2)]
+    for start in range(0, rows, step):
+        part = slice(start, min(start + step, rows))
+        yield part, [of[: part.stop - start] for of in scratch]
 
 
 def _upstream_at(upstream: Tensor, at: slice | Tensor) -> Tensor:
@@ -260,7 +273,7 @@ def _upstream_at(upstream: Tensor, at: slice | Tensor) -> Tensor:
 
 
 def _entropy(
-    logits: Tensor, options: tuple[Any, ...], upstream: Tensor | None
+    logits: Tensor, options: tuple[Any, ...], upstream: Tensor | None, scratch: list[Tensor]
 ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
     r"""The entropy of each row, and its gradient by the logits, times ``upstream``, as two factors.
 
@@ -270,13 +283,6 @@ def _entropy(
     """
     _, _, _, _, softcap, offset, _, where, _, _ = options
     wide = compute_dtype(logits.dtype)
-    step = max(1, _AT_ONCE // max(1, logits.shape[1]))
-    if upstream is None and logits.shape[0] > step:
-        parts = [
-            _entropy(logits[k : k + step], _options_at(options, slice(k, k + step)), None)[0]
-            for k in range(0, logits.shape[0], step)
-        ]
-        return torch.cat(parts), None
     z = logits.to(wide)
     slope = None
     if softcap:
@@ -285,25 +291,40 @@ def _entropy(
             slope = 1 - z * z
         z.mul_(softcap)
     if offset is not None:
-        z = z + offset
+        z = z + offset.to(wide)
     if where is not None:
         z = z.masked_fill(~where, -torch.inf)
-    top, index = z.max(1, keepdim=True)
-    below = z - top  # the gap with its sign turned
+    top, index = _largest(z)
+    below = torch.sub(z, top, out=scratch[0])  # the gap with its sign turned
     if where is not None or not looks(z.device):
         below.clamp_(min=_FAR)
-    p = torch.exp(below).scatter_(1, index, 0)
-    rest = p.sum(1, keepdim=True)
-    total = rest + 1
+    p = torch.softmax(z, 1, out=scratch[1])
+    of_top = p.gather(1, index)
+    p.scatter_(1, index, 0)
     share = below.mul_(p)
-    mean_gap = -share.sum(1, keepdim=True) / total
+    mean_gap = -share.sum(1, keepdim=True)
     if where is None and looks(z.device) and not mean_gap.isfinite().all():
         # 0 times infinity, of logits of minus infinity: their share is 0.
         share.masked_fill_(p == 0, 0)
-        mean_gap = -share.sum(1, keepdim=True) / total
-    entropy = (torch.log1p(rest) + mean_gap).squeeze(1)
+        mean_gap = -share.sum(1, keepdim=True)
+    entropy = (torch.log1p(p.sum(1, keepdim=True) / of_top) + mean_gap).squeeze(1)
     if upstream is None:
         return entropy, None
-    gradient = share.addcmul_(p, mean_gap).scatter_(1, index, mean_gap)
-    factor = -upstream.to(wide).reshape(-1, 1) / total
+    gradient = share.addcmul_(p, mean_gap).scatter_(1, index, of_top * mean_gap)
+    factor = -upstream.to(wide).reshape(-1, 1)
     return entropy, (gradient if slope is None else gradient.mul_(slope), factor)
+
+
+def _largest(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest of each row and its place, in two steps: torch looks for a place one number at a time."""
+    run, classes = 64, z.shape[1]
+    whole = classes // run * run
+    if not looks(z.device) or whole == 0:
+        return z.max(1, keepdim=True)
+    of_runs = z[:, :whole].reshape(z.shape[0], -1, run).amax(2)
+    if whole < classes:
+        of_runs = torch.cat([of_runs, z[:, whole:].amax(1, keepdim=True)], 1)
+    first = of_runs.argmax(1, keepdim=True) * run
+    places = (first + torch.arange(run, device=z.device)).clamp_(max=classes - 1)
+    top, at = z.gather(1, places).max(1, keepdim=True)
+    return top, places.gather(1, at)
