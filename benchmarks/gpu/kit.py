@@ -12,7 +12,6 @@ from benchmarks.gpu.book import Book
 from benchmarks.gpu.budget import Budget, Rehearsed
 from benchmarks.gpu.cases import CASES
 from benchmarks.gpu.work import Outcome, Task
-from likelihead.bench.case import Case
 
 #: The share of the budget by whose end a stage is to be over.
 SHARES = {
@@ -120,7 +119,7 @@ class Kit:
 
     def run(self, seed: int, rounds: int) -> None:
         """All stages."""
-        cases = [case for case in CASES if self._has(case)]
+        cases = list(CASES)
         checks = [correct.task_of(check, seed) for check in _checks(self._rehearsed is not None)]
         # The sanitizer takes one process for long: it is begun first and made beside the others.
         checks = [*sanitize.tasks(seed), *checks, *planted.tasks(seed)]
@@ -156,15 +155,6 @@ class Kit:
         for task in wanted:
             self.alone(task, stage)
 
-    def _has(self, case: Case) -> bool:
-        """Whether the library has the op; a case that it does not have yet is named as left out."""
-        name = f"table/{case.name}"
-        if case.op in OPS:
-            return True
-        if self._only.search(name):
-            self._book.add(Outcome(name, "skipped", message=f"likelihead has no {case.op} yet"))
-        return False
-
     def _search(self) -> None:
         done: set[tuple[str, str]] = set()
         for case, route in search.searched() if self._rehearsed is None else search.REHEARSED:
@@ -189,9 +179,6 @@ class Kit:
         )
         if found is not None:
             self._book.add_tunable(found)
-
-
-OPS = ("softmax_nll", "sigmoid_nll")
 
 
 def _few(tasks: list[Task], group: str, each: int) -> list[Task]:

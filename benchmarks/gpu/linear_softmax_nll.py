@@ -1,101 +1,65 @@
-"""The head's product and the loss in one, on a GPU, beside every peer that has it.
-
-The floor is the three matrix products alone, over the rows that are not ignored.
-"""
+"""The head's product and the loss in one, on a GPU, beside every peer that has it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-import torch.nn.functional as torchs
 
-import likelihead.functional
 from benchmarks.gpu import peer
-from likelihead.bench.case import EAGER, FLOOR, OURS, Case, Goal, Problem, short_dtype
+from likelihead.bench import linear_softmax_nll
+from likelihead.bench.case import CHUNKED, EAGER, FLOOR, OURS, Goal, Problem, Room
 
-IGNORED = -100
+BESIDE_THE_GRADIENTS = 1024
+"""MiB that ours may take at its peak."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearCase(Case):
-    """``shape`` is that of the logits; ``width`` is that of the hidden layer."""
-
+class LinearCase(linear_softmax_nll.LinearCase):
     dtype: torch.dtype = torch.bfloat16
     width: int = 4096
-    ignored: float = 0.0
-
-    @property
-    def op(self) -> str:
-        return "linear_softmax_nll"
-
-    @property
-    def what(self) -> str:
-        rows, vocab = self.shape
-        text = f"linear CE, hidden [{rows}, {self.width}] {short_dtype(self.dtype)}, vocab {vocab}"
-        return f"{text}, {self.ignored:.0%} ignored" if self.ignored else text
+    rounds: int | None = None
 
     def build(self, device: str = "cuda") -> Problem:
-        generator = torch.Generator(device).manual_seed(0)
-        rows, vocab = self.shape
-        hidden = torch.randn(rows, self.width, generator=generator, device=device).to(self.dtype)
-        head = torch.randn(vocab, self.width, generator=generator, device=device)
-        head = head.mul_(self.width**-0.5).to(self.dtype)
-        target = torch.randint(vocab, (rows,), generator=generator, device=device)
-        kept = rows - int(rows * self.ignored)
-        target[torch.randperm(rows, generator=generator, device=device)[kept:]] = IGNORED
-
-        upstream = torch.randn(kept, vocab, generator=generator, device=device, dtype=torch.float32)
-        upstream, rows_kept = upstream.to(self.dtype), hidden[:kept].clone()
-
-        def products() -> None:
-            rows_kept @ head.detach().T
-            upstream @ head.detach()
-            upstream.T @ rows_kept
-
-        problem = Problem(
-            leaves=(hidden.requires_grad_(), head.requires_grad_()),
-            target=target,
-            losses={EAGER: lambda hidden, head: torchs.cross_entropy(hidden @ head.T, target)},
-            floor=products,
-        )
-        ours = getattr(likelihead.functional, "linear_cross_entropy", None)
-        if ours is None:
-            problem.absent[OURS] = "not there: likelihead.functional has no linear_cross_entropy"
+        problem = super().build(device)
+        target, upstream = problem.target, self.upstream(device)[0]
+        if self.values == "mean":
+            peer.add(
+                problem,
+                peer.LIGER,
+                "liger_kernel.transformers.functional",
+                "liger_fused_linear_cross_entropy",
+                lambda loss: lambda hidden, head: loss(hidden, head, target),
+            )
         else:
-            problem.losses[OURS] = lambda hidden, head: ours(hidden, head, target)
-        peer.add(
-            problem,
-            peer.LIGER,
-            "liger_kernel.transformers.functional",
-            "liger_fused_linear_cross_entropy",
-            lambda loss: lambda hidden, head: loss(hidden, head, target),
-        )
+            problem.absent[peer.LIGER] = "makes its gradients before it knows the upstream ones"
         peer.add(
             problem,
             peer.CUT,
             "cut_cross_entropy",
             "linear_cross_entropy",
-            lambda loss: lambda hidden, head: loss(hidden, head, target),
-        )
-        peer.add(
-            problem,
-            peer.CHUNKED,
-            "torch.nn",
-            "LinearCrossEntropyOptions",
-            lambda options: (
-                lambda hidden, head: torchs.linear_cross_entropy(hidden, head, target, options=options())
+            lambda loss: (
+                (lambda hidden, head: loss(hidden, head, target))
+                if self.values == "mean"
+                else (lambda hidden, head: loss(hidden, head, target, reduction="none").float() @ upstream)
             ),
         )
         return problem
 
 
-_GOALS = (
-    Goal(OURS, FLOOR, "within", 1.05),
-    *(Goal(OURS, name, "faster", 1) for name in (EAGER, peer.LIGER, peer.CUT, peer.CHUNKED)),
-)
+def _case(name: str, peers: tuple[str, ...], **settings: Any) -> LinearCase:
+    case = LinearCase(name=name, shape=(8192, 128256), **settings)
+    goals = (
+        Goal(OURS, FLOOR, "within", 1.05),
+        *(Goal(OURS, name, "faster", 1) for name in (EAGER, *peers)),
+        Room(OURS, case.gradients_mib + BESIDE_THE_GRADIENTS),
+    )
+    return replace(case, goals=goals)
+
 
 CASES = (
-    LinearCase(name="linear", shape=(8192, 128256), goals=_GOALS),
-    LinearCase(name="linear-sft", shape=(8192, 128256), ignored=0.75, goals=_GOALS),
+    _case("linear", (peer.LIGER, peer.CUT, CHUNKED)),
+    _case("linear-sft", (peer.LIGER, peer.CUT, CHUNKED), ignored=0.75),
+    _case("linear-per-token", (peer.CUT,), values="per token"),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from benchmarks.gpu.cases import CASES
 from benchmarks.gpu.device import Device
-from benchmarks.gpu.linear_softmax_nll import LinearCase
 from benchmarks.gpu.work import Task
 from likelihead.bench.case import OURS, Case
 from likelihead.bench.clock import interleave
@@ -72,8 +70,7 @@ def extra_mib(device: Device, contender: Contender) -> float:
 
 def small(case: Case) -> Case:
     """A case for a rehearsal."""
-    case = case.shrunk(SMALLEST)
-    return replace(case, width=8) if isinstance(case, LinearCase) else case
+    return case.shrunk(SMALLEST)
 
 
 def _lined_up(device: Device, name: str) -> tuple[Case, Line, str]:

@@ -104,8 +104,7 @@ def test_torchs_own_chunks_are_a_peer_where_a_goal_names_them(monkeypatch: pytes
     for name in ("linear", "linear-bf16"):
         problem = by_name[name].build()
         assert (CHUNKED in problem.losses) == there
-        # A call of 16-bit numbers takes half a minute.
-        assert problem.once == (frozenset({CHUNKED}) if there and name == "linear-bf16" else frozenset())
+        assert problem.once == {CHUNKED}
     assert CHUNKED not in by_name["linear-sft"].build().losses
     monkeypatch.delattr(torch.nn, "LinearCrossEntropyOptions", raising=False)
     assert "has no linear_cross_entropy(options=)" in by_name["linear"].build().absent[CHUNKED]

@@ -23,7 +23,7 @@ from benchmarks.gpu.linear_softmax_nll import LinearCase
 from benchmarks.gpu.search import Place, descend
 from benchmarks.gpu.table import small
 from benchmarks.gpu.work import Outcome, Task, Wrong
-from likelihead.bench.case import EAGER, FLOOR, OURS, Case
+from likelihead.bench.case import EAGER, FLOOR, OURS, Case, Goal
 from likelihead.bench.contenders import Contender, line_up
 from likelihead.kernels import dispatch
 
@@ -43,6 +43,7 @@ IN_WORDS = {
     "bce-tiny": "BCE-with-logits [32, 1] bf16",
     "linear": "linear CE, hidden [8192, 4096] bf16, vocab 128256",
     "linear-sft": "linear CE, hidden [8192, 4096] bf16, vocab 128256, 75% ignored",
+    "linear-per-token": "linear CE, hidden [8192, 4096] bf16, vocab 128256, per token",
 }
 
 
@@ -61,7 +62,8 @@ def test_a_case_can_be_set_up_and_run(case: Case) -> None:
         contender.prepare()
         contender.step()
     known = {*names, *line.absent}
-    assert {goal.subject for goal in case.goals} | {goal.against for goal in case.goals} <= known
+    ratios = [goal for goal in case.goals if isinstance(goal, Goal)]
+    assert {goal.subject for goal in case.goals} | {goal.against for goal in ratios} <= known
 
 
 def test_a_peer_that_is_not_installed_is_named() -> None:

@@ -75,15 +75,13 @@ def test_it_keeps_to_its_budget_and_names_what_it_leaves_out(
     steps = {step["name"]: step["status"] for step in book.results.steps}
     skipped = [step for step in book.results.steps if step["status"] == "skipped"]
     assert len(workers.done) + len(skipped) == len(book.results.steps)
-    assert all("do not fit" in step["message"] or "likelihead has no" in step["message"] for step in skipped)
+    assert all("do not fit" in step["message"] for step in skipped)
     # The most valuable come first, and leave something to the others.
-    first = next(iter(steps))
-    assert first.startswith("table/linear")  # named as not there yet, which takes no time
     assert [name.split("/")[0] for name in workers.done[:2]] in (["sanitizer", "correct"], ["correct"] * 2)
     if seconds > 500:
         assert steps["rates/copy"] == steps["table/ce-lm"] == "right"
     if seconds > 1e5 or (seconds > 500 and slowness <= 0.1):  # the second has checks left for the end
-        assert not [step for step in skipped if "do not fit" in step["message"]]
+        assert not skipped
 
 
 def test_the_shares_grow_to_the_whole() -> None:

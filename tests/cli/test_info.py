@@ -91,5 +91,5 @@ def test_a_head_that_cannot_be(arguments: list[str], words: str) -> None:
 def test_the_largest_head_has_a_figure_and_the_help_fits_the_terminal() -> None:
     result = CliRunner().invoke(main, ["info", "--memory", *[str(2**63 - 1)] * 3, "--dtype", "float64"])
     assert result.exit_code == 0, result.output
-    result = CliRunner().invoke(main, ["info", "--help"])
+    result = CliRunner().invoke(main, ["info", "--help"], terminal_width=78)
     assert max(map(len, result.stdout.splitlines())) <= 78

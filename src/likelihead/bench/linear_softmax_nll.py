@@ -66,6 +66,11 @@ class LinearCase(Case):
         rows, vocab = self.shape
         return (rows if self.frozen else rows + vocab) * self.width * self.dtype.itemsize / 2**20
 
+    def upstream(self, device: str) -> Tensor:
+        """The upstream gradients of one or two values per token."""
+        generator = torch.Generator(device).manual_seed(1)
+        return torch.rand(2, self.shape[0], generator=generator, device=device).add_(0.5)
+
     def shrunk(self, limit: int) -> LinearCase:
         return replace(super().shrunk(limit), width=min(self.width, limit))
 
@@ -79,7 +84,7 @@ class LinearCase(Case):
         target = torch.randint(vocab, (rows,), generator=generator, device=device)
         kept = rows - int(rows * self.ignored)
         target[torch.randperm(rows, generator=generator, device=device)[kept:]] = IGNORED
-        upstream = torch.rand(2, rows, generator=generator, device=device).add_(0.5)
+        upstream = self.upstream(device)
         gradient = torch.randn(kept, vocab, generator=generator, device=device).to(self.dtype)
         leaves = [hidden] if self.frozen else [hidden, head]
 
@@ -103,8 +108,7 @@ class LinearCase(Case):
         )
         if any(isinstance(goal, Goal) and goal.against == CHUNKED for goal in self.goals):
             _add_chunked(problem)
-            # Of 16-bit numbers a call takes half a minute on a processor.
-            if device == "cpu" and self.dtype != torch.float32:
+            if device == "cpu":  # where a call takes up to half a minute
                 problem.once = frozenset({CHUNKED})
         return problem
 
@@ -146,7 +150,7 @@ def _per_token(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -
 
 def _per_token_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
     nll = torchs.cross_entropy(torchs.linear(hidden, head), target, reduction="none")
-    return nll.float() @ upstream[0]
+    return (nll.float() @ upstream[0]).to(hidden.dtype)  # it has no more digits than its logits
 
 
 def _log_probs(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
@@ -159,7 +163,7 @@ def _log_probs_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: 
     log_probs = torchs.linear(hidden, head).log_softmax(1)
     chosen = log_probs.gather(1, target.unsqueeze(1)).squeeze(1)
     entropy = -(log_probs.exp() * log_probs).sum(1)
-    return chosen.float() @ upstream[0] + entropy.float() @ upstream[1]
+    return (chosen.float() @ upstream[0] + entropy.float() @ upstream[1]).to(hidden.dtype)
 
 
 _LOSSES: dict[str, dict[str, Callable[..., Tensor]]] = {
