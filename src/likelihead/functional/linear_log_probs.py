@@ -24,10 +24,8 @@ _NAMES = ("hidden", "weight", "bias")
 class TokenLogProbs(NamedTuple):
     """What `linear_log_probs` returns, each of the target's shape, in nats, 0 where a token is ignored.
 
-    Attributes:
-        log_probs: the log-probability of each target.
-        entropy: the entropy of the distribution that it was chosen from; None where it was not asked for.
-        lse: the logsumexp of that distribution's logits.
+    ``log_probs`` is the log-probability of each target, ``entropy`` that of the distribution that it was
+    chosen from, None where it was not asked for, and ``lse`` the logsumexp of that distribution's logits.
     """
 
     log_probs: Tensor

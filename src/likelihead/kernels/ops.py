@@ -164,8 +164,7 @@ class LinearSoftmaxNLL(Protocol):
         - hidden: ``[N, D]``; head_weight: ``[V, D]``; head_bias: ``[V]``; of one dtype.
         - target: ``[N]``, or probabilities ``[N, V]``; where: ``[N, V]``; sample_weight: ``[N]``.
         - returns ``(nll, lse, entropy)``, each ``[N]``, float32, or float64 for float64; entropy is None
-        where
-          it is not asked for.
+          where it is not asked for.
     """
 
     def __call__(
