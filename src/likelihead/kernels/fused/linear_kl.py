@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["linear_kl"]
 
-_AT_ONCE = 1 << 17  # logits of either head
+_AT_ONCE = 1 << 19  # logits of either head: steps that find them in the caches, and few of them
 _FINITE = 80.0  # e to it is, in float32
 
 
