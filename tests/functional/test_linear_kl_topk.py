@@ -15,9 +15,10 @@ from torch.nn.functional import linear
 from likelihead.errors import DomainError, DTypeError, OptionError, ShapeError
 from likelihead.functional import linear_kl, linear_kl_topk
 from likelihead.kernels.dispatch import use_backend
-from served_here import AUTO_AND_OTHERS, AVAILABLE
+from served_here import AVAILABLE
 
 N, D, V, K = 9, 5, 11, 4
+BACKENDS = list(dict.fromkeys([AVAILABLE[0], AVAILABLE[-1]]))  # all but the reference have the same op
 
 
 def student(n: int = N, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,7 +78,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("backend", AVAILABLE)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("k", [1, K, V - 1, V])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_the_logits_route(backend: str, k: int, options: dict[str, Any]) -> None:
@@ -99,7 +100,7 @@ def test_any_combination(n: int, k: int, chunk: int, temperature: float, seed: i
     )
 
 
-@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("k", [K, V])
 def test_derivatives_of_derivatives(backend: str, k: int) -> None:
     log_probs, index = kept(4, k)
@@ -132,7 +133,7 @@ def of_logits(z: list[float], log_probs: list[float], index: list[int]) -> tuple
     return value.item(), gradient[0].tolist()
 
 
-@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_rest_of_nothing(backend: str) -> None:
     third, inf = math.log(1 / 3), math.inf
     with use_backend(backend):
@@ -163,7 +164,7 @@ def test_a_rest_of_nothing(backend: str) -> None:
         assert gradient == pytest.approx([0.1, -0.05, -0.05], abs=1e-6)
 
 
-@pytest.mark.parametrize("backend", AUTO_AND_OTHERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_student_near_its_teacher_in_float32(backend: str) -> None:
     draw = torch.Generator().manual_seed(1)
     z = 3 * torch.randn(8, 100, generator=draw)

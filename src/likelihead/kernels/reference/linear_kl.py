@@ -179,10 +179,11 @@ def buckets(log_probs: Tensor, num_classes: int) -> Tensor:
 def bucket_log_probs(z: Tensor, index: Tensor) -> Tensor:
     """The student's log-probabilities of the same buckets."""
     index = index.long()
-    chosen = z.gather(1, index) - z.logsumexp(1, keepdim=True)
+    lse = z.logsumexp(1, keepdim=True)
+    chosen = z.gather(1, index) - lse
     if index.shape[1] == z.shape[1]:
         return chosen
     others = z.scatter(1, index, -torch.inf)
     empty = (others == -torch.inf).all(1, keepdim=True)
-    rest = torch.where(empty, 0, others).logsumexp(1, keepdim=True) - z.logsumexp(1, keepdim=True)
+    rest = torch.where(empty, 0, others).logsumexp(1, keepdim=True) - lse
     return torch.cat([chosen, torch.where(empty, -torch.inf, rest)], 1)
