@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, sweep, identity, throughput, gpu, predict, host, plot."""
+"""`python -m benchmarks`: cpu, sweep, scaling, identity, throughput, gpu, predict, host, plot."""
 
 from __future__ import annotations
 
@@ -70,6 +70,22 @@ def sweep(
     bench.deliver(results, out, save, overwrite)
     if not all(met for row in results.rows for _, _, met in row.outcomes()):
         raise click.exceptions.Exit(1)
+
+
+@main.command("scaling")
+@click.option("--threads", type=int, metavar="N", help="Threads of torch. [2]")
+def scaling(threads: int | None) -> None:
+    """Time a linear head's loss and measure its memory, from 1k to 32k tokens and from 4k to 256k classes."""
+    from benchmarks.scaling import CLASSES, TOKENS, measure, table_of
+    from likelihead.bench.memory import why_not
+    from likelihead.bench.run import check_settings
+    from likelihead.errors import BackendError
+
+    threads = check_settings(threads, 1)
+    if reason := why_not():
+        raise BackendError(f"memory cannot be measured here: {reason}.")
+    for line in table_of(measure([*TOKENS, *CLASSES], threads)):
+        click.echo(line)
 
 
 @main.command("identity")
