@@ -132,6 +132,8 @@ def run(
 
 def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool], entropy: bool) -> Result:
     hidden, wide = head.hidden, compute_dtype(head.hidden.dtype)
+    if not (head.weight.is_contiguous() or head.weight.t().is_contiguous()):
+        head = head._replace(weight=head.weight.contiguous())  # else each product would make a copy
     rows, kept = (_kept_rows(head), None) if looks(hidden.device) else (None, _kept(head))
     tokens = hidden.shape[0]
     upstream = _of_kept(upstream, kept)
@@ -148,7 +150,7 @@ def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool],
     for start in range(0, count, step):
         at = slice(start, min(start + step, count))
         at_rows = at if rows is None else rows[at]
-        x = hidden[at_rows]
+        x = hidden[at_rows].contiguous()  # some layouts are slow beyond all reason
         if kept is not None:
             x = torch.where(kept[at].unsqueeze(1), x, 0)  # NaN comes back in the gradient as 0 * NaN
         logits = logits_of(x, head.weight, head.bias, head.scale, buffer)
