@@ -255,7 +255,7 @@ def _softmax_(
             if z.dtype == gradient.dtype:
                 z.addcmul_(gradient, factor)
             else:
-                z.add_(gradient.mul_(factor))
+                z.copy_(gradient.mul_(factor).add_(z))
     nll, lse, entropies = (torch.cat(column) for column in zip(*columns, strict=True))
     return nll, lse, entropies
 
@@ -285,7 +285,7 @@ def _entropy(
     """
     _, _, _, _, softcap, offset, _, where, _, _ = options
     wide = compute_dtype(logits.dtype)
-    z = logits.to(wide)
+    z = logits if logits.dtype == wide else scratch[0].copy_(logits)
     slope = None
     if softcap:
         z = torch.tanh(z / softcap)
@@ -297,10 +297,10 @@ def _entropy(
     if where is not None:
         z = z.masked_fill(~where, -torch.inf)
     top, index = _largest(z)
+    p = torch.softmax(z, 1, out=scratch[1])
     below = torch.sub(z, top, out=scratch[0])  # the gap with its sign turned
     if where is not None or not looks(z.device):
         below.clamp_(min=_FAR)
-    p = torch.softmax(z, 1, out=scratch[1])
     of_top = p.gather(1, index)
     p.scatter_(1, index, 0)
     share = below.mul_(p)
