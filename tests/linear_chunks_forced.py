@@ -5,5 +5,6 @@ import os
 from likelihead.functional import *  # noqa: F403
 from likelihead.kernels.fused import linear_chunks
 
-_TOKENS = int(os.environ["CHUNK_TOKENS"])
-linear_chunks.chunk_rows = lambda *_: _TOKENS
+if "CHUNK_TOKENS" in os.environ:
+    _TOKENS = int(os.environ["CHUNK_TOKENS"])
+    linear_chunks.chunk_rows = lambda *_: _TOKENS

@@ -102,10 +102,10 @@ def ours(sizes: Sizes) -> Route:
         in_loop += (2 * sizes.width + chunk) * at_once * per_number
     rounded = 0
     if summed:
-        # Rounded piece by piece; the buffer of the chunks is still there.
+        # Rounded piece by piece.
         piece = max(1, products.HeadGradient._PIECE // max(1, sizes.width))
         piece = max(piece // products.HeadGradient._AT_ONCE, 1) * products.HeadGradient._AT_ONCE
-        rounded = of_chunk + 4 * numbers + min(piece, sizes.classes) * sizes.width * per_number
+        rounded = 4 * numbers + min(piece, sizes.classes) * sizes.width * per_number
     return Route("ours", of_chunk + values, max(in_loop, rounded) + of_hidden + values)
 
 

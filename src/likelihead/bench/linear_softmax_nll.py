@@ -16,8 +16,7 @@ import torch.nn.functional as torchs
 from torch import Tensor
 
 from likelihead.bench.case import CHUNKED, EAGER, FLOOR, OURS, Case, Goal, Problem, Room, short_dtype
-from likelihead.functional import linear_cross_entropy
-from likelihead.kernels import dispatch
+from likelihead.functional import linear_cross_entropy, linear_log_probs
 
 __all__ = ["CASES", "IGNORED", "LinearCase"]
 
@@ -154,9 +153,9 @@ def _per_token_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: 
 
 
 def _log_probs(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
-    found = dispatch.linear_softmax_nll(hidden, head, target, entropy=True)
-    nll, _, entropy = cast("tuple[Tensor, Tensor, Tensor]", found)
-    return entropy @ upstream[1] - nll @ upstream[0]
+    found = linear_log_probs(hidden, head, target)
+    entropy = cast("Tensor", found.entropy)
+    return found.log_probs @ upstream[0] + entropy @ upstream[1]
 
 
 def _log_probs_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:

@@ -169,6 +169,7 @@ def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool],
         if of_bias is not None:
             of_bias += logits.sum(0, dtype=wide)
         del logits  # before the next are made
+    del buffer  # before the head's gradient is rounded
     if kept is not None:
         lse = torch.where(kept, lse, 0)
         entropies = None if entropies is None else torch.where(kept, entropies, 0)
