@@ -97,9 +97,9 @@ def ours(sizes: Sizes) -> Route:
     in_loop = of_chunk + numbers * (compute_dtype(sizes.dtype).itemsize if summed else per_number)
     if summed or _takes_onednn(sizes):
         # The head's gradient is made so many classes at a time: the last product lives until the next is
-        # there, and oneDNN lays its factor out anew.
+        # there, and in float32 oneDNN lays its factor out anew.
         at_once = min(products.HeadGradient._AT_ONCE, sizes.classes)
-        in_loop += (2 * sizes.width + chunk) * at_once * per_number
+        in_loop += (2 * sizes.width + (0 if summed else chunk)) * at_once * per_number
     rounded = 0
     if summed:
         # Rounded piece by piece.
