@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from likelihead.bench import machine, memory, run
-from likelihead.bench.case import AGAIN, EAGER, FLOOR, OURS
+from likelihead.bench.case import AGAIN, CHUNKED, EAGER, FLOOR, OURS
 from likelihead.bench.cases import CASES
 from likelihead.errors import BackendError, OptionError
 from likelihead.kernels.dispatch import explain
@@ -39,7 +39,8 @@ def test_a_case_whose_calls_take_seconds_has_few_rounds() -> None:
     (case,) = (case.shrunk(8) for case in CASES if case.name == "linear")
     for repeat, rounds in ((2, 2), (11, 3)):
         results = run.measure([case], threads=1, repeat=repeat, compiled=False, memory=False)
-        assert all(len(samples) == rounds for samples in results.rows[0].seconds.values())
+        for name, samples in results.rows[0].seconds.items():
+            assert len(samples) == (1 if name == CHUNKED else rounds)  # which takes half a minute
 
 
 def test_the_table_of_a_backend_by_name() -> None:
