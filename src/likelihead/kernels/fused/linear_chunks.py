@@ -119,7 +119,7 @@ def run(
         IndexError: a class index out of range, on a processor; nothing has been computed.
     """
     with torch.autocast(head.hidden.device.type, enabled=False):
-        if not is_small(head.hidden, head.weight):
+        if not is_small(head.hidden, head.weight, head.bias):
             return _run(head, upstream, wanted, entropy)
         # What is over in no time is computed without the roundings of 16-bit logits and gradients.
         bias = None if head.bias is None else head.bias.float()

@@ -21,10 +21,11 @@ __all__ = ["HeadGradient", "is_small", "logits_of", "new_buffer", "times_head"]
 _LARGE = 1 << 24  # multiplications: fewer take less than a millisecond, however they are made
 
 
-def is_small(x: Tensor, weight: Tensor) -> bool:
+def is_small(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether products of 16-bit numbers on a processor are few enough to be made in float32."""
-    narrow = compute_dtype(x.dtype) is not x.dtype
-    return narrow and x.is_cpu and x.shape[0] * weight.numel() < _LARGE
+    narrow = compute_dtype(x.dtype) is not x.dtype and x.is_cpu
+    alike = x.dtype is weight.dtype and (bias is None or bias.dtype is x.dtype)  # else torch refuses them
+    return narrow and alike and x.shape[0] * weight.numel() < _LARGE
 
 
 def new_buffer(x: Tensor, weight: Tensor) -> Tensor | None:
