@@ -167,7 +167,9 @@ def test_it_is_exported_and_traced(loss: Callable[..., Tensor]) -> None:
 
 @LOSSES
 @pytest.mark.usefixtures("fast")
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore:.torch.jit.trace.:FutureWarning"
+)
 def test_jit_trace_records_the_operators(loss: Callable[..., Tensor]) -> None:
     traced = torch.jit.trace(loss, (X, W, B))
     assert_close(traced(X * 2, W, B), loss(X * 2, W, B))
