@@ -238,6 +238,19 @@ def test_a_likelihood_refuses_what_its_head_cannot_give() -> None:
         likelihood.linear_nll(hidden, head, torch.zeros(B, T).long(), sample_weight=torch.ones(3))
 
 
+def test_a_subclass_that_scores_in_its_own_way_is_scored_so() -> None:
+    class Squared(Categorical):
+        def nll(self, logits: Tensor, target: Tensor, **options: Any) -> Tensor:
+            return super().nll(logits, target, **options).square()
+
+    likelihood = Squared(V)
+    head = likelihood.head(D)
+    hidden, target = torch.randn(6, D), torch.randint(V, (6,))
+    headed = likelihood.with_head(head)
+    torch.testing.assert_close(headed.nll(hidden, target), likelihood.nll(head(hidden), target))
+    torch.testing.assert_close(headed(hidden, target), likelihood(head(hidden), target))
+
+
 def test_other_likelihoods_have_a_head_through_their_parameters() -> None:
     likelihood = Gaussian()
     head = likelihood.head(D)

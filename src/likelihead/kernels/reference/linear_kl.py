@@ -11,7 +11,7 @@ enters as :math:`\delta^2 / 2`, which is taken off again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -64,8 +64,7 @@ def linear_kl(
             t = bent(t / temperature, options.get("teacher_softcap"), temperature)
             p, q, ratio = distributions(t, z)
         else:
-            assert teacher_index is not None
-            log_q = bucket_log_probs(z, teacher_index)
+            log_q = bucket_log_probs(z, cast("Tensor", teacher_index))
             log_p = buckets(teacher.to(wide), head_weight.shape[0])
             p, q, ratio = log_p.exp(), log_q.exp(), log_ratio(log_p, log_q, 0)
         kl = divergence(p, q, ratio, direction, beta)[0].to(compute_dtype(hidden.dtype))
