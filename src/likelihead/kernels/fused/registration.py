@@ -36,6 +36,13 @@ SCHEMAS = {
     "softmax_nll_backward": f"({_GRAD[0]}, Tensor logits, Tensor target, {SOFTMAX_SCHEMA}) -> Tensor",
     "softmax_nll_": f"(Tensor? grad_nll, Tensor? grad_lse, float scale, Tensor(a!) logits, Tensor target, "
     f"{SOFTMAX_SCHEMA}) -> (Tensor nll, Tensor lse)",
+    # Of a head's chunk: entropy and prediction too; a teacher's divergence. With upstream gradients the
+    # logits become their gradient, without any they stay.
+    "softmax_scores_": "(Tensor? grad_nll, Tensor? grad_lse, Tensor? grad_entropy, Tensor(a!) logits, "
+    "Tensor target, int ignore_index, float softcap, bool prediction) "
+    "-> (Tensor nll, Tensor lse, Tensor entropy, Tensor prediction)",
+    "softmax_kl_": "(Tensor? grad, Tensor(a!) logits, Tensor teacher, str direction, float beta, float softcap, "
+    "float teacher_softcap) -> Tensor",
     "softmax_loss": f"(Tensor logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
     "softmax_loss_": f"(Tensor(a!) logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer) "
