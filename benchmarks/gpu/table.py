@@ -56,6 +56,7 @@ def timed(device: Device, name: str, rounds: int) -> Row:
         seconds=interleave(line.contenders, device.seconds, rounds=rounds, runs=case.runs, loops=case.loops),
         extra_mib={contender.name: extra_mib(device, contender) for contender in line.contenders},
         absent=line.absent,
+        disagreeing=line.disagreeing,
         goals=list(case.goals),
     )
 

@@ -9,6 +9,7 @@ import torch
 
 from likelihead.bench.case import CHUNKED, EAGER, FLOOR, IN_PLACE, OURS, Goal, Room
 from likelihead.bench.cases import CASES, select
+from likelihead.bench.linear_kl import KLCase
 from likelihead.bench.linear_softmax_nll import LinearCase
 from likelihead.errors import OptionError
 
@@ -30,6 +31,8 @@ IN_WORDS = {
     "linear-frozen": "linear CE, hidden [2048, 768] f32, vocab 50257, frozen head",
     "linear-per-token": "linear CE, hidden [2048, 768] f32, vocab 50257, per token",
     "log-probs": "linear CE, hidden [2048, 768] f32, vocab 50257, log-probs and entropy",
+    "linear-kl": "linear KL, two heads, hidden [2048, 768] f32, vocab 50257, forward",
+    "linear-kl-reverse": "linear KL, two heads, hidden [2048, 768] f32, vocab 50257, reverse",
 }
 
 
@@ -60,6 +63,8 @@ def test_the_goals() -> None:
         (OURS, CHUNKED, "faster", 3),
         (OURS, FLOOR, "within", 1.08),
     ]
+    assert wanted["linear-kl"] == wanted["linear-kl-reverse"]
+    assert wanted["linear-kl"] == [(OURS, EAGER, "faster", 1.7), (OURS, FLOOR, "within", 1.15)]
     assert wanted["linear-frozen"] == [(OURS, FLOOR, "within", 1.08)]
     assert all(wanted.values())
 
@@ -75,6 +80,8 @@ def test_the_room_beside_the_gradients() -> None:
         "linear-frozen": pytest.approx(4 * of_hidden + 128),
         "linear-per-token": pytest.approx(whole),
         "log-probs": pytest.approx(whole),
+        "linear-kl": pytest.approx(whole),
+        "linear-kl-reverse": pytest.approx(whole),
     }
 
 
@@ -98,6 +105,16 @@ def test_the_floor_of_a_head_is_its_products_alone(
     assert seen == products
 
 
+def test_the_floor_of_two_heads_is_the_logits_of_both_and_the_students_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = KLCase(name="x", shape=(16, 8), width=4).build()
+    seen: list[str] = []
+    monkeypatch.setattr(torch, "mm", lambda a, b: seen.append(f"{a.shape[0]}x{a.shape[1]}x{b.shape[1]}"))
+    problem.floor()
+    assert seen == ["16x4x8", "16x4x8", "16x8x4", "8x16x4"]
+
+
 def test_torchs_own_chunks_are_a_peer_where_a_goal_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     by_name = {case.name: case.shrunk(20) for case in CASES}
     there = hasattr(torch.nn, "LinearCrossEntropyOptions")
@@ -105,6 +122,7 @@ def test_torchs_own_chunks_are_a_peer_where_a_goal_names_them(monkeypatch: pytes
         problem = by_name[name].build()
         assert (CHUNKED in problem.losses) == there
         assert problem.once == {CHUNKED}
+        assert problem.approximate == ({CHUNKED} if there and name == "linear-bf16" else set())
     assert CHUNKED not in by_name["linear-sft"].build().losses
     monkeypatch.delattr(torch.nn, "LinearCrossEntropyOptions", raising=False)
     assert "has no linear_cross_entropy(options=)" in by_name["linear"].build().absent[CHUNKED]

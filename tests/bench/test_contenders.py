@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as torchs
 from torch import Tensor
 
-from likelihead.bench.case import AGAIN, EAGER, FLOOR, IN_PLACE, OURS, Problem
+from likelihead.bench.case import AGAIN, CHUNKED, EAGER, FLOOR, IN_PLACE, OURS, Problem
 from likelihead.bench.cases import CASES
 from likelihead.bench.contenders import line_up, one_line, twice
 from likelihead.errors import BackendError
@@ -61,7 +63,7 @@ def planted(set_up: Problem, factor: float) -> None:
 def test_a_wrong_answer_of_ours_is_not_timed() -> None:
     set_up = problem()
     planted(set_up, 1.01)
-    with pytest.raises(BackendError, match="loss of ours is off by"):
+    with pytest.raises(BackendError, match="ours: its loss is off by"):
         line_up(set_up, compiled=False)
 
 
@@ -70,7 +72,7 @@ def test_a_wrong_gradient_of_ours_is_not_timed() -> None:
     right = set_up.losses[EAGER]
     # the same value; the gradient is halved
     set_up.losses[OURS] = lambda logits: (right(logits) + right(logits).detach()) / 2
-    with pytest.raises(BackendError, match="gradient of ours is off by"):
+    with pytest.raises(BackendError, match="ours: its gradient is off by"):
         line_up(set_up, compiled=False)
 
 
@@ -100,6 +102,42 @@ def test_a_peer_that_fails_or_is_wrong_is_named_and_the_others_go_on() -> None:
     assert line.absent["broken"] == "OSError: no compiler under <path>"
     assert "off by" in line.absent["wrong"]
     assert [contender.name for contender in line.contenders][:2] == [OURS, EAGER]
+    assert not line.disagreeing
+
+
+def test_what_is_known_to_disagree_is_timed_and_the_difference_told() -> None:
+    set_up = problem()
+    right = set_up.losses[EAGER]
+    set_up.losses |= {"wrong": lambda logits: right(logits) * 2, "right": right}
+    set_up.approximate = frozenset({"wrong", "right"})
+    line = line_up(set_up, compiled=False)
+    assert list(line.disagreeing) == ["wrong"]
+    assert line.disagreeing["wrong"].startswith("its loss is off by ")
+    assert not line.absent
+    assert [contender.name for contender in line.contenders] == [
+        OURS,
+        EAGER,
+        IN_PLACE,
+        "wrong",
+        "right",
+        FLOOR,
+    ]
+
+
+def test_torchs_chunks_disagree_in_bfloat16_by_their_loss_alone() -> None:
+    """If this fails torch may add its chunks up in float32: then it is one that has to agree."""
+    case = replace(BY_NAME["linear-bf16"], shape=(512, 20001), width=64)
+    set_up = case.build()
+    if CHUNKED not in set_up.losses:
+        pytest.skip(set_up.absent[CHUNKED])
+    line = line_up(set_up, compiled=False)
+    assert line.disagreeing[CHUNKED].startswith("its loss is off by ")
+    assert CHUNKED in [contender.name for contender in line.contenders]
+    right, answer = (
+        torch.autograd.grad(set_up.losses[name](*set_up.leaves), set_up.leaves) for name in (EAGER, CHUNKED)
+    )
+    for of_eager, of_chunks in zip(right, answer, strict=True):
+        torch.testing.assert_close(of_chunks, of_eager, rtol=0, atol=2e-2 * float(of_eager.abs().max()))
 
 
 def test_a_function_that_writes_over_its_input_gets_a_copy() -> None:

@@ -87,6 +87,20 @@ def test_what_was_timed_once_is_compared_within_its_round(results: Results) -> N
     assert row.ratio("slow", OURS) == pytest.approx(10)
 
 
+def test_what_disagrees_is_told_below_its_times(results: Results, tmp_path: Path) -> None:
+    (row,) = results.rows
+    row.disagreeing = {EAGER: "its loss is off by 0.5 where torch's largest element is 11.2"}
+    words = f"{EAGER} ({row.disagreeing[EAGER]}); timed all the same"
+    assert f"| {EAGER} | 70.0" in markdown(results)
+    assert f"\nDisagrees: {words}.\n" in markdown(results)
+    text = io.StringIO()
+    print_table(results, Console(file=text, width=200))
+    assert f"disagrees: {words}" in text.getvalue()
+    path = tmp_path / "r.json"
+    write(results, path)
+    assert read(path).rows[0].disagreeing == row.disagreeing
+
+
 def test_the_file_comes_back(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     write(results, path)
@@ -104,8 +118,8 @@ def test_the_schema_of_the_file(results: Results, tmp_path: Path) -> None:
         "schema", "suite", "date", "machine", "versions", "settings", "rows", "notes",
     }  # fmt: skip
     assert set(content["rows"][0]) == {
-        "case", "what", "op", "shape", "dtype", "backend", "runs", "seconds", "extra_mib", "absent", "goals",
-        "medians",
+        "case", "what", "op", "shape", "dtype", "backend", "runs", "seconds", "extra_mib", "absent",
+        "disagreeing", "goals", "medians",
     }  # fmt: skip
     # a list of samples is a line, so that a change of the results can be read
     assert '"ours": [0.01, 0.01, 0.1, 0.1, 0.01, 0.01]' in path.read_text(encoding="utf-8")

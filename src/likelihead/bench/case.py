@@ -94,6 +94,8 @@ class Problem:
         overwrites: the functions that write over what they take: they get copies of the leaves, made before
             each of their runs.
         once: the functions that take so long that one timed run has to do.
+        approximate: the functions that are known to give another answer than `EAGER`: they are timed all the
+            same, and the table says by how much they are off.
     """
 
     leaves: tuple[Tensor, ...]
@@ -103,6 +105,7 @@ class Problem:
     absent: dict[str, str] = field(default_factory=dict)
     overwrites: frozenset[str] = frozenset()
     once: frozenset[str] = frozenset()
+    approximate: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from likelihead.bench import linear_softmax_nll, sigmoid_nll, softmax_nll
+from likelihead.bench import linear_kl, linear_softmax_nll, sigmoid_nll, softmax_nll
 from likelihead.bench.case import Case
 from likelihead.errors import OptionError
 
@@ -14,7 +14,12 @@ __all__ = ["CASES", "select"]
 MOST_NAMED = 24
 """So many cases fit into the one line of an error."""
 
-CASES: tuple[Case, ...] = (*softmax_nll.CASES, *sigmoid_nll.CASES, *linear_softmax_nll.CASES)
+CASES: tuple[Case, ...] = (
+    *softmax_nll.CASES,
+    *sigmoid_nll.CASES,
+    *linear_softmax_nll.CASES,
+    *linear_kl.CASES,
+)
 
 
 def select(only: str | None, cases: Sequence[Case] = CASES) -> list[Case]:

@@ -27,6 +27,7 @@ class Row:
         seconds: every timed run of every contender, round after round.
         extra_mib: extra peak memory of each contender that it was measured of.
         absent: contenders that did not take part, and why.
+        disagreeing: contenders whose answer is another than torch's, and by how much.
         goals: the ratios and the room wanted.
     """
 
@@ -40,6 +41,7 @@ class Row:
     seconds: dict[str, list[float]]
     extra_mib: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    disagreeing: dict[str, str] = field(default_factory=dict)
     goals: list[Goal | Room] = field(default_factory=list)
 
     @property

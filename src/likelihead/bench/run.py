@@ -136,7 +136,12 @@ def _row(case: Case, stopwatch: Stopwatch, patience: Patience, repeat: int, comp
     line = line_up(problem, compiled=compiled)
     seconds = _timed(case, line.contenders, stopwatch, patience, repeat)
     return replace(
-        _bare_row(case), backend=backend, seconds=seconds, absent=line.absent, goals=list(case.goals)
+        _bare_row(case),
+        backend=backend,
+        seconds=seconds,
+        absent=line.absent,
+        disagreeing=line.disagreeing,
+        goals=list(case.goals),
     )
 
 

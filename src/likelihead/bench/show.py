@@ -140,6 +140,8 @@ def print_table(results: Results, console: Console) -> None:
         console.print(Text.assemble((f"{row.case}: ", "bold"), f"{_about(row)}."))
         for name, reason in row.absent.items():
             console.print(Text(f"  not measured: {name} ({reason})"))
+        for name, difference in row.disagreeing.items():
+            console.print(Text(f"  disagrees: {name} ({difference}); timed all the same"))
     console.print()
     for text in (LEGEND, *results.notes, verdict(results)):
         console.print(Text(text))
@@ -171,6 +173,9 @@ def markdown(results: Results) -> str:
             _md(line._replace(time=line.time.replace(" ", "\N{NO-BREAK SPACE}"))) for line in lines(row)
         ]
         parts += [f"\nNot measured: {name} ({reason})." for name, reason in row.absent.items()]
+        parts += [
+            f"\nDisagrees: {name} ({error}); timed all the same." for name, error in row.disagreeing.items()
+        ]
     return "\n".join(parts) + "\n"
 
 
