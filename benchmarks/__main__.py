@@ -74,9 +74,15 @@ def sweep(
 
 @main.command("scaling")
 @click.option("--threads", type=int, metavar="N", help="Threads of torch. [2]")
-def scaling(threads: int | None) -> None:
-    """Time a linear head's loss and measure its memory, from 1k to 32k tokens and from 4k to 256k classes."""
-    from benchmarks.scaling import CLASSES, TOKENS, measure, table_of
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", help="[float32]")
+@bench.output_options
+def scaling(threads: int | None, dtype: str, out: Path | None, save: Path | None, overwrite: bool) -> None:
+    """Time a linear head's loss and measure its memory, from 1k to 32k tokens and from 4k to 256k classes.
+
+    Exit code 1 where a peak is not that of its formula.
+    """
+    from benchmarks.scaling import measure, off, page
+    from likelihead.bench.linear_memory import DTYPES
     from likelihead.bench.memory import why_not
     from likelihead.bench.run import check_settings
     from likelihead.errors import BackendError
@@ -84,8 +90,13 @@ def scaling(threads: int | None) -> None:
     threads = check_settings(threads, 1)
     if reason := why_not():
         raise BackendError(f"memory cannot be measured here: {reason}.")
-    for line in table_of(measure([*TOKENS, *CLASSES], threads)):
-        click.echo(line)
+    bench.check_outputs(out, save, overwrite)
+    results = measure(
+        DTYPES[dtype], threads, lambda sizes: click.echo(f"{sizes.tokens} x {sizes.classes} ...", err=True)
+    )
+    bench.deliver(results, out, save, overwrite, page)
+    if off(results):
+        raise click.exceptions.Exit(1)
 
 
 @main.command("identity")

@@ -1,7 +1,8 @@
 """How the time and the memory of a head's loss grow with the tokens and with the classes: ours alone.
 
 The logits of most of these cases fit into no memory, so there is nothing to stand beside; the formulas of
-`likelihead.bench.linear_memory` are what the peaks are compared with.
+`likelihead.bench.linear_memory` are what the peaks are compared with. Time and peak are measured in processes
+apart: where the peak is, every buffer goes back to the system when it is freed, and costs its pages again.
 """
 
 from __future__ import annotations
@@ -10,83 +11,197 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from math import exp, log
+from statistics import linear_regression
 from time import perf_counter
-from typing import NamedTuple
+from typing import Literal
 
-from likelihead.bench.linear_memory import Sizes, gradients, ours, routes
+import torch
+
+from likelihead.bench.case import OURS, short_dtype
+from likelihead.bench.clock import spread
+from likelihead.bench.linear_memory import DTYPES, Sizes, gradients, ours, routes
+from likelihead.bench.machine import describe, versions
 from likelihead.bench.memory import _ALLOCATOR, extra_mib
+from likelihead.bench.results import Results, Row
+from likelihead.bench.run import _busy
 from likelihead.errors import BackendError
 
-TOKENS = tuple(Sizes(tokens, 50257, 768) for tokens in (1024, 2048, 4096, 8192, 16384, 32768))
-CLASSES = tuple(Sizes(2048, classes, 768) for classes in (4096, 16384, 65536, 262144))
+WIDTH = 768
+TOKENS = tuple(Sizes(tokens, 50257, WIDTH) for tokens in (1024, 2048, 4096, 8192, 32768))
+CLASSES = tuple(Sizes(2048, classes, WIDTH) for classes in (4096, 16384, 65536, 262144))
+SECONDS = 8.0  # for the runs of one size
+FEWEST, MOST = 2, 7  # runs
+SHARE, MIB = 0.05, 1.5  # by which a peak may be off its formula; so much is the threads' and the allocator's
+
+What = Literal["time", "memory"]
 
 
-class Found(NamedTuple):
-    """One step from the hidden states to all gradients."""
-
-    sizes: Sizes
-    seconds: float
-    mib: float
-
-
-def measure(cases: Iterable[Sizes], threads: int) -> Iterator[Found]:
-    """Measure each in a process of its own, whose freed memory goes back to the system.
+def measure(dtype: torch.dtype, threads: int, observer: Callable[[Sizes], object]) -> Results:
+    """Measure all sizes, each in processes of its own.
 
     Raises:
         BackendError: a process failed.
     """
-    for sizes in cases:
-        numbers = map(str, (sizes.tokens, sizes.classes, sizes.width, threads))
-        command = [sys.executable, "-m", "benchmarks.scaling", *numbers]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | _ALLOCATOR, check=False
+    notes, rows = _busy(), []
+    for sizes in (replace(sizes, dtype=dtype) for sizes in (*TOKENS, *CLASSES)):
+        observer(sizes)
+        rows.append(
+            Row(
+                case=_name(sizes),
+                what=f"linear CE, hidden [{sizes.tokens}, {sizes.width}], vocab {sizes.classes}",
+                op="linear_softmax_nll",
+                shape=[sizes.tokens, sizes.classes],
+                dtype=str(dtype).removeprefix("torch."),
+                backend="",
+                runs=1,
+                seconds={OURS: _measured("time", sizes, threads)},
+                extra_mib={OURS: _measured("memory", sizes, threads)[0]},
+            )
         )
-        if done.returncode != 0:
-            last = next(reversed(done.stderr.strip().splitlines()), "no word why")
-            raise BackendError(f"the process that measures {sizes.tokens} x {sizes.classes} failed: {last}")
-        yield Found(sizes, *json.loads(done.stdout.splitlines()[-1]))
+    short = short_dtype(dtype)
+    return Results(
+        suite="scaling" if short == "f32" else f"scaling-{short}",
+        date=datetime.now(timezone.utc).date().isoformat(),
+        machine=describe(),
+        versions=versions(),
+        settings={"threads": threads, "width": WIDTH},
+        rows=rows,
+        notes=notes,
+    )
 
 
-def table_of(found: Iterable[Found]) -> Iterator[str]:
-    """The lines of a Markdown table."""
-    headings = "tokens", "classes", "time", "per token and 1000 classes", "peak", "beside the gradients"
-    yield f"| {' | '.join(headings)} | peak by the formula | eager's by its formula |"
-    yield "|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for sizes, seconds, mib in found:
-        each = seconds / sizes.tokens / sizes.classes * 1e9
-        beside = mib - gradients(sizes) / 2**20
-        eager = next(route.backward for route in routes(sizes) if route.name == "torch eager")
-        yield (
-            f"| {sizes.tokens} | {sizes.classes} | {seconds:.2f} s | {each:.1f} µs | {mib:.0f} MiB "
-            f"| {beside:.0f} MiB | {ours(sizes).backward / 2**20:.0f} MiB | {eager / 2**20:.0f} MiB |"
-        )
+def _name(sizes: Sizes) -> str:
+    return f"{sizes.tokens} x {sizes.classes}"
 
 
-def _main(tokens: int, classes: int, width: int, threads: int) -> None:
-    import torch
+def _measured(what: What, sizes: Sizes, threads: int) -> list[float]:
+    numbers = map(str, (sizes.tokens, sizes.classes, sizes.width, threads))
+    dtype = str(sizes.dtype).removeprefix("torch.")
+    command = [sys.executable, "-m", "benchmarks.scaling", what, dtype, *numbers]
+    environment = os.environ | (_ALLOCATOR if what == "memory" else {})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        last = next(reversed(done.stderr.strip().splitlines()), "no word why")
+        raise BackendError(f"the process that measures the {what} of {_name(sizes)} failed: {last}")
+    figures: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
+
+def off(results: Results) -> list[str]:
+    """The sizes whose peak is not that of its formula."""
+    return [
+        row.case
+        for row in results.rows
+        if abs(row.extra_mib[OURS] - _formula(row)) > max(MIB, SHARE * _formula(row))
+    ]
+
+
+def page(results: Results) -> str:
+    """The results in Markdown."""
+    facts = {**results.machine, **results.settings, **results.versions}
+    wrong = off(results)
+    peaks = f"Peaks are within {SHARE:.0%} of their formula"
+    lines = [
+        f"# {results.suite}: {results.machine['cpu']}, {results.settings['threads']} threads, {results.date}",
+        "",
+        "; ".join(f"{name} {value}" for name, value in facts.items()) + ".",
+        "",
+        "A linear head and its cross-entropy, from the hidden states to all gradients: the median of the"
+        " runs, and half the distance of their quartiles.",
+        *(_growth(results.rows, axis) for axis in (0, 1)),
+        f"{peaks}{', but ' + ', '.join(wrong) if wrong else ''}. The memory is beyond the inputs.",
+        *results.notes,
+    ]
+    headings = (
+        *("tokens", "classes", "time", "±", "runs", "per token and 1000 classes", "peak", "by the formula"),
+        *("beside the gradients", "eager's by its formula"),
+    )
+    lines += ["", f"| {' | '.join(headings)} |", f"|{'--:|' * len(headings)}"]
+    return "\n".join([*lines, *map(_line, results.rows)]) + "\n"
+
+
+def _growth(rows: Sequence[Row], axis: int) -> str:
+    """How the time grows with the tokens (axis 0) or the classes, at the other size that most rows have."""
+    names, others = ("tokens", "classes"), [row.shape[1 - axis] for row in rows]
+    most = max(others, key=others.count)
+    chosen = [row for row in rows if row.shape[1 - axis] == most]
+    sizes, each = [row.shape[axis] for row in chosen], [_microseconds(row) for row in chosen]
+    words = f"From {min(sizes)} to {max(sizes)} {names[axis]} ({most} {names[1 - axis]})"
+    power = linear_regression([log(size) for size in sizes], [log(row.medians[OURS]) for row in chosen]).slope
+    mean = exp(sum(map(log, each)) / len(each))
+    return (
+        f"{words} the time grows by their power of {power:.3f}: {mean:.2f} µs per token and 1000 classes, the"
+        f" largest {max(each) / min(each):.2f} times the smallest."
+    )
+
+
+def _line(row: Row) -> str:
+    sizes, mib = _sizes(row), row.extra_mib[OURS]
+    low, median, high = spread(row.seconds[OURS])
+    eager = next(route.backward for route in routes(sizes) if route.name == "torch eager") / 2**20
+    cells = (
+        *(str(sizes.tokens), str(sizes.classes), f"{median:.3g} s", f"{(high - low) / 2 / median:.1%}"),
+        *(str(len(row.seconds[OURS])), f"{_microseconds(row):.2f} µs"),
+        *(f"{mib:.0f} MiB", f"{_formula(row):.0f} MiB", f"{mib - gradients(sizes) / 2**20:.0f} MiB"),
+        f"{eager:.0f} MiB",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _sizes(row: Row) -> Sizes:
+    return Sizes(row.shape[0], row.shape[1], WIDTH, DTYPES[row.dtype])
+
+
+def _formula(row: Row) -> float:
+    return ours(_sizes(row)).backward / 2**20
+
+
+def _microseconds(row: Row) -> float:
+    """Per token and 1000 classes."""
+    return row.medians[OURS] / (row.shape[0] * row.shape[1]) * 1e9
+
+
+def _steps(what: What, sizes: Sizes) -> Iterator[float]:
+    """Seconds of each run, or MiB of one."""
     from likelihead.bench.contenders import Contender
     from likelihead.functional import linear_cross_entropy
 
-    torch.set_num_threads(threads)
-    hidden, head = (torch.randn(rows, width).requires_grad_() for rows in (tokens, classes))
-    target = torch.randint(classes, (tokens,))
-    seconds: list[float] = []
+    hidden, head = (
+        torch.randn(rows, sizes.width).to(sizes.dtype).requires_grad_()
+        for rows in (sizes.tokens, sizes.classes)
+    )
+    target = torch.randint(sizes.classes, (sizes.tokens,))
 
     def step() -> None:
-        start = perf_counter()
         linear_cross_entropy(hidden, head, target).backward()  # type: ignore[no-untyped-call]
-        seconds.append(perf_counter() - start)
 
     def drop() -> None:
         hidden.grad = head.grad = None
 
     # What is paged in once, on a few tokens.
     linear_cross_entropy(hidden[:512], head, target[:512]).backward()  # type: ignore[no-untyped-call]
-    mib = extra_mib(Contender("ours", step, drop), untimed=False)
-    print(json.dumps([seconds[-1], mib]))
+    if what == "memory":
+        yield extra_mib(Contender(OURS, step, drop), untimed=False)
+        return
+    begun = perf_counter()
+    for run in range(MOST):
+        drop()
+        start = perf_counter()
+        if run >= FEWEST and start - begun > SECONDS:
+            return
+        step()
+        yield perf_counter() - start
+
+
+def _main(what: What, dtype: str, *numbers: str) -> None:
+    *sizes, threads = map(int, numbers)
+    torch.set_num_threads(threads)
+    print(json.dumps(list(_steps(what, Sizes(*sizes, DTYPES[dtype])))))
 
 
 if __name__ == "__main__":
-    _main(*map(int, sys.argv[1:]))
+    _main(*sys.argv[1:])  # type: ignore[arg-type]

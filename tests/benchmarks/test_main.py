@@ -9,14 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
-from benchmarks.scaling import measure
 from benchmarks.sweep import CASES as SHAPES
 from likelihead.bench.case import AGAIN, EAGER
 from likelihead.bench.cases import CASES, select
-from likelihead.bench.linear_memory import Sizes
-from likelihead.bench.memory import why_not
 from likelihead.bench.results import read
-from likelihead.errors import BackendError
 
 
 @pytest.fixture(autouse=True)
@@ -101,26 +97,3 @@ def test_results_that_cannot_be_drawn(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["plot", str(tmp_path / "none.json")])
     assert result.exit_code == 2
     assert "No such file" in result.stderr
-
-
-def test_scaling_has_a_line_for_each_size_and_refuses_threads_that_are_not_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("benchmarks.scaling.TOKENS", (Sizes(700, 3000, 8),))
-    monkeypatch.setattr("benchmarks.scaling.CLASSES", ())
-    result = CliRunner().invoke(main, ["scaling", "--threads", "1"])
-    if why_not():
-        assert result.exit_code == 2
-        assert "memory cannot be measured here" in result.stderr
-    else:
-        assert result.exit_code == 0, result.output
-        *_, line = result.stdout.splitlines()
-        assert line.startswith("| 700 | 3000 | ")
-    result = CliRunner().invoke(main, ["scaling", "--threads", "0"])
-    assert result.exit_code == 2
-    assert "--threads is 0" in result.stderr
-
-
-def test_a_size_that_fails_is_told() -> None:
-    with pytest.raises(BackendError, match="measures 5 x 0 failed: "):
-        list(measure([Sizes(5, 0, 4)], 1))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from likelihead.bench.results import Results
 
 __all__ = ["Seconds", "check_outputs", "command", "deliver", "free_stem", "output_options", "timing_options"]
@@ -156,8 +158,22 @@ def check_outputs(out: Path | None, save: Path | None, overwrite: bool = False) 
         Output(out, overwrite=overwrite, option="--json")
 
 
-def deliver(results: Results, out: Path | None, save: Path | None, overwrite: bool = False) -> None:
-    """Print the table and write the files asked for, those of --save under names that are free."""
+def deliver(
+    results: Results,
+    out: Path | None,
+    save: Path | None,
+    overwrite: bool = False,
+    page: Callable[[Results], str] | None = None,
+) -> None:
+    """Print the table and write the files asked for, those of --save under names that are free.
+
+    Args:
+        results: to deliver.
+        out: of --json.
+        save: of --save.
+        overwrite: files that are there.
+        page: makes Markdown of results that are no table of contenders; it is printed too.
+    """
     from rich.console import Console
 
     from likelihead.bench.results import text_of
@@ -165,13 +181,16 @@ def deliver(results: Results, out: Path | None, save: Path | None, overwrite: bo
     from likelihead.train.output import STANDARD_OUTPUT, Output
 
     aside = out is not None and str(out) in STANDARD_OUTPUT
-    print_table(results, Console(stderr=aside))
+    if page is None:
+        print_table(results, Console(stderr=aside))
+    else:
+        click.echo(page(results), nl=False, err=aside)
     content = text_of(results).encode()
     if out is not None:
         Output(out, overwrite=overwrite, option="--json").write(content)
     if save is not None:
         stem = free_stem(results, save, overwrite)
-        files = {f"{stem}.json": content, f"{stem}.md": markdown(results).encode()}
+        files = {f"{stem}.json": content, f"{stem}.md": (page or markdown)(results).encode()}
         for name, written in files.items():
             Output(save / name, overwrite=overwrite, option="--save").write(written)
         click.echo(f"Saved {' and '.join(files)}.", err=aside)
