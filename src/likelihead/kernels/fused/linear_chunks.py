@@ -20,7 +20,14 @@ import torch
 from torch import Tensor
 
 from likelihead.kernels.fused.calls import index_error_at
-from likelihead.kernels.fused.products import HeadGradient, is_small, logits_of, new_buffer, times_head
+from likelihead.kernels.fused.products import (
+    HeadGradient,
+    even_chunks,
+    is_small,
+    logits_of,
+    new_buffer,
+    times_head,
+)
 from likelihead.kernels.ops import compute_dtype
 
 __all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "looks", "run"]
@@ -138,7 +145,10 @@ def _run(head: Head, upstream: Upstream | None, wanted: tuple[bool, bool, bool],
     tokens = hidden.shape[0]
     upstream = _of_kept(upstream, kept)
     count = tokens if rows is None else rows.numel()
-    step = max(1, min(chunk_rows(hidden, head.num_classes, head.chunk), count))
+    step = chunk_rows(hidden, head.num_classes, head.chunk)
+    if wanted[1] and not head.chunk and not looks(hidden.device):
+        step = even_chunks(count, step, head.weight)
+    step = max(1, min(step, count))
     # What is left out keeps its 0.
     new = hidden.new_empty if rows is None else hidden.new_zeros
     nll, lse = (new(tokens, dtype=wide) for _ in range(2))

@@ -23,6 +23,7 @@ from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.kernels.fused.calls import PLAIN, is_batched, needs_reference
 from likelihead.kernels.fused.linear_chunks import Head, Upstream, looks, run
+from likelihead.kernels.fused.products import scaled_by
 from likelihead.kernels.fused.registration import SOFTMAX_SCHEMA
 from likelihead.kernels.fused.softmax_nll import by_name, in_order
 from likelihead.kernels.ops import SoftmaxOptions, compute_dtype, softmax_count
@@ -264,7 +265,7 @@ def _scaled(ctx: Any, upstream: Tensor) -> list[Tensor | None] | None:
     wanted = [grad if want else None for grad, want in zip(made, ctx.wanted, strict=True)]
     if looks(upstream.device) and upstream.item() == 1:
         return wanted
-    return [None if g is None else g.mul_(upstream) for g in wanted]
+    return [None if g is None else scaled_by(upstream, g) for g in wanted]
 
 
 def _anew(upstream: Tensor, *arguments: Any) -> list[Tensor | None]:

@@ -14,10 +14,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from likelihead.kernels.fused.registration import INTERPRETED
 from likelihead.kernels.ops import compute_dtype
 
-__all__ = ["HeadGradient", "is_small", "logits_of", "new_buffer", "times_head"]
+__all__ = [
+    "HeadGradient",
+    "even_chunks",
+    "is_small",
+    "logits_of",
+    "new_buffer",
+    "scaled_by",
+    "times_head",
+]
 
+_TILE = 256  # tokens: products of whole tiles
 _LARGE = 1 << 24  # multiplications: fewer take less than a millisecond, however they are made
 
 
@@ -52,6 +62,40 @@ def times_head(gradient: Tensor, weight: Tensor, scale: float, out: Tensor) -> N
         torch.addmm(out, gradient, weight, beta=0, alpha=scale, out=out)
 
 
+def even_chunks(count: int, step: int, weight: Tensor) -> int:
+    r"""How many of ``count`` tokens make a chunk where it has ``step`` at most and the head is trained.
+
+    A single chunk's product is the head's gradient; several are summed in float32, which is written and read
+    again for each and rounded in the end. With b bytes per number, c tokens per chunk and V classes the sum
+    takes :math:`cVb + 4VD` bytes and a single chunk :math:`NVb + VDb`: no more where :math:`N \le c + (4 - b)
+    D / b`. More tokens are shared out evenly, so that none is left with few, for which both sums and head
+    would be read.
+
+    >>> head = torch.empty(128256, 4096, dtype=torch.bfloat16, device="meta")
+    >>> [even_chunks(count, 4096, head) for count in (100, 8192, 8193, 9000, 32768)]
+    [100, 8192, 2816, 3072, 4096]
+    """
+    size = weight.element_size()
+    room = (compute_dtype(weight.dtype).itemsize - size) * weight.shape[1] // size
+    if count <= step + room:
+        return count
+    each = -(-count // -(-count // step))
+    return min(step, -(-each // _TILE) * _TILE)
+
+
+def scaled_by(upstream: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient times one number, in place; a kernel that looks at the number leaves it be for a 1."""
+    if (gradient.is_cuda or INTERPRETED) and gradient.numel() and _has_kernels():
+        torch.ops.likelihead.scale_.default(gradient, upstream, True)
+        return gradient
+    return gradient.mul_(upstream)
+
+
+@cache
+def _has_kernels() -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key("likelihead::scale_", "CUDA")
+
+
 class HeadGradient:
     """The gradient of the head's weight, summed over chunks in float32 at least."""
 
@@ -67,6 +111,8 @@ class HeadGradient:
             return
         classes, width = weight.shape
         step = max(1, self._PIECE // max(1, width) // self._AT_ONCE) * self._AT_ONCE
+        if weight.is_cuda:
+            step = classes  # one product fills the multiprocessors to the last round
         for start in range(0, classes, step):
             rows = min(step, classes - start)
             self.pieces.append(weight.new_empty(rows, width, dtype=torch.float32))
