@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.machine_code.calls import CALLS, Call, Kernel, compiled
+from benchmarks.machine_code.heads import head_rows, rate, section
 from benchmarks.machine_code.parallel import compile_all
 from benchmarks.machine_code.prediction import (
     LAUNCH,
@@ -130,6 +131,10 @@ def text_of(found: Sequence[Row]) -> str:
         "triton": version("triton"),
         "cards": [asdict(card) for card in CARDS],
         "rows": [asdict(row) for row in found],
+        "products_per_second": {card.name: rate(card) for card in CARDS},
+        "heads": [
+            {**asdict(head), "least": head.least, "most": head.most} for head in head_rows(found, CARDS)
+        ],
     }
     return json.dumps(content, indent=1, default=str) + "\n"
 
@@ -167,6 +172,9 @@ def table_of(found: Sequence[Row]) -> str:
     for card, of_card in groupby(found, key=lambda row: row.card):
         lines += ["", f"## {card}", "", _line(_HEAD), _line(["---"] * 2 + ["--:"] * 12 + ["---"])]
         lines += [_line(_cells(row)) for row in of_card]
+    heads = head_rows(found, CARDS)
+    if heads:
+        lines += section(heads, CARDS)
     return "\n".join(lines) + "\n"
 
 

@@ -35,7 +35,7 @@ TOKENS = tuple(Sizes(tokens, 50257, WIDTH) for tokens in (1024, 2048, 4096, 8192
 CLASSES = tuple(Sizes(2048, classes, WIDTH) for classes in (4096, 16384, 65536, 262144))
 SECONDS = 8.0  # for the runs of one size
 FEWEST, MOST = 2, 7  # runs
-SHARE, MIB = 0.05, 1.5  # by which a peak may be off its formula; so much is the threads' and the allocator's
+SHARE, MIB = 0.05, 6.0  # by which a peak may be off its formula: a product of 2048 classes has so many
 
 What = Literal["time", "memory"]
 

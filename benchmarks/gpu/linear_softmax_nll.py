@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.gpu import peer
 from likelihead.bench import linear_softmax_nll
 from likelihead.bench.case import CHUNKED, EAGER, FLOOR, OURS, Goal, Problem, Room
+from likelihead.bench.linear_softmax_nll import HeadLoss, add_chunked
 
 BESIDE_THE_GRADIENTS = 1024
 """MiB that ours may take at its peak."""
+
+_4096 = {"batch_chunk_size": 4096, "chunking_method": None}
+CHUNKINGS: dict[str, dict[str, Any]] = {
+    CHUNKED: {},
+    "torch chunked by shape": {"chunking_method": "aspect_ratio"},
+    **{
+        f"torch chunked, {policy}": {"acc_policy": policy, **_4096}
+        for policy in ("accurate", "balanced", "compact")
+    },
+}
+"""Torch's own form in each of its ways: as it chooses itself, in chunks by shape, and in 4096 tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,45 +35,60 @@ class LinearCase(linear_softmax_nll.LinearCase):
     width: int = 4096
     rounds: int | None = None
 
-    def build(self, device: str = "cuda") -> Problem:
-        problem = super().build(device)
-        target, upstream = problem.target, self.upstream(device)[0]
-        if self.values == "mean":
-            peer.add(
-                problem,
-                peer.LIGER,
-                "liger_kernel.transformers.functional",
-                "liger_fused_linear_cross_entropy",
-                lambda loss: lambda hidden, head: loss(hidden, head, target),
-            )
-        else:
-            problem.absent[peer.LIGER] = "makes its gradients before it knows the upstream ones"
+    def add_peers(self, problem: Problem, of_leaves: Callable[[HeadLoss], Callable[..., Tensor]]) -> None:
+        """Add those that have this loss, and say of the others why not."""
+        if self.values == "log-probs":
+            problem.absent |= dict.fromkeys((peer.LIGER, peer.QUACK, peer.CUT), "has no entropy")
+            return
         peer.add(
             problem,
             peer.CUT,
             "cut_cross_entropy",
             "linear_cross_entropy",
-            lambda loss: (
-                (lambda hidden, head: loss(hidden, head, target))
+            lambda loss: of_leaves(
+                (lambda hidden, head, target, upstream: loss(hidden, head, target))
                 if self.values == "mean"
-                else (lambda hidden, head: loss(hidden, head, target, reduction="none").float() @ upstream)
+                else (
+                    lambda hidden, head, target, upstream: (
+                        loss(hidden, head, target, reduction="none").float() @ upstream[0]
+                    )
+                )
             ),
         )
-        return problem
+        if self.values == "per token":
+            late = "makes its gradients before it knows the upstream ones"
+            problem.absent |= dict.fromkeys((peer.LIGER, peer.QUACK), late)
+            return
+        for name, module, function in (
+            (peer.LIGER, "liger_kernel.transformers.functional", "liger_fused_linear_cross_entropy"),
+            (peer.QUACK, "quack.linear_cross_entropy", "chunked_linear_cross_entropy"),
+        ):
+            peer.add(
+                problem,
+                name,
+                module,
+                function,
+                lambda loss: of_leaves(lambda hidden, head, target, upstream: loss(hidden, head, target)),
+            )
+        for name, settings in CHUNKINGS.items():
+            add_chunked(problem, of_leaves, name, **settings)
 
 
-def _case(name: str, peers: tuple[str, ...], **settings: Any) -> LinearCase:
+def _case(name: str, peers: tuple[str, ...], *, floor: float = 1.05, **settings: Any) -> LinearCase:
     case = LinearCase(name=name, shape=(8192, 128256), **settings)
     goals = (
-        Goal(OURS, FLOOR, "within", 1.05),
+        Goal(OURS, FLOOR, "within", floor),
         *(Goal(OURS, name, "faster", 1) for name in (EAGER, *peers)),
         Room(OURS, case.gradients_mib + BESIDE_THE_GRADIENTS),
     )
     return replace(case, goals=goals)
 
 
+_ALL = (peer.LIGER, peer.CUT, peer.QUACK, *CHUNKINGS)
 CASES = (
-    _case("linear", (peer.LIGER, peer.CUT, CHUNKED)),
-    _case("linear-sft", (peer.LIGER, peer.CUT, CHUNKED), ignored=0.75),
+    _case("linear", _ALL),
+    _case("linear-sft", _ALL, ignored=0.75),
+    _case("linear-frozen", _ALL, frozen=True, floor=1.1),  # the kernel beside two products
     _case("linear-per-token", (peer.CUT,), values="per token"),
+    _case("log-probs", (), values="log-probs", floor=1.1),
 )

@@ -43,7 +43,11 @@ IN_WORDS = {
     "bce-tiny": "BCE-with-logits [32, 1] bf16",
     "linear": "linear CE, hidden [8192, 4096] bf16, vocab 128256",
     "linear-sft": "linear CE, hidden [8192, 4096] bf16, vocab 128256, 75% ignored",
+    "linear-frozen": "linear CE, hidden [8192, 4096] bf16, vocab 128256, frozen head",
     "linear-per-token": "linear CE, hidden [8192, 4096] bf16, vocab 128256, per token",
+    "log-probs": "linear CE, hidden [8192, 4096] bf16, vocab 128256, log-probs and entropy",
+    "linear-kl": "linear KL, two heads, hidden [8192, 4096] bf16, vocab 128256, forward",
+    "linear-kl-reverse": "linear KL, two heads, hidden [8192, 4096] bf16, vocab 128256, reverse",
 }
 
 

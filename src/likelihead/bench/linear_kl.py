@@ -69,12 +69,17 @@ class KLCase(LinearCase):
             torch.mm(gradient, head.detach())
             torch.mm(gradient.t(), hidden.detach())
 
-        return Problem(
+        problem = Problem(
             leaves=(hidden.requires_grad_(), head.requires_grad_()),
             target=teacher,
             losses={OURS: ours, EAGER: eager},
             floor=products,
         )
+        self.add_students(problem, teacher, teacher_head)
+        return problem
+
+    def add_students(self, problem: Problem, teacher: Tensor, teacher_head: Tensor) -> None:
+        """Add peers, of which there are none on a CPU."""
 
 
 def _case(name: str, direction: str) -> KLCase:

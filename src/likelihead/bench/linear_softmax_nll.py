@@ -18,7 +18,10 @@ from torch import Tensor
 from likelihead.bench.case import CHUNKED, EAGER, FLOOR, OURS, Case, Goal, Problem, Room, short_dtype
 from likelihead.functional import linear_cross_entropy, linear_log_probs
 
-__all__ = ["BESIDE_THE_GRADIENTS", "CASES", "IGNORED", "LinearCase"]
+__all__ = ["BESIDE_THE_GRADIENTS", "CASES", "IGNORED", "HeadLoss", "LinearCase", "add_chunked"]
+
+HeadLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Of hidden states, head, target, and the upstream gradients of one or two values per token."""
 
 IGNORED = -100
 ROUNDS = 3
@@ -87,7 +90,7 @@ class LinearCase(Case):
         gradient = torch.randn(kept, vocab, generator=generator, device=device).to(self.dtype)
         leaves = [hidden] if self.frozen else [hidden, head]
 
-        def of_leaves(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def of_leaves(loss: HeadLoss) -> Callable[..., Tensor]:
             if self.frozen:
                 return lambda hidden: loss(hidden, head, target, upstream)
             return lambda hidden, head: loss(hidden, head, target, upstream)
@@ -105,25 +108,41 @@ class LinearCase(Case):
                 frozen=self.frozen,
             ),
         )
-        if any(isinstance(goal, Goal) and goal.against == CHUNKED for goal in self.goals):
-            _add_chunked(problem)
-            if device == "cpu":  # where a call takes up to half a minute
-                problem.once = frozenset({CHUNKED})
+        self.add_peers(problem, of_leaves)
         return problem
 
+    def add_peers(self, problem: Problem, of_leaves: Callable[[HeadLoss], Callable[..., Tensor]]) -> None:
+        """Add torch's own form without the logits where it is a goal to be faster.
 
-def _add_chunked(problem: Problem) -> None:
-    """Torch's own form of the mean without the logits, where it has one."""
+        Args:
+            problem: with ours and eager.
+            of_leaves: makes a loss of the leaves of one that takes hidden states, head, target and upstream.
+        """
+        if any(isinstance(goal, Goal) and goal.against == CHUNKED for goal in self.goals):
+            add_chunked(problem, of_leaves)
+            if problem.target.is_cpu:  # where a call takes up to half a minute
+                problem.once = frozenset({CHUNKED})
+
+
+def add_chunked(
+    problem: Problem,
+    of_leaves: Callable[[HeadLoss], Callable[..., Tensor]],
+    name: str = CHUNKED,
+    **settings: Any,
+) -> None:
+    """Torch's own form of the mean without the logits, where it has one, with these options."""
     if not hasattr(torch.nn, "LinearCrossEntropyOptions"):
-        problem.absent[CHUNKED] = f"torch {torch.__version__} has no linear_cross_entropy(options=)"
+        problem.absent[name] = f"torch {torch.__version__} has no linear_cross_entropy(options=)"
         return
     if problem.leaves[0].dtype == torch.bfloat16:
         # The losses of its chunks are added up in bfloat16, where the more of them there are the less of each
         # is left: 8.0 for 10.4 in 256 chunks. Its gradients are right.
-        problem.approximate |= {CHUNKED}
-    options, target = torch.nn.LinearCrossEntropyOptions(), problem.target
-    problem.losses[CHUNKED] = lambda hidden, head: torchs.linear_cross_entropy(
-        hidden, head, target, options=options
+        problem.approximate |= {name}
+    options = torch.nn.LinearCrossEntropyOptions(**settings)
+    problem.losses[name] = of_leaves(
+        lambda hidden, head, target, upstream: torchs.linear_cross_entropy(
+            hidden, head, target, options=options
+        )
     )
 
 
@@ -134,9 +153,6 @@ def _products(hidden: Tensor, head: Tensor, gradient: Tensor, *, again: bool, fr
     torch.mm(gradient, head)
     if not frozen:
         torch.mm(gradient.t(), hidden)
-
-
-# Each takes hidden states, head, target and the upstream gradients of one or two values per token.
 
 
 def _mean(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
@@ -169,7 +185,7 @@ def _log_probs_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: 
     return (chosen.float() @ upstream[0] + entropy.float() @ upstream[1]).to(hidden.dtype)
 
 
-_LOSSES: dict[str, dict[str, Callable[..., Tensor]]] = {
+_LOSSES: dict[str, dict[str, HeadLoss]] = {
     "mean": {OURS: _mean, EAGER: _mean_of_torch},
     "per token": {OURS: _per_token, EAGER: _per_token_of_torch},
     "log-probs": {OURS: _log_probs, EAGER: _log_probs_of_torch},
