@@ -223,11 +223,9 @@ def predict(only: str | None, save: Path | None, all_options: bool) -> None:
         for line in report():
             click.echo(line)
         return
-    from benchmarks.machine_code.calls import CASES, calls_of
-    from benchmarks.predict import rows, table_of, write
-    from likelihead.bench.cases import select
+    from benchmarks.predict import calls_found, rows, table_of, write
 
-    found = rows([call for case in select(only, CASES) for call in calls_of(case)])
+    found = rows(calls_found(only))
     click.echo(table_of(found), nl=False)
     if save is not None:
         for path in write(found, save):

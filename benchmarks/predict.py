@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.machine_code.calls import CALLS, Call, Kernel, compiled
+from benchmarks.machine_code.calls import CALLS, CASES, Call, Kernel, compiled
 from benchmarks.machine_code.heads import head_rows, rate, section
 from benchmarks.machine_code.parallel import compile_all
 from benchmarks.machine_code.prediction import (
@@ -25,6 +25,7 @@ from benchmarks.machine_code.prediction import (
 )
 from benchmarks.machine_code.rates import CARDS, LANES, Card
 from likelihead.bench.case import short_dtype
+from likelihead.bench.cases import select
 from likelihead.errors import BackendError
 
 TITLE = "Predicted, not measured: losses on GPUs, from their machine code"
@@ -67,6 +68,18 @@ class Row:
     total: float
     floor: float
     bound: str
+
+
+def calls_found(only: str | None) -> list[Call]:
+    """The calls of the cases that the regular expression finds.
+
+    Raises:
+        OptionError: it is no regular expression, or finds none.
+    """
+    # Calls of a head's chunk have a name, and no case among the losses of logits.
+    names = dict.fromkeys(call.case for call in CALLS)
+    found = {case.name for case in select(only, [replace(CASES[0], name=name) for name in names])}
+    return [call for call in CALLS if call.case in found]
 
 
 def compile_calls(calls: Sequence[Call], target: str, cache: str) -> list[list[Kernel]]:

@@ -119,6 +119,14 @@ def test_what_is_committed_is_of_all_calls_and_says_what_it_is() -> None:
     assert "No GPU was at hand" in table
 
 
+def test_calls_are_chosen_by_their_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_a_chunk = replace(CALLS[0], case="a chunk", op="softmax_nll_")
+    monkeypatch.setattr(predict, "CALLS", (*CALLS, of_a_chunk))
+    assert predict.calls_found(None) == [*CALLS, of_a_chunk]
+    assert predict.calls_found("a chunk") == [of_a_chunk]
+    assert {call.case for call in predict.calls_found("^lm")} == {"lm", "lm-bf16"}
+
+
 def test_without_triton_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["predict"])
