@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy, linear
 
 from likelihead.kernels import dispatch
@@ -89,3 +90,13 @@ def test_a_gradient_is_scaled_in_place(
     torch.testing.assert_close(gradient, expected)
     assert seen == ([upstream] if on_device else [])
     assert products.scaled_by(torch.tensor(2.0), torch.empty(0, 7)).shape == (0, 7)
+
+
+@pytest.mark.parametrize(("device", "pieces"), [("cuda", 1), ("cpu", 32)])
+def test_on_a_gpu_one_product_makes_the_gradient_of_all_classes(device: str, pieces: int) -> None:
+    with FakeTensorMode():
+        head = torch.empty(128256, 4096, dtype=torch.bfloat16, device=device)
+        found = products.HeadGradient(head, several=True).pieces
+    assert len(found) == pieces
+    assert sum(piece.shape[0] for piece in found) == head.shape[0]
+    assert {piece.dtype for piece in found} == {torch.float32}
