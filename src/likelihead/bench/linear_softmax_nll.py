@@ -179,7 +179,8 @@ def _log_probs(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -
 
 
 def _log_probs_of_torch(hidden: Tensor, head: Tensor, target: Tensor, upstream: Tensor) -> Tensor:
-    log_probs = torchs.linear(hidden, head).log_softmax(1)
+    # In 16 bits the entropy would be too coarse to compare with.
+    log_probs = torchs.linear(hidden, head).float().log_softmax(1)
     chosen = log_probs.gather(1, target.unsqueeze(1)).squeeze(1)
     entropy = -(log_probs.exp() * log_probs).sum(1)
     return (chosen.float() @ upstream[0] + entropy.float() @ upstream[1]).to(hidden.dtype)
