@@ -168,20 +168,36 @@ def _linear(backend: str) -> dict[str, Callable[..., Any]]:
     def loss(*args: Any, **kwargs: Any) -> Tensor:
         return _linear_softmax_loss(*args, backend=backend, **kwargs)
 
-    return {"linear_softmax_nll": nll, "linear_softmax_loss": loss}
+    def kl(*args: Any, **kwargs: Any) -> Tensor:
+        return _linear_kl(*args, backend=backend, **kwargs)
+
+    return {"linear_softmax_nll": nll, "linear_softmax_loss": loss, "linear_kl": kl}
 
 
-def _op(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+def _op(name: str) -> Callable[..., Any]:
     """The torch op, looked up when it is called: a backend that is absent has not declared it."""
 
-    def call(*arguments: Any) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = getattr(torch.ops.likelihead, name)(*arguments)
-        return found
+    def call(*arguments: Any) -> Any:
+        return getattr(torch.ops.likelihead, name)(*arguments)
 
     return call
 
 
-SOFTMAX["native"] = SOFTMAX["triton"] = Softmax(_op("softmax_nll"), _op("softmax_nll_"))
+def _kernel(name: str) -> Callable[[torch.device], Callable[..., Any] | None]:
+    """The torch op on a device that it has a kernel for, elsewhere None."""
+    call, full = _op(name), f"likelihead::{name}"
+
+    def find(device: torch.device) -> Callable[..., Any] | None:
+        known = hasattr(torch.ops.likelihead, name) and device.type in ("cpu", "cuda")
+        found = known and torch._C._dispatch_has_kernel_for_dispatch_key(full, device.type.upper())
+        return call if found else None
+
+    return find
+
+
+SOFTMAX["native"] = SOFTMAX["triton"] = Softmax(
+    _op("softmax_nll"), _op("softmax_nll_"), _kernel("softmax_scores_"), _kernel("softmax_kl_")
+)
 SOFTMAX["portable"] = Softmax(softmax_of_chunk, softmax_of_chunk_)
 
 # The first that can serve a call serves it.
@@ -191,7 +207,6 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             **_FUSED,
             **_linear("native"),
-            "linear_kl": _linear_kl,  # torch's operators throughout
             "softmax_plain": _native_softmax_plain,
             "sigmoid_plain": _native_sigmoid_plain,
         },
@@ -204,7 +219,6 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             **_FUSED,
             **_linear("triton"),
-            "linear_kl": _linear_kl,
             "softmax_plain": _triton_softmax_plain,
             "sigmoid_plain": _triton_sigmoid_plain,
         },
@@ -216,7 +230,6 @@ _BACKENDS: tuple[Backend, ...] = (
         name="portable",
         ops={
             **_linear("portable"),
-            "linear_kl": _linear_kl,
             "softmax_nll": _portable_softmax_nll,
             "softmax_loss": _portable_softmax_loss,
             "sigmoid_nll": _portable_sigmoid_nll,

@@ -23,14 +23,24 @@ from likelihead.kernels.fused.calls import index_error_at
 from likelihead.kernels.fused.products import HeadGradient, is_small, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import compute_dtype
 
-__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "looks", "run"]
+__all__ = ["SOFTMAX", "Head", "Result", "Softmax", "Upstream", "chunk_rows", "looks", "rows_at_once", "run"]
+
+
+def _never(device: torch.device) -> None:
+    return None
 
 
 class Softmax(NamedTuple):
-    """What a backend does with the logits of a chunk; ``options`` are in the order of the ops."""
+    """What a backend does with the logits of a chunk; ``options`` are in the order of the ops.
+
+    ``scores`` and ``kl`` are asked for the ops ``softmax_scores_`` and ``softmax_kl_`` on a device, and
+    answer None where the backend has no kernel.
+    """
 
     values: Callable[..., tuple[Tensor, Tensor]]  # (logits, target, *options)
     gradient_: Callable[..., tuple[Tensor, Tensor]]  # (grad_nll, grad_lse, scale, logits, target, *options)
+    scores: Callable[[torch.device], Callable[..., Any] | None] = _never
+    kl: Callable[[torch.device], Callable[..., Any] | None] = _never
 
 
 SOFTMAX: dict[str, Softmax] = {}
@@ -67,7 +77,6 @@ class Upstream(NamedTuple):
     nll: Tensor | None
     lse: Tensor | None = None
     entropy: Tensor | None = None
-    scale: float = 1.0  # of nll
 
 
 class Result(NamedTuple):
@@ -85,7 +94,8 @@ _BYTES_ON_A_PROCESSOR = 48 << 20
 _TOKENS_ELSEWHERE = 4096
 _LEAST_TOKENS = 64  # fewer make the products slow: each reads the whole head
 _FAR = -1e30  # a gap that no probability is left of, and that times 0 is 0
-_AT_ONCE = 1 << 19  # logits of which the entropy is computed: its steps find them in the caches
+_AT_ONCE = 1 << 19  # logits that torch's operators take on a processor: each finds them in the caches
+_SCRATCH = 256 << 20  # bytes for them elsewhere: few operators, each longer than its launch
 
 
 def looks(device: torch.device) -> bool:
@@ -107,6 +117,15 @@ def chunk_rows(hidden: Tensor, num_classes: int, chunk: int) -> int:
         return _TOKENS_ELSEWHERE
     rows = _BYTES_ON_A_PROCESSOR // max(1, num_classes * hidden.element_size())
     return max(_LEAST_TOKENS, rows // 64 * 64)
+
+
+def rows_at_once(logits: Tensor, tensors: int) -> int:
+    """How many rows of logits torch's operators take at a time, where they hold so many tensors of each."""
+    if looks(logits.device):
+        at_once = _AT_ONCE
+    else:
+        at_once = _SCRATCH // (tensors * compute_dtype(logits.dtype).itemsize)
+    return max(1, at_once // max(1, logits.shape[1]))
 
 
 @torch.no_grad()
@@ -230,10 +249,20 @@ def _softmax_(
     logits: Tensor, head: Head, at: slice | Tensor, upstream: Upstream | None, entropy: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The values of a chunk; over its logits, where there is an upstream gradient, their gradient."""
-    values, gradient_ = SOFTMAX[head.backend]
+    softmax = SOFTMAX[head.backend]
     target, options = head.target[at], _options_at(head.options, at)
+    of_nll, of_lse, of_entropy = (
+        None if up is None else _upstream_at(up, at) for up in upstream or Upstream(None)
+    )
+    if entropy or of_entropy is not None:
+        scores_ = softmax.scores(logits.device) if _are_plain(target, options) else None
+        if scores_ is not None:
+            nll, lse, found, _ = scores_(
+                of_nll, of_lse, of_entropy, logits, target, options[2], options[4], False
+            )
+            return nll, lse, found
     if upstream is None:
-        nll, lse = values(logits, target, *options)
+        nll, lse = softmax.values(logits, target, *options)
         if not entropy:
             return nll, lse, None
         parts = [
@@ -241,16 +270,15 @@ def _softmax_(
             for part, scratch in _parts(logits)
         ]
         return nll, lse, torch.cat(parts)
-    of_nll, of_lse, of_entropy = (None if up is None else _upstream_at(up, at) for up in upstream[:3])
     if of_entropy is None:
-        return (*gradient_(of_nll, of_lse, upstream.scale, logits, target, *options), None)
+        return (*softmax.gradient_(of_nll, of_lse, 1.0, logits, target, *options), None)
     # The entropy's part has to be made before its logits are overwritten.
     columns = []
     for part, scratch in _parts(logits):
         z, chosen = logits[part], _options_at(options, part)
         ups = [None if up is None else _upstream_at(up, part) for up in (of_nll, of_lse, of_entropy)]
         value, slope = _entropy(z, chosen, ups[2], scratch)
-        columns.append((*gradient_(ups[0], ups[1], upstream.scale, z, target[part], *chosen), value))
+        columns.append((*softmax.gradient_(ups[0], ups[1], 1.0, z, target[part], *chosen), value))
         if slope is not None:
             gradient, factor = slope
             if z.dtype == gradient.dtype:
@@ -261,10 +289,16 @@ def _softmax_(
     return nll, lse, entropies
 
 
+def _are_plain(target: Tensor, options: tuple[Any, ...]) -> bool:
+    """Whether ``softmax_scores_`` takes them: class indices, and no option but ignore_index and softcap."""
+    others = (*options[:2], options[3], *options[5:])
+    return not target.is_floating_point() and not any(isinstance(o, Tensor) or o for o in others)
+
+
 def _parts(logits: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
-    """Some rows at a time, as many as the caches hold, and memory for two tensors of their size."""
+    """Some rows at a time, and memory for two tensors of their size."""
     rows, classes = logits.shape
-    step = max(1, min(_AT_ONCE // max(1, classes), rows))
+    step = min(rows_at_once(logits, 2), max(1, rows))
     scratch = [logits.new_empty(step, classes, dtype=compute_dtype(logits.dtype)) for _ in range(2)]
     for start in range(0, rows, step):
         part = slice(start, min(start + step, rows))

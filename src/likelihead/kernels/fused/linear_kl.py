@@ -20,7 +20,7 @@ from likelihead.core.reduction import Normalizer
 from likelihead.core.reduction import reduce as reduce_values
 from likelihead.core.sample_weight import weighted_count
 from likelihead.kernels.fused.calls import PLAIN, needs_reference
-from likelihead.kernels.fused.linear_chunks import chunk_rows, looks
+from likelihead.kernels.fused.linear_chunks import SOFTMAX, chunk_rows, looks, rows_at_once
 from likelihead.kernels.fused.linear_softmax_nll import _scaled
 from likelihead.kernels.fused.products import HeadGradient, logits_of, new_buffer, times_head
 from likelihead.kernels.ops import KLOptions, compute_dtype
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["linear_kl"]
 
-_AT_ONCE = 1 << 19  # logits of either head: steps that find them in the caches, and few of them
+_LIKE_LOGITS = 8  # tensors of the logits' size that a divergence of torch's operators holds
 _FINITE = 80.0  # e to it is, in float32
 
 
@@ -60,6 +60,7 @@ class _Pair(NamedTuple):
     softcap: float  # 0 for none, as the teacher's
     teacher_softcap: float
     chunk: int
+    backend: str
 
 
 _FIELDS = len(_Pair._fields)
@@ -72,6 +73,7 @@ def linear_kl(
     teacher: Tensor,
     teacher_weight: Tensor | None = None,
     *,
+    backend: str,
     head_bias: Tensor | None = None,
     teacher_bias: Tensor | None = None,
     teacher_index: Tensor | None = None,
@@ -97,6 +99,7 @@ def linear_kl(
         options.get("softcap") or 0.0,
         options.get("teacher_softcap") or 0.0,
         chunk_tokens,
+        backend,
     )
     if _through_logits(pair):
         return _by_logits(pair, reduction, normalizer)
@@ -197,7 +200,7 @@ def _run(pair: _Pair, upstream: Tensor | None, wanted: tuple[bool, ...]) -> _Res
         up = None
         if upstream is not None:
             up = upstream if upstream.dim() == 0 else upstream[at]
-            up = (up if each is None else up * each).expand(x.shape[0])
+            up = up if each is None else up * each
         found = _divergence_(logits, teacher, index, pair, up)
         values[at] = found if each is None else torch.where(each == 0, 0, found * each)
         del teacher
@@ -221,9 +224,15 @@ def _divergence_(
     logits: Tensor, teacher: Tensor, index: Tensor | None, pair: _Pair, upstream: Tensor | None
 ) -> Tensor:
     """The values of a chunk; over its logits, where there is an upstream gradient, their gradient."""
+    if index is None and logits.dtype == teacher.dtype:
+        kl_ = SOFTMAX[pair.backend].kl(logits.device)
+        if kl_ is not None:
+            caps = pair.softcap / pair.temperature, pair.teacher_softcap / pair.temperature
+            of_kernel: Tensor = kl_(upstream, logits, teacher, pair.direction, pair.beta, *caps)
+            return of_kernel
     wide = torch.promote_types(compute_dtype(logits.dtype), compute_dtype(teacher.dtype))
     values = logits.new_empty(logits.shape[0], dtype=wide)
-    step = max(1, _AT_ONCE // max(1, logits.shape[1]))
+    step = rows_at_once(logits, _LIKE_LOGITS)
     for start in range(0, logits.shape[0], step):
         at = slice(start, start + step)
         raw, t = logits[at].to(wide), teacher[at].to(wide)
@@ -245,7 +254,8 @@ def _divergence_(
             if pair.softcap:
                 cap = pair.softcap / pair.temperature
                 gradient = gradient * (1 - (z / cap).square())
-            logits[at] = gradient.mul_(upstream[at].to(wide).unsqueeze(1))
+            up = upstream if upstream.dim() == 0 else upstream[at].unsqueeze(1)
+            logits[at] = gradient.mul_(up.to(wide))
     return values.to(compute_dtype(logits.dtype))
 
 
@@ -359,7 +369,7 @@ def _differentiated(
 _SCHEMA = (
     "Tensor hidden, Tensor head_weight, Tensor? head_bias, Tensor teacher, Tensor? teacher_weight, "
     "Tensor? teacher_bias, Tensor? teacher_index, Tensor? sample_weight, str direction, float beta, "
-    "float temperature, float softcap, float teacher_softcap, int chunk_tokens"
+    "float temperature, float softcap, float teacher_softcap, int chunk_tokens, str backend"
 )
 _MADE = "Tensor hidden, Tensor weight, Tensor bias)"
 _SCHEMAS = {
