@@ -232,10 +232,10 @@ def _linear_cross_entropy(
     shared |= {"torch_nonfinite": True, "logit_scale": logit_scale, "chunk_tokens": chunk}
     try:
         if reduction == "none":
-            nll, _, _ = dispatch.linear_softmax_nll(
+            values = dispatch.linear_softmax_nll(
                 tokens.hidden, linear_weight, tokens.target, linear_bias, **shared
             )
-            return in_dtype(nll.reshape(tokens.shape), dtype)
+            return in_dtype(values.nll.reshape(tokens.shape), dtype)
         loss = dispatch.linear_softmax_loss(
             tokens.hidden,
             linear_weight,

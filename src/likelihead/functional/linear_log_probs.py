@@ -116,7 +116,7 @@ def linear_log_probs(
     check_softmax_options(classes, softcap=softcap)
     tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden")
     try:
-        nll, lse, found = dispatch.linear_softmax_nll(
+        found = dispatch.linear_softmax_nll(
             tokens.hidden,
             weight,
             tokens.target,
@@ -131,9 +131,11 @@ def linear_log_probs(
         # The position in the caller's own target, not in the flat one.
         blame_target(error, without_first(target, ignored) if shift else target, classes, ignored)
         raise
-    shape = tokens.shape
+    shape, of_each = tokens.shape, found.entropy
     return TokenLogProbs(
-        -nll.reshape(shape), None if found is None else found.reshape(shape), lse.reshape(shape)
+        -found.nll.reshape(shape),
+        None if of_each is None else of_each.reshape(shape),
+        found.lse.reshape(shape),
     )
 
 

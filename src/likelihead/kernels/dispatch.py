@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import BackendError, BackendWarning, OptionError
+from likelihead.errors import BackendError, BackendWarning, DTypeError, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.linear_chunks import SOFTMAX, Softmax
 from likelihead.kernels.fused.linear_kl import linear_kl as _linear_kl
@@ -38,6 +38,7 @@ from likelihead.kernels.ops import (
     LinearKL,
     LinearSoftmaxLoss,
     LinearSoftmaxNLL,
+    LinearValues,
     SigmoidLoss,
     SigmoidNLL,
     SigmoidOptions,
@@ -162,7 +163,7 @@ _FUSED: dict[str, Callable[..., Any]] = {
 
 def _linear(backend: str) -> dict[str, Callable[..., Any]]:
     # No functools.partial, which torch.compile does not look into.
-    def nll(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    def nll(*args: Any, **kwargs: Any) -> LinearValues:
         return _linear_softmax_nll(*args, backend=backend, **kwargs)
 
     def loss(*args: Any, **kwargs: Any) -> Tensor:
@@ -503,12 +504,21 @@ def linear_softmax_nll(
     head_bias: Tensor | None = None,
     *,
     entropy: bool = False,
+    log_prob: bool = False,
+    prediction: bool = False,
     logit_scale: float = 1.0,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[SoftmaxOptions],
-) -> tuple[Tensor, Tensor, Tensor | None]:
+) -> LinearValues:
     """Categorical NLL of a linear head on the backend in force; see `kernels.ops.LinearSoftmaxNLL`."""
     _check_head(hidden, head_weight, head_bias, target, options)
+    if log_prob and target.is_floating_point():
+        raise DTypeError(
+            f"target is {target.dtype}, probabilities, and log_prob is that of a class; pass class indices, "
+            "of an integer dtype.",
+            code="LH202",
+        )
     op = cast(LinearSoftmaxNLL, _serving("linear_softmax_nll", hidden))
     return op(
         hidden,
@@ -516,8 +526,11 @@ def linear_softmax_nll(
         target,
         head_bias,
         entropy=entropy,
+        log_prob=log_prob,
+        prediction=prediction,
         logit_scale=logit_scale,
         chunk_tokens=chunk_tokens,
+        compact=compact,
         **options,
     )
 
@@ -532,6 +545,7 @@ def linear_softmax_loss(
     normalizer: Normalizer | None = None,
     logit_scale: float = 1.0,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """The reduced form on the backend in force; see `likelihead.kernels.ops.LinearSoftmaxLoss`."""
@@ -547,6 +561,7 @@ def linear_softmax_loss(
         normalizer=normalizer,
         logit_scale=logit_scale,
         chunk_tokens=chunk_tokens,
+        compact=compact,
         **options,
     )
 
@@ -564,6 +579,7 @@ def linear_kl(
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[KLOptions],
 ) -> Tensor:
     """Divergence of two linear heads on the backend in force; see `likelihead.kernels.ops.LinearKL`."""
@@ -585,6 +601,7 @@ def linear_kl(
         reduction=reduction,
         normalizer=normalizer,
         chunk_tokens=chunk_tokens,
+        compact=compact,
         **tensors,
         **options,
     )

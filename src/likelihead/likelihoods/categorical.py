@@ -421,10 +421,10 @@ class Categorical(Likelihood):
         if type(self).nll is not Categorical.nll:  # a subclass scores in its own way
             return super().linear_nll(hidden, head, target, sample_weight=sample_weight)
         tokens, weight = self._tokens(hidden, head, target, sample_weight)
-        nll, _, _ = linear_softmax_nll(
+        values = linear_softmax_nll(
             tokens.hidden, head.weight, tokens.target, head.bias, sample_weight=weight, **self._options()
         )
-        return nll.reshape(tokens.shape)
+        return values.nll.reshape(tokens.shape)
 
     def linear_loss(
         self,
@@ -452,7 +452,7 @@ class Categorical(Likelihood):
             )
             if is_settled(loss, self.reduction):
                 return loss
-        nll, _, _ = linear_softmax_nll(*given, sample_weight=weight, **self._options())
+        nll = linear_softmax_nll(*given, sample_weight=weight, **self._options()).nll
         count = self.count(tokens.target, sample_weight=weight)
         return self._reduce(nll, count, normalizer, hidden, head.weight, head.bias, target, sample_weight)
 
