@@ -12,8 +12,8 @@ namespace {
 // Nothing goes past the caches: the gradient is a factor of the products that follow.
 std::tuple<Tensor, Tensor, Tensor, Tensor> softmax_scores_(
     const std::optional<Tensor>& grad_nll, const std::optional<Tensor>& grad_lse,
-    const std::optional<Tensor>& grad_entropy, Tensor logits, const Tensor& target, int64_t ignore_index, double softcap,
-    bool prediction) {
+    const std::optional<Tensor>& grad_entropy, Tensor logits, const Tensor& target, int64_t ignore_index,
+    double softcap, bool prediction) {
   ScoresCall call;
   STD_TORCH_CHECK(logits.is_cpu() && target.is_cpu(), "likelihead's native kernels run on the CPU");
   STD_TORCH_CHECK(logits.dim() == 2 && logits.is_contiguous(), "logits must be [N, V], contiguous");

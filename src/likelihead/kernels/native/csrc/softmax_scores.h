@@ -47,6 +47,10 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
   using Rows::block, Rows::classes, Rows::each, Rows::get, Rows::logits_at, Rows::n, Rows::target_vector;
   using Rows::upstream;
 
+  // Whether the exponentials' gaps are kept beside them: to widen 16-bit logits once more takes longer.
+  static constexpr bool keeps_gaps = sizeof(T) == 2 && !capped;
+  static constexpr int workspaces = capped || keeps_gaps ? 2 : 1;
+
   const ScoresCall& scores;
 
   ScoresRows(const ScoresCall& c, A* workspace) : Rows(c, workspace), scores(c) {}
@@ -90,7 +94,7 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
     if (piece < 0) return 0;
     return first_class(row, z, piece ? row.head + piece * block * n : 0, [&](A one) { return one == value; });
   }
-  // From a class on that begins a vector.
+  // From a class on that begins a vector; -1 if there is none.
   template <class S, class F>
   int64_t first_class(const Row& row, const S* z, int64_t from, const F& is_it) const {
     for (int64_t c = from, next; c < classes; c = next) {
@@ -99,7 +103,7 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
       for (int64_t k = c; k < next; ++k)
         if (is_it(some[k - c])) return k;
     }
-    return 0;
+    return -1;
   }
 
   // `rest` and `gap` leave one of the largest out, whose exponential is `unit`; gaps have their sign turned.
@@ -114,9 +118,12 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
     const ExpBelow<A> exp_below(tops);
     const IVec<A> numbers = lane_numbers<A>();
     const int64_t apart = target_vector(row);
-    auto add = [&](V z, V e) LK_LAMBDA_INLINE {
-      rest.add(e);
-      gap.add(e * gap_of(z, tops));
+    auto add = [&](int64_t c, V z, V e, V counted) LK_LAMBDA_INLINE {
+      store(row.exps + c, e);
+      const V below = gap_of(z, tops);
+      if (keeps_gaps) store(row.bent_logits + c, e * below);
+      rest.add(counted);
+      gap.add(e * below);  // 0 of the largest
     };
     // The next row comes from memory while this one is computed.
     auto fetch = [&](int64_t c) LK_LAMBDA_INLINE { __builtin_prefetch(row.x + classes + c, 0, 2); };
@@ -127,9 +134,10 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
           const V z = logits_at(row, c, count, top);
           V e = exp_below(z);
           if (count < n) e = numbers < isplat<A>(count) ? e : V{};
-          store(row.exps + c, e);
-          if (c == apart) e = numbers == isplat<A>(typename Lanes<A>::Int(row.index - c)) ? V{} : e;
-          add(z, e);
+          const bool with_largest = c == apart;
+          V others = e;
+          if (with_largest) others = numbers == isplat<A>(typename Lanes<A>::Int(row.index - c)) ? V{} : e;
+          add(c, z, e, others);
         },
         [&](int64_t c) LK_LAMBDA_INLINE {
           constexpr int together = 4;
@@ -142,10 +150,7 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
             }
             exp_below.template each<together>(e);
 #pragma GCC unroll 4
-            for (int k = 0; k < together; ++k) {
-              store(row.exps + c + (j + k) * n, e[k]);
-              add(z[k], e[k]);
-            }
+            for (int k = 0; k < together; ++k) add(c + (j + k) * n, z[k], e[k], e[k]);
           }
         },
         [&]() LK_LAMBDA_INLINE {
@@ -161,9 +166,15 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
     each(
         row,
         [&](int64_t c, int count) LK_LAMBDA_INLINE {
-          const V z = logits_at(row, c, count, top);
-          V g = load(row.exps + c) * (shared - own * gap_of(z, tops));
-          if (capped) g *= this->slope(z);
+          const V e = load(row.exps + c);
+          V g;
+          if (keeps_gaps) {
+            g = shared * e - own * load(row.bent_logits + c);
+          } else {
+            const V z = logits_at(row, c, count, top);
+            g = e * (shared - own * gap_of(z, tops));
+            if (capped) g *= this->slope(z);
+          }
           count == n ? store(row.out + c, g) : store_some(row.out + c, g, count);
         },
         [] {});
@@ -173,6 +184,7 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
     const int64_t target = class_at(scores, r);
     const bool kept = target != scores.ignore_index;
     Row row = this->row_at(r, -1);
+    row.bent_logits = this->bent_space + (row.exps - this->exps_space);  // of one row at a time
     A top;
     const int64_t largest = find_largest(row, top);
     const Found found = exponentials(row, top);
@@ -184,10 +196,10 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
     static_cast<A*>(scores.nll)[r] = kept ? A(gap_t + above) : A(0);
     static_cast<A*>(scores.lse)[r] = A(double(top) + above);
     static_cast<A*>(scores.entropy)[r] = A(above + mean_gap);
-    // As in torch, NaN is the largest of all.
-    if (scores.prediction)
-      scores.prediction[r] =
-          total == total ? largest : first_class(row, row.x, 0, [&](A z) { return z != z || z == top; });
+    if (scores.prediction) {
+      const int64_t none = total == total ? -1 : first_class(row, row.x, 0, [](A z) { return z != z; });
+      scores.prediction[r] = none < 0 ? largest : none;  // as in torch, NaN is the largest of all
+    }
     if (!row.out) return;
 
     const double up = kept ? upstream(scores.up_nll, scores.up_nll_stride, r, 0.0) : 0.0;
@@ -216,7 +228,7 @@ template <class T, bool capped>
 void run_scores(const ScoresCall& call, int64_t first, int64_t last) {
   using K = ScoresRows<T, capped>;
   using A = Wide<T>;
-  Workspace workspace(sizeof(A) * K::padded(call.classes) * (capped ? 3 : 1));
+  Workspace workspace(sizeof(A) * K::padded(call.classes) * K::workspaces);
   const K kernel(call, workspace.as<A>());
   const int64_t end = last * call.chunk < call.examples ? last * call.chunk : call.examples;
   for (int64_t r = first * call.chunk; r < end; ++r) kernel.score(r);
