@@ -2,8 +2,8 @@
 
 Programs, threads and vectors are as in softmax_streamed.py, and so is the target, which is left out of the
 sums. Beside the sum of its exponentials a thread has that of their products with the gaps to its largest
-logit, terms of one sign: the entropy is the log of the whole sum relative to the largest logit of the row, and
-the mean of the gaps.
+logit, terms of one sign: the entropy is the log of the whole sum relative to the largest logit of the row,
+and the mean of the gaps.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def softmax_scores(
             e_edge = exp_below(others_edge, last, NARROW)
             rest += tl.sum(e_edge, axis=0)
             gap += tl.sum(e_edge * below(others_edge, last), axis=0)
-        gap_t = below(z_t, last)
+        gap_t = tl.where(has_target, below(z_t, last), 0.0)
         e_t = tl.where(has_target, exp_below(z_t, last, NARROW), 0.0)
         total = rest + e_t
         unit = exp_below(top, last, NARROW)
