@@ -169,7 +169,8 @@ class LinearSoftmaxNLL(Protocol):
     On request there are more values from the same pass: with ``entropy`` that of each token's distribution,
     :math:`-\sum_k p_k \log p_k`; with ``log_prob`` the log-probability of its target, :math:`z_y -
     \operatorname{logsumexp}(z)` whatever the weights, the smoothing and the z-loss, for class indices; with
-    ``prediction`` the first index of its largest logit, which is not differentiable.
+    ``prediction`` the first index of its largest logit, which is not differentiable: what a cap rounds to
+    one number is a tie.
 
     A token that is left out (``ignore_index``, or a ``sample_weight`` of 0) has the value 0 of everything,
     also of lse and prediction, whatever its hidden state is. With ``compact`` such tokens leave before the

@@ -214,7 +214,7 @@ def _part_(
     """`_scores_` of some rows, by torch's operators: what needs the logits comes ahead of their gradient."""
     entropy = log_prob = prediction = slope = of_target = None
     if asked.prediction:
-        prediction = _largest(_predicted_by(z, options))[1].squeeze(1)
+        prediction = _largest(_bent(z, options))[1].squeeze(1)
     if asked.log_prob or upstream.log_prob is not None:
         up = upstream.log_prob
         of_target = z if up is None else z.clone()
@@ -244,12 +244,14 @@ def _parts(logits: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
         yield part, [of[: part.stop - start] for of in scratch]
 
 
-def _predicted_by(z: Tensor, options: tuple[Any, ...]) -> Tensor:
-    """Numbers that are in the order of the distribution's logits: a cap changes nothing about it."""
+def _bent(z: Tensor, options: tuple[Any, ...]) -> Tensor:
+    """The logits as they enter the softmax."""
     _, _, _, _, softcap, offset, _, where, _, _ = options
+    wide = compute_dtype(z.dtype)
+    if softcap:
+        z = torch.tanh(z.to(wide) / softcap).mul_(softcap)
     if offset is not None:
-        z = z.to(compute_dtype(z.dtype))
-        z = (torch.tanh(z / softcap) * softcap if softcap else z) + offset.to(z.dtype)
+        z = z.to(wide) + offset.to(wide)
     return z if where is None else z.masked_fill(~where, -torch.inf)
 
 

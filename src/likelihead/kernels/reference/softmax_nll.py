@@ -146,11 +146,7 @@ def softmax_prediction(
     **others: object,
 ) -> Tensor:
     """The first index of the largest logit of each example, of the options as in `softmax_entropy`."""
-    z = logits.detach()
-    if logit_offset is None:
-        softcap = None  # it changes nothing about their order, and may round it away
-    else:
-        z = z.to(compute_dtype(z.dtype))
+    z = logits.detach().to(compute_dtype(logits.dtype))
     return _bent(z, softcap, logit_offset, where).argmax(1)
 
 
