@@ -44,7 +44,6 @@ class Route:
         trained: whether the head is.
         counting: the share of the tokens that are not ignored, which the floor is of.
         compact: whether the others leave before the products.
-        even: whether the pass shares the tokens out by `even_chunks`.
     """
 
     name: str
@@ -54,7 +53,6 @@ class Route:
     trained: bool = True
     counting: float = 1.0
     compact: bool = False
-    even: bool = True
 
 
 ROUTES = (
@@ -64,7 +62,7 @@ ROUTES = (
     Route("linear-frozen", trained=False),
     Route("linear-per-token", forward="softmax_nll"),
     Route("log-probs", forward="softmax_scores_ values", kernels="softmax_scores_"),
-    Route("linear-kl", kernels="softmax_kl_", logits=2, even=False),
+    Route("linear-kl", kernels="softmax_kl_", logits=2),
 )
 TOKENS = (4096, 8192, 32768)
 
@@ -171,8 +169,8 @@ def row_of(route: Route, tokens: int, card: Card, each: Mapping[str, float]) -> 
     step = chunk_rows(torch.empty(0, device="meta"), CLASSES, 0)
     head = torch.empty(CLASSES, WIDTH, dtype=DTYPE, device="meta")
     values_step = step
-    if route.trained and route.even:
-        step = even_chunks(count, step, head)
+    if route.trained:
+        step = even_chunks(count, step, head, route.logits)
     chunks, numbers = -(-count // step), CLASSES * WIDTH
     bandwidth = REACHED * card.bytes_per_second
     product = 2 * WIDTH * CLASSES / rate(card)

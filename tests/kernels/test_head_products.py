@@ -10,20 +10,21 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy, linear
 
 from likelihead.kernels import dispatch
-from likelihead.kernels.fused import linear_chunks, products
+from likelihead.kernels.fused import linear_autograd, linear_chunks, linear_scores, products
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("width", [1, 300, 4096])
-@pytest.mark.parametrize("count", [1, 255, 1024, 1025, 1324, 1325, 5120, 5121, 7000, 100_000])
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("count", [1, 255, 1024, 1025, 1174, 1175, 1324, 1325, 5120, 5121, 7000, 100_000])
 def test_a_single_chunk_takes_no_more_memory_than_the_sum_and_several_are_alike(
-    count: int, width: int, dtype: torch.dtype
+    count: int, at_once: int, width: int, dtype: torch.dtype
 ) -> None:
     step, classes = 1024, 50_000
     head = torch.empty(classes, width, dtype=dtype, device="meta")
-    found = products.even_chunks(count, step, head)
-    summed = step * classes * dtype.itemsize + classes * width * max(4, dtype.itemsize)
-    single = count * classes * dtype.itemsize + classes * width * dtype.itemsize
+    found = products.even_chunks(count, step, head, at_once)
+    summed = at_once * step * classes * dtype.itemsize + classes * width * max(4, dtype.itemsize)
+    single = at_once * count * classes * dtype.itemsize + classes * width * dtype.itemsize
     if count <= step or (dtype.itemsize < 4 and single <= summed):
         assert found == count
         return
@@ -38,7 +39,8 @@ def test_a_single_chunk_takes_no_more_memory_than_the_sum_and_several_are_alike(
 def test_elsewhere_than_on_a_processor_tokens_are_shared_out_so(
     tokens: int, chunks: int, trained: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear_chunks, "looks", lambda device: False)
+    for module in (linear_chunks, linear_scores, linear_autograd):
+        monkeypatch.setattr(module, "looks", lambda device: False)
     monkeypatch.setattr(linear_chunks, "_TOKENS_ELSEWHERE", 4)
     monkeypatch.setattr(products, "_TILE", 1)
     monkeypatch.setattr(products, "_LARGE", 0)  # 16 bits stay 16 bits

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from likelihead.core.options import as_index, shown
+from likelihead.core.options import as_index, check_flag, shown
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import AUTOCAST, is_real, is_tensor
 
@@ -16,6 +16,7 @@ __all__ = [
     "HEAD",
     "Tokens",
     "as_chunk",
+    "as_compact",
     "check_head",
     "for_each_token",
     "in_autocast",
@@ -96,6 +97,17 @@ def as_chunk(chunk_tokens: Any, options: Any = None) -> int:
     if number < 1:
         raise OptionError(f"chunk_tokens is {number}; expected at least 1, or None for the default.")
     return number
+
+
+def as_compact(compact: Any) -> bool | None:
+    """Whether tokens that do not count leave before the products.
+
+    Raises:
+        DTypeError: neither a truth value nor None.
+    """
+    if compact is not None:
+        check_flag("compact", compact)
+    return compact  # type: ignore[no-any-return]
 
 
 class Tokens(NamedTuple):

@@ -16,9 +16,8 @@ from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.core.sample_weight import expand_sample_weight, weigh, without_left_out
 from likelihead.errors import OptionError, ShapeError
-from likelihead.functional._linear import Tokens, check_head, for_each_token, tokens_of
 from likelihead.guard.check import check_call
-from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll, softmax_loss, softmax_nll
+from likelihead.kernels.dispatch import softmax_loss, softmax_nll
 from likelihead.kernels.ops import (
     along_classes,
     check_class_mask,
@@ -26,7 +25,7 @@ from likelihead.kernels.ops import (
     compute_dtype,
     softmax_count,
 )
-from likelihead.likelihoods import class_prior
+from likelihead.likelihoods import class_head, class_prior
 from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
 from likelihead.likelihoods.checks import (
     as_vector,
@@ -400,9 +399,17 @@ class Categorical(Likelihood):
         return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
     def linear_nll(
-        self, hidden: Tensor, head: nn.Linear, target: Tensor, *, sample_weight: Tensor | None = None
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        compact: bool | None = None,
     ) -> Tensor:
         """`nll` of the logits ``head(hidden)``, which never exist whole.
+
+        ``compact`` is that of `likelihead.functional.linear_cross_entropy`.
 
         Shape:
             - hidden: ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
@@ -419,12 +426,8 @@ class Categorical(Likelihood):
         torch.Size([4, 5])
         """
         if type(self).nll is not Categorical.nll:  # a subclass scores in its own way
-            return super().linear_nll(hidden, head, target, sample_weight=sample_weight)
-        tokens, weight = self._tokens(hidden, head, target, sample_weight)
-        nll, _, _ = linear_softmax_nll(
-            tokens.hidden, head.weight, tokens.target, head.bias, sample_weight=weight, **self._options()
-        )
-        return nll.reshape(tokens.shape)
+            return super().linear_nll(hidden, head, target, sample_weight=sample_weight, compact=compact)
+        return class_head.nll(self, hidden, head, target, sample_weight, compact)
 
     def linear_loss(
         self,
@@ -434,49 +437,26 @@ class Categorical(Likelihood):
         *,
         sample_weight: Tensor | None = None,
         normalizer: Normalizer | None = None,
+        compact: bool | None = None,
     ) -> Tensor:
         """`linear_nll`, reduced; see `Likelihood.forward`."""
         if type(self).nll is not Categorical.nll or type(self).count is not Categorical.count:
             return super().linear_loss(
-                hidden, head, target, sample_weight=sample_weight, normalizer=normalizer
+                hidden, head, target, sample_weight=sample_weight, normalizer=normalizer, compact=compact
             )
-        tokens, weight = self._tokens(hidden, head, target, sample_weight)
-        given = (tokens.hidden, head.weight, tokens.target, head.bias)
-        if reduces_at_once(hidden, target, self.reduction, normalizer):
-            loss = linear_softmax_loss(
-                *given,
-                reduction=self.reduction,
-                normalizer=normalizer,
-                sample_weight=weight,
-                **self._options(),
-            )
-            if is_settled(loss, self.reduction):
-                return loss
-        nll, _, _ = linear_softmax_nll(*given, sample_weight=weight, **self._options())
-        count = self.count(tokens.target, sample_weight=weight)
-        return self._reduce(nll, count, normalizer, hidden, head.weight, head.bias, target, sample_weight)
+        return class_head.loss(self, hidden, head, target, sample_weight, normalizer, compact)
 
-    def _tokens(
-        self, hidden: Tensor, head: nn.Linear, target: Tensor, sample_weight: Tensor | None
-    ) -> tuple[Tokens, Tensor | None]:
-        """Hidden states and targets in rows, checked, and the weights of the rows."""
-        if self.takes_log_probs:
-            raise OptionError(
-                "this likelihood takes log-probabilities, and a head puts out logits; make it with "
-                "Categorical(...)."
-            )
-        check_head(hidden, head.weight, head.bias, names=("hidden", "head.weight", "head.bias"))
-        self._check_width(head)
-        if hidden.dim() < 2:
-            raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [N, D] or [B, T, D].")
-        first, *rest = hidden.shape[:-1]
-        if not target.is_floating_point() or target.dim() < hidden.dim():
-            check_class_target(target, [first, self.num_classes, *rest], self.target_domain)
-            target = target if target.is_floating_point() else target.long()
-        tokens = tokens_of(
-            hidden, target, self.num_classes, shift=False, ignore_index=self.ignore_index, name="hidden"
-        )
-        return tokens, for_each_token(check_weight(sample_weight, tokens.shape), tokens.shape)
+    def linear_predict(self, hidden: Tensor, head: nn.Linear, **decision: Any) -> Tensor:
+        """`predict` of the logits ``head(hidden)``, which for the likeliest class never exist whole.
+
+        Shape:
+            - hidden: ``[N, D]``, or for the likeliest class with leading dimensions, as ``[B, T, D]``.
+            - returns: ``[N]`` or ``[B, T]``.
+        """
+        own = type(self).predict is not Categorical.predict or self.takes_log_probs
+        if own or any(given is not None for given in decision.values()):
+            return super().linear_predict(hidden, head, **decision)
+        return class_head.prediction(self, hidden, head)
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -62,21 +62,21 @@ def times_head(gradient: Tensor, weight: Tensor, scale: float, out: Tensor) -> N
         torch.addmm(out, gradient, weight, beta=0, alpha=scale, out=out)
 
 
-def even_chunks(count: int, step: int, weight: Tensor) -> int:
+def even_chunks(count: int, step: int, weight: Tensor, at_once: int = 1) -> int:
     r"""How many of ``count`` tokens make a chunk where it has ``step`` at most and the head is trained.
 
     A single chunk's product is the head's gradient; several are summed in float32, which is written and read
-    again for each and rounded in the end. With b bytes per number, c tokens per chunk and V classes the sum
-    takes :math:`cVb + 4VD` bytes and a single chunk :math:`NVb + VDb`: no more where :math:`N \le c + (4 - b)
-    D / b`. More tokens are shared out evenly, so that none is left with few, for which both sums and head
-    would be read.
+    again for each and rounded in the end. With b bytes per number, c tokens per chunk, V classes and k
+    tensors of logits ``at_once`` the sum takes :math:`kcVb + 4VD` bytes and a single chunk :math:`kNVb +
+    VDb`: no more where :math:`N \le c + (4 - b) D / kb`. More tokens are shared out evenly, so that none is
+    left with few, for which both sums and head would be read.
 
     >>> head = torch.empty(128256, 4096, dtype=torch.bfloat16, device="meta")
     >>> [even_chunks(count, 4096, head) for count in (100, 8192, 8193, 9000, 32768)]
     [100, 8192, 2816, 3072, 4096]
     """
     size = weight.element_size()
-    room = (compute_dtype(weight.dtype).itemsize - size) * weight.shape[1] // size
+    room = (compute_dtype(weight.dtype).itemsize - size) * weight.shape[1] // (size * at_once)
     if count <= step + room:
         return count
     each = -(-count // -(-count // step))

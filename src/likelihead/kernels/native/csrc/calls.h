@@ -51,6 +51,16 @@ struct SoftmaxCall {
 // Runs the chunks [first, last).
 using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
 
+// Rows of a head's chunk with their entropies. Of the options it has ignore_index and softcap; null upstream gradients
+// stand for none.
+struct ScoresCall : SoftmaxCall {
+  void* entropy = nullptr;        // like nll
+  int64_t* prediction = nullptr;  // [examples], or null
+  const void* up_entropy = nullptr;
+  int64_t up_entropy_stride = 0;
+};
+using ScoresKernel = void (*)(const ScoresCall&, int64_t first, int64_t last);
+
 // What the class indices of some examples are.
 struct Counted {
   int64_t kept = 0;     // not ignored
@@ -102,6 +112,7 @@ struct Kernels {
   const char* name;
   bool past_caches;  // has stores that bypass the caches
   SoftmaxKernel softmax;
+  ScoresKernel scores;
   CountKernel count;
   SigmoidKernel sigmoid;
   Scale16Kernel scale_16_bit;
