@@ -89,6 +89,7 @@ def test_kernels_are_found_by_their_op_and_the_classes() -> None:
         kernel("softmax_nll_"),
         kernel("softmax_nll_", total=1.0, classes=32000),
         kernel("softmax_scores_", "scores", total=300.0),
+        kernel("softmax_scores_", "scores-capped", total=900.0),
         kernel("softmax_scores_", "scores-values", total=200.0),
     ]
     found = {row.case: row for row in heads.head_rows(table, CARDS) if row.tokens == 8192}
