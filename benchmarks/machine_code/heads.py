@@ -229,7 +229,7 @@ def section(rows: Sequence[HeadRow], cards: Sequence[Card]) -> list[str]:
         " to 1. A single chunk needs no sum, and takes as much memory as one would; more than 1 GiB beside"
         f" the gradients is the sum itself: {CLASSES * WIDTH * SUM_SIZE / 2**20:.0f} MiB for a gradient of"
         f" {CLASSES * WIDTH * SIZE / 2**20:.0f}. Masked: ignored tokens are computed as zeros, since to know"
-        " how many they are is to wait for the device; compacted: as if that were known.",
+        " how many they are is to wait for the device; compacted: with `compact=True`, without that waiting.",
         "",
         *verdict(rows),
     ]
