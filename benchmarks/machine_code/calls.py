@@ -67,8 +67,13 @@ class Call:
         return f"{self.case}: {self.op}"
 
     @property
+    def by_rows(self) -> bool:
+        """Whether an example is all of its classes, and not each of them."""
+        return self.module in ("softmax_nll", "softmax_kl")
+
+    @property
     def nll_shape(self) -> tuple[int, ...]:
-        return (self.shape[0], *self.shape[2:]) if self.module == "softmax_nll" else self.shape
+        return (self.shape[0], *self.shape[2:]) if self.by_rows else self.shape
 
     def arguments(self) -> tuple[list[Any], Tensor]:
         """In the order of the op's schema, tensors on the meta device; and the logits among them."""
@@ -188,9 +193,9 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
     work = Work(
         kernel=code.name,
         programs=prod(launch.grid),
-        rows=prod(call.nll_shape) if call.module == "softmax_nll" else call.shape[0],
+        rows=prod(call.nll_shape) if call.by_rows else call.shape[0],
         classes=call.shape[1],
-        by_rows=call.module == "softmax_nll" and len(call.shape) == 2 and code.name != "softmax_rows",
+        by_rows=call.by_rows and len(call.shape) == 2 and code.name != "softmax_rows",
         itemsize=logits.element_size(),
         read=sum(_bytes(tensors[name]) for name in read_),
         written=sum(_bytes(tensors[name]) for name in written),
