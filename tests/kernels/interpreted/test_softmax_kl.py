@@ -84,54 +84,54 @@ def check(
     dtype: torch.dtype = torch.float32,
     apart: float = 1.0,
     caps: tuple[float, float] = (0, 0),
+    directions: tuple[str, ...] = DIRECTIONS,
 ) -> None:
-    for direction in DIRECTIONS:
-        teacher, student, up = draw(3, classes, apart, dtype)
-        values, left = ours(teacher, student, direction, None, caps)
-        assert torch.equal(left, student)
-        for upstream in (up, up[1]):
-            wanted = theirs(teacher, student, direction, upstream, caps)
-            again, gradient = ours(teacher, student, direction, upstream, caps)
-            assert torch.equal(again, values)
-            rtol = 1e-12 if dtype == torch.float64 else 2e-6
-            torch.testing.assert_close(values.double(), wanted[0], rtol=rtol, atol=0)
-            close(gradient, wanted[1], dtype)
+    rtol = 1e-12 if dtype == torch.float64 else 5e-6
+    for direction in directions:
+        teacher, student, up = draw(2, classes, apart, dtype)
+        if direction == "reverse":
+            up = up[1]
+        wanted = theirs(teacher, student, direction, up, caps)
+        values, gradient = ours(teacher, student, direction, up, caps)
+        torch.testing.assert_close(values.double(), wanted[0], rtol=rtol, atol=0)
+        close(gradient, wanted[1], dtype)
 
 
-@pytest.mark.parametrize("caps", [(0, 0), (5, 0), (0, 4), (5, 4)], ids=str)
-@pytest.mark.parametrize("classes", [1, 2, 5, 16, 300, 1100])
+@pytest.mark.parametrize(
+    ("classes", "caps"), [(2, (0, 0)), (5, (5, 4)), (16, (0, 4)), (300, (5, 0)), (600, (0, 0))]
+)
 def test_it_is_the_reference(classes: int, caps: tuple[float, float]) -> None:
-    if classes == 1:  # nothing to choose from, but what caps and upstream gradients make of it
-        teacher, student, up = draw(2, 1, 1.0, torch.float32)
-        for direction in DIRECTIONS:
-            values, gradient = ours(teacher, student, direction, up, caps)
-            assert not values.any()
-            assert not gradient.any()
-        return
     check(classes, caps=caps)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
-@pytest.mark.parametrize("caps", [(0, 0), (5, 4)], ids=str)
-def test_dtypes(dtype: torch.dtype, caps: tuple[float, float]) -> None:
-    for classes in (16, 37, 1100):
-        check(classes, dtype, caps=caps)
+def test_dtypes(dtype: torch.dtype) -> None:
+    check(37, dtype, caps=(5, 4))
+    check(300 if dtype == torch.float64 else 600, dtype)
+
+
+def test_without_an_upstream_gradient_the_logits_stay() -> None:
+    for direction in DIRECTIONS:
+        teacher, student, up = draw(2, 300, 1.0, torch.float32)
+        values, left = ours(teacher, student, direction, None)
+        assert torch.equal(left, student)
+        assert torch.equal(values, ours(teacher, student, direction, up)[0])
+        alone = ours(teacher[:, :1], student[:, :1], direction, up)
+        assert not any(result.any() for result in alone)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_student_near_its_teacher(direction: str) -> None:
-    for dtype in (torch.float32, torch.float64):
-        for apart in (1e-1, 1e-3, 1e-5):
-            teacher, student, up = draw(4, 1000, apart, dtype)
-            values, gradient = ours(teacher, student, direction, up)
-            wanted = theirs(teacher, student, direction, up)
-            assert wanted[0].max() < 2 * apart**2
-            torch.testing.assert_close(values.double(), wanted[0], rtol=2e-6, atol=0)
-            torch.testing.assert_close(
-                gradient.double(), wanted[1], rtol=1e-3, atol=1e-6 * float(wanted[1].abs().max())
-            )
+    for apart in (1e-1, 1e-5):
+        teacher, student, up = draw(2, 300, apart, torch.float32)
+        values, gradient = ours(teacher, student, direction, up)
+        wanted = theirs(teacher, student, direction, up)
+        assert wanted[0].max() < 2 * apart**2
+        torch.testing.assert_close(values.double(), wanted[0], rtol=2e-6, atol=0)
+        most = float(wanted[1].abs().max())
+        torch.testing.assert_close(gradient.double(), wanted[1], rtol=1e-3, atol=1e-6 * most)
     # One class off by the last place of bfloat16: the others' gradients are its doing alone.
-    teacher, _, up = draw(3, 300, 0.0, torch.bfloat16)
+    teacher, _, up = draw(2, 300, 0.0, torch.bfloat16)
     student = teacher.clone()
     student[:, 7] *= 1 + 2**-7
     values, gradient = ours(teacher, student, direction, up)
@@ -145,10 +145,10 @@ def test_a_student_near_its_teacher(direction: str) -> None:
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_errors_are_no_larger_than_the_references_in_float32(direction: str) -> None:
-    for seed, scale in enumerate((1e-3, 1.0, 30.0, 1000.0)):
-        teacher, student, up = draw(20, 40, 2 * scale, torch.float32, scale=scale, seed=seed)
-        student[::7, 3] = 500.0
-        student[1::7] += 1e4
+    for seed, scale in enumerate((1e-3, 30.0, 1000.0)):
+        teacher, student, up = draw(8, 40, 2 * scale, torch.float32, scale=scale, seed=seed)
+        student[::4, 3] = 500.0
+        student[1::4] += 1e4
         exact = theirs(teacher, student, direction, up)
         plain = theirs(teacher, student, direction, up, dtype=torch.float32)
         found = ours(teacher, student, direction, up)
@@ -170,10 +170,10 @@ def test_far_apart(direction: str, classes: int) -> None:
         torch.testing.assert_close(gradient[:, :3], torch.tensor([[0.0, 1.0, -1.0]]))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_classes_that_cannot_be(direction: str, dtype: torch.dtype) -> None:
-    for classes, apart in ((6, 1.0), (301, 1.0), (301, 1e-3)):
+    for classes, apart in ((6, 1.0), (301, 1e-3)):
         teacher, student, up = draw(4, classes, apart, dtype)
         teacher[0, 1] = teacher[1, classes - 1] = student[0, 1] = student[2, 0] = -INF
         student[3, 2] = teacher[3, 4] = -INF
@@ -183,8 +183,7 @@ def test_classes_that_cannot_be(direction: str, dtype: torch.dtype) -> None:
         infinite = {"forward": [False, False, True, True], "reverse": [False, True, False, True]}
         assert (values == INF).tolist() == infinite.get(direction, [False] * 4)
         finite = values < INF
-        rtol = 1e-12 if dtype == torch.float64 else 5e-6
-        torch.testing.assert_close(values[finite].double(), wanted[0][finite], rtol=rtol, atol=0)
+        torch.testing.assert_close(values[finite].double(), wanted[0][finite], rtol=5e-6, atol=0)
         close(gradient[finite], wanted[1][finite], dtype)
         # Without a value the reference has a gradient for one of the directions, and autograd for none.
         rest = gradient[~finite].double()
@@ -197,8 +196,8 @@ def test_classes_that_cannot_be(direction: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_rows_without_a_distribution_are_nan_and_no_others(direction: str) -> None:
-    for classes in (5, 300):
-        for odd in (NAN, INF, -INF):
+    for classes, odds in ((5, (NAN, INF, -INF)), (300, (NAN,))):
+        for odd in odds:
             for whose in range(2):
                 given = draw(3, classes, 1.0, torch.float32)
                 given[whose][1, slice(None) if odd == -INF else 2] = odd
@@ -216,8 +215,8 @@ def test_without_rows_nothing_is_launched() -> None:
 
 
 def test_only_the_rows_are_written() -> None:
-    for classes in (5, 300):
-        for lead in (0, 1, 3, 4, 7):
+    for classes, leads in ((5, (1, 3)), (300, (0, 7))):
+        for lead in leads:
             memory = torch.full((4 * classes + 40,), 7.0)
             x = memory[lead : lead + 3 * classes].view(3, classes)
             teacher, student, up = draw(3, classes, 1.0, torch.float32)
@@ -232,59 +231,58 @@ def test_only_the_rows_are_written() -> None:
             assert torch.equal(memory[outside], before[outside])
 
 
-def beyond() -> None:
-    """Two rows, of which the second begins beyond 2^31: its first classes, and the rest without a value."""
-    classes = (1 << 31) + 16
-    memory = torch.from_numpy(np.zeros(2 * classes, dtype=np.float16)).view(2, classes)
-    found = library.implementation("softmax_kl", "plan_kl")
-    assert found is not None
-    del memory
-
-
+ALIKE = partial(check, 300, apart=1e-5, directions=("forward",))
+CAPS = partial(check, 300, caps=(5, 4), directions=("reverse",))
+ODD, MIXED = (partial(check, classes, directions=("jsd",)) for classes in (37, 300))
+# What stands in the kernel, what is put there, and a check that must fail.
 MISTAKES: dict[str, tuple[str, str, Callable[[], None]]] = {
     "a class too many is behind the vectors": (
-        "edge < head, at_edge < size)", "edge < head, at_edge <= size)", partial(check, 37),
+        "edge < head, at_edge < size)", "edge < head, at_edge <= size)", ODD,
     ),
     "a class too many is before the vectors": (
-        "edge < head, at_edge < size)", "edge <= head, at_edge < size)", partial(check, 37),
+        "edge < head, at_edge < size)", "edge <= head, at_edge < size)", ODD,
     ),
     "a vector too many": (
-        "vectors = (size - head) // VECTOR", "vectors = (size - head) // VECTOR + 1", partial(check, 300),
+        "vectors = (size - head) // VECTOR", "vectors = (size - head) // VECTOR + 1", MIXED,
     ),
     "the first block is left out of the second look": (
-        "(blocks - 1 - done) * LANES", "(blocks - done) * LANES", partial(check, 1100),
+        "(blocks - 1 - done) * LANES", "(blocks - done) * LANES", partial(check, 600),
     ),
     "near terms are differences of large ones": (
         "term = larger * tl.where(near, bow, far - line)", "term = larger * (far - line)",
-        partial(check, 300, apart=1e-3),
+        ALIKE,
     ),
     "the error of the sums is not taken off": (
         "value = (value - square) + undefined", "value = (value + square) + undefined",
-        partial(check, 300, apart=1e-5),
+        ALIKE,
     ),
     "the gradient of rows that are alike keeps the error of the sums": (
         "shift = tl.sum(errors, axis=0)", "shift = tl.sum(errors, axis=0) * 0.0",
-        partial(check, 300, apart=1e-4),
+        ALIKE,
     ),
     "the mean of the slopes stays in the gradient": (
-        "g = weight * (slope - mean)", "g = weight * slope", partial(check, 300),
+        "g = weight * (slope - mean)", "g = weight * slope", MIXED,
     ),
     "the caps are exchanged": (
-        "cap_a, cap_b = cap_b, cap_a", "cap_a, cap_b = cap_a, cap_b", partial(check, 300, caps=(5, 4)),
+        "cap_a, cap_b = cap_b, cap_a", "cap_a, cap_b = cap_a, cap_b", CAPS,
     ),
     "the cap has no slope": (
-        "g *= bend_a if DIRECTION == REVERSE else bend_b", "g *= 1.0", partial(check, 300, caps=(5, 0)),
+        "g *= bend_a if DIRECTION == REVERSE else bend_b", "g *= 1.0", CAPS,
     ),
     "the mixture has the other's share": (
         "of_smaller = tl.where(less, rest, beta)", "of_smaller = tl.where(less, beta, rest)",
-        partial(check, 300),
+        MIXED,
     ),
 }  # fmt: skip
+
+
+def test_without_a_mistake_they_pass() -> None:
+    for found in (ALIKE, CAPS, ODD, MIXED):
+        found()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_found(mistake: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     old, new, found = MISTAKES[mistake]
-    found()
     plant(monkeypatch, tmp_path, "softmax_kl_kernel", old, new)
     assert fails(found)
