@@ -160,8 +160,8 @@ MISSING = replace(BCE, case="bce-missing", options={**BCE.options, "skip_nan_tar
 ELSEWHERE = [
     call
     for call in CALLS
-    if call.case in ("ce-lm", "ce-4k", "ce-segmentation", "bce", "kl-forward")
-    and call.op.endswith(("_loss", "scale_", "_kl_"))
+    if (call.case in ("ce-lm", "ce-4k", "ce-segmentation", "bce") and call.op.endswith(("_loss", "scale_")))
+    or call.case in ("scores", "kl-forward")
 ]
 
 
@@ -234,6 +234,14 @@ def test_divergences_fit_the_registers(cached: Callable[..., Any]) -> None:
     kernels = list(chain.from_iterable(cached(partial(calls.compiled, target="sm_90"), of)))
     assert [kernel.code.name for kernel in kernels] == ["softmax_kl"] * len(of)
     assert not options.spilling(kernels)
+
+
+def test_scores_with_a_cap_fit_the_registers(cached: Callable[..., Any]) -> None:
+    scores = next(call for call in CALLS if call.case == "scores")
+    target = {"target": ((1024,), torch.int64), "softcap": 30.0}
+    dtypes = (torch.bfloat16, torch.float32, torch.float64)
+    capped = [replace(scores, shape=(1024, 50257), dtype=dtype, options=target) for dtype in dtypes]
+    assert not options.spilling(chain.from_iterable(cached(partial(calls.compiled, target="sm_90"), capped)))
 
 
 def test_sizes_that_only_count_compile_nothing_anew(cached: Callable[..., Any]) -> None:

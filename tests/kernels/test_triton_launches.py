@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 pytest.importorskip("triton")
-from likelihead.kernels.triton import scale, sigmoid_nll, softmax_kl, softmax_nll
+from likelihead.kernels.triton import scale, sigmoid_nll, softmax_kl, softmax_nll, softmax_scores
 from likelihead.kernels.triton.launch import H200, record
 
 FLOAT, HALF, INDEX = torch.float32, torch.bfloat16, torch.int64
@@ -54,6 +54,14 @@ def test_values_of_examples_are_one_launch() -> None:
     assert _launched(softmax_nll.softmax_nll, *given) == ["softmax_resident"]
     backward = _launched(softmax_nll.softmax_nll_backward, _meta(64), None, 1.0, False, *given)
     assert backward == ["softmax_resident"]
+
+
+@pytest.mark.parametrize("up", [None, _meta(64)])
+def test_scores_of_a_chunk_are_one_launch(up: Tensor | None) -> None:
+    for classes in (1, 1000, 50_257):
+        given = (None, up, up, _meta(64, classes), _meta(64, dtype=INDEX), -100, 0.0, True)
+        assert _launched(softmax_scores.softmax_scores_, *given) == ["softmax_scores"]
+    assert _launched(softmax_scores.softmax_scores_, *given[:3], _meta(0, 5), *given[4:]) == []
 
 
 def test_a_backward_pass_is_one_launch() -> None:

@@ -207,6 +207,14 @@ def test_rows_without_a_distribution_are_nan_and_no_others(direction: str) -> No
                 assert gradient.isnan().any(1).tolist() == [False, True, False]
 
 
+def test_the_op_is_what_it_says() -> None:
+    teacher, student, up = draw(3, 5, 1.0, torch.bfloat16)
+    for upstream in (None, up):
+        given = (upstream, student, teacher, "reverse", BETA, 0.0, 2.0)
+        torch.library.opcheck(OP.default, given, test_utils=("test_schema", "test_faketensor"))
+    assert OP(None, student.to("meta"), teacher.to("meta"), "jsd", BETA, 0.0, 0.0).shape == (3,)
+
+
 def test_without_rows_nothing_is_launched() -> None:
     before = LAUNCHES["softmax_kl"]
     empty = torch.empty(0, 7)

@@ -97,7 +97,7 @@ def _on_one_device(name: str, shapes: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # A 0-d tensor on the CPU stands for its number, as anywhere in torch.
-_SCALARS = ("weight", "pos_weight", "grad_nll", "grad_lse")
+_SCALARS = ("weight", "pos_weight", "grad_nll", "grad_lse", "grad_entropy")
 
 
 def _softmax_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -116,6 +116,21 @@ def _softmax_nll_in_place_fake(
     grad_nll: Tensor | None, grad_lse: Tensor | None, scale: float, logits: Tensor, target: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor]:
     return _softmax_nll_fake(logits, target)
+
+
+def _softmax_scores_fake(
+    grad_nll: Tensor | None,
+    grad_lse: Tensor | None,
+    grad_entropy: Tensor | None,
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int,
+    softcap: float,
+    prediction: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    nll, lse = _softmax_nll_fake(logits, target)
+    first = logits.new_empty(logits.shape[0] if prediction else 0, dtype=torch.int64)
+    return nll, lse, torch.empty_like(lse), first
 
 
 def _softmax_loss_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -275,6 +290,7 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "softmax_nll": _softmax_nll_fake,
     "softmax_nll_backward": _softmax_nll_backward_fake,
     "softmax_nll_": _softmax_nll_in_place_fake,
+    "softmax_scores_": _softmax_scores_fake,
     "softmax_loss": _softmax_loss_fake,
     "softmax_loss_": _softmax_loss_in_place_fake,
     "softmax_kl_": _softmax_kl_fake,

@@ -96,6 +96,7 @@ _HOMES = {
     "softmax_nll": "softmax_nll",
     "softmax_nll_backward": "softmax_nll",
     "softmax_nll_": "softmax_nll",
+    "softmax_scores_": "softmax_scores",
     "softmax_loss": "softmax_nll",
     "softmax_loss_": "softmax_nll",
     "softmax_loss_backward_": "softmax_nll",
