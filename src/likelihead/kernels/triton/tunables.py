@@ -95,11 +95,6 @@ SPACE: dict[str, dict[str, tuple[int, ...]]] = {
         "num_warps": (4, 8, 16, 32),
         "programs_per_multiprocessor": (1, 2, 3, 4),
     },
-    "softmax_kl": {
-        "block": (8, 16, 32),
-        "num_warps": (4, 8, 16),
-        "programs_per_multiprocessor": (1, 2, 3, 4),
-    },
     "scale": {"block": (1024, 2048, 4096), "num_warps": (4, 8), "programs_per_multiprocessor": (4, 8, 16)},
 }
 
