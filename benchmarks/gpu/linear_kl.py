@@ -35,14 +35,15 @@ class KLCase(linear_kl.KLCase):
         problem.absent |= dict.fromkeys((peer.QUACK, peer.CUT), "has no divergence")
 
 
-def _case(name: str, direction: str) -> KLCase:
+def _case(name: str, direction: str, floor: float) -> KLCase:
     case = KLCase(name=name, shape=(8192, 128256), direction=direction)
     goals = (
-        Goal(OURS, FLOOR, "within", 1.15),  # a kernel that reads both heads' logits
+        Goal(OURS, FLOOR, "within", floor),
         *(Goal(OURS, name, "faster", 1) for name in (EAGER, peer.LIGER)),
         Room(OURS, case.gradients_mib + BESIDE_THE_GRADIENTS),
     )
     return replace(case, goals=goals)
 
 
-CASES = (_case("linear-kl", "forward"), _case("linear-kl-reverse", "reverse"))
+# The kernel reads both heads' logits, twice or three times.
+CASES = (_case("linear-kl", "forward", 1.15), _case("linear-kl-reverse", "reverse", 1.2))

@@ -137,7 +137,7 @@ def test_without_triton_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--only", "zzz"], "the cases are"), (["--save", "no/such"], "does not exist")],
+    [(["--only", "zzz"], "which finds no case; there are "), (["--save", "no/such"], "does not exist")],
 )
 def test_bad_arguments(arguments: list[str], words: str) -> None:
     result = CliRunner().invoke(main, ["predict", *arguments])
