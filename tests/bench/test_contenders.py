@@ -124,12 +124,10 @@ def test_what_is_known_to_disagree_is_timed_and_the_difference_told() -> None:
     ]
 
 
+@pytest.mark.skipif(not torch.__version__.startswith("2.13."), reason="its own chunks are not a promise")
 def test_torchs_chunks_disagree_in_bfloat16_by_their_loss_alone() -> None:
-    """If this fails torch may add its chunks up in float32: then it is one that has to agree."""
     case = replace(BY_NAME["linear-bf16"], shape=(512, 20001), width=64)
     set_up = case.build()
-    if CHUNKED not in set_up.losses:
-        pytest.skip(set_up.absent[CHUNKED])
     line = line_up(set_up, compiled=False)
     assert line.disagreeing[CHUNKED].startswith("its loss is off by ")
     assert CHUNKED in [contender.name for contender in line.contenders]
