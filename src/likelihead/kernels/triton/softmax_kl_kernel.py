@@ -38,7 +38,16 @@ _ALIKE = tl.constexpr(1 / 64)
 
 
 @triton.jit
-def entering(row, places, inside, cap, A: tl.constexpr, CAPPED: tl.constexpr, INT64: tl.constexpr, EVICTION):
+def entering(
+    row,
+    places,
+    inside,
+    cap,
+    A: tl.constexpr,
+    CAPPED: tl.constexpr,
+    INT64: tl.constexpr,
+    EVICTION: tl.constexpr,
+):
     """Logits as they enter the softmax, -infinity beside the row; and the slope of the cap."""
     x = widened(take(row, 1, places, inside, -INFINITY, INT64, EVICTION), A)
     slope = x
