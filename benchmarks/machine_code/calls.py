@@ -39,6 +39,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "mean": True,
     "with_grad": True,
     "whatever_rounding": True,
+    "beta": 0.5,
     "prediction": True,
 }
 
@@ -125,6 +126,22 @@ def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
         yield Call(case.name, "scale_", "scale", case.shape, case.dtype)
 
 
+# What the chunks of two heads' divergence call beside their products: a chunk of 4096 tokens.
+def kl(
+    direction: str,
+    shape: tuple[int, int] = (4096, 128256),
+    dtype: torch.dtype = torch.bfloat16,
+    cap: float = 0.0,
+) -> Call:
+    """The divergence of a student's logits from its teacher's, with the gradient in their place."""
+    upstream = ((), torch.float64 if dtype == torch.float64 else torch.float32)
+    options = {"teacher": (shape, dtype), "grad": upstream, "direction": direction}
+    caps = {"softcap": cap, "teacher_softcap": cap}
+    return Call(f"kl-{direction}", "softmax_kl_", "softmax_kl", shape, dtype, {**options, **caps})
+
+
+KL = tuple(kl(direction) for direction in ("forward", "reverse", "jsd"))
+
 # Those of linear heads are matrix products of the vendor's, and the same ops.
 # Those called in loops are of a call's overhead.
 CASES = tuple(
@@ -143,7 +160,7 @@ def _scores() -> Iterator[Call]:
         yield Call(f"{case}-values", "softmax_scores_", "softmax_scores", shape, dtype, values)
 
 
-CALLS = (*(call for case in CASES for call in calls_of(case)), *_scores())
+CALLS = (*(call for case in CASES for call in calls_of(case)), *_scores(), *KL)
 
 
 @dataclass(frozen=True)
@@ -212,6 +229,7 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
         classes=call.shape[1],
         by_rows=call.by_example and len(call.shape) == 2 and code.name != "softmax_rows",
         itemsize=logits.element_size(),
+        tensors=max(1, sum(1 for name in whole if name in read_)) if call.by_example else 1,
         read=sum(_bytes(tensors[name]) for name in read_),
         written=sum(_bytes(tensors[name]) for name in written),
         resources=code.resources,

@@ -161,7 +161,7 @@ ELSEWHERE = [
     call
     for call in CALLS
     if (call.case in ("ce-lm", "ce-4k", "ce-segmentation", "bce") and call.op.endswith(("_loss", "scale_")))
-    or call.case == "scores"
+    or call.case in ("scores", "kl-forward")
 ]
 
 
@@ -225,6 +225,15 @@ def test_all_options_at_once_fit_the_registers(cached: Callable[..., Any]) -> No
     assert not options.spilling(kernels)
     names = {kernel.code.name for kernel in kernels}
     assert {"softmax_resident", "softmax_streamed", "sigmoid_kernel"} <= names
+
+
+def test_divergences_fit_the_registers(cached: Callable[..., Any]) -> None:
+    """Of each dtype those that hold most: a mixture with caps, and rows that begin anywhere."""
+    of = [calls.kl("jsd", (1024, 50257), dtype, 30.0) for dtype in (torch.bfloat16, torch.float32)]
+    of += [calls.kl("jsd", (1024, 50257), torch.float64), calls.kl("forward", (1024, 50257), cap=30.0)]
+    kernels = list(chain.from_iterable(cached(partial(calls.compiled, target="sm_90"), of)))
+    assert [kernel.code.name for kernel in kernels] == ["softmax_kl"] * len(of)
+    assert not options.spilling(kernels)
 
 
 def test_scores_with_a_cap_fit_the_registers(cached: Callable[..., Any]) -> None:

@@ -139,6 +139,10 @@ def _softmax_loss_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[T
     return loss, torch.empty_like(logits) if with_grad else logits.new_empty(0)
 
 
+def _softmax_kl_fake(grad: Tensor | None, logits: Tensor, *rest: Any) -> Tensor:
+    return logits.new_empty(logits.shape[0], dtype=compute_dtype(logits.dtype))
+
+
 # The arguments that have their defaults are left out here.
 def _softmax_plain_fake(
     logits: Tensor, target: Tensor, ignore_index: int = -100, mean: bool = True, with_grad: bool = True
@@ -289,6 +293,7 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "softmax_scores_": _softmax_scores_fake,
     "softmax_loss": _softmax_loss_fake,
     "softmax_loss_": _softmax_loss_in_place_fake,
+    "softmax_kl_": _softmax_kl_fake,
     "softmax_plain": _softmax_plain_fake,
     "sigmoid_nll": _sigmoid_nll_fake,
     "sigmoid_nll_backward": _sigmoid_nll_backward_fake,

@@ -100,6 +100,7 @@ _HOMES = {
     "softmax_loss": "softmax_nll",
     "softmax_loss_": "softmax_nll",
     "softmax_loss_backward_": "softmax_nll",
+    "softmax_kl_": "softmax_kl",
     "sigmoid_nll": "sigmoid_nll",
     "sigmoid_nll_backward": "sigmoid_nll",
     "sigmoid_loss": "sigmoid_nll",
