@@ -114,7 +114,9 @@ def linear_log_probs(
     temperature = check_temperature(temperature)
     classes = weight.shape[0]
     check_softmax_options(classes, softcap=softcap)
-    tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden")
+    tokens = tokens_of(
+        hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden", probabilities=False
+    )
     try:
         nll, lse, found = dispatch.linear_softmax_nll(
             tokens.hidden,

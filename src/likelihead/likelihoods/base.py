@@ -19,6 +19,7 @@ from torch.distributions import Distribution
 
 from likelihead.core.domains import Domain
 from likelihead.core.links import Link
+from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.likelihoods.checks import can_read
@@ -224,7 +225,8 @@ class Likelihood(nn.Module, ABC):
         self, hidden: Tensor, head: nn.Linear, target: Tensor, *, sample_weight: Tensor | None = None
     ) -> Tensor:
         """`nll` of the logits ``head(hidden)``."""
-        return self.nll(head(hidden), target, **given(sample_weight))
+        logits, target = self._of_head(hidden, head, target)
+        return self.nll(logits, target, **given(sample_weight))
 
     def linear_loss(
         self,
@@ -236,8 +238,13 @@ class Likelihood(nn.Module, ABC):
         normalizer: Normalizer | None = None,
     ) -> Tensor:
         """The loss of the logits ``head(hidden)``; see `forward`."""
-        loss: Tensor = self(head(hidden), target, normalizer=normalizer, **given(sample_weight))
+        logits, target = self._of_head(hidden, head, target)
+        loss: Tensor = self(logits, target, normalizer=normalizer, **given(sample_weight))
         return loss
+
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The head's logits and the target, as `nll` takes them."""
+        return head(hidden), target
 
     def with_head(self, head: nn.Linear) -> Headed:
         """The criterion of the hidden states that ``head`` makes the parameters of.
@@ -355,6 +362,10 @@ class Likelihood(nn.Module, ABC):
         return nn.Linear(in_features, self.num_parameters, bias=bias)
 
     def _check_width(self, head: nn.Linear) -> None:
+        if not hasattr(head, "out_features"):
+            raise OptionError(
+                f"head is {shown(head)}; expected a torch.nn.Linear, made by head(in_features)."
+            )
         if head.out_features != self.num_parameters:
             raise ShapeError(
                 f"the head puts out {head.out_features} numbers; this {type(self).__name__} takes "

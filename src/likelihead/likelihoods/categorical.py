@@ -12,10 +12,10 @@ from torch.nn.functional import pad
 
 from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
-from likelihead.core.options import real_number, whole_number
+from likelihead.core.options import real_number, shown, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
 from likelihead.core.sample_weight import expand_sample_weight, weigh, without_left_out
-from likelihead.errors import OptionError, ShapeError
+from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._linear import Tokens, check_head, for_each_token, tokens_of
 from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll, softmax_loss, softmax_nll
@@ -40,6 +40,7 @@ from likelihead.likelihoods.checks import (
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
+from likelihead.likelihoods.headed import check_linear
 from likelihead.likelihoods.target_share import nll_of_log_probs, target_share
 
 __all__ = ["Categorical"]
@@ -412,7 +413,7 @@ class Categorical(Likelihood):
         Raises:
             ShapeError: a head of another width than the hidden states or the classes; a target that does not
                 fit.
-            OptionError: a likelihood that takes log-probabilities.
+            OptionError: a likelihood that takes log-probabilities; a head that is more than a linear layer.
 
         >>> head = nn.Linear(2, 3)
         >>> Categorical(3).linear_nll(torch.zeros(4, 5, 2), head, torch.zeros(4, 5, dtype=torch.long)).shape
@@ -454,7 +455,15 @@ class Categorical(Likelihood):
                 return loss
         nll, _, _ = linear_softmax_nll(*given, sample_weight=weight, **self._options())
         count = self.count(tokens.target, sample_weight=weight)
-        return self._reduce(nll, count, normalizer, hidden, head.weight, head.bias, target, sample_weight)
+        loss = self._reduce(nll, count, normalizer, hidden, head.weight, head.bias, target, sample_weight)
+        return loss.reshape(tokens.shape) if self.reduction == "none" else loss
+
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Tensor) -> tuple[Tensor, Tensor]:
+        logits = head(hidden)
+        if logits.dim() < 3:
+            return logits, target
+        # The head's classes are last.
+        return logits.movedim(-1, 1), target.movedim(-1, 1) if target.dim() == logits.dim() else target
 
     def _tokens(
         self, hidden: Tensor, head: nn.Linear, target: Tensor, sample_weight: Tensor | None
@@ -465,10 +474,13 @@ class Categorical(Likelihood):
                 "this likelihood takes log-probabilities, and a head puts out logits; make it with "
                 "Categorical(...)."
             )
+        check_linear(head)
         check_head(hidden, head.weight, head.bias, names=("hidden", "head.weight", "head.bias"))
         self._check_width(head)
         if hidden.dim() < 2:
             raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [N, D] or [B, T, D].")
+        if not isinstance(target, Tensor):
+            raise DTypeError(f"target is {shown(target)}; expected a tensor of class indices.")
         first, *rest = hidden.shape[:-1]
         if not target.is_floating_point() or target.dim() < hidden.dim():
             check_class_target(target, [first, self.num_classes, *rest], self.target_domain)
