@@ -284,6 +284,18 @@ def test_a_head_that_is_more_than_its_weight_and_bias_is_refused() -> None:
     )
 
 
+def test_a_likelihood_of_hidden_states_is_compiled_whole() -> None:
+    likelihood, hidden, target = (
+        Categorical(V, label_smoothing=0.1),
+        torch.randn(6, D),
+        torch.randint(V, (6,)),
+    )
+    headed = likelihood.with_head(likelihood.head(D))
+    for score in (headed, headed.nll):
+        compiled = torch.compile(score, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(hidden, target), score(hidden, target))
+
+
 def test_each_tokens_loss_has_the_targets_shape() -> None:
     likelihood, hidden, target = (
         Categorical(V, reduction="none"),

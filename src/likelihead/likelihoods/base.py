@@ -355,7 +355,8 @@ class Likelihood(nn.Module, ABC):
     @property
     def num_parameters(self) -> int:
         """How many numbers the head puts out for each example."""
-        return math.prod(n if isinstance(n, int) else getattr(self, n) for n in self.parameter_shape)
+        sizes = [n if isinstance(n, int) else getattr(self, n) for n in self.parameter_shape]
+        return math.prod(sizes)  # of a list: torch.compile takes no generator here
 
     def head(self, in_features: int, *, bias: bool = True) -> nn.Linear:
         """A linear layer that puts out what this likelihood takes."""
