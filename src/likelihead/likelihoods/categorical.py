@@ -387,7 +387,7 @@ class Categorical(Likelihood):
         Raises:
             ShapeError: a head of another width than the hidden states or the classes; a target that does not
                 fit.
-            OptionError: a likelihood that takes log-probabilities.
+            OptionError: a likelihood that takes log-probabilities; a head that is more than a linear layer.
 
         >>> head = nn.Linear(2, 3)
         >>> Categorical(3).linear_nll(torch.zeros(4, 5, 2), head, torch.zeros(4, 5, dtype=torch.long)).shape
@@ -415,14 +415,14 @@ class Categorical(Likelihood):
         return class_head.loss(self, hidden, head, target, sample_weight, normalizer, compact)
 
     def linear_predict(self, hidden: Tensor, head: nn.Linear, **decision: Any) -> Tensor:
-        """`predict` of the logits ``head(hidden)``, which for the likeliest class never exist whole.
-
-        That takes hidden states of any leading dimensions, as ``[B, T, D]``, and is ``[B, T]``.
-        """
+        """`predict` of the logits ``head(hidden)``, which for the likeliest class never exist whole."""
         own = type(self).predict is not Categorical.predict or self.takes_log_probs
         if own or any(given is not None for given in decision.values()):
             return super().linear_predict(hidden, head, **decision)
         return class_head.prediction(self, hidden, head)
+
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Any = None) -> tuple[Tensor, Any]:
+        return class_head.logits_first(head(hidden), target)
 
     def _options(self) -> dict[str, Any]:
         return {
