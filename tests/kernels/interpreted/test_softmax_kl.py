@@ -107,7 +107,7 @@ def test_it_is_the_reference(classes: int, caps: tuple[float, float]) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 def test_dtypes(dtype: torch.dtype) -> None:
     check(37, dtype, caps=(5, 4))
-    check(300 if dtype == torch.float64 else 600, dtype)
+    check(100 if dtype == torch.float64 else 600, dtype)
 
 
 def test_without_an_upstream_gradient_the_logits_stay() -> None:
@@ -146,7 +146,7 @@ def test_a_student_near_its_teacher(direction: str) -> None:
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_errors_are_no_larger_than_the_references_in_float32(direction: str) -> None:
     for seed, scale in enumerate((1e-3, 30.0, 1000.0)):
-        teacher, student, up = draw(8, 40, 2 * scale, torch.float32, scale=scale, seed=seed)
+        teacher, student, up = draw(5, 40, 2 * scale, torch.float32, scale=scale, seed=seed)
         student[::4, 3] = 500.0
         student[1::4] += 1e4
         exact = theirs(teacher, student, direction, up)
