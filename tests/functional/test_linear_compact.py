@@ -139,3 +139,21 @@ def test_a_likelihood_that_makes_its_logits_refuses_it() -> None:
         with pytest.raises(OptionError, match="compact is True, and this Gaussian makes"):
             call(X.float(), torch.zeros(N, 1))
     likelihood.with_head(head, compact=False)(X.float(), torch.zeros(N, 1))
+
+
+def test_the_compiler_sees_one_op_either_way() -> None:
+    torch._dynamo.reset()
+    found = []
+    for compact in (True, False):
+        x = X.clone().requires_grad_()
+
+        def loss(x: Tensor, compact: bool = compact) -> Tensor:
+            return (
+                linear_cross_entropy(x, W, Y, compact=compact)
+                + linear_log_probs(x, W, Y, compact=compact)[1].sum()
+            )
+
+        value = torch.compile(loss, fullgraph=True, backend="aot_eager")(x)
+        found.append([value, *torch.autograd.grad(value, x)])
+        torch.testing.assert_close(value, loss(X))
+    torch.testing.assert_close(*found)

@@ -11,6 +11,7 @@ from torch.nn.functional import linear
 
 from likelihead import functional, guard
 from likelihead.errors import (
+    BackendError,
     DTypeError,
     LikelihoodError,
     LikelihoodWarning,
@@ -183,6 +184,12 @@ REFUSED: list[tuple[type[Exception], str, tuple[Any, ...], dict[str, Any]]] = [
      {"shift": True}),
     (RuntimeError, "different devices|same device", (H, W.to("meta"), Y), {}),
     (TypeError, "input is .*list", ([1.0], W, Y), {}),
+    (TypeError, "target is None", (H, W, None), {}),
+    (TypeError, "options is 'x', a str; expected torch.nn.Linear", (H, W, Y), {"options": "x"}),
+    (BackendError, r"input is a tensor of layout sparse_coo.*input\.to_dense", (H.to_sparse(), W, Y), {}),
+    (BackendError, "linear_weight is a tensor of layout sparse_coo", (H, W.to_sparse(), Y), {}),
+    (BackendError, "linear_bias is a tensor of layout", (H, W, Y), {"linear_bias": W[:, 0].to_sparse()}),
+    (BackendError, "target is a tensor of layout", (H, W, Y.to_sparse()), {}),
     (RuntimeError, "chunk_tokens and compact are for", (H, W.view(V, 1, D), Y), {"chunk_tokens": 2}),
     (RuntimeError, "chunk_tokens and compact are for", (H, W.view(V, 1, D), Y), {"compact": True}),
 ]  # fmt: skip
@@ -194,6 +201,13 @@ def test_what_cannot_be_is_refused_in_words(
 ) -> None:
     with pytest.raises(kind, match=words):
         linear_cross_entropy(*arguments, **options)
+
+
+def test_a_chunk_of_more_than_there_is() -> None:
+    hidden, weight, _ = head_of()
+    target = torch.randint(V, (B, T))
+    whole = linear_cross_entropy(hidden, weight, target)
+    assert torch.equal(linear_cross_entropy(hidden, weight, target, chunk_tokens=2**70), whole)
 
 
 def test_the_module_is_torchs_where_torch_has_it() -> None:
@@ -246,6 +260,65 @@ def test_a_likelihood_refuses_what_its_head_cannot_give() -> None:
         Categorical.from_log_probs(V).linear_nll(hidden, head, torch.zeros(B, T).long())
     with pytest.raises(ShapeError, match="LH603"):
         likelihood.linear_nll(hidden, head, torch.zeros(B, T).long(), sample_weight=torch.ones(3))
+    with pytest.raises(DTypeError, match="target is None"):
+        likelihood.linear_nll(hidden, head, None)  # type: ignore[arg-type]
+
+
+def test_a_head_that_is_more_than_its_weight_and_bias_is_refused() -> None:
+    class Scaled(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return 2 * super().forward(input)
+
+    hooked, replaced, parametrized = (nn.Linear(D, V) for _ in range(3))
+    hooked.register_forward_hook(lambda module, inputs, output: 2 * output)
+    replaced.forward = lambda input: 2 * input  # type: ignore[method-assign]
+    likelihood, hidden, target = Categorical(V), torch.randn(B, T, D), torch.randint(V, (B, T))
+    for head, words in (
+        (Scaled(D, V), "a Scaled with a forward of its own"),
+        (hooked, "a Linear with hooks on its forward"),
+        (replaced, "a Linear with a forward of its own"),
+        (nn.utils.spectral_norm(nn.Linear(D, V)), "hooks"),  # the old one, which sets the weight when called
+        (nn.Sequential(nn.Linear(D, V)), "head is a Sequential"),
+        (None, "head is None"),
+    ):
+        for score in (likelihood.linear_nll, likelihood.linear_loss):
+            with pytest.raises(OptionError, match=words):
+                score(hidden, head, target)  # type: ignore[arg-type]
+    for nothing in (None, nn.Sequential(nn.Linear(D, V)), torch.zeros(V, D)):
+        with pytest.raises(OptionError, match="expected a torch"):
+            likelihood.with_head(nothing)  # type: ignore[arg-type]
+    nn.utils.parametrizations.weight_norm(parametrized)
+    same(
+        likelihood.with_head(parametrized)(hidden, target),
+        likelihood(parametrized(hidden).movedim(-1, 1), target),
+        tuple(parametrized.parameters()),
+    )
+
+
+def test_a_likelihood_of_hidden_states_is_compiled_whole() -> None:
+    likelihood, hidden, target = (
+        Categorical(V, label_smoothing=0.1),
+        torch.randn(6, D),
+        torch.randint(V, (6,)),
+    )
+    headed = likelihood.with_head(likelihood.head(D))
+    for score in (headed, headed.nll):
+        compiled = torch.compile(score, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(hidden, target), score(hidden, target))
+
+
+def test_each_tokens_loss_has_the_targets_shape() -> None:
+    likelihood, hidden, target = (
+        Categorical(V, reduction="none"),
+        torch.randn(B, T, D),
+        torch.randint(V, (B, T)),
+    )
+    head = likelihood.head(D)
+    same(
+        likelihood.with_head(head)(hidden, target),
+        likelihood(head(hidden).movedim(-1, 1), target),
+        tuple(head.parameters()),
+    )
 
 
 def test_a_subclass_that_scores_in_its_own_way_is_scored_so() -> None:
@@ -259,6 +332,13 @@ def test_a_subclass_that_scores_in_its_own_way_is_scored_so() -> None:
     headed = likelihood.with_head(head)
     torch.testing.assert_close(headed.nll(hidden, target), likelihood.nll(head(hidden), target))
     torch.testing.assert_close(headed(hidden, target), likelihood(head(hidden), target))
+    # As many tokens as classes: the logits would fit with either as the classes.
+    hidden, target = torch.randn(B, V, D), torch.randint(V, (B, V))
+    logits = head(hidden).movedim(-1, 1)
+    torch.testing.assert_close(headed.nll(hidden, target), likelihood.nll(logits, target))
+    torch.testing.assert_close(headed(hidden, target), likelihood(logits, target))
+    soft = torch.rand(B, V, V).softmax(-1)
+    torch.testing.assert_close(headed.nll(hidden, soft), likelihood.nll(logits, soft.movedim(-1, 1)))
 
 
 def test_other_likelihoods_have_a_head_through_their_parameters() -> None:

@@ -342,7 +342,11 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"weight": torch.zeros(V, D)}, DTypeError, "same dtype"),
     ({"weight": torch.zeros(2, V, D, dtype=torch.float64), "bias": None}, ShapeError, r"\[V, D\]"),
     ({"bias": torch.zeros(V + 1, dtype=torch.float64)}, ShapeError, r"bias has shape \[12\]"),
-    ({"target": torch.zeros(N + 1).long()}, ShapeError, r"target has shape \[14\]"),
+    (
+        {"target": torch.zeros(N + 1).long()},
+        ShapeError,
+        r"target has shape \[14\] and hidden \[13, 6\]; expected \[13\], a class index for each .* state\.$",
+    ),
     ({"target": torch.zeros(N, V, dtype=torch.float64)}, DTypeError, "LH202"),
     ({"target": [1, 2]}, TypeError, "target"),
     ({"hidden": None}, TypeError, "hidden"),

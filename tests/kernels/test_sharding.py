@@ -83,6 +83,41 @@ for name, logits, target, options, places, a, b in [
     torch.testing.assert_close(got.full_tensor(), want, msg=told)
     torch.testing.assert_close(x.grad.full_tensor(), leaf.grad, msg=told)
 torch.testing.assert_close(Categorical(4)(spread(z, S0), spread(y, S0)).full_tensor(), torchs.cross_entropy(z, y))
+# Heads: tokens, classes or the width over the ranks, by the logits.
+hidden, head, bias = torch.randn(5, 6), torch.randn(4, 6), torch.randn(4)
+other, kept = torch.randn(4, 6), torch.tensor([[-0.5, -2.0]] * 5)
+index = torch.tensor([[0, 3]] * 5)
+def scores(h, w, b, y, o, kept, index):
+    found = ours.linear_log_probs(h, w, y, bias=b, temperature=2.0)
+    return {
+        "mean": ours.linear_cross_entropy(h, w, y, linear_bias=b, label_smoothing=0.1),
+        "none": ours.linear_cross_entropy(h, w, y, linear_bias=b, softcap=2.0, reduction="none"),
+        "log_probs": found.log_probs, "entropy": found.entropy,
+        "kl": ours.linear_kl(h, w, h.detach(), o, student_bias=b),
+        "jsd": ours.linear_kl(h, w, h.detach(), o, student_bias=b, direction="jsd", reduction="none"),
+        "topk": ours.linear_kl_topk(h, w, kept, index, student_bias=b),
+    }
+places = [(S0, R, R, S0, R, S0, S0), (R, S0, S0, R, S0, R, R), (S1, S1, R, R, S1, R, R), (R, R, R, R, R, R, R)]
+for placed in places if world == 2 and sys.argv[4] == "auto" else []:  # which runs on the reference in any case
+    inputs = [t.clone().requires_grad_() for t in (hidden, head, bias)]
+    wants = scores(*inputs, y, other, kept, index)
+    over = [spread(t, p) for t, p in zip((hidden, head, bias, y, other, kept, index), placed)]
+    over[:3] = [t.requires_grad_() for t in over[:3]]
+    for name, got in scores(*over).items():
+        told = lambda m: f"{name} {placed}: {m}"
+        torch.testing.assert_close(got.full_tensor(), wants[name], msg=told)
+        if name == "entropy" and torch.__version__.startswith("2.10."):
+            continue  # whose DTensor has no rule for a scatter in the backward pass, and says so
+        grads = [torch.autograd.grad(of.sum(), leaves, retain_graph=True) for of, leaves in ((got, over[:3]), (wants[name], inputs))]
+        for a, b in zip(*grads):
+            torch.testing.assert_close(a.full_tensor(), b, msg=told)
+for h, w in ((hidden, spread(head, S0)), (spread(hidden, R), head)):
+    try:
+        ours.linear_cross_entropy(h, w, y)
+    except RuntimeError as error:
+        assert "a DTensor" in str(error) and "expected two of a kind" in str(error), error
+    else:
+        raise AssertionError("a plain and a distributed tensor were taken")
 for split, labels in ((S1, y), (S1, t)):
     try:
         ours.cross_entropy(spread(z, split), spread(labels, R))

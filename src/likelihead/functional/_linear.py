@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from likelihead.core.devices import check_dense
 from likelihead.core.options import as_index, check_flag, shown
-from likelihead.errors import DTypeError, OptionError, ShapeError
+from likelihead.errors import BackendError, DTypeError, OptionError, ShapeError
 from likelihead.functional._call import AUTOCAST, is_real, is_tensor
 
 __all__ = [
@@ -35,6 +37,7 @@ def check_head(hidden: Any, weight: Any, bias: Any, *, names: tuple[str, str, st
         TypeError: what is no tensor.
         DTypeError: dtypes that are not floating point, or not the same.
         ShapeError: widths that differ; a bias that is not one number per class.
+        BackendError: sparse tensors; a plain and a distributed one.
     """
     of_hidden, of_weight, of_bias = names
     for name, tensor in ((of_hidden, hidden), (of_weight, weight)):
@@ -42,6 +45,14 @@ def check_head(hidden: Any, weight: Any, bias: Any, *, names: tuple[str, str, st
             raise TypeError(f"{name} is {shown(tensor)}; expected a tensor.")
         if not is_real(tensor):
             raise DTypeError(f"{name} is {tensor.dtype}; expected a dense floating-point tensor.")
+        check_dense(**{name: tensor})
+    if _is_distributed(hidden) != _is_distributed(weight):
+        spread, plain = (of_hidden, of_weight) if _is_distributed(hidden) else (of_weight, of_hidden)
+        raise BackendError(
+            f"{spread} is a DTensor and {plain} a plain tensor; expected two of a kind. A head to which "
+            "fully_shard was applied is whole in its own forward alone: apply it to the module that holds "
+            f"head and loss, or pass {spread}.full_tensor()."
+        )
     both = f"{of_hidden} has shape {list(hidden.shape)} and {of_weight} {list(weight.shape)}"
     if hidden.dim() < 1 or weight.dim() < 2:
         raise ShapeError(f"{both}; expected [..., D] and [V, D], as torch.nn.Linear(D, V).weight is.")
@@ -61,6 +72,7 @@ def check_head(hidden: Any, weight: Any, bias: Any, *, names: tuple[str, str, st
         return
     if not is_tensor(bias):
         raise TypeError(f"{of_bias} is {shown(bias)}; expected a tensor, or None.")
+    check_dense(**{of_bias: bias})
     if bias.shape != weight.shape[:-1]:
         raise ShapeError(
             f"{of_bias} has shape {list(bias.shape)}; expected {list(weight.shape[:-1])}, one for each class."
@@ -70,6 +82,10 @@ def check_head(hidden: Any, weight: Any, bias: Any, *, names: tuple[str, str, st
             f"{of_bias} is {bias.dtype} and {of_weight} {weight.dtype}; expected the same dtype: "
             f"{of_bias}.to({of_weight}.dtype)."
         )
+
+
+def _is_distributed(tensor: Tensor) -> bool:
+    return type(tensor).__name__ == "DTensor"  # torch.distributed is not imported for those who do without
 
 
 def _casts(hidden: Tensor) -> bool:
@@ -87,16 +103,21 @@ def as_chunk(chunk_tokens: Any, options: Any = None) -> int:
 
     Raises:
         OptionError: a chunk of no token.
-        DTypeError: no whole number.
+        DTypeError: no whole number; options of another type.
     """
+    if options is not None and not hasattr(options, "batch_chunk_size"):
+        raise DTypeError(
+            f"options is {shown(options)}; expected torch.nn.LinearCrossEntropyOptions, or None. For the "
+            "tokens of a chunk there is chunk_tokens."
+        )
     if chunk_tokens is None:
-        return int(getattr(options, "batch_chunk_size", None) or 0)
+        return min(int(getattr(options, "batch_chunk_size", None) or 0), sys.maxsize)
     number = as_index(chunk_tokens)
     if number is None:
         raise DTypeError(f"chunk_tokens is {shown(chunk_tokens)}; expected a number of tokens, or None.")
     if number < 1:
         raise OptionError(f"chunk_tokens is {number}; expected at least 1, or None for the default.")
-    return number
+    return min(number, sys.maxsize)
 
 
 def as_compact(compact: Any) -> bool | None:
@@ -119,14 +140,25 @@ class Tokens(NamedTuple):
 
 
 def tokens_of(
-    hidden: Tensor, target: Tensor, classes: int, *, shift: bool, ignore_index: int, name: str = HEAD[0]
+    hidden: Tensor,
+    target: Tensor,
+    classes: int,
+    *,
+    shift: bool,
+    ignore_index: int,
+    name: str = HEAD[0],
+    probabilities: bool = True,
 ) -> Tokens:
     """Flatten the leading dimensions; with ``shift`` each position's target is the next token.
+
+    ``probabilities`` is whether the caller takes them, for what a message may propose.
 
     Raises:
         ShapeError: targets that do not fit.
         DTypeError: a shift of probabilities.
+        BackendError: a sparse target.
     """
+    check_dense(target=target)
     shape = tuple(hidden.shape[:-1])
     both = f"target has shape {list(target.shape)} and {name} {list(hidden.shape)}"
     if shift:
@@ -142,8 +174,8 @@ def tokens_of(
         return Tokens(flat, target.reshape(-1, classes), shape)
     if tuple(target.shape) != shape:
         raise ShapeError(
-            f"{both}; expected {list(shape)}, a class index for each hidden state, or probabilities "
-            f"{[*shape, classes]}."
+            f"{both}; expected {list(shape)}, a class index for each hidden state"
+            + (f", or probabilities {[*shape, classes]}." if probabilities else ".")
         )
     return Tokens(flat, target.reshape(-1), shape)
 

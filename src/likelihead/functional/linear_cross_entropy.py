@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from likelihead.core.devices import check_devices
-from likelihead.core.options import check_flag, check_real_number
+from likelihead.core.options import check_flag, check_real_number, shown
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DTypeError, ShapeError
-from likelihead.functional._call import in_dtype, overridable, promoted, result_dtype
+from likelihead.functional._call import in_dtype, is_tensor, overridable, promoted, result_dtype
 from likelihead.functional._class_index import blame_target
 from likelihead.functional._linear import (
     as_chunk,
@@ -178,6 +178,10 @@ def _linear_cross_entropy(
     compact: bool | None,
 ) -> Tensor:
     check_head(input, linear_weight, linear_bias)
+    if not is_tensor(target):
+        raise TypeError(
+            f"target is {shown(target)}; expected a tensor of class indices, or of probabilities."
+        )
     check_devices(
         "input",
         input,

@@ -117,7 +117,9 @@ def linear_log_probs(
     temperature = check_temperature(temperature)
     classes = weight.shape[0]
     check_softmax_options(classes, softcap=softcap)
-    tokens = tokens_of(hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden")
+    tokens = tokens_of(
+        hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden", probabilities=False
+    )
     own = without_first(target, ignored) if shift else target
     check_target(own, default_action="warn", num_classes=classes, ignore_index=ignored)
     try:

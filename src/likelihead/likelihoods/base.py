@@ -19,6 +19,7 @@ from torch.distributions import Distribution
 
 from likelihead.core.domains import Domain
 from likelihead.core.links import Link
+from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer, Reduction, check_reduction, reduce
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.likelihoods.checks import can_read
@@ -235,7 +236,8 @@ class Likelihood(nn.Module, ABC):
             OptionError: ``compact=True``, where the logits are made: that of all examples.
         """
         self._refuse_compact(compact)
-        return self.nll(head(hidden), target, **given(sample_weight))
+        logits, target = self._of_head(hidden, head, target)
+        return self.nll(logits, target, **given(sample_weight))
 
     def linear_loss(
         self,
@@ -249,12 +251,17 @@ class Likelihood(nn.Module, ABC):
     ) -> Tensor:
         """The loss of the logits ``head(hidden)``; see `forward` and `linear_nll`."""
         self._refuse_compact(compact)
-        loss: Tensor = self(head(hidden), target, normalizer=normalizer, **given(sample_weight))
+        logits, target = self._of_head(hidden, head, target)
+        loss: Tensor = self(logits, target, normalizer=normalizer, **given(sample_weight))
         return loss
 
     def linear_predict(self, hidden: Tensor, head: nn.Linear, **decision: Any) -> Tensor:
         """`predict` of the logits ``head(hidden)``."""
-        return self.predict(head(hidden), **decision)
+        return self.predict(self._of_head(hidden, head)[0], **decision)
+
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Any = None) -> tuple[Tensor, Any]:
+        """The head's logits and the target, as `nll` takes them."""
+        return head(hidden), target
 
     def with_head(self, head: nn.Linear, *, compact: bool | None = None) -> Headed:
         """The criterion of the hidden states that ``head`` makes the parameters of.
@@ -378,13 +385,18 @@ class Likelihood(nn.Module, ABC):
     @property
     def num_parameters(self) -> int:
         """How many numbers the head puts out for each example."""
-        return math.prod(n if isinstance(n, int) else getattr(self, n) for n in self.parameter_shape)
+        sizes = [n if isinstance(n, int) else getattr(self, n) for n in self.parameter_shape]
+        return math.prod(sizes)  # of a list: torch.compile takes no generator here
 
     def head(self, in_features: int, *, bias: bool = True) -> nn.Linear:
         """A linear layer that puts out what this likelihood takes."""
         return nn.Linear(in_features, self.num_parameters, bias=bias)
 
     def _check_width(self, head: nn.Linear) -> None:
+        if not hasattr(head, "out_features"):
+            raise OptionError(
+                f"head is {shown(head)}; expected a torch.nn.Linear, made by head(in_features)."
+            )
         if head.out_features != self.num_parameters:
             raise ShapeError(
                 f"the head puts out {head.out_features} numbers; this {type(self).__name__} takes "

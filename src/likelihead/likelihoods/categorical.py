@@ -14,9 +14,8 @@ from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
 from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
-from likelihead.core.sample_weight import expand_sample_weight, weigh, without_left_out
+from likelihead.core.sample_weight import weigh
 from likelihead.errors import OptionError, ShapeError
-from likelihead.guard.check import check_call
 from likelihead.kernels.dispatch import softmax_loss, softmax_nll
 from likelihead.kernels.ops import (
     along_classes,
@@ -25,21 +24,21 @@ from likelihead.kernels.ops import (
     compute_dtype,
     softmax_count,
 )
-from likelihead.likelihoods import class_head, class_prior
+from likelihead.likelihoods import class_head, class_prior, class_residual
 from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
 from likelihead.likelihoods.checks import (
     as_vector,
     check_class_logits,
-    check_class_target,
     check_in_domain,
     check_weight,
     is_settled,
     reduces_at_once,
 )
+from likelihead.likelihoods.class_checks import checked_target
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
-from likelihead.likelihoods.target_share import nll_of_log_probs, target_share
+from likelihead.likelihoods.target_share import nll_of_log_probs
 
 __all__ = ["Categorical"]
 
@@ -292,29 +291,7 @@ class Categorical(Likelihood):
         where: Tensor | None = None,
     ) -> Tensor:
         """Refuse what cannot be scored; class indices come back as int64."""
-        check_class_logits(logits, self.num_classes, name="log_probs" if self.takes_log_probs else "logits")
-        check_class_target(target, logits.shape, self.target_domain)
-        check_class_mask(where, logits.shape)
-        check_weight(sample_weight, [*logits.shape[:1], *logits.shape[2:]])
-        known, counting = target, None
-        if sample_weight is not None:
-            # What an example of weight 0 holds does not matter.
-            over_classes = sample_weight.detach().unsqueeze(1)
-            counting = expand_sample_weight(over_classes, logits) != 0
-            known = without_left_out(target, over_classes)
-        check_call(
-            "nll" if self.takes_log_probs else "cross_entropy",
-            logits,
-            known,
-            default_action="raise",
-            num_classes=self.num_classes,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            mask=counting,
-            where=where,
-            sample_weight=sample_weight,
-        )
-        return target if target.is_floating_point() else target.long()
+        return checked_target(self, logits, target, sample_weight, where)
 
     def nll(
         self,
@@ -353,18 +330,9 @@ class Categorical(Likelihood):
         target = self._check(logits, target, sample_weight, where)
         if not self.takes_log_probs:
             return softmax_nll(logits, target, sample_weight=sample_weight, where=where, **self._options())[0]
-        logits, target = self._without_left_out(logits, target, sample_weight)
+        logits, target = class_residual.finite(logits, target, sample_weight)
         log_probs = at_least_float32(logits) if where is None else self._effective(logits, where)
         return weigh(nll_of_log_probs(self, log_probs, target, where), sample_weight)
-
-    def _without_left_out(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Finite logits and targets in the examples of weight 0."""
-        if sample_weight is None:
-            return logits, target
-        weight = sample_weight.unsqueeze(1)
-        return without_left_out(logits, weight), without_left_out(target, weight)
 
     def forward(
         self,
@@ -419,7 +387,7 @@ class Categorical(Likelihood):
         Raises:
             ShapeError: a head of another width than the hidden states or the classes; a target that does not
                 fit.
-            OptionError: a likelihood that takes log-probabilities.
+            OptionError: a likelihood that takes log-probabilities; a head that is more than a linear layer.
 
         >>> head = nn.Linear(2, 3)
         >>> Categorical(3).linear_nll(torch.zeros(4, 5, 2), head, torch.zeros(4, 5, dtype=torch.long)).shape
@@ -447,16 +415,14 @@ class Categorical(Likelihood):
         return class_head.loss(self, hidden, head, target, sample_weight, normalizer, compact)
 
     def linear_predict(self, hidden: Tensor, head: nn.Linear, **decision: Any) -> Tensor:
-        """`predict` of the logits ``head(hidden)``, which for the likeliest class never exist whole.
-
-        Shape:
-            - hidden: ``[N, D]``, or for the likeliest class with leading dimensions, as ``[B, T, D]``.
-            - returns: ``[N]`` or ``[B, T]``.
-        """
+        """`predict` of the logits ``head(hidden)``, which for the likeliest class never exist whole."""
         own = type(self).predict is not Categorical.predict or self.takes_log_probs
         if own or any(given is not None for given in decision.values()):
             return super().linear_predict(hidden, head, **decision)
         return class_head.prediction(self, hidden, head)
+
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Any = None) -> tuple[Tensor, Any]:
+        return class_head.logits_first(head(hidden), target)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -508,29 +474,7 @@ class Categorical(Likelihood):
         tensor([[-4.1223e-09,  2.0612e-09,  2.0612e-09]])
         """
         target = self._check(logits, target, sample_weight, where)
-        dtype = at_least_float32(logits).dtype
-        logits, target = self._without_left_out(with_spare_digits(logits), target, sample_weight)
-        share, kept = target_share(self, target, logits, where)
-        if self.takes_log_probs:
-            gradient = -share
-            if where is not None:
-                # Masked log-probabilities are normalised anew.
-                gradient = share.sum(1, keepdim=True) * self.probs(logits, where=where) - share
-        else:
-            z = self._effective(logits, where)
-            p, total = self.link.inverse(z, 1), share.sum(1, keepdim=True)
-            gradient = (total - share) * p - share * self.link.complement(z, 1)
-            if self.z_loss:
-                gradient = gradient + 2 * self.z_loss * torch.logsumexp(z, 1, keepdim=True) * p
-            if self.softcap is not None:
-                gradient = gradient / torch.cosh(logits / self.softcap).square()
-        if where is not None:
-            gradient = torch.where(where, gradient, 0)
-        if kept is not None:
-            gradient = torch.where(kept.unsqueeze(1), gradient, torch.zeros_like(gradient))
-        if sample_weight is not None:
-            gradient = weigh(gradient, sample_weight.unsqueeze(1))
-        return gradient.to(dtype)
+        return class_residual.residual(self, logits, target, sample_weight, where)
 
     def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         if not targets.is_floating_point():

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import OptionError, ShapeError
+from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._linear import Tokens, as_compact, check_head, for_each_token, tokens_of
 from likelihead.guard.check import check_target
 from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll
 from likelihead.likelihoods.checks import check_class_target, check_weight, is_settled, reduces_at_once
+from likelihead.likelihoods.headed import check_linear
 
 if TYPE_CHECKING:
     from likelihead.likelihoods.categorical import Categorical
 
-__all__ = ["loss", "nll", "prediction"]
+__all__ = ["logits_first", "loss", "nll", "prediction"]
 
 _NAMES = ("hidden", "head.weight", "head.bias")
 
@@ -59,7 +61,8 @@ def loss(
     values = linear_softmax_nll(*given, **options).nll
     count = likelihood.count(tokens.target, sample_weight=weight)
     inputs = (hidden, head.weight, head.bias, target, sample_weight)
-    return likelihood._reduce(values, count, normalizer, *inputs)
+    reduced = likelihood._reduce(values, count, normalizer, *inputs)
+    return reduced.reshape(tokens.shape) if likelihood.reduction == "none" else reduced
 
 
 def prediction(likelihood: Categorical, hidden: Tensor, head: nn.Linear) -> Tensor:
@@ -74,12 +77,21 @@ def prediction(likelihood: Categorical, hidden: Tensor, head: nn.Linear) -> Tens
     return predicted.reshape(hidden.shape[:-1])
 
 
+def logits_first(logits: Tensor, target: Any) -> tuple[Tensor, Any]:
+    """A head's logits, whose classes are last, and a target like them, with the classes at dimension 1."""
+    if logits.dim() < 3:
+        return logits, target
+    soft = isinstance(target, Tensor) and target.dim() == logits.dim()
+    return logits.movedim(-1, 1), target.movedim(-1, 1) if soft else target
+
+
 def _check(likelihood: Categorical, hidden: Tensor, head: nn.Linear) -> None:
     if likelihood.takes_log_probs:
         raise OptionError(
             "this likelihood takes log-probabilities, and a head puts out logits; make it with "
             "Categorical(...)."
         )
+    check_linear(head)
     check_head(hidden, head.weight, head.bias, names=_NAMES)
     likelihood._check_width(head)
     if hidden.dim() < 2:
@@ -91,6 +103,8 @@ def _tokens(
 ) -> tuple[Tokens, Tensor | None]:
     """Hidden states and targets in rows, checked, and the weights of the rows."""
     _check(likelihood, hidden, head)
+    if not isinstance(target, Tensor):
+        raise DTypeError(f"target is {shown(target)}; expected a tensor of class indices.")
     first, *rest = hidden.shape[:-1]
     classes, ignore_index = likelihood.num_classes, likelihood.ignore_index
     if not target.is_floating_point() or target.dim() < hidden.dim():

@@ -6,12 +6,35 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer
+from likelihead.errors import OptionError
 
 if TYPE_CHECKING:
     from likelihead.likelihoods.base import Likelihood
 
-__all__ = ["Headed"]
+__all__ = ["Headed", "check_linear"]
+
+
+def check_linear(head: Any) -> None:
+    """Refuse a head that is more than the weight and the bias that are read of it.
+
+    Raises:
+        OptionError: no `torch.nn.Linear`, or one with a forward or hooks of its own.
+    """
+    if not isinstance(head, nn.Linear):
+        what = shown(head)
+    elif type(head).forward is not nn.Linear.forward or "forward" in vars(head):
+        what = f"a {type(head).__name__} with a forward of its own"
+    elif (head._forward_hooks or head._forward_pre_hooks) and type(head.weight).__name__ != "DTensor":
+        what = f"a {type(head).__name__} with hooks on its forward"
+    else:
+        return
+    raise OptionError(
+        f"head is {what}; expected a torch.nn.Linear that is its weight and bias and no more. Write what is "
+        "added to them as a torch.nn.utils.parametrize, or let the head be called: likelihood(head(hidden), "
+        "target), through its logits."
+    )
 
 
 class Headed(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ def linear_softmax_nll(
     if kept is not None:
         # What is left out may be NaN, which comes back in the gradient of the head as 0 * NaN.
         hidden = torch.where(kept.unsqueeze(1), hidden, 0)
-    logits = linear(hidden, head_weight, head_bias)
+    logits = _gathered(linear(hidden, head_weight, head_bias))
     if logit_scale != 1:
         logits = logits * logit_scale
     nll, lse = softmax_nll(logits, target, **options)
@@ -78,6 +78,18 @@ def linear_softmax_loss(
     return reduce_softmax_nll(
         nll, head_weight.t(), target, reduction=reduction, normalizer=normalizer, **options
     )
+
+
+def _gathered(logits: Tensor) -> Tensor:
+    """Distributed logits with all classes of a token in one place; any others as they are."""
+    if type(logits) in (Tensor, torch.nn.Parameter) or not hasattr(logits, "placements"):
+        return logits
+    from torch.distributed.tensor import Replicate
+
+    spread: Any = logits
+    places = [place if place.is_shard(0) else Replicate() for place in spread.placements]
+    gathered: Tensor = spread.redistribute(placements=places)
+    return gathered
 
 
 def _kept(target: Tensor, options: SoftmaxOptions) -> Tensor | None:

@@ -108,6 +108,24 @@ using SigmoidKernel = void (*)(const SigmoidCall&, int64_t first, int64_t last);
 // Multiplies the numbers [begin, end) of a bfloat16 or float16 array; zeros stay.
 using Scale16Kernel = void (*)(void* data, Float dtype, float factor, int64_t begin, int64_t end);
 
+enum class Direction : int { forward, reverse, jsd };
+
+// Of softmax_kl_: rows of a student's logits and of its teacher's.
+struct SoftmaxKLCall {
+  void* logits = nullptr;  // [rows, classes]; their gradient in the end, if there is an upstream one
+  const void* teacher = nullptr;
+  Float dtype = Float::f32;
+  int64_t rows = 0, classes = 0;
+  Direction direction = Direction::forward;
+  double beta = 0.5;
+  double softcap = 0, teacher_softcap = 0;  // 0: none
+  void* values = nullptr;    // [rows], wide
+  const void* up = nullptr;  // wide, at up_stride
+  int64_t up_stride = 0;
+};
+// Runs the rows [first, last).
+using SoftmaxKLKernel = void (*)(const SoftmaxKLCall&, int64_t first, int64_t last);
+
 struct Kernels {
   const char* name;
   bool past_caches;  // has stores that bypass the caches
@@ -116,6 +134,7 @@ struct Kernels {
   CountKernel count;
   SigmoidKernel sigmoid;
   Scale16Kernel scale_16_bit;
+  SoftmaxKLKernel softmax_kl;
 };
 
 extern const Kernels kernels_baseline;

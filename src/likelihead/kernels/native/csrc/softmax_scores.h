@@ -92,16 +92,17 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
   int64_t first_of(const Row& row, const S* z, const Largest<A>& found, A value) const {
     const int64_t piece = found.first_piece(value);
     if (piece < 0) return 0;
-    return first_class(row, z, piece ? row.head + piece * block * n : 0, [&](A one) { return one == value; });
+    return first_class(row, z, piece ? row.head + piece * block * n : 0, [&](V some) { return some == value; });
   }
   // From a class on that begins a vector; -1 if there is none.
   template <class S, class F>
   int64_t first_class(const Row& row, const S* z, int64_t from, const F& is_it) const {
     for (int64_t c = from, next; c < classes; c = next) {
       next = c < row.head ? row.head : c + n < classes ? c + n : classes;
-      const V some = get(z + c, int(next - c), A(0));
+      const IVec<A> found = is_it(get(z + c, int(next - c), A(0)));
+      if (all(~found)) continue;
       for (int64_t k = c; k < next; ++k)
-        if (is_it(some[k - c])) return k;
+        if (found[k - c]) return k;
     }
     return -1;
   }
@@ -197,7 +198,7 @@ struct ScoresRows : RowKernel<T, Mode::plain, capped> {
     static_cast<A*>(scores.lse)[r] = A(double(top) + above);
     static_cast<A*>(scores.entropy)[r] = A(above + mean_gap);
     if (scores.prediction) {
-      const int64_t none = total == total ? -1 : first_class(row, row.x, 0, [](A z) { return z != z; });
+      const int64_t none = total == total ? -1 : first_class(row, row.x, 0, [](V z) { return z != z; });
       scores.prediction[r] = none < 0 ? largest : none;  // as in torch, NaN is the largest of all
     }
     if (!row.out) return;
