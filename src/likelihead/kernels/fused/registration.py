@@ -41,8 +41,8 @@ SCHEMAS = {
     "softmax_scores_": "(Tensor? grad_nll, Tensor? grad_lse, Tensor? grad_entropy, Tensor(a!) logits, "
     "Tensor target, int ignore_index, float softcap, bool prediction) "
     "-> (Tensor nll, Tensor lse, Tensor entropy, Tensor prediction)",
-    "softmax_kl_": "(Tensor? grad, Tensor(a!) logits, Tensor teacher, str direction, float beta, float softcap, "
-    "float teacher_softcap) -> Tensor",
+    "softmax_kl_": "(Tensor? grad, Tensor(a!) logits, Tensor teacher, str direction, float beta, "
+    "float softcap, float teacher_softcap) -> Tensor",
     "softmax_loss": f"(Tensor logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
     "softmax_loss_": f"(Tensor(a!) logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer) "
