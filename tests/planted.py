@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HOME = "likelihead.kernels.triton"
-USERS = ("softmax_nll", "sigmoid_nll", "scale")
+USERS = ("softmax_nll", "softmax_scores", "softmax_kl", "sigmoid_nll", "scale")
 
 
 def plant(

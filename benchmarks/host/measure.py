@@ -84,7 +84,7 @@ def no_device(folder: Path) -> Callable[[], int]:
 
 def calls() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Small losses and a large one, forward and backward."""
-    from likelihead.kernels.triton import scale, sigmoid_nll, softmax_nll
+    from likelihead.kernels.triton import scale, sigmoid_nll, softmax_nll, softmax_scores
 
     one = torch.ones(())
     for shape, dtype in (
@@ -107,6 +107,13 @@ def calls() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"{name}, none", partial(softmax_nll.softmax_nll, *given)
         each = partial(softmax_nll.softmax_nll_backward, up, None, 1.0, False, *given)
         yield f"{name}, none, backward", each
+    for classes in (1000, 50257):
+        x, up = torch.zeros(64, classes, dtype=torch.bfloat16), torch.ones(64)
+        chunk = (x, torch.zeros(64, dtype=torch.int64), -100, 0.0, True)
+        yield (
+            f"scores [64, {classes}] bfloat16, in place",
+            partial(softmax_scores.softmax_scores_, one, None, up, *chunk),
+        )
     for dtype in (torch.float32, torch.bfloat16):
         name = f"BCE [64, 1000] {str(dtype).removeprefix('torch.')}"
         x = torch.zeros(64, 1000, dtype=dtype)

@@ -39,6 +39,8 @@ _NEUTRAL: Mapping[str, Any] = {
     "mean": True,
     "with_grad": True,
     "whatever_rounding": True,
+    "beta": 0.5,
+    "prediction": True,
 }
 
 
@@ -67,8 +69,13 @@ class Call:
         return f"{self.case}: {self.op}"
 
     @property
+    def by_example(self) -> bool:
+        """Whether there is one value for all the classes of an example."""
+        return self.module.startswith("softmax")
+
+    @property
     def nll_shape(self) -> tuple[int, ...]:
-        return (self.shape[0], *self.shape[2:]) if self.module == "softmax_nll" else self.shape
+        return (self.shape[0], *self.shape[2:]) if self.by_example else self.shape
 
     def arguments(self) -> tuple[list[Any], Tensor]:
         """In the order of the op's schema, tensors on the meta device; and the logits among them."""
@@ -78,6 +85,7 @@ class Call:
             "logits": logits,
             "grad": logits if self.op == "scale_" else torch.empty_like(logits),
             "grad_nll": torch.empty(self.nll_shape, dtype=float_, device="meta"),
+            "grad_entropy": torch.empty(self.nll_shape, dtype=float_, device="meta"),
             "upstream": torch.empty((), dtype=float_, device="meta"),
             **self.options,
         }
@@ -118,12 +126,41 @@ def calls_of(case: SoftmaxCase | SigmoidCase) -> Iterator[Call]:
         yield Call(case.name, "scale_", "scale", case.shape, case.dtype)
 
 
+# What the chunks of two heads' divergence call beside their products: a chunk of 4096 tokens.
+def kl(
+    direction: str,
+    shape: tuple[int, int] = (4096, 128256),
+    dtype: torch.dtype = torch.bfloat16,
+    cap: float = 0.0,
+) -> Call:
+    """The divergence of a student's logits from its teacher's, with the gradient in their place."""
+    upstream = ((), torch.float64 if dtype == torch.float64 else torch.float32)
+    options = {"teacher": (shape, dtype), "grad": upstream, "direction": direction}
+    caps = {"softcap": cap, "teacher_softcap": cap}
+    return Call(f"kl-{direction}", "softmax_kl_", "softmax_kl", shape, dtype, {**options, **caps})
+
+
+KL = tuple(kl(direction) for direction in ("forward", "reverse", "jsd"))
+
 # Those of linear heads are matrix products of the vendor's, and the same ops.
 # Those called in loops are of a call's overhead.
 CASES = tuple(
     case for case in (*ON_GPU, *ON_CPU) if isinstance(case, SoftmaxCase | SigmoidCase) and case.loops == 1
 )
-CALLS = tuple(call for case in CASES for call in calls_of(case))
+# A chunk of a head's logits, in place and scored only.
+_SCORES = (("scores", (4096, 128256), torch.bfloat16), ("scores-f32", (4096, 50257), torch.float32))
+_NO_GRADIENT = {"grad_nll": None, "grad_entropy": None}
+
+
+def _scores() -> Iterator[Call]:
+    for case, shape, dtype in _SCORES:
+        target = {"target": (shape[:1], torch.int64)}
+        yield Call(case, "softmax_scores_", "softmax_scores", shape, dtype, target)
+        values = {**target, **_NO_GRADIENT}
+        yield Call(f"{case}-values", "softmax_scores_", "softmax_scores", shape, dtype, values)
+
+
+CALLS = (*(call for case in CASES for call in calls_of(case)), *_scores(), *KL)
 
 
 @dataclass(frozen=True)
@@ -188,10 +225,11 @@ def _kernel(call: Call, number: int, launch: Any, logits: Tensor, target: str) -
     work = Work(
         kernel=code.name,
         programs=prod(launch.grid),
-        rows=prod(call.nll_shape) if call.module == "softmax_nll" else call.shape[0],
+        rows=prod(call.nll_shape) if call.by_example else call.shape[0],
         classes=call.shape[1],
-        by_rows=call.module == "softmax_nll" and len(call.shape) == 2 and code.name != "softmax_rows",
+        by_rows=call.by_example and len(call.shape) == 2 and code.name != "softmax_rows",
         itemsize=logits.element_size(),
+        tensors=max(1, sum(1 for name in whole if name in read_)) if call.by_example else 1,
         read=sum(_bytes(tensors[name]) for name in read_),
         written=sum(_bytes(tensors[name]) for name in written),
         resources=code.resources,

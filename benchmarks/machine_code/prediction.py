@@ -36,6 +36,7 @@ class Work:
         written: bytes of all tensors that it writes.
         resources: of a program.
         reading: of its machine code.
+        tensors: of the logits' size, which every pass reads.
     """
 
     kernel: str
@@ -48,6 +49,7 @@ class Work:
     written: int
     resources: Resources
     reading: Reading
+    tensors: int = 1
 
     @property
     def elements(self) -> int:
@@ -116,15 +118,16 @@ def predict(work: Work, card: Card) -> Prediction:
     """
     passes = sum(1 for one in work.reading.passes if one.loads)
     at_once = min(work.programs, card.multiprocessors * max(1, work.resident(card.target)))
-    row_bytes = work.classes * work.itemsize
+    row_bytes = work.classes * work.itemsize * work.tensors
     reads_again = passes > 1 and at_once * row_bytes > KEPT * card.l2_bytes
-    again = (passes - 1) * work.elements * work.itemsize if reads_again else 0
+    further = max(0, passes - 1) * work.elements * work.itemsize * work.tensors
+    again = further if reads_again else 0
     moved = work.read + work.written + again
     seconds = {"memory": moved / (REACHED * card.bytes_per_second)}
     for unit, count in work.instructions().items():
         lanes = ISSUE if unit == "issue" else LANES[unit]
         seconds[unit] = count / (lanes * card.multiprocessors * card.hertz)
-    through_l2 = work.read + work.written + max(0, passes - 1) * work.elements * work.itemsize
+    through_l2 = work.read + work.written + further
     seconds["l2"] = through_l2 / (L2_RATE * card.hertz)
     seconds["latency"] = 0.0
     first = True

@@ -160,7 +160,8 @@ MISSING = replace(BCE, case="bce-missing", options={**BCE.options, "skip_nan_tar
 ELSEWHERE = [
     call
     for call in CALLS
-    if call.case in ("ce-lm", "ce-4k", "ce-segmentation", "bce") and call.op.endswith(("_loss", "scale_"))
+    if (call.case in ("ce-lm", "ce-4k", "ce-segmentation", "bce") and call.op.endswith(("_loss", "scale_")))
+    or call.case in ("scores", "kl-forward")
 ]
 
 
@@ -224,6 +225,23 @@ def test_all_options_at_once_fit_the_registers(cached: Callable[..., Any]) -> No
     assert not options.spilling(kernels)
     names = {kernel.code.name for kernel in kernels}
     assert {"softmax_resident", "softmax_streamed", "sigmoid_kernel"} <= names
+
+
+def test_divergences_fit_the_registers(cached: Callable[..., Any]) -> None:
+    """Of each dtype those that hold most: a mixture with caps, and rows that begin anywhere."""
+    of = [calls.kl("jsd", (1024, 50257), dtype, 30.0) for dtype in (torch.bfloat16, torch.float32)]
+    of += [calls.kl("jsd", (1024, 50257), torch.float64), calls.kl("forward", (1024, 50257), cap=30.0)]
+    kernels = list(chain.from_iterable(cached(partial(calls.compiled, target="sm_90"), of)))
+    assert [kernel.code.name for kernel in kernels] == ["softmax_kl"] * len(of)
+    assert not options.spilling(kernels)
+
+
+def test_scores_with_a_cap_fit_the_registers(cached: Callable[..., Any]) -> None:
+    scores = next(call for call in CALLS if call.case == "scores")
+    target = {"target": ((1024,), torch.int64), "softcap": 30.0}
+    dtypes = (torch.bfloat16, torch.float32, torch.float64)
+    capped = [replace(scores, shape=(1024, 50257), dtype=dtype, options=target) for dtype in dtypes]
+    assert not options.spilling(chain.from_iterable(cached(partial(calls.compiled, target="sm_90"), capped)))
 
 
 def test_sizes_that_only_count_compile_nothing_anew(cached: Callable[..., Any]) -> None:

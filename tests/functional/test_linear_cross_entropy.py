@@ -9,8 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from likelihead import functional
-from likelihead.errors import BackendError, DTypeError, OptionError, ShapeError, TargetError
+from likelihead import functional, guard
+from likelihead.errors import (
+    BackendError,
+    DTypeError,
+    LikelihoodError,
+    LikelihoodWarning,
+    OptionError,
+    ShapeError,
+    TargetError,
+)
 from likelihead.functional import cross_entropy, linear_cross_entropy
 from likelihead.likelihoods import Categorical, Gaussian
 from likelihead.nn import LinearCrossEntropyLoss
@@ -182,7 +190,8 @@ REFUSED: list[tuple[type[Exception], str, tuple[Any, ...], dict[str, Any]]] = [
     (BackendError, "linear_weight is a tensor of layout sparse_coo", (H, W.to_sparse(), Y), {}),
     (BackendError, "linear_bias is a tensor of layout", (H, W, Y), {"linear_bias": W[:, 0].to_sparse()}),
     (BackendError, "target is a tensor of layout", (H, W, Y.to_sparse()), {}),
-    (RuntimeError, "shift, sample_weight and chunk_tokens are", (H, W.view(V, 1, D), Y), {"chunk_tokens": 2}),
+    (RuntimeError, "chunk_tokens and compact are for", (H, W.view(V, 1, D), Y), {"chunk_tokens": 2}),
+    (RuntimeError, "chunk_tokens and compact are for", (H, W.view(V, 1, D), Y), {"compact": True}),
 ]  # fmt: skip
 
 
@@ -228,7 +237,9 @@ def test_a_likelihood_of_hidden_states() -> None:
         likelihood(logits, target, sample_weight=weights),
         inputs,
     )
-    assert torch.equal(headed.predict(hidden[0]), likelihood.predict(head(hidden[0])))
+    assert torch.equal(headed.predict(hidden), likelihood.predict(logits))
+    cost = torch.rand(V, V)
+    assert torch.equal(headed.predict(hidden[0], cost=cost), likelihood.predict(head(hidden[0]), cost=cost))
     nothing = headed(hidden, torch.full((B, T), -100))
     assert nothing.item() == 0
     assert all(not g.any() for g in torch.autograd.grad(nothing, inputs))
@@ -337,3 +348,54 @@ def test_other_likelihoods_have_a_head_through_their_parameters() -> None:
     headed = likelihood.with_head(head)
     torch.testing.assert_close(headed(hidden, target), likelihood(head(hidden), target))
     torch.testing.assert_close(headed.nll(hidden, target), likelihood.nll(head(hidden), target))
+
+
+def test_a_decision_without_logits_is_that_with_them() -> None:
+    hidden = torch.randn(B, T, D)
+    offset = torch.randn(V)
+    offset[3] = -torch.inf
+    likelihood = Categorical(V, softcap=0.3, logit_offset=offset)
+    head = likelihood.head(D)
+    found = likelihood.with_head(head).predict(hidden)
+    assert torch.equal(found, likelihood.predict(head(hidden).movedim(-1, 1)))
+    assert not torch.equal(found, head(hidden).argmax(-1))
+    of_log_probs = Categorical.from_log_probs(V)
+    assert torch.equal(of_log_probs.with_head(head).predict(hidden[0]), head(hidden[0]).argmax(1))
+    with pytest.raises(ShapeError, match="5 wide and the head takes 4"):
+        likelihood.linear_predict(hidden, nn.Linear(4, V))
+
+
+PROBABILITIES: list[tuple[str, Tensor]] = [
+    ("LH205", torch.full((B, T, V), 0.2)),
+    ("LH204", torch.eye(V)[:T].expand(B, T, V) + torch.eye(V)[1 : T + 1]),
+    ("LH801", torch.full((B, T, V), torch.nan)),
+]
+
+
+@pytest.mark.parametrize(("code", "target"), PROBABILITIES)
+def test_at_full_the_guard_reads_the_targets(code: str, target: Tensor) -> None:
+    hidden, weight, _ = (t.detach() for t in head_of(torch.float32))
+    head = nn.Linear(D, V)
+    linear_cross_entropy(hidden, weight, target)  # at cheap nobody looks
+    with guard("full"):
+        with pytest.warns(LikelihoodWarning, match=code):
+            linear_cross_entropy(hidden, weight, target)
+        # A warning is an error here.
+        with pytest.raises((LikelihoodError, LikelihoodWarning), match=code):
+            Categorical(V).linear_nll(hidden, head, target)
+        # Of no weight, whatever it is.
+        good = torch.full((B, T, V), 1 / V)
+        good[1] = target[1]
+        linear_cross_entropy(hidden, weight, good, sample_weight=torch.tensor([1.0, 0.0]))
+
+
+def test_at_full_the_guard_finds_a_class_that_there_is_not() -> None:
+    hidden, weight, _ = (t.detach() for t in head_of(torch.float32))
+    target = torch.zeros(B, T, dtype=torch.uint8)
+    target[1, 3] = V
+    with guard("full"):
+        for call in (linear_cross_entropy, functional.linear_log_probs):
+            with pytest.raises(TargetError, match=r"is 11 at \[1, 3\]"):
+                call(hidden, weight, target)
+        linear_cross_entropy(hidden, weight, target, sample_weight=torch.tensor([1.0, 0.0]), ignore_index=V)
+        linear_cross_entropy(hidden, weight, target, ignore_index=V)

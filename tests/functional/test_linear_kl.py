@@ -21,7 +21,7 @@ from served_here import AVAILABLE, FAST
 N, D, E, V = 13, 5, 7, 11
 BACKENDS = list(dict.fromkeys([AVAILABLE[0], AVAILABLE[-1]]))  # all but the reference have the same op
 DIRECTIONS = ("forward", "reverse", "jsd")
-MODULE = sys.modules["likelihead.kernels.fused.linear_kl"]
+MODULES = [sys.modules[f"likelihead.kernels.fused.{name}"] for name in ("linear_chunks", "linear_kl")]
 
 
 def heads(n: int = N, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
@@ -312,7 +312,8 @@ def test_where_values_are_not_looked_at_nan_stays_out_as_well(monkeypatch: pytes
     h, th = given[0].detach().clone(), given[3].clone()
     h[~mask], th[~mask] = torch.nan, torch.inf
     spoilt = (h.requires_grad_(), *given[1:3], th, *given[4:])
-    monkeypatch.setattr(MODULE, "looks", lambda device: False)
+    for module in MODULES:
+        monkeypatch.setattr(module, "looks", lambda device: False)
     mine = gradients(ours(spoilt, sample_weight=mask, chunk_tokens=4), spoilt)
     for got, other in zip(mine, want, strict=True):
         torch.testing.assert_close(got, other)
@@ -348,14 +349,15 @@ def test_no_token_and_one_class() -> None:
 def test_products_and_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more rows of logits than a chunk's; of a scalar loss they are made once, of the values twice."""
     rows: list[int] = []
-    real = MODULE.logits_of
+    real = MODULES[0].logits_of
 
     def spy(x: Tensor, *rest: Any) -> Tensor:
         rows.append(x.shape[0])
         logits: Tensor = real(x, *rest)
         return logits
 
-    monkeypatch.setattr(MODULE, "logits_of", spy)
+    for module in MODULES:
+        monkeypatch.setattr(module, "logits_of", spy)
     given = heads()
     loss = ours(given, chunk_tokens=5)
     assert rows == [5, 5, 5, 5, 3, 3]

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from likelihead.errors import BackendError, DTypeError, OptionError
 from likelihead.integrations.huggingface import patch, unpatch
+from likelihead.kernels.fused import linear_chunks
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers", minversion="5")
@@ -492,6 +493,24 @@ def test_skip_logits_for_every_call() -> None:
     assert model(**batch(), skip_logits=True).logits is None
 
 
+def test_compact_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    real = linear_chunks.logits_of
+
+    def spy(x: Tensor, *rest: Any) -> Tensor:
+        rows.append(x.shape[0])
+        logits: Tensor = real(x, *rest)
+        return logits
+
+    monkeypatch.setattr(linear_chunks, "logits_of", spy)
+    losses = []
+    for compact in (True, False):
+        model = patch(make("llama").eval(), skip_logits=True, compact=compact)
+        losses.append(model(**batch()).loss)
+    assert rows[0] < rows[1]
+    torch.testing.assert_close(losses[0], losses[1])
+
+
 def test_unpatch_restores_exactly() -> None:
     model = make("llama")
     before = {name: dict(vars(module)) for name, module in model.named_modules()}
@@ -554,6 +573,7 @@ from torch.distributed.fsdp import fully_shard
 from transformers import LlamaConfig, LlamaForCausalLM
 from likelihead.errors import BackendError, OptionError
 from likelihead.integrations.huggingface import patch, unpatch
+from likelihead.kernels.fused import linear_chunks
 
 dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
 sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -660,6 +680,8 @@ def test_a_model_that_cannot_be_patched() -> None:
         unpatch(model)
     with refused(OptionError, "chunk_tokens is 0"):
         patch(model, chunk_tokens=0)
+    with refused(DTypeError, "compact is 1"):
+        patch(model, compact=1)  # type: ignore[arg-type]
     with refused(DTypeError, "skip_logits"):
         patch(model, skip_logits="always")  # type: ignore[arg-type]
     assert "forward" not in vars(model)

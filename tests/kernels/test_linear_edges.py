@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from likelihead.errors import ShapeError
 from likelihead.kernels import dispatch
-from likelihead.kernels.fused import linear_chunks, linear_softmax_nll, products
+from likelihead.kernels.fused import linear_autograd, linear_chunks, linear_scores, products
 from oracles import linear_softmax as oracle
 
 F64 = torch.float64
@@ -25,7 +25,7 @@ F64 = torch.float64
 def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens that do not count leave first; or, as on a device that nobody waits for, they stay."""
     if not request.param:
-        for module in (linear_chunks, linear_softmax_nll):
+        for module in (linear_autograd, linear_chunks, linear_scores):
             monkeypatch.setattr(module, "looks", lambda device: False)
 
 
@@ -47,7 +47,7 @@ def _both(x: Tensor, w: Tensor, target: Tensor, b: Tensor | None, **options: Any
     """The sum of the loss, and what depends on all three values of each token."""
     loss = dispatch.linear_softmax_loss(x, w, target, b, reduction="sum", **options)
     found = dispatch.linear_softmax_nll(x, w, target, b, entropy=True, **options)
-    return loss, sum(of.sum() * k for k, of in enumerate(found, 1))
+    return loss, sum(of.sum() * k for k, of in enumerate(found[:3], 1))
 
 
 @pytest.mark.usefixtures("backend", "elsewhere")
@@ -56,9 +56,11 @@ def _both(x: Tensor, w: Tensor, target: Tensor, b: Tensor | None, **options: Any
 def test_no_tokens(dtype: torch.dtype, soft: bool) -> None:
     x, w, b = _numbers(0, dtype=dtype)
     target = torch.rand(0, 5) if soft else torch.zeros(0, dtype=torch.long)
-    found = dispatch.linear_softmax_nll(x, w, target, b, entropy=True)
+    more = {"entropy": True, "log_prob": not soft, "prediction": True}
+    found = dispatch.linear_softmax_nll(x, w, target, b, **more)
     wide = F64 if dtype == F64 else torch.float32
-    assert all(of.shape == (0,) and of.dtype == wide for of in found)
+    assert [of.shape for of in found if of is not None] == [(0,)] * (4 if soft else 5)
+    assert [of.dtype for of in found if of is not None] == [wide] * (3 if soft else 4) + [torch.int64]
     assert dispatch.linear_softmax_loss(x, w, target, b).isnan()
     for loss in _both(x, w, target, b):
         assert loss == 0
@@ -77,8 +79,9 @@ def test_nothing_that_counts(how: str, odd: float) -> None:
     if how.startswith("prob"):
         target = torch.rand(6, 5, dtype=F64)
     options = {} if how == "ignored" else {"sample_weight": torch.zeros(6)}
-    found = dispatch.linear_softmax_nll(x, w, target, b, entropy=True, **options)
-    assert all(of.tolist() == [0] * 6 for of in found)
+    more = {"entropy": True, "log_prob": not how.startswith("prob"), "prediction": True}
+    found = dispatch.linear_softmax_nll(x, w, target, b, **more, **options)
+    assert all(of.tolist() == [0] * 6 for of in found if of is not None)
     mean = dispatch.linear_softmax_loss(x, w, target, b, **options)
     assert mean.isnan()
     for loss in (mean, *_both(x, w, target, b, **options)):
@@ -115,7 +118,7 @@ def test_few_classes_and_narrow_heads(width: int, classes: int, with_bias: bool)
     found = dispatch.linear_softmax_nll(x, w, target, bias, entropy=True, chunk_tokens=2)
     exact = oracle.values(oracle.Given(x, w, target, bias))
     inputs = (x, w, b)[: 2 + with_bias]
-    for got, expected in zip(found, exact, strict=True):
+    for got, expected in zip(found[:3], exact, strict=True):
         assert_close(got, expected, rtol=1e-12, atol=1e-12)
         slopes, true = (
             torch.autograd.grad(
@@ -185,7 +188,7 @@ def test_classes_that_cannot_be_by_their_bias() -> None:
     with torch.no_grad():
         b[3] = -math.inf
     target = torch.tensor([0, 1, 2, 4, 3, -100])
-    nll, lse, entropy = dispatch.linear_softmax_nll(x, w, target, b, entropy=True)
+    nll, lse, entropy, *_ = dispatch.linear_softmax_nll(x, w, target, b, entropy=True)
     assert nll[4] == math.inf
     values = nll[:4].sum() + lse.sum() + entropy.sum()
     slopes = torch.autograd.grad(values, (x, w, b))

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from likelihead.kernels import dispatch
-from likelihead.kernels.fused import linear_chunks, linear_softmax_nll, products
+from likelihead.kernels.fused import linear_scores, linear_softmax_nll, products
 from oracles import linear_softmax as oracle
 
 TOKENS, WIDTH, CLASSES, CHUNK = 24, 6, 40, 5
@@ -64,7 +64,7 @@ def _mean(*inputs: Tensor, **options: Any) -> Tensor:
 
 
 def _rows(*inputs: Tensor, **options: Any) -> Tensor:
-    nll, _, entropy = dispatch.linear_softmax_nll(*inputs, entropy=True, chunk_tokens=CHUNK, **options)
+    nll, _, entropy, *_ = dispatch.linear_softmax_nll(*inputs, entropy=True, chunk_tokens=CHUNK, **options)
     return (nll + 0.1 * entropy).square().sum()
 
 
@@ -124,10 +124,10 @@ class Largest(TorchDispatchMode):
         self.elements = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        ours = linear_softmax_nll._SCHEMAS.get(func._schema.name.removeprefix("likelihead::"))
-        if ours is not None:
+        name = func._schema.name.removeprefix("likelihead::linear_softmax_nll")
+        if name in ("", "_loss", "_backward"):
             with self:
-                return ours[0](*args, **(kwargs or {}))
+                return getattr(linear_softmax_nll._OP, name or "_values")(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
         for of in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(of, Tensor):
@@ -219,7 +219,7 @@ def test_entropies_of_confident_tokens_keep_their_digits(margin: float, classes:
     logits = torch.randn(5, classes)
     logits[:, 2] = logits.max() + margin
     x = logits.clone().requires_grad_()
-    _, _, entropy = dispatch.linear_softmax_nll(
+    _, _, entropy, *_ = dispatch.linear_softmax_nll(
         x, torch.eye(classes), torch.arange(5), entropy=True, chunk_tokens=2
     )
     (slopes,) = torch.autograd.grad(entropy.sum(), x)
@@ -236,18 +236,16 @@ def test_entropies_of_confident_tokens_keep_their_digits(margin: float, classes:
 def test_the_largest_and_its_place(classes: int) -> None:
     z = torch.randn(50, classes)
     z[0], z[1, -1], z[2, classes // 2] = 3, 9, math.nan
-    top, place = linear_chunks._largest(z)
+    top, place = linear_scores._largest(z)
     expected, _ = z.max(1, keepdim=True)
     torch.testing.assert_close(top, expected, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(z.gather(1, place), expected, rtol=0, atol=0, equal_nan=True)
+    assert place[0] == 0  # the first of several
 
 
 def test_the_order_of_the_options() -> None:
     from likelihead.kernels.ops import SoftmaxOptions
 
     names = list(SoftmaxOptions.__annotations__)
-    assert [names[place] for place in linear_softmax_nll._TENSORS] == [
-        "weight", "logit_offset", "where", "sample_weight",
-    ]  # fmt: skip
-    assert [names[place] for place in linear_chunks._PER_TOKEN] == ["where", "sample_weight"]
+    assert [names[place] for place in linear_scores._PER_TOKEN] == ["where", "sample_weight"]
     assert names[2] == "ignore_index"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,6 +35,7 @@ class Case(NamedTuple):
     chunk: int
     trained: tuple[bool, bool, bool]
     onednn: bool
+    compact: bool | None
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -41,7 +43,7 @@ class Case(NamedTuple):
 
 
 @st.composite
-def cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = tuple(TOLERANCE)) -> Case:
+def cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = tuple(TOLERANCE), plain: bool = False) -> Case:
     dtype = draw(st.sampled_from(dtypes))
     tokens, width = draw(st.integers(1, 20)), draw(st.sampled_from([1, 3, 8]))
     classes = draw(st.sampled_from([2, 3, 17, 40]))
@@ -73,9 +75,11 @@ def cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = tuple(TOLERANCE)) -
         "where": draw(st.sampled_from([None, None, where])),
         "sample_weight": draw(st.sampled_from([None, torch.rand(tokens, generator=g, dtype=wide) * 2])),
     }
-    if options["sample_weight"] is not None:
+    if plain:
+        options = {name: options[name] for name in ("ignore_index", "softcap")}
+    if options.get("sample_weight") is not None:
         options["sample_weight"][torch.rand(tokens, generator=g) < 0.3] = 0
-    if draw(st.sampled_from([False, False, False, True])):
+    if not plain and draw(st.sampled_from([False, False, False, True])):
         target = torch.rand(tokens, classes, generator=g, dtype=torch.float64)
         if options["where"] is not None:
             target = target * where
@@ -88,7 +92,7 @@ def cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = tuple(TOLERANCE)) -
         target = target.to(
             draw(st.sampled_from([*fitting, torch.uint8] if options["ignore_index"] >= 0 else fitting))
         )
-        if options["label_smoothing"] == 0:
+        if options.get("label_smoothing") == 0:
             options["focal_gamma"] = draw(st.sampled_from([0.0, 0.0, 2.0, 2.5]))
     bias = normal(classes) if draw(st.booleans()) else None
     trained = draw(st.sampled_from([(1, 1, 1), (1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)]))
@@ -104,6 +108,7 @@ def cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = tuple(TOLERANCE)) -
         draw(st.sampled_from([0, 1, 7, 64])),
         tuple(map(bool, trained)),
         draw(st.booleans()),
+        draw(st.sampled_from([None, None, True, False])),
     )
 
 
@@ -126,10 +131,10 @@ def _trained(case: Case, dtype: torch.dtype | None = None) -> list[Tensor | None
 def _in_chunks(case: Case, inputs: list[Tensor | None]) -> list[Tensor]:
     hidden, head, bias = inputs
     found = dispatch.linear_softmax_nll(
-        hidden, head, case.target, bias, entropy=True, logit_scale=case.scale, chunk_tokens=case.chunk,
-        **case.options,
+        hidden, head, case.target, bias, entropy=True, log_prob=not case.target.is_floating_point(),
+        logit_scale=case.scale, chunk_tokens=case.chunk, compact=case.compact, **case.options,
     )  # fmt: skip
-    return list(found)
+    return [of for of in found if of is not None]
 
 
 def _wide(value: Any) -> Any:
@@ -143,7 +148,16 @@ def _given(case: Case, inputs: list[Tensor | None]) -> oracle.Given:
 
 
 def _exact(case: Case, inputs: list[Tensor | None]) -> list[Tensor]:
-    return list(oracle.values(_given(case, inputs)))
+    found = list(oracle.values(_given(case, inputs)))
+    if not case.target.is_floating_point():
+        found.append(-oracle.values(_of_distribution(_given(case, inputs)))[0])
+    return found
+
+
+def _of_distribution(given: oracle.Given) -> oracle.Given:
+    """Without what weighs the log-probabilities; what is left out stays so."""
+    kept = None if given.sample_weight is None else (given.sample_weight != 0).double()
+    return replace(given, weight=None, label_smoothing=0.0, z_loss=0.0, focal_gamma=0.0, sample_weight=kept)
 
 
 def _by_logits(case: Case, inputs: list[Tensor | None]) -> list[Tensor]:
@@ -152,13 +166,18 @@ def _by_logits(case: Case, inputs: list[Tensor | None]) -> list[Tensor]:
     logits = linear(hidden, head, bias) * case.scale
     nll, lse = dispatch.softmax_nll(logits, case.target, **case.options)
     kept = oracle.kept(_given(case, [hidden.detach(), head.detach(), None]))
-    return [torch.where(kept, of, 0) for of in (nll, lse, softmax_entropy(logits, **case.options))]
+    found = [nll, lse, softmax_entropy(logits, **case.options)]
+    if not case.target.is_floating_point():
+        names = ("ignore_index", "softcap", "logit_offset", "where")
+        alone = {name: of for name, of in case.options.items() if name in names}
+        found.append(-dispatch.softmax_nll(logits, case.target, **alone)[0])
+    return [torch.where(kept, of, 0) for of in found]
 
 
 def _slopes(
     outputs: list[Tensor], inputs: list[Tensor | None], ups: list[Tensor], **how: Any
 ) -> list[Tensor]:
-    pairs = [(o, u.to(o.dtype)) for o, u in zip(outputs, ups, strict=True) if o.requires_grad]
+    pairs = [(o, u.to(o.dtype)) for o, u in zip(outputs, ups, strict=False) if o.requires_grad]
     return list(
         torch.autograd.grad(
             [o for o, _ in pairs],
@@ -181,19 +200,19 @@ def _assert_near(got: list[Tensor], exact: list[Tensor], peer: list[Tensor], tol
 
 
 def _ups(case: Case, seed: int, kind: str) -> list[Tensor]:
-    """Upstream gradients of the three values; some of them nothing but zeros."""
-    g, tokens = seeded(seed), case.hidden.shape[0]
-    ups = [torch.randn(tokens, generator=g, dtype=torch.float64) for _ in range(3)]
-    return [up if name in kind else up * 0 for name, up in zip(("nll", "lse", "entropy"), ups, strict=True)]
+    """Upstream gradients of the values; some of them nothing but zeros."""
+    g, tokens, names = seeded(seed), case.hidden.shape[0], ("nll", "lse", "entropy", "log_prob")
+    ups = [torch.randn(tokens, generator=g, dtype=torch.float64) for _ in names]
+    return [up if name in kind else up * 0 for name, up in zip(names, ups, strict=True)]
 
 
-KINDS = st.sampled_from(["nll", "nll lse entropy", "nll entropy", "lse", "entropy"])
+KINDS = st.sampled_from(["nll", "nll lse entropy log_prob", "nll entropy", "lse", "entropy", "log_prob"])
 # 1,000 by hand: LIKELIHEAD_HYPOTHESIS=thorough.
 FEW = settings(max_examples=max(1, EXAMPLES // 4), suppress_health_check=WITH_FIXTURES)
 
 
 @pytest.mark.usefixtures("backend")
-@given(cases(), st.integers(0, 2**31), KINDS)
+@given(cases() | cases(plain=True), st.integers(0, 2**31), KINDS)
 @FEW
 def test_each_tokens_values_and_gradients(case: Case, seed: int, kind: str) -> None:
     ups = _ups(case, seed, kind)
@@ -208,6 +227,34 @@ def test_each_tokens_values_and_gradients(case: Case, seed: int, kind: str) -> N
         outputs = _by_logits(case, inputs)
         found.append([*outputs, *_slopes(outputs, inputs, ups)])
     _assert_near(*found, TOLERANCE[case.hidden.dtype])
+
+
+@pytest.mark.usefixtures("backend")
+@given(cases() | cases(plain=True))
+@FEW
+def test_the_prediction_is_a_largest_logit(case: Case) -> None:
+    inputs = [None if t is None else t.detach() for t in case.tensors]
+    hidden, head, bias = inputs
+    with _products_of_onednn(case.onednn):
+        found = dispatch.linear_softmax_nll(
+            hidden, head, case.target, bias, prediction=True, logit_scale=case.scale, chunk_tokens=case.chunk,
+            compact=case.compact, **case.options,
+        )  # fmt: skip
+    assert found.prediction.dtype == torch.int64
+    assert found.entropy is found.log_prob is None
+    wide = [_wide(t) for t in inputs]
+    kept = oracle.kept(_given(case, wide))
+    assert not found.prediction[~kept].any()
+    # What is lost to the largest by the class that is predicted, of which both are made scored.
+    costs = []
+    for k in range(head.shape[0]):
+        alone = {name: _wide(case.options.get(name)) for name in ("softcap", "logit_offset", "where")}
+        target = torch.full((hidden.shape[0],), k)
+        costs.append(oracle.cost(oracle.Given(*wide[:2], target, wide[2], case.scale, **alone)))
+    cost = torch.stack(costs, 1)
+    lost = cost.gather(1, found.prediction[:, None])[:, 0] - cost.amin(1)
+    near = TOLERANCE[hidden.dtype] * (1 + (wide[0].abs() @ wide[1].abs().T).amax(1))
+    assert (lost <= near)[kept].all()
 
 
 NORMALIZERS = st.sampled_from([None, 3.5, torch.tensor(2.5), torch.tensor(4)])
@@ -225,7 +272,7 @@ def test_the_reduced_loss_and_its_gradients(case: Case, reduction: str, normaliz
         with _products_of_onednn(case.onednn):
             return dispatch.linear_softmax_loss(
                 hidden, head, case.target, bias, logit_scale=case.scale, chunk_tokens=case.chunk,
-                **more, **case.options,
+                compact=case.compact, **more, **case.options,
             )  # fmt: skip
 
     def reduced(values: list[Tensor], given: oracle.Given) -> Tensor:
@@ -267,7 +314,7 @@ def test_second_gradients(case: Case, seed: int, kind: str, whole: bool) -> None
         return [
             dispatch.linear_softmax_loss(
                 hidden, head, case.target, bias, reduction="sum", logit_scale=case.scale,
-                chunk_tokens=case.chunk, **case.options,
+                chunk_tokens=case.chunk, compact=case.compact, **case.options,
             )
         ]  # fmt: skip
 

@@ -31,10 +31,22 @@ def _mean(x: Tensor, w: Tensor, b: Tensor, target: Tensor = Y, **options: Any) -
 
 
 def _rows(x: Tensor, w: Tensor, b: Tensor, target: Tensor = Y, **options: Any) -> Tensor:
-    nll, lse, entropy = dispatch.linear_softmax_nll(
-        x, w, target, b, entropy=True, z_loss=0.1, softcap=3.0, chunk_tokens=4, **options
+    nll, lse, entropy, log_prob, predicted = dispatch.linear_softmax_nll(
+        x,
+        w,
+        target,
+        b,
+        entropy=True,
+        log_prob=not target.is_floating_point(),
+        prediction=True,
+        z_loss=0.1,
+        softcap=3.0,
+        chunk_tokens=4,
+        **options,
     )
-    return nll.sum() + 0.3 * lse[:3].sum() + 0.7 * entropy[1:].square().sum()
+    assert not predicted.requires_grad
+    value = nll.sum() + 0.3 * lse[:3].sum() + 0.7 * entropy[1:].square().sum()
+    return value if log_prob is None else value + 0.2 * log_prob[:4].sum()
 
 
 LOSSES = pytest.mark.parametrize("loss", [_mean, _rows])
@@ -180,13 +192,13 @@ def test_the_ops_keep_torchs_rules() -> None:
     ops, (x, w, b) = torch.ops.likelihead, _leaves(torch.float32)
     backend = dispatch.explain("softmax_nll", x).backend
     options = (OFFSET.exp(), 0.1, -100, 0.01, 3.0, OFFSET, False, torch.rand(6, 5) < 0.9, 0.0, EACH)
-    given = (Y, *options, 0.8, 4, backend)
-    torch.library.opcheck(ops.linear_softmax_nll.default, (x, w, b, *given, True))
-    torch.library.opcheck(ops.linear_softmax_nll.default, (x, w, None, *given, False))
+    given = (Y, *options, 0.8, 4, None, backend)
+    torch.library.opcheck(ops.linear_softmax_nll.default, (x, w, b, *given, True, True, True))
+    torch.library.opcheck(ops.linear_softmax_nll.default, (x, w, None, *given, False, False, False))
     plain = (x.detach(), w.detach(), b.detach())
     up = torch.rand(6)
     torch.library.opcheck(
-        ops.linear_softmax_nll_backward.default, (up, None, up, *plain, *given, [True, False, True])
+        ops.linear_softmax_nll_backward.default, (up, None, up, up, *plain, *given, [True, False, True])
     )
     for wanted in ([True, True, True], [False, True, False]):
         torch.library.opcheck(ops.linear_softmax_loss.default, (*plain, *given, True, None, wanted))
@@ -341,11 +353,11 @@ def test_the_graph_is_freed(loss: Callable[..., Tensor]) -> None:
 @LOSSES
 @pytest.mark.usefixtures("fast")
 def test_it_does_not_wait_for_a_device(loss: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    from likelihead.kernels.fused import linear_chunks, linear_softmax_nll
+    from likelihead.kernels.fused import linear_autograd, linear_chunks, linear_scores
     from likelihead.kernels.portable import calls, softmax_nll
 
     expected = _slopes(loss)
-    for module in (linear_chunks, linear_softmax_nll, calls, softmax_nll):
+    for module in (linear_autograd, linear_chunks, linear_scores, calls, softmax_nll):
         monkeypatch.setattr(module, "looks", lambda device: False)
     leaves = _leaves()
     with no_waiting():

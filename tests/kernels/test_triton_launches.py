@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 pytest.importorskip("triton")
-from likelihead.kernels.triton import scale, sigmoid_nll, softmax_nll
+from likelihead.kernels.triton import scale, sigmoid_nll, softmax_kl, softmax_nll, softmax_scores
 from likelihead.kernels.triton.launch import H200, record
 
 FLOAT, HALF, INDEX = torch.float32, torch.bfloat16, torch.int64
@@ -56,6 +56,14 @@ def test_values_of_examples_are_one_launch() -> None:
     assert backward == ["softmax_resident"]
 
 
+@pytest.mark.parametrize("up", [None, _meta(64)])
+def test_scores_of_a_chunk_are_one_launch(up: Tensor | None) -> None:
+    for classes in (1, 1000, 50_257):
+        given = (None, up, up, _meta(64, classes), _meta(64, dtype=INDEX), -100, 0.0, True)
+        assert _launched(softmax_scores.softmax_scores_, *given) == ["softmax_scores"]
+    assert _launched(softmax_scores.softmax_scores_, *given[:3], _meta(0, 5), *given[4:]) == []
+
+
 def test_a_backward_pass_is_one_launch() -> None:
     x, one = _meta(64, 1000), _meta()
     assert _launched(scale.scale_, x, one, True) == ["_scale"]
@@ -81,3 +89,13 @@ def test_a_backward_pass_is_one_launch() -> None:
 def test_a_binary_loss(rows: int, options: dict[str, Any], kernels: list[str]) -> None:
     x = _meta(rows, 1000)
     assert _launched(sigmoid_nll.sigmoid_loss, x, x, *_labels(**options), True, None, True) == kernels
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "jsd"])
+def test_a_divergence_is_one_launch(direction: str) -> None:
+    for rows, classes in ((4096, 128256), (3, 7)):
+        given = (_meta(rows, classes), _meta(rows, classes), direction, 0.5, 0.0, 0.0)
+        for up in (None, _meta(), _meta(rows)):
+            assert _launched(softmax_kl.softmax_kl_, up, *given) == ["softmax_kl"]
+    given = (_meta(0, 7), _meta(0, 7), direction, 0.5, 0.0, 0.0)
+    assert _launched(softmax_kl.softmax_kl_, None, *given) == []

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 pytest.importorskip("triton")
-from likelihead.kernels.triton.launch import H200, Launch
+from likelihead.kernels.triton.launch import H200, Launch, record
 from likelihead.kernels.triton.plans import Room
 from likelihead.kernels.triton.softmax_plan import Numbers, Tensors, layout_of, plan
+from likelihead.kernels.triton.softmax_scores import softmax_scores_
 
 
 def _meta(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
@@ -118,3 +119,27 @@ def test_a_gradient_that_may_stay_is_looked_at_by_few_programs() -> None:
 
 def test_products_are_not_contracted() -> None:
     assert _main(_meta(64, 1000)).options()["enable_fp_fusion"] is False
+
+
+@pytest.mark.parametrize("softcap", [0.0, 30.0])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [1, 100, 1001, 4096, 32_000, 50_257, 128_256])
+def test_scores_of_short_rows_keep_all_threads_busy(classes: int, dtype: torch.dtype, softcap: float) -> None:
+    target, up = _meta(8192, dtype=torch.int64), _meta(dtype=torch.float32)
+    with record(H200) as launches:
+        softmax_scores_(up, None, None, _meta(8192, classes, dtype=dtype), target, -100, softcap, False)
+    (one,) = launches
+    block = one.constexprs["LANES"] * one.constexprs["VECTOR"]
+    # No more warps than a row has work for, and as many on a multiprocessor as of long rows.
+    assert one.num_warps == 1 or block < 2 * classes
+    assert one.num_warps * one.grid[0] == 16 * H200.multiprocessors
+    assert one.constexprs["VECTOR"] * dtype.itemsize == 16
+
+
+def test_offsets_in_a_row_of_scores_are_64_bit_where_they_have_to_be() -> None:
+    for classes, wide in ((1 << 20, False), ((1 << 30) + 1, True)):
+        with record(H200) as launches:
+            softmax_scores_(
+                None, None, None, _meta(2, classes), _meta(2, dtype=torch.int64), -100, 0.0, False
+            )
+        assert launches[0].constexprs["INT64"] == wide

@@ -66,6 +66,14 @@ def values(given: Given) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(nothing.index_put((rows,), of) for of in (nll, lse, entropy))  # type: ignore[return-value]
 
 
+def cost(given: Given) -> Tensor:
+    """The negative log-probability of each target, infinite where it cannot be."""
+    if given.where is None:
+        return values(given)[0]
+    can_be = given.where.gather(1, given.target[:, None])[:, 0]
+    return torch.where(can_be, values(given)[0], torch.inf)
+
+
 def kept(given: Given) -> Tensor:
     """Which tokens count."""
     counts = torch.ones(given.hidden.shape[0], dtype=torch.bool)

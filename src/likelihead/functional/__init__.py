@@ -5,7 +5,7 @@ What they add is keyword-only: ``normalizer=`` and ``sample_weight=`` everywhere
 losses. No drop-ins, since torch has none, are `language_model_loss`, which takes `[B, T, V]` logits as they
 are, the focal losses, and the losses of overlapping regions, `dice_loss` and the others. Of a linear head, in
 chunks and without its logits, are `linear_cross_entropy`, which torch has, and `linear_log_probs`,
-`linear_kl` and `linear_kl_topk`, which it has not.
+`linear_predict`, `linear_kl` and `linear_kl_topk`, which it has not.
 """
 
 from likelihead.functional.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
@@ -17,6 +17,7 @@ from likelihead.functional.linear_cross_entropy import linear_cross_entropy
 from likelihead.functional.linear_kl import linear_kl
 from likelihead.functional.linear_kl_topk import linear_kl_topk
 from likelihead.functional.linear_log_probs import TokenLogProbs, linear_log_probs
+from likelihead.functional.linear_predict import linear_predict
 from likelihead.functional.mse_loss import mse_loss
 from likelihead.functional.multilabel_soft_margin_loss import multilabel_soft_margin_loss
 from likelihead.functional.nll_loss import nll_loss
@@ -44,6 +45,7 @@ __all__ = [
     "linear_kl",
     "linear_kl_topk",
     "linear_log_probs",
+    "linear_predict",
     "lovasz_loss",
     "mse_loss",
     "multilabel_soft_margin_loss",

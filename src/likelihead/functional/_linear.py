@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from likelihead.core.devices import check_dense
-from likelihead.core.options import as_index, shown
+from likelihead.core.options import as_index, check_flag, shown
 from likelihead.errors import BackendError, DTypeError, OptionError, ShapeError
 from likelihead.functional._call import AUTOCAST, is_real, is_tensor
 
@@ -18,6 +18,7 @@ __all__ = [
     "HEAD",
     "Tokens",
     "as_chunk",
+    "as_compact",
     "check_head",
     "for_each_token",
     "in_autocast",
@@ -117,6 +118,17 @@ def as_chunk(chunk_tokens: Any, options: Any = None) -> int:
     if number < 1:
         raise OptionError(f"chunk_tokens is {number}; expected at least 1, or None for the default.")
     return min(number, sys.maxsize)
+
+
+def as_compact(compact: Any) -> bool | None:
+    """Whether tokens that do not count leave before the products.
+
+    Raises:
+        DTypeError: neither a truth value nor None.
+    """
+    if compact is not None:
+        check_flag("compact", compact)
+    return compact  # type: ignore[no-any-return]
 
 
 class Tokens(NamedTuple):

@@ -16,6 +16,7 @@ from likelihead.functional._call import in_dtype, is_tensor, overridable, promot
 from likelihead.functional._class_index import blame_target
 from likelihead.functional._linear import (
     as_chunk,
+    as_compact,
     check_head,
     for_each_token,
     tokens_of,
@@ -23,6 +24,7 @@ from likelihead.functional._linear import (
 )
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.cross_entropy import cross_entropy, is_served
+from likelihead.guard.check import check_target
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
 
@@ -51,6 +53,7 @@ def linear_cross_entropy(
     sample_weight: Tensor | None = None,
     shift: bool = False,
     chunk_tokens: int | None = None,
+    compact: bool | None = None,
 ) -> Tensor:
     r"""Cross-entropy of a linear head's logits, which never exist whole, in nats.
 
@@ -87,6 +90,9 @@ def linear_cross_entropy(
         shift: True where ``target`` holds the tokens that the model was given: each position is scored on
             the next one, and the last, which has none, is left out.
         chunk_tokens: how many tokens make a chunk; None for what fits 48 MiB on a CPU, 4096 elsewhere.
+        compact: whether tokens that are left out leave before the products: None for yes on a CPU, and no
+            elsewhere, where their number would have to be waited for; True everywhere, at the price of that
+            wait (and not in a CUDA graph); False never. The results are the same.
 
     Shape:
         - input: ``[D]``, ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
@@ -98,7 +104,7 @@ def linear_cross_entropy(
     Raises:
         ShapeError: hidden states and head of different width, a bias or target that does not fit.
         DTypeError: hidden states and head of different dtypes; ``ignore_index`` beside probabilities.
-        OptionError: a chunk of no token.
+        OptionError: a chunk of no token; ``compact=True`` while a CUDA graph is captured.
         IndexError: a class index outside ``[0, V)`` that is not ``ignore_index`` (LH203).
 
     >>> hidden, head = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[20.0, 0.0], [0.0, 0.0]])
@@ -130,6 +136,7 @@ def linear_cross_entropy(
             sample_weight=sample_weight,
             shift=shift,
             chunk_tokens=chunk_tokens,
+            compact=compact,
         )
     except (ShapeError, DTypeError) as error:
         refusal = None if shift else _torchs_refusal(input, linear_weight, target, **shared)
@@ -168,6 +175,7 @@ def _linear_cross_entropy(
     sample_weight: Tensor | None,
     shift: bool,
     chunk_tokens: int | None,
+    compact: bool | None,
 ) -> Tensor:
     check_head(input, linear_weight, linear_bias)
     if not is_tensor(target):
@@ -189,7 +197,7 @@ def _linear_cross_entropy(
     check_flag("shift", shift)
     check_real_number("logit_scale", logit_scale)
     check_reduction(reduction, normalizer)
-    chunk = as_chunk(chunk_tokens, options)
+    chunk, compact = as_chunk(chunk_tokens, options), as_compact(compact)
     classes, dtype = linear_weight.shape[0], result_dtype(input)
     probabilities = target.is_floating_point()
     if probabilities and ignore_index is not None:
@@ -208,10 +216,10 @@ def _linear_cross_entropy(
     }
     reduced: dict[str, Any] = {"reduction": reduction, "normalizer": normalizer}
     if linear_weight.dim() > 2:
-        if shift or sample_weight is not None or chunk_tokens is not None:
+        if shift or sample_weight is not None or not (chunk_tokens is compact is None):
             raise ShapeError(
                 f"linear_weight has shape {list(linear_weight.shape)}, a head for each of several positions; "
-                "shift, sample_weight and chunk_tokens are for [V, D]."
+                "shift, sample_weight, chunk_tokens and compact are for [V, D]."
             )
         return cross_entropy(
             _logits(input, linear_weight, linear_bias, logit_scale), target, **shared, **reduced
@@ -233,13 +241,21 @@ def _linear_cross_entropy(
         )
         return loss.reshape(tokens.shape) if reduction == "none" else loss
     check_softmax_options(classes, z_loss=z_loss, softcap=softcap, logit_offset=logit_offset)
-    shared |= {"torch_nonfinite": True, "logit_scale": logit_scale, "chunk_tokens": chunk}
+    own = without_first(target, ignored) if shift else target
+    check_target(
+        tokens.target if probabilities else own,
+        default_action="warn",
+        num_classes=classes,
+        ignore_index=ignored,
+        sample_weight=shared["sample_weight"],
+    )
+    shared |= {"torch_nonfinite": True, "logit_scale": logit_scale, "chunk_tokens": chunk, "compact": compact}
     try:
         if reduction == "none":
-            nll, _, _ = dispatch.linear_softmax_nll(
+            values = dispatch.linear_softmax_nll(
                 tokens.hidden, linear_weight, tokens.target, linear_bias, **shared
             )
-            return in_dtype(nll.reshape(tokens.shape), dtype)
+            return in_dtype(values.nll.reshape(tokens.shape), dtype)
         loss = dispatch.linear_softmax_loss(
             tokens.hidden,
             linear_weight,
@@ -252,7 +268,7 @@ def _linear_cross_entropy(
         return in_dtype(loss, dtype)
     except (IndexError, RuntimeError) as error:
         # The position in the caller's own target, not in the flat one.
-        blame_target(error, without_first(target, ignored) if shift else target, classes, ignored)
+        blame_target(error, own, classes, ignored)
         raise
 
 

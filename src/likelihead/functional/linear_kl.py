@@ -10,7 +10,7 @@ from likelihead.core.options import check_real_number
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.functional._call import overridable
-from likelihead.functional._linear import as_chunk, check_head, for_each_token, in_autocast
+from likelihead.functional._linear import as_chunk, as_compact, check_head, for_each_token, in_autocast
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.linear_log_probs import check_temperature
 from likelihead.kernels import dispatch
@@ -41,6 +41,7 @@ def linear_kl(
     normalizer: Normalizer | None = None,
     sample_weight: Tensor | None = None,
     chunk_tokens: int | None = None,
+    compact: bool | None = None,
 ) -> Tensor:
     r"""Divergence of a student's linear head from a teacher's, in nats, without the logits of either.
 
@@ -83,6 +84,7 @@ def linear_kl(
             divides by their sum. A weight of 0, or False, leaves the token out: on a CPU it takes no product.
         chunk_tokens: how many tokens make a chunk; None for as many as one model's logits of 48 MiB have on a
             CPU, 4096 elsewhere.
+        compact: whether tokens of weight 0 leave before the products, as in `linear_cross_entropy`.
 
     Shape:
         - student_hidden: ``[D]``, ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
@@ -150,6 +152,7 @@ def linear_kl(
         reduction=reduction,
         normalizer=normalizer,
         chunk_tokens=as_chunk(chunk_tokens),
+        compact=as_compact(compact),
         direction=direction,
         beta=beta,
         temperature=check_temperature(temperature),

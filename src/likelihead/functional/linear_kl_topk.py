@@ -14,7 +14,7 @@ from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DomainError, DTypeError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
-from likelihead.functional._linear import as_chunk, check_head, for_each_token, in_autocast
+from likelihead.functional._linear import as_chunk, as_compact, check_head, for_each_token, in_autocast
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.linear_kl import STUDENT, check_constant, check_tokens, check_vocabulary, flat
 from likelihead.functional.linear_log_probs import check_temperature
@@ -39,6 +39,7 @@ def linear_kl_topk(
     normalizer: Normalizer | None = None,
     sample_weight: Tensor | None = None,
     chunk_tokens: int | None = None,
+    compact: bool | None = None,
 ) -> Tensor:
     r"""Divergence of a student's linear head from the k likeliest tokens of a teacher, in nats.
 
@@ -65,6 +66,7 @@ def linear_kl_topk(
         normalizer: as in `linear_kl`.
         sample_weight: as in `linear_kl`.
         chunk_tokens: how many tokens make a chunk; None for what fits 48 MiB on a CPU, 4096 elsewhere.
+        compact: as in `linear_kl`.
 
     Shape:
         - student_hidden: ``[D]``, ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
@@ -134,6 +136,7 @@ def linear_kl_topk(
         reduction=reduction,
         normalizer=normalizer,
         chunk_tokens=as_chunk(chunk_tokens),
+        compact=as_compact(compact),
         temperature=check_temperature(temperature),
         softcap=student_softcap,
     )

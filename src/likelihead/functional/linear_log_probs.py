@@ -12,7 +12,8 @@ from likelihead.core.options import check_flag, check_real_number, shown, whole_
 from likelihead.errors import DTypeError, OptionError, ShapeError
 from likelihead.functional._call import is_class_index, is_tensor, overridable
 from likelihead.functional._class_index import blame_target
-from likelihead.functional._linear import as_chunk, check_head, tokens_of, without_first
+from likelihead.functional._linear import as_chunk, as_compact, check_head, tokens_of, without_first
+from likelihead.guard.check import check_target
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
 
@@ -47,6 +48,7 @@ def linear_log_probs(
     ignore_index: int = -100,
     shift: bool = False,
     chunk_tokens: int | None = None,
+    compact: bool | None = None,
 ) -> TokenLogProbs:
     r"""Log-probability of each target and entropy of each distribution, of a linear head, without its logits.
 
@@ -73,6 +75,7 @@ def linear_log_probs(
         shift: True where ``target`` holds the tokens that the model was given: each position is scored on
             the next one, and the last, which has none, is left out.
         chunk_tokens: how many tokens make a chunk; None for what fits 48 MiB on a CPU, 4096 elsewhere.
+        compact: as in `linear_cross_entropy`.
 
     Shape:
         - hidden: ``[D]``, ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
@@ -117,8 +120,10 @@ def linear_log_probs(
     tokens = tokens_of(
         hidden, target, classes, shift=shift, ignore_index=ignored, name="hidden", probabilities=False
     )
+    own = without_first(target, ignored) if shift else target
+    check_target(own, default_action="warn", num_classes=classes, ignore_index=ignored)
     try:
-        nll, lse, found = dispatch.linear_softmax_nll(
+        found = dispatch.linear_softmax_nll(
             tokens.hidden,
             weight,
             tokens.target,
@@ -128,14 +133,17 @@ def linear_log_probs(
             softcap=None if softcap is None else softcap / temperature,
             logit_scale=logit_scale / temperature,
             chunk_tokens=as_chunk(chunk_tokens),
+            compact=as_compact(compact),
         )
     except (IndexError, RuntimeError) as error:
         # The position in the caller's own target, not in the flat one.
-        blame_target(error, without_first(target, ignored) if shift else target, classes, ignored)
+        blame_target(error, own, classes, ignored)
         raise
-    shape = tokens.shape
+    shape, of_each = tokens.shape, found.entropy
     return TokenLogProbs(
-        -nll.reshape(shape), None if found is None else found.reshape(shape), lse.reshape(shape)
+        -found.nll.reshape(shape),
+        None if of_each is None else of_each.reshape(shape),
+        found.lse.reshape(shape),
     )
 
 

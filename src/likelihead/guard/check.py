@@ -1,4 +1,4 @@
-"""The guard's two entries: `check_call` for each loss call, `explain_shape` for one that cannot be made."""
+"""The guard's entries: `check_call` and `check_target` for a loss call, `explain_shape` for an unfit one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from likelihead.guard import switch
 from likelihead.guard.counted import masked_target, that_count
 from likelihead.guard.provenance import check_provenance, saved_elsewhere
 from likelihead.guard.report import Finding, LossName, report
-from likelihead.guard.values import check_values
+from likelihead.guard.values import check_values, class_target
 
-__all__ = ["Finding", "LossName", "check_call", "explain_shape", "nothing_to_check"]
+__all__ = ["Finding", "LossName", "check_call", "check_target", "explain_shape", "nothing_to_check"]
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -89,6 +89,42 @@ def check_call(
         found = _read(loss, input, target, num_classes, ignore_index, mask, nan_target_is_missing, known)
         for finding in found:
             report(finding, default_action)
+
+
+def check_target(
+    target: Tensor,
+    *,
+    default_action: Literal["warn", "raise"],
+    num_classes: int,
+    ignore_index: int,
+    sample_weight: Tensor | None = None,
+) -> None:
+    """Look at the values of a cross-entropy's targets, at level *full*, where the logits are never whole.
+
+    Args:
+        target: class indices of any shape, or probabilities ``[N, V]``.
+        default_action: as in `check_call`.
+        num_classes: V.
+        ignore_index: class index that is left out.
+        sample_weight: of each example, in their order; one of weight 0 is not looked at.
+
+    Raises:
+        LikelihoodError: as `check_call`.
+    """
+    if torch.compiler.is_compiling() or switch.level_in_force() != "full":
+        return
+    if not _is_ordinary(target, None) or not _may_read(target) or not target.numel():
+        return
+    with torch.no_grad():
+        if sample_weight is not None:
+            counting = sample_weight != 0
+            soft = target.is_floating_point()
+            target = (
+                target[counting] if soft else target.long().where(counting.view(target.shape), ignore_index)
+            )
+        finding = class_target(target.detach(), num_classes, ignore_index) if target.numel() else None
+    if finding is not None:
+        report(finding, default_action)
 
 
 def nothing_to_check(loss: LossName, input: Tensor) -> bool:

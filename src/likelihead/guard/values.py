@@ -16,7 +16,7 @@ from likelihead.core.rounding import sum_tolerance
 from likelihead.guard.report import Finding, LossName, shape_text
 from likelihead.guard.shape import BINARY_LOSSES, CLASS_LOSSES, class_count
 
-__all__ = ["check_values"]
+__all__ = ["check_values", "class_target"]
 
 # How far above zero rounding may carry a log-probability, where the log-sum-exp that was taken off is large.
 _LOG_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.5, torch.bfloat16: 0.5}
@@ -59,17 +59,23 @@ def check_values(
     if target is None or target.numel() == 0:
         return
     target = target.detach()
-    if loss in CLASS_LOSSES and not target.is_floating_point():
+    indices = loss in CLASS_LOSSES and not target.is_floating_point()
+    if indices or (loss == "cross_entropy" and target.shape == input.shape):
         classes = num_classes if num_classes is not None else class_count(input.shape)
-        finding = index_range(target, classes, ignore_index)
-    elif loss == "cross_entropy" and target.shape == input.shape:
-        finding = non_finite(loss, target, "target") or soft_target(target)
+        finding = class_target(target, classes, ignore_index)
     elif loss in BINARY_LOSSES:
         finding = binary_range(target, mask, missing=missing)
     elif loss in ("mse", "gaussian_nll") and target.is_floating_point():
         finding = non_finite(loss, target, "target")
     if finding is not None:
         yield finding
+
+
+def class_target(target: Tensor, classes: int, ignore_index: int | None) -> Finding | None:
+    """What is wrong with class indices, or with probabilities along dimension 1."""
+    if not target.is_floating_point():
+        return index_range(target, classes, ignore_index)
+    return non_finite("cross_entropy", target, "target") or soft_target(target)
 
 
 def soft_target(target: Tensor) -> Finding | None:

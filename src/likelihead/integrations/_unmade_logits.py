@@ -30,6 +30,7 @@ class UnmadeLogits:
         bias: ``[V]``, or None.
         dtype: what the logits' would be by now: that of their loss.
         chunk_tokens: as in `linear_cross_entropy`.
+        compact: as in `linear_cross_entropy`.
         times: the product of all factors, before a hyperbolic tangent and behind it.
         over: the product of all divisors; apart, so that dividing by a number and multiplying by it is exact.
         cap: what the tangent was multiplied by, ``cap * tanh(times / over * z / cap)``; None without one.
@@ -40,6 +41,7 @@ class UnmadeLogits:
     bias: Tensor | None
     dtype: torch.dtype
     chunk_tokens: int | None = None
+    compact: bool | None = None
     times: float = 1.0
     over: float = 1.0
     cap: float | None = None
@@ -168,6 +170,7 @@ def _cross_entropy(
             softcap=logits.cap,
             logit_scale=logits.times / logits.over,
             chunk_tokens=logits.chunk_tokens,
+            compact=logits.compact,
         )
     return loss if casts else loss.to(logits.dtype)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from likelihead.core.options import check_flag, shown
 from likelihead.errors import BackendError, OptionError
-from likelihead.functional._linear import as_chunk
+from likelihead.functional._linear import as_chunk, as_compact
 from likelihead.integrations._heads import Linear, linear_of
 from likelihead.integrations._unmade_logits import UnmadeLogits
 
@@ -33,6 +33,7 @@ _STATE = "_likelihead_patch"
 class _Patch:
     skip_logits: bool | None
     chunk_tokens: int | None
+    compact: bool | None
     method: MethodType
     previous: Callable[..., Any] | None
 
@@ -41,10 +42,17 @@ class _Patch:
 class _Making:
     linear: Callable[[Tensor], Linear]
     chunk_tokens: int | None
+    compact: bool | None
     made: list[UnmadeLogits]
 
 
-def patch(model: Model, *, skip_logits: bool | None = None, chunk_tokens: int | None = None) -> Model:
+def patch(
+    model: Model,
+    *,
+    skip_logits: bool | None = None,
+    chunk_tokens: int | None = None,
+    compact: bool | None = None,
+) -> Model:
     """Let a causal language model compute its loss by `linear_cross_entropy`, without its logits.
 
     The model's own forward goes on to run. Where it is given labels in training, its head hands on what
@@ -60,6 +68,8 @@ def patch(model: Model, *, skip_logits: bool | None = None, chunk_tokens: int | 
         skip_logits: None leaves the logits out in training alone, True in evaluation as well, False only
             where a call asks for that.
         chunk_tokens: as in `linear_cross_entropy`.
+        compact: as in `linear_cross_entropy`: True spares the products of prompts and padding on a GPU too,
+            which is waited for once in each step.
 
     Returns:
         The same model.
@@ -77,10 +87,11 @@ def patch(model: Model, *, skip_logits: bool | None = None, chunk_tokens: int | 
     if skip_logits is not None:
         check_flag("skip_logits", skip_logits)
     as_chunk(chunk_tokens)
+    as_compact(compact)
     linear_of(_head(target))
     previous = vars(target).get("forward")
     method = MethodType(_forward(type(target).forward, previous), target)
-    setattr(target, _STATE, _Patch(skip_logits, chunk_tokens, method, previous))
+    setattr(target, _STATE, _Patch(skip_logits, chunk_tokens, compact, method, previous))
     target.forward = method
     return model
 
@@ -129,7 +140,7 @@ def _forward(of_class: Callable[..., Any], previous: Callable[..., Any] | None) 
             skip = self.training and (kept is None or (isinstance(kept, int) and kept == 0))
         if given.get("labels") is None or not skip:
             return call(*args, **kwargs)
-        with _without_logits(_head(self), state.chunk_tokens) as made:
+        with _without_logits(_head(self), state) as made:
             outputs = call(*args, **kwargs)
         return _checked(outputs, made, type(self).__name__)
 
@@ -137,8 +148,8 @@ def _forward(of_class: Callable[..., Any], previous: Callable[..., Any] | None) 
 
 
 @contextmanager
-def _without_logits(head: Any, chunk_tokens: int | None) -> Iterator[list[UnmadeLogits]]:
-    making = _Making(linear_of(head), chunk_tokens, [])
+def _without_logits(head: Any, state: _Patch) -> Iterator[list[UnmadeLogits]]:
+    making = _Making(linear_of(head), state.chunk_tokens, state.compact, [])
     setattr(head, _STATE, making)
     head.forward = MethodType(_left_alone(), head)
     try:
@@ -161,7 +172,7 @@ def _unmade(head: Any, hidden: Tensor) -> UnmadeLogits:
     device = states.device.type
     casts = states.dtype != torch.float64 and torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if casts else states.dtype
-    making.made.append(UnmadeLogits(states, weight, bias, dtype, making.chunk_tokens))
+    making.made.append(UnmadeLogits(states, weight, bias, dtype, making.chunk_tokens, making.compact))
     return making.made[-1]
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likelihead.core.devices import check_dense, check_devices, is_dense
 from likelihead.core.reduction import Normalizer
-from likelihead.errors import BackendError, BackendWarning, OptionError
+from likelihead.errors import BackendError, BackendWarning, DTypeError, OptionError
 from likelihead.kernels.fused.calls import PLAIN
 from likelihead.kernels.fused.linear_chunks import SOFTMAX, Softmax
 from likelihead.kernels.fused.linear_kl import linear_kl as _linear_kl
@@ -38,6 +38,7 @@ from likelihead.kernels.ops import (
     LinearKL,
     LinearSoftmaxLoss,
     LinearSoftmaxNLL,
+    LinearValues,
     SigmoidLoss,
     SigmoidNLL,
     SigmoidOptions,
@@ -162,26 +163,42 @@ _FUSED: dict[str, Callable[..., Any]] = {
 
 def _linear(backend: str) -> dict[str, Callable[..., Any]]:
     # No functools.partial, which torch.compile does not look into.
-    def nll(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    def nll(*args: Any, **kwargs: Any) -> LinearValues:
         return _linear_softmax_nll(*args, backend=backend, **kwargs)
 
     def loss(*args: Any, **kwargs: Any) -> Tensor:
         return _linear_softmax_loss(*args, backend=backend, **kwargs)
 
-    return {"linear_softmax_nll": nll, "linear_softmax_loss": loss}
+    def kl(*args: Any, **kwargs: Any) -> Tensor:
+        return _linear_kl(*args, backend=backend, **kwargs)
+
+    return {"linear_softmax_nll": nll, "linear_softmax_loss": loss, "linear_kl": kl}
 
 
-def _op(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+def _op(name: str) -> Callable[..., Any]:
     """The torch op, looked up when it is called: a backend that is absent has not declared it."""
 
-    def call(*arguments: Any) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = getattr(torch.ops.likelihead, name)(*arguments)
-        return found
+    def call(*arguments: Any) -> Any:
+        return getattr(torch.ops.likelihead, name)(*arguments)
 
     return call
 
 
-SOFTMAX["native"] = SOFTMAX["triton"] = Softmax(_op("softmax_nll"), _op("softmax_nll_"))
+def _kernel(name: str) -> Callable[[torch.device], Callable[..., Any] | None]:
+    """The torch op on a device that it has a kernel for, elsewhere None."""
+    call, full = _op(name), f"likelihead::{name}"
+
+    def find(device: torch.device) -> Callable[..., Any] | None:
+        known = hasattr(torch.ops.likelihead, name) and device.type in ("cpu", "cuda")
+        found = known and torch._C._dispatch_has_kernel_for_dispatch_key(full, device.type.upper())
+        return call if found else None
+
+    return find
+
+
+SOFTMAX["native"] = SOFTMAX["triton"] = Softmax(
+    _op("softmax_nll"), _op("softmax_nll_"), _kernel("softmax_scores_"), _kernel("softmax_kl_")
+)
 SOFTMAX["portable"] = Softmax(softmax_of_chunk, softmax_of_chunk_)
 
 # The first that can serve a call serves it.
@@ -191,7 +208,6 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             **_FUSED,
             **_linear("native"),
-            "linear_kl": _linear_kl,  # torch's operators throughout
             "softmax_plain": _native_softmax_plain,
             "sigmoid_plain": _native_sigmoid_plain,
         },
@@ -204,7 +220,6 @@ _BACKENDS: tuple[Backend, ...] = (
         ops={
             **_FUSED,
             **_linear("triton"),
-            "linear_kl": _linear_kl,
             "softmax_plain": _triton_softmax_plain,
             "sigmoid_plain": _triton_sigmoid_plain,
         },
@@ -216,7 +231,6 @@ _BACKENDS: tuple[Backend, ...] = (
         name="portable",
         ops={
             **_linear("portable"),
-            "linear_kl": _linear_kl,
             "softmax_nll": _portable_softmax_nll,
             "softmax_loss": _portable_softmax_loss,
             "sigmoid_nll": _portable_sigmoid_nll,
@@ -490,12 +504,21 @@ def linear_softmax_nll(
     head_bias: Tensor | None = None,
     *,
     entropy: bool = False,
+    log_prob: bool = False,
+    prediction: bool = False,
     logit_scale: float = 1.0,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[SoftmaxOptions],
-) -> tuple[Tensor, Tensor, Tensor | None]:
+) -> LinearValues:
     """Categorical NLL of a linear head on the backend in force; see `kernels.ops.LinearSoftmaxNLL`."""
     _check_head(hidden, head_weight, head_bias, target, options)
+    if log_prob and target.is_floating_point():
+        raise DTypeError(
+            f"target is {target.dtype}, probabilities, and log_prob is that of a class; pass class indices, "
+            "of an integer dtype.",
+            code="LH202",
+        )
     op = cast(LinearSoftmaxNLL, _serving("linear_softmax_nll", hidden))
     return op(
         hidden,
@@ -503,8 +526,11 @@ def linear_softmax_nll(
         target,
         head_bias,
         entropy=entropy,
+        log_prob=log_prob,
+        prediction=prediction,
         logit_scale=logit_scale,
         chunk_tokens=chunk_tokens,
+        compact=compact,
         **options,
     )
 
@@ -519,6 +545,7 @@ def linear_softmax_loss(
     normalizer: Normalizer | None = None,
     logit_scale: float = 1.0,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """The reduced form on the backend in force; see `likelihead.kernels.ops.LinearSoftmaxLoss`."""
@@ -534,6 +561,7 @@ def linear_softmax_loss(
         normalizer=normalizer,
         logit_scale=logit_scale,
         chunk_tokens=chunk_tokens,
+        compact=compact,
         **options,
     )
 
@@ -551,6 +579,7 @@ def linear_kl(
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[KLOptions],
 ) -> Tensor:
     """Divergence of two linear heads on the backend in force; see `likelihead.kernels.ops.LinearKL`."""
@@ -572,6 +601,7 @@ def linear_kl(
         reduction=reduction,
         normalizer=normalizer,
         chunk_tokens=chunk_tokens,
+        compact=compact,
         **tensors,
         **options,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ __all__ = [
     "LinearKL",
     "LinearSoftmaxLoss",
     "LinearSoftmaxNLL",
+    "LinearValues",
     "SigmoidLoss",
     "SigmoidNLL",
     "SigmoidOptions",
@@ -145,6 +146,16 @@ class SoftmaxLoss(Protocol):
     ) -> Tensor: ...
 
 
+class LinearValues(NamedTuple):
+    """What `LinearSoftmaxNLL` returns; None where it was not asked for."""
+
+    nll: Tensor
+    lse: Tensor
+    entropy: Tensor | None = None
+    log_prob: Tensor | None = None
+    prediction: Tensor | None = None
+
+
 class LinearSoftmaxNLL(Protocol):
     r"""`SoftmaxNLL` of the logits :math:`s\,(h W^\top + b)`, which never exist whole.
 
@@ -153,18 +164,23 @@ class LinearSoftmaxNLL(Protocol):
     float32 (float64 for float64).
 
     ``logit_scale`` is s, ahead of ``softcap`` and ``logit_offset``. ``chunk_tokens`` is how many tokens make
-    a chunk; 0 takes what fits the backend's budget of bytes, which does not depend on N. With ``entropy`` the
-    entropy of each token's distribution, :math:`-\sum_k p_k \log p_k`, comes from the same pass, and is
-    differentiable.
+    a chunk; 0 takes what fits the backend's budget of bytes, which does not depend on N.
+
+    On request there are more values from the same pass: with ``entropy`` that of each token's distribution,
+    :math:`-\sum_k p_k \log p_k`; with ``log_prob`` the log-probability of its target, :math:`z_y -
+    \operatorname{logsumexp}(z)` whatever the weights, the smoothing and the z-loss, for class indices; with
+    ``prediction`` the first index of its largest logit, which is not differentiable: what a cap rounds to
+    one number is a tie.
 
     A token that is left out (``ignore_index``, or a ``sample_weight`` of 0) has the value 0 of everything,
-    also of lse, whatever its hidden state is.
+    also of lse and prediction, whatever its hidden state is. With ``compact`` such tokens leave before the
+    products, for which the device is waited for; without they are computed as zeros; None is True where that
+    takes no waiting, on a CPU. The results are the same.
 
     Shape:
         - hidden: ``[N, D]``; head_weight: ``[V, D]``; head_bias: ``[V]``; of one dtype.
         - target: ``[N]``, or probabilities ``[N, V]``; where: ``[N, V]``; sample_weight: ``[N]``.
-        - returns ``(nll, lse, entropy)``, each ``[N]``, float32, or float64 for float64; entropy is None
-          where it is not asked for.
+        - returns each ``[N]``; float32, or float64 for float64, and int64 of the prediction.
     """
 
     def __call__(
@@ -175,10 +191,13 @@ class LinearSoftmaxNLL(Protocol):
         head_bias: Tensor | None = None,
         *,
         entropy: bool = False,
+        log_prob: bool = False,
+        prediction: bool = False,
         logit_scale: float = 1.0,
         chunk_tokens: int = 0,
+        compact: bool | None = None,
         **options: Unpack[SoftmaxOptions],
-    ) -> tuple[Tensor, Tensor, Tensor | None]: ...
+    ) -> LinearValues: ...
 
 
 class LinearSoftmaxLoss(Protocol):
@@ -198,6 +217,7 @@ class LinearSoftmaxLoss(Protocol):
         normalizer: Normalizer | None = None,
         logit_scale: float = 1.0,
         chunk_tokens: int = 0,
+        compact: bool | None = None,
         **options: Unpack[SoftmaxOptions],
     ) -> Tensor: ...
 
@@ -249,6 +269,7 @@ class LinearKL(Protocol):
         reduction: str = "mean",
         normalizer: Normalizer | None = None,
         chunk_tokens: int = 0,
+        compact: bool | None = None,
         **options: Unpack[KLOptions],
     ) -> Tensor: ...
 

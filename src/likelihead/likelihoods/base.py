@@ -222,9 +222,20 @@ class Likelihood(nn.Module, ABC):
         return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
     def linear_nll(
-        self, hidden: Tensor, head: nn.Linear, target: Tensor, *, sample_weight: Tensor | None = None
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        compact: bool | None = None,
     ) -> Tensor:
-        """`nll` of the logits ``head(hidden)``."""
+        """`nll` of the logits ``head(hidden)``.
+
+        Raises:
+            OptionError: ``compact=True``, where the logits are made: that of all examples.
+        """
+        self._refuse_compact(compact)
         logits, target = self._of_head(hidden, head, target)
         return self.nll(logits, target, **given(sample_weight))
 
@@ -236,24 +247,43 @@ class Likelihood(nn.Module, ABC):
         *,
         sample_weight: Tensor | None = None,
         normalizer: Normalizer | None = None,
+        compact: bool | None = None,
     ) -> Tensor:
-        """The loss of the logits ``head(hidden)``; see `forward`."""
+        """The loss of the logits ``head(hidden)``; see `forward` and `linear_nll`."""
+        self._refuse_compact(compact)
         logits, target = self._of_head(hidden, head, target)
         loss: Tensor = self(logits, target, normalizer=normalizer, **given(sample_weight))
         return loss
 
-    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Tensor) -> tuple[Tensor, Tensor]:
+    def linear_predict(self, hidden: Tensor, head: nn.Linear, **decision: Any) -> Tensor:
+        """`predict` of the logits ``head(hidden)``."""
+        return self.predict(self._of_head(hidden, head)[0], **decision)
+
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Any = None) -> tuple[Tensor, Any]:
         """The head's logits and the target, as `nll` takes them."""
         return head(hidden), target
 
-    def with_head(self, head: nn.Linear) -> Headed:
+    def with_head(self, head: nn.Linear, *, compact: bool | None = None) -> Headed:
         """The criterion of the hidden states that ``head`` makes the parameters of.
+
+        Args:
+            head: the layer.
+            compact: whether examples that do not count leave before the head's products, as in
+                `likelihead.functional.linear_cross_entropy`; True is for likelihoods that can do without
+                their logits.
 
         Raises:
             ShapeError: the head's width is not that of this likelihood.
         """
         self._check_width(head)
-        return Headed(self, head)
+        return Headed(self, head, compact=compact)
+
+    def _refuse_compact(self, compact: bool | None) -> None:
+        if compact:
+            raise OptionError(
+                f"compact is {compact!r}, and this {type(self).__name__} makes the logits of all examples; "
+                "leave it out, and pass those that count."
+            )
 
     def _reduce(
         self, nll: Tensor, count: Tensor | int, normalizer: Normalizer | None, *inputs: Tensor | None

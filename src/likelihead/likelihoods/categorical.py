@@ -12,13 +12,11 @@ from torch.nn.functional import pad
 
 from likelihead.core.domains import ClassIndex
 from likelihead.core.links import LOG, SOFTMAX, LogLink, ProbabilityLink, at_least_float32, with_spare_digits
-from likelihead.core.options import real_number, shown, whole_number
+from likelihead.core.options import real_number, whole_number
 from likelihead.core.reduction import Normalizer, Reduction
-from likelihead.core.sample_weight import expand_sample_weight, weigh, without_left_out
-from likelihead.errors import DTypeError, OptionError, ShapeError
-from likelihead.functional._linear import Tokens, check_head, for_each_token, tokens_of
-from likelihead.guard.check import check_call
-from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll, softmax_loss, softmax_nll
+from likelihead.core.sample_weight import weigh
+from likelihead.errors import OptionError, ShapeError
+from likelihead.kernels.dispatch import softmax_loss, softmax_nll
 from likelihead.kernels.ops import (
     along_classes,
     check_class_mask,
@@ -26,22 +24,21 @@ from likelihead.kernels.ops import (
     compute_dtype,
     softmax_count,
 )
-from likelihead.likelihoods import class_prior
+from likelihead.likelihoods import class_head, class_prior, class_residual
 from likelihead.likelihoods.base import Likelihood, Targets, given, register, weighted_batches
 from likelihead.likelihoods.checks import (
     as_vector,
     check_class_logits,
-    check_class_target,
     check_in_domain,
     check_weight,
     is_settled,
     reduces_at_once,
 )
+from likelihead.likelihoods.class_checks import checked_target
 from likelihead.likelihoods.counts import class_counts, class_counts_of_stream
 from likelihead.likelihoods.decisions import check_cost, least_cost
 from likelihead.likelihoods.divergence import entropy_terms, kl_terms
-from likelihead.likelihoods.headed import check_linear
-from likelihead.likelihoods.target_share import nll_of_log_probs, target_share
+from likelihead.likelihoods.target_share import nll_of_log_probs
 
 __all__ = ["Categorical"]
 
@@ -294,29 +291,7 @@ class Categorical(Likelihood):
         where: Tensor | None = None,
     ) -> Tensor:
         """Refuse what cannot be scored; class indices come back as int64."""
-        check_class_logits(logits, self.num_classes, name="log_probs" if self.takes_log_probs else "logits")
-        check_class_target(target, logits.shape, self.target_domain)
-        check_class_mask(where, logits.shape)
-        check_weight(sample_weight, [*logits.shape[:1], *logits.shape[2:]])
-        known, counting = target, None
-        if sample_weight is not None:
-            # What an example of weight 0 holds does not matter.
-            over_classes = sample_weight.detach().unsqueeze(1)
-            counting = expand_sample_weight(over_classes, logits) != 0
-            known = without_left_out(target, over_classes)
-        check_call(
-            "nll" if self.takes_log_probs else "cross_entropy",
-            logits,
-            known,
-            default_action="raise",
-            num_classes=self.num_classes,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            mask=counting,
-            where=where,
-            sample_weight=sample_weight,
-        )
-        return target if target.is_floating_point() else target.long()
+        return checked_target(self, logits, target, sample_weight, where)
 
     def nll(
         self,
@@ -355,18 +330,9 @@ class Categorical(Likelihood):
         target = self._check(logits, target, sample_weight, where)
         if not self.takes_log_probs:
             return softmax_nll(logits, target, sample_weight=sample_weight, where=where, **self._options())[0]
-        logits, target = self._without_left_out(logits, target, sample_weight)
+        logits, target = class_residual.finite(logits, target, sample_weight)
         log_probs = at_least_float32(logits) if where is None else self._effective(logits, where)
         return weigh(nll_of_log_probs(self, log_probs, target, where), sample_weight)
-
-    def _without_left_out(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Finite logits and targets in the examples of weight 0."""
-        if sample_weight is None:
-            return logits, target
-        weight = sample_weight.unsqueeze(1)
-        return without_left_out(logits, weight), without_left_out(target, weight)
 
     def forward(
         self,
@@ -401,9 +367,17 @@ class Categorical(Likelihood):
         return self._reduce(nll, count, normalizer, logits, target, sample_weight)
 
     def linear_nll(
-        self, hidden: Tensor, head: nn.Linear, target: Tensor, *, sample_weight: Tensor | None = None
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        compact: bool | None = None,
     ) -> Tensor:
         """`nll` of the logits ``head(hidden)``, which never exist whole.
+
+        ``compact`` is that of `likelihead.functional.linear_cross_entropy`.
 
         Shape:
             - hidden: ``[N, D]``, or with leading dimensions, as ``[B, T, D]``.
@@ -420,12 +394,8 @@ class Categorical(Likelihood):
         torch.Size([4, 5])
         """
         if type(self).nll is not Categorical.nll:  # a subclass scores in its own way
-            return super().linear_nll(hidden, head, target, sample_weight=sample_weight)
-        tokens, weight = self._tokens(hidden, head, target, sample_weight)
-        nll, _, _ = linear_softmax_nll(
-            tokens.hidden, head.weight, tokens.target, head.bias, sample_weight=weight, **self._options()
-        )
-        return nll.reshape(tokens.shape)
+            return super().linear_nll(hidden, head, target, sample_weight=sample_weight, compact=compact)
+        return class_head.nll(self, hidden, head, target, sample_weight, compact)
 
     def linear_loss(
         self,
@@ -435,60 +405,24 @@ class Categorical(Likelihood):
         *,
         sample_weight: Tensor | None = None,
         normalizer: Normalizer | None = None,
+        compact: bool | None = None,
     ) -> Tensor:
         """`linear_nll`, reduced; see `Likelihood.forward`."""
         if type(self).nll is not Categorical.nll or type(self).count is not Categorical.count:
             return super().linear_loss(
-                hidden, head, target, sample_weight=sample_weight, normalizer=normalizer
+                hidden, head, target, sample_weight=sample_weight, normalizer=normalizer, compact=compact
             )
-        tokens, weight = self._tokens(hidden, head, target, sample_weight)
-        given = (tokens.hidden, head.weight, tokens.target, head.bias)
-        if reduces_at_once(hidden, target, self.reduction, normalizer):
-            loss = linear_softmax_loss(
-                *given,
-                reduction=self.reduction,
-                normalizer=normalizer,
-                sample_weight=weight,
-                **self._options(),
-            )
-            if is_settled(loss, self.reduction):
-                return loss
-        nll, _, _ = linear_softmax_nll(*given, sample_weight=weight, **self._options())
-        count = self.count(tokens.target, sample_weight=weight)
-        loss = self._reduce(nll, count, normalizer, hidden, head.weight, head.bias, target, sample_weight)
-        return loss.reshape(tokens.shape) if self.reduction == "none" else loss
+        return class_head.loss(self, hidden, head, target, sample_weight, normalizer, compact)
 
-    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Tensor) -> tuple[Tensor, Tensor]:
-        logits = head(hidden)
-        if logits.dim() < 3:
-            return logits, target
-        # The head's classes are last.
-        return logits.movedim(-1, 1), target.movedim(-1, 1) if target.dim() == logits.dim() else target
+    def linear_predict(self, hidden: Tensor, head: nn.Linear, **decision: Any) -> Tensor:
+        """`predict` of the logits ``head(hidden)``, which for the likeliest class never exist whole."""
+        own = type(self).predict is not Categorical.predict or self.takes_log_probs
+        if own or any(given is not None for given in decision.values()):
+            return super().linear_predict(hidden, head, **decision)
+        return class_head.prediction(self, hidden, head)
 
-    def _tokens(
-        self, hidden: Tensor, head: nn.Linear, target: Tensor, sample_weight: Tensor | None
-    ) -> tuple[Tokens, Tensor | None]:
-        """Hidden states and targets in rows, checked, and the weights of the rows."""
-        if self.takes_log_probs:
-            raise OptionError(
-                "this likelihood takes log-probabilities, and a head puts out logits; make it with "
-                "Categorical(...)."
-            )
-        check_linear(head)
-        check_head(hidden, head.weight, head.bias, names=("hidden", "head.weight", "head.bias"))
-        self._check_width(head)
-        if hidden.dim() < 2:
-            raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [N, D] or [B, T, D].")
-        if not isinstance(target, Tensor):
-            raise DTypeError(f"target is {shown(target)}; expected a tensor of class indices.")
-        first, *rest = hidden.shape[:-1]
-        if not target.is_floating_point() or target.dim() < hidden.dim():
-            check_class_target(target, [first, self.num_classes, *rest], self.target_domain)
-            target = target if target.is_floating_point() else target.long()
-        tokens = tokens_of(
-            hidden, target, self.num_classes, shift=False, ignore_index=self.ignore_index, name="hidden"
-        )
-        return tokens, for_each_token(check_weight(sample_weight, tokens.shape), tokens.shape)
+    def _of_head(self, hidden: Tensor, head: nn.Linear, target: Any = None) -> tuple[Tensor, Any]:
+        return class_head.logits_first(head(hidden), target)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -540,29 +474,7 @@ class Categorical(Likelihood):
         tensor([[-4.1223e-09,  2.0612e-09,  2.0612e-09]])
         """
         target = self._check(logits, target, sample_weight, where)
-        dtype = at_least_float32(logits).dtype
-        logits, target = self._without_left_out(with_spare_digits(logits), target, sample_weight)
-        share, kept = target_share(self, target, logits, where)
-        if self.takes_log_probs:
-            gradient = -share
-            if where is not None:
-                # Masked log-probabilities are normalised anew.
-                gradient = share.sum(1, keepdim=True) * self.probs(logits, where=where) - share
-        else:
-            z = self._effective(logits, where)
-            p, total = self.link.inverse(z, 1), share.sum(1, keepdim=True)
-            gradient = (total - share) * p - share * self.link.complement(z, 1)
-            if self.z_loss:
-                gradient = gradient + 2 * self.z_loss * torch.logsumexp(z, 1, keepdim=True) * p
-            if self.softcap is not None:
-                gradient = gradient / torch.cosh(logits / self.softcap).square()
-        if where is not None:
-            gradient = torch.where(where, gradient, 0)
-        if kept is not None:
-            gradient = torch.where(kept.unsqueeze(1), gradient, torch.zeros_like(gradient))
-        if sample_weight is not None:
-            gradient = weigh(gradient, sample_weight.unsqueeze(1))
-        return gradient.to(dtype)
+        return class_residual.residual(self, logits, target, sample_weight, where)
 
     def _summarise(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         if not targets.is_floating_point():

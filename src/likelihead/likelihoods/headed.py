@@ -45,15 +45,16 @@ class Headed(nn.Module):
     Attributes:
         likelihood: the likelihood.
         head: the layer, whose parameters are this module's.
+        compact: whether examples that do not count leave before its products; see `Likelihood.with_head`.
 
     Shape:
         - hidden: ``[N, D]``; for a `Categorical` also with leading dimensions, as ``[B, T, D]``.
         - target: as the likelihood takes it; for a `Categorical` ``[B, T]``.
     """
 
-    def __init__(self, likelihood: Likelihood, head: nn.Linear) -> None:
+    def __init__(self, likelihood: Likelihood, head: nn.Linear, *, compact: bool | None = None) -> None:
         super().__init__()
-        self.likelihood, self.head = likelihood, head
+        self.likelihood, self.head, self.compact = likelihood, head, compact
 
     def forward(
         self,
@@ -65,13 +66,20 @@ class Headed(nn.Module):
     ) -> Tensor:
         """The NLL of the targets, reduced as the likelihood reduces."""
         return self.likelihood.linear_loss(
-            hidden, self.head, target, sample_weight=sample_weight, normalizer=normalizer
+            hidden,
+            self.head,
+            target,
+            sample_weight=sample_weight,
+            normalizer=normalizer,
+            compact=self.compact,
         )
 
     def nll(self, hidden: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
         """The NLL of each target, in nats."""
-        return self.likelihood.linear_nll(hidden, self.head, target, sample_weight=sample_weight)
+        return self.likelihood.linear_nll(
+            hidden, self.head, target, sample_weight=sample_weight, compact=self.compact
+        )
 
     def predict(self, hidden: Tensor, **decision: Any) -> Tensor:
         """`Likelihood.predict` of the head's logits."""
-        return self.likelihood.predict(self.head(hidden), **decision)
+        return self.likelihood.linear_predict(hidden, self.head, **decision)

@@ -72,6 +72,7 @@ class LinearCrossEntropyLoss(_Base):  # type: ignore[misc]
         softcap: as in the function.
         logit_scale: as in the function.
         chunk_tokens: as in the function.
+        compact: as in the function.
 
     Shape:
         - input: ``[D]``, ``[N, D]`` or ``[B, T, D]``; target: its shape without D, or with V in its place.
@@ -101,6 +102,7 @@ class LinearCrossEntropyLoss(_Base):  # type: ignore[misc]
         softcap: float | None = None,
         logit_scale: float = 1.0,
         chunk_tokens: int | None = None,
+        compact: bool | None = None,
     ) -> None:
         super().__init__(
             in_features,
@@ -116,7 +118,7 @@ class LinearCrossEntropyLoss(_Base):  # type: ignore[misc]
             options=options,
         )
         self.z_loss, self.softcap, self.logit_scale = z_loss, softcap, logit_scale
-        self.chunk_tokens = chunk_tokens
+        self.chunk_tokens, self.compact = chunk_tokens, compact
 
     def forward(
         self,
@@ -147,4 +149,5 @@ class LinearCrossEntropyLoss(_Base):  # type: ignore[misc]
             sample_weight=sample_weight,
             shift=shift,
             chunk_tokens=self.chunk_tokens,
+            compact=self.compact,
         )

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from likelihead.kernels.triton import flags, plans, scale, sigmoid_nll, softmax_nll
+from likelihead.kernels.triton import (
+    flags,
+    plans,
+    scale,
+    sigmoid_nll,
+    softmax_kl,
+    softmax_nll,
+    softmax_scores,
+)
 from no_waiting import Waits, no_waiting
 
 X, Y, P = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 4, -100]), torch.rand(6, 5)
@@ -40,6 +48,22 @@ def test_labels(mean: bool) -> None:
         _, grad = sigmoid_nll.sigmoid_loss(*given, mean, None, True)
         sigmoid_nll.sigmoid_loss_backward_(grad, ONE, *given, mean, None)
         scale.scale_(grad, ONE, True)
+        flags.check(X.device)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "jsd"])
+def test_divergences(direction: str) -> None:
+    with no_waiting():
+        softmax_kl.softmax_kl_(None, X, P, direction, 0.5, 0.0, 0.0)
+        softmax_kl.softmax_kl_(EACH, X.clone(), P, direction, 0.5, 5.0, 4.0)
+        softmax_kl.softmax_kl_(ONE, X.clone(), P, direction, 0.5, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("prediction", [True, False])
+def test_scores(prediction: bool) -> None:
+    with no_waiting():
+        softmax_scores.softmax_scores_(None, None, None, X, Y, -100, 0.0, prediction)
+        softmax_scores.softmax_scores_(ONE, EACH, EACH, X.clone(), Y, -100, 5.0, prediction)
         flags.check(X.device)
 
 

@@ -41,8 +41,8 @@ SCHEMAS = {
     "softmax_scores_": "(Tensor? grad_nll, Tensor? grad_lse, Tensor? grad_entropy, Tensor(a!) logits, "
     "Tensor target, int ignore_index, float softcap, bool prediction) "
     "-> (Tensor nll, Tensor lse, Tensor entropy, Tensor prediction)",
-    "softmax_kl_": "(Tensor? grad, Tensor(a!) logits, Tensor teacher, str direction, float beta, float softcap, "
-    "float teacher_softcap) -> Tensor",
+    "softmax_kl_": "(Tensor? grad, Tensor(a!) logits, Tensor teacher, str direction, float beta, "
+    "float softcap, float teacher_softcap) -> Tensor",
     "softmax_loss": f"(Tensor logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer, "
     "bool with_grad) -> (Tensor loss, Tensor grad)",
     "softmax_loss_": f"(Tensor(a!) logits, Tensor target, {SOFTMAX_SCHEMA}, bool mean, float? normalizer) "
@@ -97,7 +97,7 @@ def _on_one_device(name: str, shapes: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # A 0-d tensor on the CPU stands for its number, as anywhere in torch.
-_SCALARS = ("weight", "pos_weight", "grad_nll", "grad_lse")
+_SCALARS = ("weight", "pos_weight", "grad_nll", "grad_lse", "grad_entropy")
 
 
 def _softmax_nll_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
@@ -118,10 +118,29 @@ def _softmax_nll_in_place_fake(
     return _softmax_nll_fake(logits, target)
 
 
+def _softmax_scores_fake(
+    grad_nll: Tensor | None,
+    grad_lse: Tensor | None,
+    grad_entropy: Tensor | None,
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int,
+    softcap: float,
+    prediction: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    nll, lse = _softmax_nll_fake(logits, target)
+    first = logits.new_empty(logits.shape[0] if prediction else 0, dtype=torch.int64)
+    return nll, lse, torch.empty_like(lse), first
+
+
 def _softmax_loss_fake(logits: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
     with_grad = options[-1]
     loss = logits.new_empty((), dtype=compute_dtype(logits.dtype))
     return loss, torch.empty_like(logits) if with_grad else logits.new_empty(0)
+
+
+def _softmax_kl_fake(grad: Tensor | None, logits: Tensor, *rest: Any) -> Tensor:
+    return logits.new_empty(logits.shape[0], dtype=compute_dtype(logits.dtype))
 
 
 # The arguments that have their defaults are left out here.
@@ -271,8 +290,10 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "softmax_nll": _softmax_nll_fake,
     "softmax_nll_backward": _softmax_nll_backward_fake,
     "softmax_nll_": _softmax_nll_in_place_fake,
+    "softmax_scores_": _softmax_scores_fake,
     "softmax_loss": _softmax_loss_fake,
     "softmax_loss_": _softmax_loss_in_place_fake,
+    "softmax_kl_": _softmax_kl_fake,
     "softmax_plain": _softmax_plain_fake,
     "sigmoid_nll": _sigmoid_nll_fake,
     "sigmoid_nll_backward": _sigmoid_nll_backward_fake,

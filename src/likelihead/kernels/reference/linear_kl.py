@@ -45,9 +45,10 @@ def linear_kl(
     reduction: str = "mean",
     normalizer: Normalizer | None = None,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[KLOptions],
 ) -> Tensor:
-    """See `likelihead.kernels.ops.LinearKL`; ``chunk_tokens`` has no use where logits exist."""
+    """See `likelihead.kernels.ops.LinearKL`; chunks and their rows have no use where logits exist."""
     direction, beta = options.get("direction", "forward"), options.get("beta", 0.5)
     temperature = options.get("temperature", 1.0)
     wide = torch.promote_types(compute_dtype(hidden.dtype), compute_dtype(teacher.dtype))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from likelihead.core.reduction import Normalizer
-from likelihead.kernels.ops import SoftmaxOptions, reduce_softmax_nll
-from likelihead.kernels.reference.softmax_nll import softmax_entropy, softmax_nll
+from likelihead.kernels.ops import LinearValues, SoftmaxOptions, reduce_softmax_nll
+from likelihead.kernels.reference.softmax_nll import softmax_entropy, softmax_nll, softmax_prediction
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -25,11 +25,14 @@ def linear_softmax_nll(
     head_bias: Tensor | None = None,
     *,
     entropy: bool = False,
+    log_prob: bool = False,
+    prediction: bool = False,
     logit_scale: float = 1.0,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[SoftmaxOptions],
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """See `likelihead.kernels.ops.LinearSoftmaxNLL`; ``chunk_tokens`` has no use where logits exist."""
+) -> LinearValues:
+    """See `likelihead.kernels.ops.LinearSoftmaxNLL`; chunks and their rows have no use where logits exist."""
     kept = _kept(target, options)
     if kept is not None:
         # What is left out may be NaN, which comes back in the gradient of the head as 0 * NaN.
@@ -38,10 +41,23 @@ def linear_softmax_nll(
     if logit_scale != 1:
         logits = logits * logit_scale
     nll, lse = softmax_nll(logits, target, **options)
-    found = softmax_entropy(logits, **options) if entropy else None
+    found = LinearValues(
+        nll,
+        lse,
+        softmax_entropy(logits, **options) if entropy else None,
+        -softmax_nll(logits, target, **_of_distribution(options))[0] if log_prob else None,
+        softmax_prediction(logits, **options) if prediction else None,
+    )
     if kept is None:
-        return nll, lse, found
-    return nll, torch.where(kept, lse, 0), None if found is None else torch.where(kept, found, 0)
+        return found
+    masked = (None if of is None else torch.where(kept, of, 0) for of in found[1:])
+    return LinearValues(nll, *masked)  # type: ignore[arg-type]
+
+
+def _of_distribution(options: SoftmaxOptions) -> SoftmaxOptions:
+    """Those with which nll is the target's log-probability, negated."""
+    weights = ("weight", "label_smoothing", "z_loss", "focal_gamma", "sample_weight")
+    return cast("SoftmaxOptions", {name: of for name, of in options.items() if name not in weights})
 
 
 def linear_softmax_loss(
@@ -54,10 +70,11 @@ def linear_softmax_loss(
     normalizer: Normalizer | None = None,
     logit_scale: float = 1.0,
     chunk_tokens: int = 0,
+    compact: bool | None = None,
     **options: Unpack[SoftmaxOptions],
 ) -> Tensor:
     """See `likelihead.kernels.ops.LinearSoftmaxLoss`."""
-    nll, _, _ = linear_softmax_nll(hidden, head_weight, target, head_bias, logit_scale=logit_scale, **options)
+    nll = linear_softmax_nll(hidden, head_weight, target, head_bias, logit_scale=logit_scale, **options).nll
     return reduce_softmax_nll(
         nll, head_weight.t(), target, reduction=reduction, normalizer=normalizer, **options
     )

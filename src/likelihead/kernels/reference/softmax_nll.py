@@ -32,7 +32,7 @@ from likelihead.kernels.ops import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["softmax_entropy", "softmax_loss", "softmax_nll"]
+__all__ = ["softmax_entropy", "softmax_loss", "softmax_nll", "softmax_prediction"]
 
 
 def softmax_nll(
@@ -135,6 +135,19 @@ def softmax_entropy(
     gap = torch.where(exps == 0, 0, gap)  # an infinite one has no share
     rest = exps.sum(1)
     return torch.log1p(rest) + (exps * gap).sum(1) / (1 + rest)
+
+
+def softmax_prediction(
+    logits: Tensor,
+    *,
+    softcap: float | None = None,
+    logit_offset: Tensor | None = None,
+    where: Tensor | None = None,
+    **others: object,
+) -> Tensor:
+    """The first index of the largest logit of each example, of the options as in `softmax_entropy`."""
+    z = logits.detach().to(compute_dtype(logits.dtype))
+    return _bent(z, softcap, logit_offset, where).argmax(1)
 
 
 def _bent(z: Tensor, softcap: float | None, logit_offset: Tensor | None, where: Tensor | None) -> Tensor:

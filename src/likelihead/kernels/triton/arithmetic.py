@@ -18,6 +18,7 @@ __all__ = [
     "compensated_add",
     "exp_below",
     "exp_fast",
+    "exp_less_line",
     "exp_pair",
     "fma",
     "log1p_fast",
@@ -167,6 +168,16 @@ def exp_below(x):
         r = fma(n, _full(x, -2.3190468138462996e-17), r)
         p = fma(r * r, _horner(r, _EXP_64, 12), r) + 1.0
     return _times_power_of_2(p, shifted)
+
+
+@triton.jit
+def exp_less_line(x):
+    """exp(x) - 1 - x for |x| <= ln(2) / 2, with its leading digits."""
+    if x.dtype == tl.float32:
+        p = _horner(x, _EXP_32, 5)
+    else:
+        p = _horner(x, _EXP_64, 12)
+    return x * x * p
 
 
 @triton.jit

@@ -19,7 +19,7 @@ from likelihead.kernels.triton import flags
 from likelihead.kernels.triton.launch import Device, Launch, is_recording, run, start
 from likelihead.kernels.triton.tunables import generation
 
-__all__ = ["Planner", "Room", "is_one_number", "launch"]
+__all__ = ["Planner", "Room", "dense", "is_one_number", "launch"]
 
 MOST = 1024  # plans; of more, for shapes that never come again, none is worth its memory
 _ALIGNED = 16  # bytes, by which Triton asks whether it divides a pointer
@@ -204,3 +204,10 @@ class _Step:
 def is_one_number(tensor: Tensor) -> bool:
     """Whether all of its numbers are the same one in memory."""
     return not any(size > 1 and stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def dense(upstream: Tensor | None) -> Tensor | None:
+    """Contiguous, or one number for all."""
+    if upstream is None or is_one_number(upstream):
+        return upstream
+    return upstream.contiguous()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from likelihead.errors import OptionError
 from likelihead.kernels.ops import compute_dtype
-from likelihead.kernels.triton.plans import is_one_number, launch
+from likelihead.kernels.triton.plans import dense, launch
 from likelihead.kernels.triton.softmax_plan import Numbers, Tensors, plan
 
 __all__ = [
@@ -42,7 +42,7 @@ def softmax_nll_backward(
     grad = torch.empty_like(logits)
     if grad_nll is None:
         scale, mean = 0.0, False
-    upstream = {"up_nll": _dense(grad_nll), "up_lse": _dense(grad_lse)}
+    upstream = {"up_nll": dense(grad_nll), "up_lse": dense(grad_lse)}
     _launch(logits, target, options, scale, mean, grad=grad, **upstream)
     return grad
 
@@ -58,7 +58,7 @@ def softmax_nll_(
     nll = logits.new_empty((logits.shape[0], *logits.shape[2:]), dtype=compute_dtype(logits.dtype))
     lse = torch.empty_like(nll)
     scale = 0.0 if grad_nll is None else scale
-    of_nll, of_lse = _dense(grad_nll), _dense(grad_lse)
+    of_nll, of_lse = dense(grad_nll), dense(grad_lse)
     _launch(logits, target, options, scale, grad=logits, nll=nll, lse=lse, up_nll=of_nll, up_lse=of_lse)
     return nll, lse
 
@@ -143,10 +143,3 @@ def _launch(
     launch(plan, copy, numbers)
     if grad is not None and copy.grad is not None:
         grad.copy_(copy.grad)
-
-
-def _dense(upstream: Tensor | None) -> Tensor | None:
-    """Contiguous, or one number for all."""
-    if upstream is None or is_one_number(upstream):
-        return upstream
-    return upstream.contiguous()

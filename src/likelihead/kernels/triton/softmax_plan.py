@@ -21,7 +21,7 @@ from likelihead.kernels.triton.tunables import Tunable, lookup
 
 __all__ = ["Numbers", "Tensors", "layout_of", "plan"]
 
-_UNIT = 16  # what Triton makes use of, in elements
+UNIT = 16  # what Triton makes use of, in elements
 _FEW_CLASSES = 32  # of more, whole vectors of neighbouring threads make up a row
 _BUCKETS = {2: "16-bit", 4: "float32", 8: "float64"}
 
@@ -89,8 +89,8 @@ class Layout:
         """What divides the strides, but for that of 1."""
         outer, middle, inner, by_class = self.strides[tensor]
         if self.rows(tensor):
-            return math.gcd(_UNIT, outer, middle, inner)
-        return math.gcd(_UNIT, outer, middle, by_class) if inner == 1 else 1
+            return math.gcd(UNIT, outer, middle, inner)
+        return math.gcd(UNIT, outer, middle, by_class) if inner == 1 else 1
 
     def extent(self, examples: int, classes: int) -> int:
         """The farthest place in a tile of so many examples and classes from its first."""
@@ -278,7 +278,7 @@ def plan(tensors: Tensors, numbers: Numbers, device: Device, room: Room) -> list
         "HALVES": int(2 * gamma) if gamma <= 16 and 2 * gamma == int(2 * gamma) else 0,
         "TORCH_NONFINITE": numbers.torch_nonfinite,
         "ONE_LINE": layout.outer * layout.middle == 1,
-        "SIZE_UNIT": math.gcd(_UNIT, classes if layout.rows(0) else layout.inner),
+        "SIZE_UNIT": math.gcd(UNIT, classes if layout.rows(0) else layout.inner),
         **{f"{name}_UNIT": layout.unit(k) for k, name in enumerate("XQG")},
         # A mask is read as wide as the logits beside it: of more at once it would lie in other threads.
         "W_UNIT": min(layout.unit(3), 16 // itemsize),

@@ -66,6 +66,14 @@ TUNABLES: dict[tuple[str, str], Tunable] = {
     ("softmax_streamed", "float32, wide"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
     ("softmax_streamed", "float64"): Tunable(block=4, num_warps=8, programs_per_multiprocessor=2),
     ("softmax_streamed", "float64, wide"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
+    # A divergence reads two such rows, and has more to hold of each class.
+    ("softmax_kl", "16-bit"): Tunable(block=16, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_kl", "float32"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_kl", "float64"): Tunable(block=2, num_warps=16, programs_per_multiprocessor=1),
+    # The same of a mixture, or of logits with caps.
+    ("softmax_kl", "16-bit, more"): Tunable(block=8, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_kl", "float32, more"): Tunable(block=4, num_warps=16, programs_per_multiprocessor=1),
+    ("softmax_kl", "float64, more"): Tunable(block=2, num_warps=8, programs_per_multiprocessor=1),
     # One program that counts the targets, or several that share them out among them.
     ("softmax_count", "few"): Tunable(block=4096, num_warps=8),
     ("softmax_count", "many"): Tunable(block=2048, num_warps=4, programs_per_multiprocessor=4),

@@ -51,6 +51,16 @@ struct SoftmaxCall {
 // Runs the chunks [first, last).
 using SoftmaxKernel = void (*)(const SoftmaxCall&, int64_t first, int64_t last);
 
+// Rows of a head's chunk with their entropies. Of the options it has ignore_index and softcap; null upstream gradients
+// stand for none.
+struct ScoresCall : SoftmaxCall {
+  void* entropy = nullptr;        // like nll
+  int64_t* prediction = nullptr;  // [examples], or null
+  const void* up_entropy = nullptr;
+  int64_t up_entropy_stride = 0;
+};
+using ScoresKernel = void (*)(const ScoresCall&, int64_t first, int64_t last);
+
 // What the class indices of some examples are.
 struct Counted {
   int64_t kept = 0;     // not ignored
@@ -98,13 +108,33 @@ using SigmoidKernel = void (*)(const SigmoidCall&, int64_t first, int64_t last);
 // Multiplies the numbers [begin, end) of a bfloat16 or float16 array; zeros stay.
 using Scale16Kernel = void (*)(void* data, Float dtype, float factor, int64_t begin, int64_t end);
 
+enum class Direction : int { forward, reverse, jsd };
+
+// Of softmax_kl_: rows of a student's logits and of its teacher's.
+struct SoftmaxKLCall {
+  void* logits = nullptr;  // [rows, classes]; their gradient in the end, if there is an upstream one
+  const void* teacher = nullptr;
+  Float dtype = Float::f32;
+  int64_t rows = 0, classes = 0;
+  Direction direction = Direction::forward;
+  double beta = 0.5;
+  double softcap = 0, teacher_softcap = 0;  // 0: none
+  void* values = nullptr;    // [rows], wide
+  const void* up = nullptr;  // wide, at up_stride
+  int64_t up_stride = 0;
+};
+// Runs the rows [first, last).
+using SoftmaxKLKernel = void (*)(const SoftmaxKLCall&, int64_t first, int64_t last);
+
 struct Kernels {
   const char* name;
   bool past_caches;  // has stores that bypass the caches
   SoftmaxKernel softmax;
+  ScoresKernel scores;
   CountKernel count;
   SigmoidKernel sigmoid;
   Scale16Kernel scale_16_bit;
+  SoftmaxKLKernel softmax_kl;
 };
 
 extern const Kernels kernels_baseline;

@@ -15,16 +15,26 @@ void softmax_f32 LK_PARAMETERS(SoftmaxCall);
 void softmax_f64 LK_PARAMETERS(SoftmaxCall);
 void softmax_bf16 LK_PARAMETERS(SoftmaxCall);
 void softmax_f16 LK_PARAMETERS(SoftmaxCall);
+void scores_f32 LK_PARAMETERS(ScoresCall);
+void scores_f64 LK_PARAMETERS(ScoresCall);
+void scores_bf16 LK_PARAMETERS(ScoresCall);
+void scores_f16 LK_PARAMETERS(ScoresCall);
 void sigmoid_f32 LK_PARAMETERS(SigmoidCall);
 void sigmoid_f64 LK_PARAMETERS(SigmoidCall);
 void sigmoid_bf16 LK_PARAMETERS(SigmoidCall);
 void sigmoid_f16 LK_PARAMETERS(SigmoidCall);
+void softmax_kl_f32 LK_PARAMETERS(SoftmaxKLCall);
+void softmax_kl_f64 LK_PARAMETERS(SoftmaxKLCall);
+void softmax_kl_bf16 LK_PARAMETERS(SoftmaxKLCall);
+void softmax_kl_f16 LK_PARAMETERS(SoftmaxKLCall);
 
 #ifdef LK_DTYPE
 
 using T = StoredAs<Float::LK_DTYPE>::type;
 void LK_NAME(softmax_, LK_DTYPE) LK_PARAMETERS(SoftmaxCall) { run<T>(call, first, last); }
+void LK_NAME(scores_, LK_DTYPE) LK_PARAMETERS(ScoresCall) { run_scores<T>(call, first, last); }
 void LK_NAME(sigmoid_, LK_DTYPE) LK_PARAMETERS(SigmoidCall) { run_elements<T>(call, first, last); }
+void LK_NAME(softmax_kl_, LK_DTYPE) LK_PARAMETERS(SoftmaxKLCall) { run_kl<T>(call, first, last); }
 
 #else
 
@@ -36,12 +46,28 @@ static void softmax LK_PARAMETERS(SoftmaxCall) {
     case Float::f16: return softmax_f16(call, first, last);
   }
 }
+static void scores LK_PARAMETERS(ScoresCall) {
+  switch (call.dtype) {
+    case Float::f32: return scores_f32(call, first, last);
+    case Float::f64: return scores_f64(call, first, last);
+    case Float::bf16: return scores_bf16(call, first, last);
+    case Float::f16: return scores_f16(call, first, last);
+  }
+}
 static void sigmoid LK_PARAMETERS(SigmoidCall) {
   switch (call.dtype) {
     case Float::f32: return sigmoid_f32(call, first, last);
     case Float::f64: return sigmoid_f64(call, first, last);
     case Float::bf16: return sigmoid_bf16(call, first, last);
     case Float::f16: return sigmoid_f16(call, first, last);
+  }
+}
+static void softmax_kl LK_PARAMETERS(SoftmaxKLCall) {
+  switch (call.dtype) {
+    case Float::f32: return softmax_kl_f32(call, first, last);
+    case Float::f64: return softmax_kl_f64(call, first, last);
+    case Float::bf16: return softmax_kl_bf16(call, first, last);
+    case Float::f16: return softmax_kl_f16(call, first, last);
   }
 }
 

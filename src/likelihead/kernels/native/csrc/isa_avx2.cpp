@@ -25,6 +25,8 @@
 #ifdef LK_DTYPE  // see dtypes.h
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
+#include "softmax_kl.h"
+#include "softmax_scores.h"
 #else
 #include "count_classes.h"
 #include "scale_16_bit.h"
@@ -40,6 +42,7 @@
 #include "dtypes.h"
 #ifndef LK_DTYPE
 const likelihead::Kernels likelihead::kernels_avx2 =
-    {"avx2", false, avx2::softmax, count_classes, avx2::sigmoid, scale_16_bit};
+    {"avx2", false, avx2::softmax, avx2::scores, count_classes, avx2::sigmoid, scale_16_bit,
+     avx2::softmax_kl};
 #endif
 #endif

@@ -25,6 +25,8 @@
 #ifdef LK_DTYPE  // see dtypes.h
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
+#include "softmax_kl.h"
+#include "softmax_scores.h"
 #else
 #include "count_classes.h"
 #include "scale_16_bit.h"
@@ -40,6 +42,7 @@
 #include "dtypes.h"
 #ifndef LK_DTYPE
 const likelihead::Kernels likelihead::kernels_avx512 =
-    {"avx512", true, avx512::softmax, count_classes, avx512::sigmoid, scale_16_bit};
+    {"avx512", true, avx512::softmax, avx512::scores, count_classes, avx512::sigmoid, scale_16_bit,
+     avx512::softmax_kl};
 #endif
 #endif

@@ -11,6 +11,8 @@
 #ifdef LK_DTYPE  // see dtypes.h
 #include "sigmoid_elements.h"
 #include "softmax_columns.h"
+#include "softmax_kl.h"
+#include "softmax_scores.h"
 #else
 #include "count_classes.h"
 #include "scale_16_bit.h"
@@ -20,5 +22,6 @@
 #include "dtypes.h"
 #ifndef LK_DTYPE
 const likelihead::Kernels likelihead::kernels_baseline =
-    {"baseline", false, baseline::softmax, count_classes, baseline::sigmoid, scale_16_bit};
+    {"baseline", false, baseline::softmax, baseline::scores, count_classes, baseline::sigmoid, scale_16_bit,
+     baseline::softmax_kl};
 #endif
