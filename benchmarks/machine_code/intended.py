@@ -16,7 +16,7 @@ _INSTRUCTIONS = {
     ("softmax_resident", 4): 52.0,
     ("softmax_streamed", 2): 16.0,
     ("softmax_streamed", 4): 48.0,
-    ("softmax_kl", 2): 48.0,
+    ("softmax_kl", 2): 50.0,
     ("softmax_scores", 2): 18.0,
     ("softmax_scores", 4): 46.0,
     ("sigmoid_kernel", 2): 34.0,

@@ -107,7 +107,7 @@ def test_it_is_the_reference(classes: int, caps: tuple[float, float]) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 def test_dtypes(dtype: torch.dtype) -> None:
     check(37, dtype, caps=(5, 4))
-    check(300 if dtype == torch.float64 else 600, dtype)
+    check(100 if dtype == torch.float64 else 600, dtype)
 
 
 def test_without_an_upstream_gradient_the_logits_stay() -> None:
@@ -146,7 +146,7 @@ def test_a_student_near_its_teacher(direction: str) -> None:
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_errors_are_no_larger_than_the_references_in_float32(direction: str) -> None:
     for seed, scale in enumerate((1e-3, 30.0, 1000.0)):
-        teacher, student, up = draw(8, 40, 2 * scale, torch.float32, scale=scale, seed=seed)
+        teacher, student, up = draw(5, 40, 2 * scale, torch.float32, scale=scale, seed=seed)
         student[::4, 3] = 500.0
         student[1::4] += 1e4
         exact = theirs(teacher, student, direction, up)
@@ -242,6 +242,7 @@ def test_only_the_rows_are_written() -> None:
 ALIKE = partial(check, 300, apart=1e-5, directions=("forward",))
 CAPS = partial(check, 300, caps=(5, 4), directions=("reverse",))
 ODD, MIXED = (partial(check, classes, directions=("jsd",)) for classes in (37, 300))
+OFF = partial(test_errors_are_no_larger_than_the_references_in_float32, "forward")
 # What stands in the kernel, what is put there, and a check that must fail.
 MISTAKES: dict[str, tuple[str, str, Callable[[], None]]] = {
     "a class too many is behind the vectors": (
@@ -268,6 +269,9 @@ MISTAKES: dict[str, tuple[str, str, Callable[[], None]]] = {
         "shift = tl.sum(errors, axis=0)", "shift = tl.sum(errors, axis=0) * 0.0",
         ALIKE,
     ),
+    "the largest logits are rounded to what they are apart": (
+        "x = ((b - a) + (top_a - top_b)) + constant", "x = (b - a) + ((top_a - top_b) + constant)", OFF,
+    ),
     "the mean of the slopes stays in the gradient": (
         "g = weight * (slope - mean)", "g = weight * slope", MIXED,
     ),
@@ -285,7 +289,7 @@ MISTAKES: dict[str, tuple[str, str, Callable[[], None]]] = {
 
 
 def test_without_a_mistake_they_pass() -> None:
-    for found in (ALIKE, CAPS, ODD, MIXED):
+    for found in (ALIKE, CAPS, ODD, MIXED, OFF):
         found()
 
 

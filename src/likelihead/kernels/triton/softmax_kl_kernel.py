@@ -62,7 +62,8 @@ def pair(a, b, top_a, top_b, inverse_a, inverse_b, constant, NARROW: tl.constexp
 
     Where neither can be, or both are too small for the type, all that comes of them is 0.
     """
-    x = (b - a) + constant  # the difference first, which is exact where they are near
+    # First what is exact: the difference of logits that are near, and their distance to the largest of both.
+    x = ((b - a) + (top_a - top_b)) + constant
     less = x < 0
     larger = exp_below(tl.where(less, a, b), tl.where(less, top_a, top_b), NARROW)
     larger *= tl.where(less, inverse_a, inverse_b)
@@ -239,7 +240,7 @@ def softmax_kl(
         inverse_a = divide(nothing + 1.0, total_a)
         inverse_b = divide(nothing + 1.0, total_b)
         quotient = divide(total_a, total_b)
-        constant = (last_a - last_b) + log_of_sum(quotient, nothing)
+        constant = log_of_sum(quotient, nothing)
         # A row without a distribution has no divergence, nor a gradient.
         constant = tl.where((total_a > 0) & (total_b > 0), constant, float("nan"))
         undefined = constant - constant
@@ -250,7 +251,7 @@ def softmax_kl(
         shift = nothing
         if AT_ONCE:  # noqa: SIM102 - one is a constant, the other is not
             if differing < _ALIKE * total_a:
-                # The error of the sums would show in a gradient so small: it is measured first.
+                # What all x are off by would show in a gradient so small: it is measured first.
                 errors = tl.zeros((LANES,), A)
                 for block in range(0, blocks):
                     vector = block * LANES + lanes

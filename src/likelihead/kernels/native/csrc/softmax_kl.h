@@ -160,7 +160,7 @@ struct KLKernel {
     return __builtin_log(known.sum[side] / double(exp_below(tops)[0]));
   }
 
-  // b - a, and a log(a / b) + (b - a), which is never negative, for ratio = log(b / a): by the larger of the two and the
+  // b - a, and a log(a / b) + (b - a), which is never negative, for ratio = log(b / a): by the larger of them and the
   // ratio alone, so that an error of the ratio moves the term by no more than the difference. Both may be 0, for
   // infinite logits too (the ratio is NaN then), and either.
   LK_INLINE_MEMBER static void bregman(V a, V b, V ratio, V& difference, V& term) {
@@ -208,33 +208,55 @@ struct KLKernel {
     const Row& row = known.row;
     Sum<A> terms, slopes, differences;
     const A of_p = A(1 / known.sum[teacher]), of_q = A(1 / known.sum[student]), constant = A(known.constant);
-    const A beta = A(call.beta), rest = A(1 - call.beta);
+    const A beta = A(call.beta), rest = A(1 - call.beta), tiny = A(0x1p-10);
+    // By the weight of the smaller: from and to which e.
+    const A upper_from[2] = {beta > A(0.5) ? tiny : A(2), rest > A(0.5) ? tiny : A(2)};
+    const A direct_to[2] = {beta > A(0.5) ? tiny : A(-1), rest > A(0.5) ? tiny : A(-1)};
+    const V one = splat(A(1));
+    // Of some vectors at a time, in steps: each waits for its own exponential and logarithm.
+    auto add = [&](int64_t c, int count, auto several) LK_LAMBDA_INLINE {
+      constexpr int vectors = decltype(several)::value;
+      V r[vectors], x[vectors], e[vectors], part[vectors], sum[vectors], found[vectors], lost[vectors];
+      // The larger of the two is 1 and the smaller e = e^-x, which are near each other or not.
+      LK_EACH r[j] = distance(known, c + j * n, count) - constant;
+      LK_EACH x[j] = r[j] < V{} ? -r[j] : r[j];
+      LK_EACH x[j] = x[j] == x[j] ? x[j] : V{};  // where neither can be
+      LK_EACH e[j] = exp_negative(-x[j]);
+      LK_EACH part[j] = x[j] < A(0.34) ? x[j] * x[j] * exp_tail(-x[j]) - x[j] : e[j] - one;  // e - 1
+      // Of their mixture m: log m = lower <= 0 and log(m / e) = upper. The smaller of the two in size comes by its own
+      // logarithm, the other by x; but where e is next to nothing, 1 + y would cancel.
+      LK_EACH {
+        const auto less = r[j] < V{};
+        const V w = less ? splat(beta) : splat(rest), other = less ? splat(rest) : splat(beta);
+        const V y = e[j] > (less ? splat(upper_from[0]) : splat(upper_from[1]))
+                        ? -other * part[j] * inverse(vmax(splat(tiny), e[j]))
+                        : w * part[j];
+        const auto direct = e[j] <= (less ? splat(direct_to[0]) : splat(direct_to[1]));
+        found[j] = sum[j] = direct ? other + w * e[j] : one + y;
+        lost[j] = direct ? V{} : y - (sum[j] - one);
+      }
+      logs_of_sums<vectors>(found, lost);
+      LK_EACH {
+        const auto less = r[j] < V{};
+        const V w = less ? splat(beta) : splat(rest), other = less ? splat(rest) : splat(beta);
+        const auto by_upper = e[j] > (less ? splat(upper_from[0]) : splat(upper_from[1]));
+        const V lower = by_upper ? found[j] - x[j] : found[j], upper = by_upper ? found[j] : found[j] + x[j];
+        const V m = by_upper ? e[j] * sum[j] : sum[j], rests = e[j] > V{} ? w * e[j] * x[j] : V{};
+        const V curved = other * (lower * lower * exp_tail(lower)) + w * e[j] * (upper * upper * exp_tail(upper));
+        const V straight = by_upper ? other * x[j] - m * upper : -(m * lower) - rests;
+        A* const of = row.exps[teacher] + c + j * n;
+        const V p = load(of) * of_p, q = load(row.exps[student] + c + j * n) * of_q, large = less ? q : p;
+        const V slope = q > V{} ? -rest * (less ? lower : upper) : V{}, difference = large * part[j];
+        terms.add(kept(large * (x[j] < A(0.34) ? curved : straight), count));
+        slopes.add(kept(q * slope, count));
+        differences.add(kept(less ? -difference : difference, count));
+        count == n ? store(of, slope) : store_some(of, slope, count);  // beyond, exponentials are yet to be read
+      }
+    };
     each(
-        row,
-        [&](int64_t c, int count) LK_LAMBDA_INLINE {
-          const V r = distance(known, c, count) - constant;
-          const V p = load(row.exps[teacher] + c) * of_p, q = load(row.exps[student] + c) * of_q;
-          // Of the two the larger, the weight of the smaller, and the ratio e^-x of them; without a logit x is NaN.
-          const auto less = r < V{};
-          const V large = less ? q : p, size = less ? -r : r, x = size == size ? size : V{}, one = splat(A(1));
-          const V w = less ? splat(beta) : splat(rest), other = less ? splat(rest) : splat(beta);
-          const V e = exp_negative(-x);
-          const auto near = x < A(0.34);
-          const V part = near ? x * x * exp_tail(-x) - x : e - one;  // e^-x - 1
-          // Of the mixture m, in units of the larger: log m <= 0 and log(m / e).
-          const V y = w * part;
-          const auto direct = ~near & (w > A(0.5));  // where 1 + y cancels
-          const V m = direct ? other + w * e : one + y;
-          const V lower = log_of_sum(m, direct ? V{} : y - (m - one)), upper = lower + x;
-          const V curved = other * (lower * lower * exp_tail(lower)) + w * e * (upper * upper * exp_tail(upper));
-          const V straight = -(m * lower) - (e > V{} ? w * e * x : V{});
-          const V slope = q > V{} ? -rest * (less ? lower : upper) : V{};
-          const V difference = large * part;
-          terms.add(kept(large * (near ? curved : straight), count));
-          slopes.add(kept(q * slope, count));
-          differences.add(kept(less ? -difference : difference, count));
-          A* const to = row.exps[teacher] + c;  // beyond a part of a vector lie exponentials that are yet to be read
-          count == n ? store(to, slope) : store_some(to, slope, count);
+        row, [&](int64_t c, int count) LK_LAMBDA_INLINE { add(c, count, std::integral_constant<int, 1>()); },
+        [&](int64_t c) LK_LAMBDA_INLINE {
+          for (int k = 0; k < block; k += 4) add(c + k * n, n, std::integral_constant<int, 4>());
         },
         [&]() LK_LAMBDA_INLINE {
           terms.close_block();
