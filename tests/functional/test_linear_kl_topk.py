@@ -127,10 +127,11 @@ def test_all_tokens_are_the_forward_divergence_and_fewer_are_below() -> None:
 
 def of_logits(z: list[float], log_probs: list[float], index: list[int]) -> tuple[float, list[float]]:
     """The value and the gradient for these logits, in float32."""
-    hidden = torch.tensor([z]).requires_grad_()
-    value = linear_kl_topk(hidden, torch.eye(len(z)), torch.tensor([log_probs]), torch.tensor([index]))
-    (gradient,) = torch.autograd.grad(value, hidden)
-    return value.item(), gradient[0].tolist()
+    bias = torch.tensor(z).requires_grad_()  # in a product an infinite one would make the others NaN
+    head = torch.zeros(len(z), 1), torch.tensor([log_probs]), torch.tensor([index])
+    value = linear_kl_topk(torch.zeros(1, 1), *head, student_bias=bias)
+    (gradient,) = torch.autograd.grad(value, bias)
+    return value.item(), gradient.tolist()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -184,6 +185,34 @@ def test_log_probabilities_of_few_digits() -> None:
         assert mine.dtype is torch.float64
         want = linear_kl_topk(h, w, log_probs, index, student_bias=b, reduction="none")
         torch.testing.assert_close(mine, want, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_of_a_student_without_a_distribution_nothing_is_known(backend: str, value: float) -> None:
+    hidden, weight, bias = (t.detach() for t in student())
+    spoilt = hidden.clone()
+    spoilt[3, 1] = value
+    few, all_of_them = kept(), kept(k=V)
+
+    def check(of: Tensor, slopes: Tensor | None = None) -> None:
+        for found in [of] if slopes is None else [of, *slopes.unbind(1)]:
+            assert found.isnan().nonzero().flatten().tolist() == [3]
+
+    with use_backend(backend):
+        for chunk in (None, 2):
+            more: dict[str, Any] = {"student_bias": bias, "reduction": "none", "chunk_tokens": chunk}
+            h = spoilt.clone().requires_grad_()
+            values = [linear_kl_topk(h, weight, *of, **more) for of in (few, all_of_them)]
+            for direction in ("forward", "reverse", "jsd"):
+                more["direction"] = direction
+                values.append(linear_kl(h, weight, hidden, 2 * weight, **more))
+                # A teacher that has none: the student's gradient is not to be had either.
+                check(linear_kl(hidden, weight, spoilt, 2 * weight, **more))
+            for each in values:
+                check(each, torch.autograd.grad(each.sum(), h)[0])
+        whole = linear_kl(spoilt.clone().requires_grad_(), weight, hidden, 2 * weight)
+        assert whole.isnan()
 
 
 def test_what_is_left_out_is_not_looked_at() -> None:

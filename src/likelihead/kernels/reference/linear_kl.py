@@ -117,6 +117,17 @@ def divergence(
         The values, and a slope s of each class: for ``"forward"`` the derivative by the student's logits,
         q - p; else the derivative by q, up to a constant, which makes :math:`q (s - sum q s)` of it.
     """
+    values, slope = _divergence(p, q, ratio, direction, beta, quick)
+    if quick:
+        return values, slope
+    # Of a row that has NaN nothing is known: 0, or NaN.
+    unknown = 0 * (p.sum(1) + q.sum(1))
+    return values + unknown, slope + unknown.unsqueeze(1)
+
+
+def _divergence(
+    p: Tensor, q: Tensor, ratio: Tensor, direction: str, beta: float, quick: bool
+) -> tuple[Tensor, Tensor]:
     if not quick:
         # 0 where neither can be, and very large where only one can: finite, for autograd.
         ratio = ratio.nan_to_num(nan=0.0, posinf=_FAR, neginf=-_FAR)
