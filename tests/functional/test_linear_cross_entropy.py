@@ -177,6 +177,7 @@ REFUSED: list[tuple[type[Exception], str, tuple[Any, ...], dict[str, Any]]] = [
     (OptionError, "chunk_tokens is 0; expected at least 1", (H, W, Y), {"chunk_tokens": 0}),
     (DTypeError, "chunk_tokens is 1.5", (H, W, Y), {"chunk_tokens": 1.5}),
     (OptionError, "softcap is -1", (H, W, Y), {"softcap": -1.0}),
+    (OptionError, "softcap is 1e[+]39; expected .* float32", (H, W, Y), {"softcap": 1e39}),
     (DTypeError, "logit_scale is 'a'", (H, W, Y), {"logit_scale": "a"}),
     (IndexError, r"target\[3\] is 11", (H, W, torch.tensor([0, 1, -100, 11, 0, 0])), {}),
     (IndexError, r"target\[1, 2\] is 99", (H.view(2, 3, D), W, torch.tensor([[0, 1, 2], [3, 4, 99]])), {}),

@@ -360,8 +360,11 @@ def check_softmax_options(
     check_tensor_option("logit_offset", logit_offset)
     if not 0 <= z_loss < math.inf:
         raise OptionError(f"z_loss is {z_loss!r}; expected a finite number of at least 0.")
-    if softcap is not None and not 0 < softcap < math.inf:
-        raise OptionError(f"softcap is {softcap!r}; expected a positive number, or None for no cap.")
+    numbers = torch.finfo(torch.float32)  # beyond them 0 times infinity would make NaN of every logit
+    if softcap is not None and not numbers.tiny <= softcap <= numbers.max:
+        raise OptionError(
+            f"softcap is {softcap!r}; expected a positive number that float32 can hold, or None for no cap."
+        )
     if logit_offset is not None and tuple(logit_offset.shape) != (num_classes,):
         raise ShapeError(
             f"logit_offset has shape {list(logit_offset.shape)}; "
