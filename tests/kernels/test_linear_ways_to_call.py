@@ -201,7 +201,7 @@ def test_the_ops_keep_torchs_rules() -> None:
         ops.linear_softmax_nll_backward.default, (up, None, up, up, *plain, *given, [True, False, True])
     )
     for wanted in ([True, True, True], [False, True, False]):
-        torch.library.opcheck(ops.linear_softmax_loss.default, (*plain, *given, True, None, wanted))
+        torch.library.opcheck(ops.linear_softmax_nll_loss.default, (*plain, *given, True, None, wanted))
 
 
 @LOSSES
