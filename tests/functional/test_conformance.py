@@ -28,7 +28,7 @@ with warnings.catch_warnings():
 # These have no counterpart in torch.
 OWN = {"language_model_loss", "focal_loss", "binary_focal_loss"}
 OWN |= {"dice_loss", "jaccard_loss", "tversky_loss", "focal_tversky_loss", "lovasz_loss"}
-OWN |= {"TokenLogProbs", "linear_log_probs", "linear_kl", "linear_kl_topk"}
+OWN |= {"TokenLogProbs", "linear_log_probs", "linear_kl", "linear_kl_topk", "linear_predict"}
 OWN_MODULES = {"FocalLoss", "BinaryFocalLoss", "OverlapLoss", "DiceLoss", "JaccardLoss", "TverskyLoss"}
 OWN_MODULES |= {"FocalTverskyLoss", "LovaszLoss"}
 if not hasattr(F, "linear_cross_entropy"):  # which torch has from 2.13 on
