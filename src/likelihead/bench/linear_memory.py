@@ -96,14 +96,15 @@ def ours(sizes: Sizes) -> Route:
     summed = narrow and chunk < sizes.tokens  # a single chunk's product is its gradient
     in_loop = of_chunk + numbers * (compute_dtype(sizes.dtype).itemsize if summed else per_number)
     if summed or _takes_onednn(sizes):
-        # The head's gradient is made so many classes at a time; in float32 oneDNN lays its factor out anew.
+        # The head's gradient is made so many classes at a time: the last product lives until the next is
+        # there, and in float32 oneDNN lays its factor out anew.
         at_once = min(products.HeadGradient._AT_ONCE, sizes.classes)
-        in_loop += (sizes.width + (0 if summed else chunk)) * at_once * per_number
+        in_loop += (2 * sizes.width + (0 if summed else chunk)) * at_once * per_number
     rounded = 0
     if summed:
         # Rounded piece by piece.
-        at_once = products.HeadGradient._AT_ONCE
-        piece = max(1, products.HeadGradient._PIECE // max(1, sizes.width) // at_once) * at_once
+        piece = max(1, products.HeadGradient._PIECE // max(1, sizes.width))
+        piece = max(piece // products.HeadGradient._AT_ONCE, 1) * products.HeadGradient._AT_ONCE
         rounded = 4 * numbers + min(piece, sizes.classes) * sizes.width * per_number
     return Route("ours", of_chunk + values, max(in_loop, rounded) + of_hidden + values)
 

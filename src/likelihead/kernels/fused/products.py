@@ -99,9 +99,7 @@ def _has_kernels() -> bool:
 class HeadGradient:
     """The gradient of the head's weight, summed over chunks in float32 at least."""
 
-    # Classes: a part of the product that stays near until it is added. The fewer they are, the more often the
-    # threads wait for each other, which is long where other processes keep the cores busy.
-    _AT_ONCE = 4096
+    _AT_ONCE = 2048  # classes: a part of the product that stays in the caches until it is added
     _PIECE = 1 << 24  # elements: more bytes than malloc keeps when they are freed
 
     def __init__(self, weight: Tensor, *, several: bool) -> None:
@@ -142,7 +140,6 @@ class HeadGradient:
                         piece[part].copy_(product)
                     else:
                         piece[part].add_(product)
-                    del product  # before the next is made
             else:
                 beta = 0 if self.first else 1
                 torch.addmm(piece, columns.t(), x, beta=beta, alpha=scale, out=piece)
