@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -400,3 +401,11 @@ def test_at_full_the_guard_finds_a_class_that_there_is_not() -> None:
                 call(hidden, weight, target)
         linear_cross_entropy(hidden, weight, target, sample_weight=torch.tensor([1.0, 0.0]), ignore_index=V)
         linear_cross_entropy(hidden, weight, target, ignore_index=V)
+
+
+def test_hidden_states_of_no_width_make_even_odds() -> None:
+    hidden, head = torch.zeros(2, 3, 0, requires_grad=True), torch.zeros(V, 0, requires_grad=True)
+    loss = linear_cross_entropy(hidden, head, torch.zeros(2, 3, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(V))
+    assert [leaf.grad.shape for leaf in (hidden, head)] == [(2, 3, 0), (V, 0)]  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "check_head",
     "for_each_token",
     "in_autocast",
+    "in_rows",
     "next_tokens",
     "tokens_of",
     "without_first",
@@ -169,7 +171,7 @@ def tokens_of(
                 f"{both}; with shift=True expected {list(shape)}: the tokens that the model was given."
             )
         target = next_tokens(target, ignore_index)
-    flat = hidden.reshape(-1, hidden.shape[-1])
+    flat = in_rows(hidden)
     if target.is_floating_point() and tuple(target.shape) == (*shape, classes):
         return Tokens(flat, target.reshape(-1, classes), shape)
     if tuple(target.shape) != shape:
@@ -178,6 +180,11 @@ def tokens_of(
             + (f", or probabilities {[*shape, classes]}." if probabilities else ".")
         )
     return Tokens(flat, target.reshape(-1), shape)
+
+
+def in_rows(tensor: Tensor) -> Tensor:
+    """The tensor with its leading dimensions as one; of no width too, where -1 would stand for any number."""
+    return tensor.reshape(math.prod(tensor.shape[:-1]), tensor.shape[-1])
 
 
 def for_each_token(sample_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:

@@ -10,13 +10,20 @@ from likelihead.core.options import check_real_number
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import OptionError, ShapeError
 from likelihead.functional._call import overridable
-from likelihead.functional._linear import as_chunk, as_compact, check_head, for_each_token, in_autocast
+from likelihead.functional._linear import (
+    as_chunk,
+    as_compact,
+    check_head,
+    for_each_token,
+    in_autocast,
+    in_rows,
+)
 from likelihead.functional._sample_weight import checked_weight
 from likelihead.functional.linear_log_probs import check_temperature
 from likelihead.kernels import dispatch
 from likelihead.kernels.ops import check_softmax_options
 
-__all__ = ["STUDENT", "check_constant", "check_tokens", "check_vocabulary", "flat", "linear_kl"]
+__all__ = ["STUDENT", "check_constant", "check_tokens", "check_vocabulary", "linear_kl"]
 
 STUDENT = ("student_hidden", "student_weight", "student_bias")
 _TEACHER = ("teacher_hidden", "teacher_weight", "teacher_bias")
@@ -142,9 +149,9 @@ def linear_kl(
         check_softmax_options(student_weight.shape[0], softcap=cap)
     each = for_each_token(checked_weight(sample_weight, tokens), tokens)
     kl = dispatch.linear_kl(
-        flat(in_autocast(student_hidden, student_hidden)),
+        in_rows(in_autocast(student_hidden, student_hidden)),
         in_autocast(student_weight, student_hidden),
-        flat(in_autocast(teacher_hidden, teacher_hidden)),
+        in_rows(in_autocast(teacher_hidden, teacher_hidden)),
         in_autocast(teacher_weight, teacher_hidden),
         head_bias=None if student_bias is None else in_autocast(student_bias, student_hidden),
         teacher_bias=None if teacher_bias is None else in_autocast(teacher_bias, teacher_hidden),
@@ -160,11 +167,6 @@ def linear_kl(
         teacher_softcap=teacher_softcap,
     )
     return kl.reshape(tokens) if reduction == "none" else kl
-
-
-def flat(tensor: Tensor) -> Tensor:
-    """``[N, D]`` of ``[..., D]``."""
-    return tensor.reshape(-1, tensor.shape[-1])
 
 
 def check_tokens(name: str, teacher: Tensor, student: Tensor) -> tuple[int, ...]:

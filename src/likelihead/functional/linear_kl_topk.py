@@ -14,9 +14,16 @@ from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer, check_reduction
 from likelihead.errors import DomainError, DTypeError, ShapeError
 from likelihead.functional._call import is_class_index, is_real, is_tensor, overridable
-from likelihead.functional._linear import as_chunk, as_compact, check_head, for_each_token, in_autocast
+from likelihead.functional._linear import (
+    as_chunk,
+    as_compact,
+    check_head,
+    for_each_token,
+    in_autocast,
+    in_rows,
+)
 from likelihead.functional._sample_weight import checked_weight
-from likelihead.functional.linear_kl import STUDENT, check_constant, check_tokens, check_vocabulary, flat
+from likelihead.functional.linear_kl import STUDENT, check_constant, check_tokens, check_vocabulary
 from likelihead.functional.linear_log_probs import check_temperature
 from likelihead.guard.switch import current
 from likelihead.kernels import dispatch
@@ -123,11 +130,11 @@ def linear_kl_topk(
     check_constant(teacher_log_probs=teacher_log_probs)
     check_softmax_options(classes, softcap=student_softcap)
     each = for_each_token(checked_weight(sample_weight, tokens), tokens)
-    log_probs, index = flat(teacher_log_probs), flat(teacher_index)
+    log_probs, index = in_rows(teacher_log_probs), in_rows(teacher_index)
     if _may_look(log_probs, index, each):
         _check_buckets(log_probs, index, each, classes, tokens)
     kl = dispatch.linear_kl(
-        flat(in_autocast(student_hidden, student_hidden)),
+        in_rows(in_autocast(student_hidden, student_hidden)),
         in_autocast(student_weight, student_hidden),
         log_probs,
         head_bias=None if student_bias is None else in_autocast(student_bias, student_hidden),

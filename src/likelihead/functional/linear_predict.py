@@ -8,7 +8,7 @@ from torch import Tensor
 from likelihead.core.devices import check_devices
 from likelihead.errors import ShapeError
 from likelihead.functional._call import overridable
-from likelihead.functional._linear import as_chunk, check_head
+from likelihead.functional._linear import as_chunk, check_head, in_rows
 from likelihead.kernels import dispatch
 
 __all__ = ["linear_predict"]
@@ -51,7 +51,7 @@ def linear_predict(
             f"weight has shape {list(weight.shape)}; expected [V, D], one head for all tokens, of at least "
             "one class."
         )
-    rows = hidden.reshape(-1, hidden.shape[-1])
+    rows = in_rows(hidden)
     any_class = rows.new_zeros(rows.shape[0], dtype=torch.long)  # that of the values beside it
     chunk = as_chunk(chunk_tokens)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import DTypeError, OptionError, ShapeError
-from likelihead.functional._linear import Tokens, as_compact, check_head, for_each_token, tokens_of
+from likelihead.functional._linear import Tokens, as_compact, check_head, for_each_token, in_rows, tokens_of
 from likelihead.guard.check import check_target
 from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll
 from likelihead.likelihoods.checks import check_class_target, check_weight, is_settled, reduces_at_once
@@ -68,7 +68,7 @@ def loss(
 def prediction(likelihood: Categorical, hidden: Tensor, head: nn.Linear) -> Tensor:
     """The likeliest class of each token."""
     _check(likelihood, hidden, head)
-    rows = hidden.reshape(-1, hidden.shape[-1])
+    rows = in_rows(hidden)
     any_class = rows.new_zeros(rows.shape[0], dtype=torch.long)  # that of the values beside it
     options = {name: likelihood._options()[name] for name in ("softcap", "logit_offset")}
     with torch.no_grad():
