@@ -42,10 +42,11 @@ PARTS = {
 }
 # Of the tests of the kernels, those that are about something else than the numbers of a kernel.
 ELSEWHERE = {
-    "test_build.py", "test_dispatch.py", "test_interpreted.py", "test_linear_kernels.py",
-    "test_linear_memory.py", "test_linear_products.py", "test_linear_ways_to_call.py", "test_native.py",
-    "test_native_scores.py", "test_plain.py", "test_portable.py", "test_portable_against_reference.py",
-    "test_portable_small.py", "test_registration.py", "test_sharding.py", "test_softmax_kl.py",
+    "test_build.py", "test_dispatch.py", "test_head_products.py", "test_interpreted.py",
+    "test_linear_kernels.py", "test_linear_memory.py", "test_linear_products.py",
+    "test_linear_ways_to_call.py", "test_native.py", "test_native_scores.py", "test_plain.py",
+    "test_portable.py", "test_portable_against_reference.py", "test_portable_small.py",
+    "test_registration.py", "test_sharding.py", "test_softmax_kl.py",
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
