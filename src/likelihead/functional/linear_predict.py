@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from likelihead.functional._call import overridable
 from likelihead.functional._linear import as_chunk, check_head, in_rows
 from likelihead.kernels import dispatch
 
-__all__ = ["linear_predict"]
+__all__ = ["linear_predict", "top_class"]
 
 
 @overridable
@@ -51,12 +53,14 @@ def linear_predict(
             f"weight has shape {list(weight.shape)}; expected [V, D], one head for all tokens, of at least "
             "one class."
         )
+    return top_class(hidden, weight, bias, chunk_tokens=as_chunk(chunk_tokens))
+
+
+def top_class(hidden: Tensor, weight: Tensor, bias: Tensor | None, **options: Any) -> Tensor:
+    """The prediction of the op, of checked tensors in any leading shape."""
     rows = in_rows(hidden)
     any_class = rows.new_zeros(rows.shape[0], dtype=torch.long)  # that of the values beside it
-    chunk = as_chunk(chunk_tokens)
     with torch.no_grad():
-        found = dispatch.linear_softmax_nll(
-            rows, weight, any_class, bias, prediction=True, chunk_tokens=chunk
-        )
+        found = dispatch.linear_softmax_nll(rows, weight, any_class, bias, prediction=True, **options)
     predicted: Tensor = found.prediction  # type: ignore[assignment]
     return predicted.reshape(hidden.shape[:-1])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from likelihead.core.options import shown
 from likelihead.core.reduction import Normalizer
 from likelihead.errors import DTypeError, OptionError, ShapeError
-from likelihead.functional._linear import Tokens, as_compact, check_head, for_each_token, in_rows, tokens_of
+from likelihead.functional._linear import Tokens, as_compact, check_head, for_each_token, tokens_of
+from likelihead.functional.linear_predict import top_class
 from likelihead.guard.check import check_target
 from likelihead.kernels.dispatch import linear_softmax_loss, linear_softmax_nll
 from likelihead.likelihoods.checks import check_class_target, check_weight, is_settled, reduces_at_once
@@ -68,13 +68,8 @@ def loss(
 def prediction(likelihood: Categorical, hidden: Tensor, head: nn.Linear) -> Tensor:
     """The likeliest class of each token."""
     _check(likelihood, hidden, head)
-    rows = in_rows(hidden)
-    any_class = rows.new_zeros(rows.shape[0], dtype=torch.long)  # that of the values beside it
     options = {name: likelihood._options()[name] for name in ("softcap", "logit_offset")}
-    with torch.no_grad():
-        found = linear_softmax_nll(rows, head.weight, any_class, head.bias, prediction=True, **options)
-    predicted: Tensor = found.prediction  # type: ignore[assignment]
-    return predicted.reshape(hidden.shape[:-1])
+    return top_class(hidden, head.weight, head.bias, **options)
 
 
 def logits_first(logits: Tensor, target: Any) -> tuple[Tensor, Any]:
