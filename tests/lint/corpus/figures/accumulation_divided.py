@@ -1,4 +1,4 @@
-# case: accumulation done right: divided by hand, by counts, by accelerate, by Lightning; a GAN with two losses
+# case: accumulation done right: divided by hand, by counts, by accelerate, by Lightning; GAN with two losses
 import lightning as L
 import torch
 import torch.nn.functional as F

@@ -56,7 +56,7 @@ def train(model, criterion, source, lr=1.0):
             cur_loss = total_loss / LOG_INTERVAL
             ms = (time.time() - start) * 1000 / LOG_INTERVAL
             print(
-                f"{batch + 1:5d} batches | ms {ms:5.2f} | loss {cur_loss:5.2f} | ppl {math.exp(cur_loss):8.2f}"
+                f"{batch + 1:5d} batches | ms {ms:.2f} | loss {cur_loss:.2f} | ppl {math.exp(cur_loss):8.2f}"
             )
             total_loss, start = 0.0, time.time()
 
