@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from likelihead.lint.findings import Problem
 from likelihead.lint.source import Source, read
@@ -25,6 +26,8 @@ class Project:
 
     def __init__(self) -> None:
         self.problems: dict[Path, Problem] = {}
+        # Modules that the analysis has executed, which the files of one process share.
+        self.modules: dict[Path, Any] = {}
         self._sources: dict[Path, Source | None] = {}
         self._resolved: dict[tuple[Path, str], Path | None] = {}
 
@@ -52,6 +55,14 @@ class Project:
                 None,
             )
         return self._resolved[key]
+
+    def is_package(self, module: str, importer: Path) -> bool:
+        """Whether the name is that of a folder of the project that holds modules but no ``__init__.py``."""
+        parts = module.split(".")
+        return any(
+            (folder := above.joinpath(*parts)).is_dir() and next(folder.glob("*.py"), None) is not None
+            for above in _search_folders(importer.parent)
+        )
 
     def resolve_relative(self, level: int, module: str, importer: Path) -> Path | None:
         """The file that ``from ..module import`` with `level` dots means."""
