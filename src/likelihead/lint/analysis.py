@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -40,7 +41,8 @@ class Report:
 
     Attributes:
         findings: of any code, in this file or (reached from it) in another one of the project, unsuppressed.
-        reads: the other files that were looked at; the findings stand as long as they and the file stay as they are.
+        reads: the other files that were looked at; the findings hold while they and the file stay as they
+        are.
         functions: how many functions were interpreted.
         exhausted: functions that were given up because their budget was used up, ``"path:line name"``.
     """
@@ -98,9 +100,9 @@ class _Judge:
             return
         verdicts: list[list[tuple[Rule, Verdict]]] = []
         for way in ways:
-            one = event if len(ways) == 1 else replace(event, **dict(zip(names, way)))  # type: ignore[type-var]
-            if len(ways) == 1 and way:
-                one = replace(event, **dict(zip(names, way)))  # type: ignore[type-var]
+            one = copy(event)
+            for name, value in zip(names, way, strict=True):
+                setattr(one, name, value)
             found = [(rule, verdict) for rule in rules if (verdict := getattr(rule, method)(one)) is not None]
             verdicts.append(found)
         groups = {_group(rule) for rule, _ in verdicts[0]}
@@ -149,7 +151,8 @@ def place_of(made: Made) -> Place:
     """The place in the source, in lines and characters."""
     node = made.node
     source = made.scope.source
-    line, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", None) or getattr(node, "lineno", 1)
+    line: int = getattr(node, "lineno", 1)
+    end: int = getattr(node, "end_lineno", None) or line
     if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
         end = line
     return Place(

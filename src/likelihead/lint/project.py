@@ -19,9 +19,9 @@ _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 class Project:
     """Files by name, read at most once, and the modules that they are to each other.
 
-    An absolute import is looked for in the folder of the importing file and in each folder above it, up to the
-    top of the project, and in a ``src`` beside them, as ``python SCRIPT``, ``python -m`` and an installed package
-    find it. Nothing is imported or run.
+    An absolute import is looked for in the folder of the importing file and in each folder above it, up to
+    the top of the project, and in a ``src`` beside them, as ``python SCRIPT``, ``python -m`` and an installed
+    package find it. Nothing is imported or run.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Project:
         return self._sources[path]
 
     def resolve(self, module: str, importer: Path) -> Path | None:
-        """The file that the absolute import of `module` from the file `importer` means, if it is in the project."""
+        """The file of the project that the absolute import of `module` in the file `importer` means."""
         key = (importer.parent, module)
         if key not in self._resolved:
             self._resolved[key] = next(

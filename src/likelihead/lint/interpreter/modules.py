@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from likelihead.lint.interpreter.calls import Calls, Exhausted
-from likelihead.lint.interpreter.events import Event
+from likelihead.lint.interpreter.attributes import Attributes
+from likelihead.lint.interpreter.calls import Calls
 from likelihead.lint.interpreter.expressions import Expressions
 from likelihead.lint.interpreter.frames import Frame, Scope
+from likelihead.lint.interpreter.items import Items
+from likelihead.lint.interpreter.machine import FILE_BUDGET, FUNCTION_BUDGET, Exhausted, Machine
 from likelihead.lint.interpreter.statements import Statements
 from likelihead.lint.knowledge import objects
-from likelihead.lint.project import Project
 from likelihead.lint.values import (
     UNKNOWN,
     Class,
@@ -28,16 +27,9 @@ from likelihead.lint.values import (
 
 __all__ = ["Interpreter", "Modules"]
 
-# Nodes that one function, and one file as a whole, may look at, with all that they call.
-FUNCTION_BUDGET = 60_000
-FILE_BUDGET = 600_000
 
-
-class Modules:
+class Modules(Machine):
     """The part of the interpreter that imports."""
-
-    project: Project
-    modules: dict[Path, Scope]
 
     def import_module(self, name: str, scope: Scope) -> Value:
         """What ``import name`` binds to the whole dotted name."""
@@ -99,26 +91,28 @@ class Modules:
             return self.module(below)
         return UNKNOWN
 
-    def import_all(self, node: ast.ImportFrom, scope: Scope) -> Iterator[tuple[str, Value]]:
+    def import_all(self, node: ast.ImportFrom, scope: Scope) -> list[tuple[str, Value]]:
         """What ``from module import *`` binds."""
         path = scope.source.path
+        module = node.module or ""
         found = (
-            self.project.resolve_relative(node.level, node.module or "", path)
+            self.project.resolve_relative(node.level, module, path)
             if node.level
-            else self.project.resolve(node.module or "", path)
+            else self.project.resolve(module, path)
         )
         if found is None or found == path:
-            if not node.level and node.module in ("torch", "torch.nn", "torch.nn.functional", "math"):
-                for name in objects.public_names(node.module):
-                    yield name, External(f"{node.module}.{name}")
-            return
-        module = self.module(found)
-        if isinstance(module, Module):
-            env = dict(module.scope.env)
-            listed = constant(env.get("__all__"))
-            for name, value in env.items():
-                if name in listed if isinstance(listed, (tuple, list)) else not name.startswith("_"):
-                    yield name, value
+            names = [] if node.level else objects.public_names(module)
+            return [(name, External(f"{module}.{name}")) for name in names]
+        value = self.module(found)
+        if not isinstance(value, Module):
+            return []
+        listed = constant(value.scope.env.get("__all__"))
+        wanted = listed if isinstance(listed, (tuple, list)) else None
+        return [
+            (name, one)
+            for name, one in value.scope.env.items()
+            if (name in wanted if wanted is not None else not name.startswith("_"))
+        ]
 
     def module_attribute(self, scope: Scope, name: str) -> Value:
         """``module.name``, which may be a module of the package ``module``."""
@@ -132,52 +126,8 @@ class Modules:
         return UNKNOWN
 
 
-class Interpreter(Statements, Expressions, Calls, Modules):
-    """The abstract interpretation of one file and of what it reaches.
-
-    Args:
-        project: the files.
-        modules: those that were executed already, shared by the files of one process; they hold nothing that
-            depends on who imports them.
-        rules: is told what happens.
-        losses: the user's names of losses.
-    """
-
-    def __init__(
-        self, project: Project, modules: dict[Path, Scope], rules: Any, losses: dict[str, str]
-    ) -> None:
-        self.project = project
-        self.modules = modules
-        self.rules = rules
-        self.losses = losses
-        self.main: Scope | None = None
-        self.root_context = Context()
-        self.budget = FILE_BUDGET
-        self.nesting = 0
-        self.epoch = 0
-        self.quiet = False
-        self.active: dict[ast.AST, int] = {}
-        self.memo: dict[Any, tuple[int, Context, Value]] = {}
-        self.loop_nodes: list[ast.AST] = []
-        self.class_bodies: list[Class] = []
-        self.functions: list[Function] = []
-        self.classes: list[Class] = []
-        self.instances: list[Instance] = []
-        self.entered_functions: set[int] = set()
-        self.set_up: set[tuple[int, int]] = set()
-        self.setter_tables: dict[ast.AST, dict[str, list[str]]] = {}
-        self.reads: set[Path] = set()
-        self.exhausted: set[str] = set()
-
-    def emit(self, event: Event) -> None:
-        """Tell the rules, unless this is the body of a module that another file will be the main one of."""
-        if not self.quiet:
-            self.rules.see(event)
-
-    def note_exhausted(self, function: Function) -> None:
-        self.exhausted.add(
-            f"{function.scope.source.path}:{getattr(function.node, 'lineno', 0)} {function.name}"
-        )
+class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
+    """The abstract interpretation of one file and of what it reaches."""
 
     def run(self, path: Path) -> None:
         """Run the file as a program, then each of its functions that the program did not call."""
