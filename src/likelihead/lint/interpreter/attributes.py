@@ -85,6 +85,8 @@ class Attributes(Machine):
                 return found
         if instance.base is not None:
             return self.attribute(instance.base, name, node, frame)
+        if name in ("module", "_orig_mod"):
+            return instance  # of what torch.compile and DistributedDataParallel put around it
         return Bound(instance, name)
 
     def _bind_member(

@@ -101,8 +101,8 @@ class Modules(Machine):
             else self.project.resolve(module, path)
         )
         if found is None or found == path:
-            names = [] if node.level else objects.public_names(module)
-            return [(name, External(f"{module}.{name}")) for name in names]
+            names = {} if node.level else objects.starred(module)
+            return [(name, External(meant)) for name, meant in names.items()]
         value = self.module(found)
         if not isinstance(value, Module):
             return []
@@ -183,7 +183,7 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
         """Go into a function that nobody calls, with arguments of which nothing is known."""
         frame = self._root_frame(scope)
         spec = function.node.args
-        args: list[Value] = [UNKNOWN] * len((*spec.posonlyargs, *spec.args))
+        args = [objects.argument(instance, one.arg) for one in (*spec.posonlyargs, *spec.args)]
         bound = "staticmethod" not in function.decorators and (
             instance is not None or "classmethod" in function.decorators
         )

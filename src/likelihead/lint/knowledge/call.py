@@ -16,7 +16,9 @@ __all__ = [
     "CONSTRUCTORS",
     "DTYPES",
     "EXTERNALS",
+    "FLAT",
     "OPS",
+    "PACKAGES",
     "Call",
     "Handler",
     "constructor",
@@ -30,7 +32,7 @@ __all__ = [
 class Call:
     """A call of something from outside, with its arguments by position and by name."""
 
-    __slots__ = ("args", "frame", "interpreter", "kwargs", "name", "node")
+    __slots__ = ("args", "frame", "interpreter", "kwargs", "name", "node", "owner")
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Call:
         interpreter: Machine,
         node: ast.AST,
         frame: Frame,
+        owner: Value = UNKNOWN,
     ) -> None:
         self.name = name
         self.args = args
@@ -47,6 +50,7 @@ class Call:
         self.interpreter = interpreter
         self.node = node
         self.frame = frame
+        self.owner = owner  # of a method: the object as the program has it
 
     def given(self, position: int, name: str) -> Value | None:
         """An argument; None where the call does not give it."""
@@ -94,6 +98,10 @@ OPS: dict[str, Handler] = {}
 EXTERNALS: dict[str, Handler] = {}
 # By dotted name: classes, whose objects subclasses in the project are too.
 CONSTRUCTORS: dict[str, Handler] = {}
+# By the first part of the name: what a library's table makes of a name that none of the above has.
+PACKAGES: dict[str, Handler] = {}
+# Modules whose names may be written with the modules below them or without: ``timm.loss.cross_entropy.X``.
+FLAT: set[str] = set()
 
 
 def op(*names: str) -> Callable[[Handler], Handler]:

@@ -6,8 +6,18 @@ import ast
 from functools import cache
 from typing import TYPE_CHECKING
 
-from likelihead.lint.knowledge import builtin, containers, layers, links, losses, makers, objects, tensors
-from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
+from likelihead.lint.knowledge import (
+    builtin,
+    containers,
+    layers,
+    libraries,
+    links,
+    losses,
+    makers,
+    objects,
+    tensors,
+)
+from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, FLAT, OPS, PACKAGES, Call
 from likelihead.lint.values import UNKNOWN, Object, Value
 
 if TYPE_CHECKING:
@@ -60,6 +70,10 @@ def canonical(name: str) -> str:
         if name.startswith(prefix):
             name = meant + name[len(prefix) :]
     parts = name.split(".")
+    for count in (3, 2, 1):
+        if len(parts) > count and ".".join(parts[:count]) in FLAT:
+            inner = [one for one in parts[count:-1] if not one.islower()]
+            return ".".join([*parts[:count], *inner, parts[-1]])
     if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
         return ".".join(["torch", "nn", parts[-1]])
     return name
@@ -82,6 +96,9 @@ def call(
         return handler(Call(name, args, kwargs, interpreter, node, frame))
     if name in PASS_THROUGH:
         return args[0] if args else kwargs.get("module", kwargs.get("model", UNKNOWN))
+    package = PACKAGES.get(name.partition(".")[0])
+    if package is not None:
+        return package(Call(name, args, kwargs, interpreter, node, frame))
     module, _, last = name.rpartition(".")
     if module in _OP_MODULES and last in OPS:
         return OPS[last](Call(name, args, kwargs, interpreter, node, frame))
@@ -121,7 +138,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of one of the project; without `args`, of unknown options."""
+    """An object of a class from outside, as base of one of the project; without `args`, of no known options."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:
@@ -136,4 +153,4 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors)
+_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors, libraries)

@@ -16,6 +16,7 @@ class LH106(Rule):
 
     def loss(self, call: LossCall) -> Verdict | None:
         value = call.input
-        if call.loss.family == "bce_with_logits" and isinstance(value, Tensor) and value.kind == "sigmoid":
+        takes_logits = call.loss.family in ("bce_with_logits", "focal_with_logits")
+        if takes_logits and isinstance(value, Tensor) and value.kind == "sigmoid":
             return Verdict(f"{call.name} applies a sigmoid of its own to this output of a sigmoid.", value)
         return None

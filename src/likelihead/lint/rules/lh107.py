@@ -16,6 +16,7 @@ class LH107(Rule):
 
     def loss(self, call: LossCall) -> Verdict | None:
         value = call.input
-        if call.loss.family == "bce_with_logits" and isinstance(value, Tensor) and value.kind == "probs":
+        takes_logits = call.loss.family in ("bce_with_logits", "focal_with_logits")
+        if takes_logits and isinstance(value, Tensor) and value.kind == "probs":
             return Verdict(f"{call.name} applies a sigmoid to this output of a softmax.", value)
         return None
