@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.values import UNKNOWN, Const, External, Made, Object, Repeat, Value, constant
@@ -21,6 +22,7 @@ __all__ = [
     "PACKAGES",
     "Call",
     "Handler",
+    "canonical",
     "constructor",
     "dtype_of",
     "external",
@@ -102,6 +104,26 @@ CONSTRUCTORS: dict[str, Handler] = {}
 PACKAGES: dict[str, Handler] = {}
 # Modules whose names may be written with the modules below them or without: ``timm.loss.cross_entropy.X``.
 FLAT: set[str] = set()
+
+
+@cache
+def canonical(name: str) -> str:
+    """One name for what torch and its look-alikes offer under several."""
+    for prefix, meant in (
+        ("likelihead.functional.", "torch.nn.functional."),
+        ("likelihead.nn.", "torch.nn."),
+        ("torch.nn.modules.module.", "torch.nn."),
+    ):
+        if name.startswith(prefix):
+            name = meant + name[len(prefix) :]
+    parts = name.split(".")
+    for count in (3, 2, 1):
+        if len(parts) > count and ".".join(parts[:count]) in FLAT:
+            inner = [one for one in parts[count:-1] if not one.islower()]
+            return ".".join([*parts[:count], *inner, parts[-1]])
+    if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
+        return ".".join(["torch", "nn", parts[-1]])
+    return name
 
 
 def op(*names: str) -> Callable[[Handler], Handler]:

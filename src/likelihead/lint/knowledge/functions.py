@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from functools import cache
 from typing import TYPE_CHECKING
 
 from likelihead.lint.knowledge import (
@@ -17,14 +16,14 @@ from likelihead.lint.knowledge import (
     objects,
     tensors,
 )
-from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, FLAT, OPS, PACKAGES, Call
+from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, PACKAGES, Call, canonical
 from likelihead.lint.values import UNKNOWN, Object, Value
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
     from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["call", "canonical", "construct"]
+__all__ = ["call", "construct"]
 
 # Their functions are those of the table of operations, if they have the name of one.
 _OP_MODULES = frozenset(
@@ -57,26 +56,6 @@ PASS_THROUGH = frozenset(
         "torch.quantization.prepare_qat",
     ]
 )
-
-
-@cache
-def canonical(name: str) -> str:
-    """One name for what torch and its look-alikes offer under several."""
-    for prefix, meant in (
-        ("likelihead.functional.", "torch.nn.functional."),
-        ("likelihead.nn.", "torch.nn."),
-        ("torch.nn.modules.module.", "torch.nn."),
-    ):
-        if name.startswith(prefix):
-            name = meant + name[len(prefix) :]
-    parts = name.split(".")
-    for count in (3, 2, 1):
-        if len(parts) > count and ".".join(parts[:count]) in FLAT:
-            inner = [one for one in parts[count:-1] if not one.islower()]
-            return ".".join([*parts[:count], *inner, parts[-1]])
-    if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
-        return ".".join(["torch", "nn", parts[-1]])
-    return name
 
 
 def call(
@@ -138,7 +117,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of one of the project; without `args`, of no known options."""
+    """An object of a class from outside, or base of one of the project; without `args`, of unknown options."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:

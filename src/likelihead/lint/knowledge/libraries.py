@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from likelihead.lint.knowledge import kornia, monai, smp, timm, torchvision
+from likelihead.lint.knowledge import (
+    fastai,
+    kornia,
+    monai,
+    skorch,
+    smp,
+    timm,
+    torchvision,
+    training,
+    transformers,
+    wrappers,
+)
 
 __all__ = ["LIBRARIES"]
 
-LIBRARIES = (kornia, monai, smp, timm, torchvision)
+LIBRARIES = (fastai, kornia, monai, skorch, smp, timm, torchvision, training, transformers, wrappers)

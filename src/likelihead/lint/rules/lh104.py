@@ -21,4 +21,7 @@ class LH104(Rule):
                 f"{call.name} expects log-probabilities and takes no logarithm of this output of a softmax.",
                 value,
             )
+        # The same the other way round: a loss that takes the log itself.
+        if call.loss.family == "nll_of_probs" and isinstance(value, Tensor) and value.kind == "log_probs":
+            return Verdict(f"{call.name} expects {call.loss.kind}, and this is a log-softmax.", value)
         return None

@@ -16,8 +16,9 @@ class LH105(Rule):
 
     def loss(self, call: LossCall) -> Verdict | None:
         value = call.input
-        if call.loss.family == "nll" and isinstance(value, Tensor) and value.kind == "logits":
+        taken = call.loss.family in ("nll", "nll_of_probs")
+        if taken and isinstance(value, Tensor) and value.kind == "logits":
             return Verdict(
-                f"{call.name} expects log-probabilities, and this is the output of a layer as it is.", value
+                f"{call.name} expects {call.loss.kind}, and this is the output of a layer as it is.", value
             )
         return None
