@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from likelihead.lint.knowledge.call import CONSTRUCTORS, Call, external
 from likelihead.lint.knowledge.losses import Loss, call_loss
-from likelihead.lint.knowledge.objects import CALLS, STARS
 from likelihead.lint.knowledge.networks import logits, network
+from likelihead.lint.knowledge.objects import CALLS, STARS
 from likelihead.lint.knowledge.trained import meet, output_of, without_shape
 from likelihead.lint.values import UNKNOWN, External, Object, Value
 
@@ -32,7 +32,7 @@ _BROUGHT = {
     "Learner": "fastai.Learner", "Module": "torch.nn.Module", "math": "math",
     **{name: f"fastai.{name}" for name in (*_LOSSES, *_LEARNERS)},
 }  # fmt: skip
-STARS.update({module: _BROUGHT for module in _MODULES})
+STARS.update(dict.fromkeys(_MODULES, _BROUGHT))
 
 
 def _of(name: str) -> list[str]:

@@ -117,7 +117,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, or base of one of the project; without `args`, of unknown options."""
+    """An object of a class from outside, or base of one of the project; no `args`: options unknown."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:

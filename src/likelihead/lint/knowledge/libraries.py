@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from likelihead.lint.knowledge import (
     fastai,
+    keras,
     kornia,
     monai,
     skorch,
@@ -17,4 +18,4 @@ from likelihead.lint.knowledge import (
 
 __all__ = ["LIBRARIES"]
 
-LIBRARIES = (fastai, kornia, monai, skorch, smp, timm, torchvision, training, transformers, wrappers)
+LIBRARIES = (fastai, keras, kornia, monai, skorch, smp, timm, torchvision, training, transformers, wrappers)

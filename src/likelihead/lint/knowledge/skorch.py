@@ -1,4 +1,4 @@
-"""skorch: module and criterion meet in the constructor; NeuralNetClassifier takes the log before NLLLoss itself."""
+"""skorch: module and criterion meet in the constructor, and a classifier takes the log before NLLLoss."""
 
 from __future__ import annotations
 

@@ -33,8 +33,6 @@ _TASKS: dict[str, tuple[tuple[str, ...], int]] = {
 # Their outputs are something else: log-probabilities, or the best ones of a search.
 _OTHERS = ("TransfoXL", "XLNetForQuestionAnswering", "XLMForQuestionAnswering", "Flaubert", "Rag")
 _BUILDERS = ("from_pretrained", "from_config", "_from_config")
-# The counts that are the number of classes: what is not of words is given in the call.
-_COUNTS = ("num_labels",)
 
 _OUTPUT = "transformers.Output"
 
@@ -65,7 +63,7 @@ def _output(output: Value, owner: Object, call: Call) -> Value:
     fields = constant(owner.options["fields"])
     with_labels = call.given(99, "labels") is not None
     unsure = "**" in call.kwargs and "labels" not in call.kwargs
-    options: dict[str, Value] = {name: output for name in fields}
+    options: dict[str, Value] = dict.fromkeys(fields, output)
     options["_loss"] = UNKNOWN if unsure else Const(with_labels)
     return Object(_OUTPUT, options, call.frame.context, call.made(_OUTPUT))
 
@@ -86,21 +84,16 @@ def _entry(owner: Object, call: Call) -> Value:
     fields += [value for name, value in owner.options.items() if not name.startswith("_")]
     if isinstance(index, int) and 0 <= index < len(fields):
         return fields[index]
-    if isinstance(index, slice) and index.step is None and 0 <= (index.start or 0):
-        if index.stop is not None and 0 <= index.stop <= len(fields):
-            return List(fields[index], "tuple", call.frame.context)
+    plain = isinstance(index, slice) and index.step is None and isinstance(index.stop, int)
+    if isinstance(index, slice) and plain and 0 <= index.stop <= len(fields):
+        return List(fields[index], "tuple", call.frame.context)
     return UNKNOWN
-
-
-def _get(owner: Object, call: Call) -> Value:
-    return _entry(owner, call)
 
 
 FORMS["transformers"] = _output
 ATTRIBUTES[_OUTPUT] = _field
 ELEMENTS[_OUTPUT] = _entry
-METHODS[_OUTPUT, "get"] = _get
-METHODS[_OUTPUT, "pop"] = _get
+METHODS[_OUTPUT, "get"] = METHODS[_OUTPUT, "pop"] = _entry
 PACKAGES["transformers"] = _build
 
 _TRAINER = "transformers.Trainer"
