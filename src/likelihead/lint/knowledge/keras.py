@@ -248,11 +248,9 @@ def _call_model(model: Object, call: Call) -> Value:
 
 def _application(name: str, call: Call) -> Value:
     """A classifier, which ends in a softmax unless told otherwise."""
-    given = [
-        call.const(99, option, default) for option, default in zip(_APPLICATION_SHAPES, (True, "softmax"))
-    ]
+    last = call.const(99, "classifier_activation", "softmax")
     made = call.object((), _MODEL)
-    if given[0] is True and last is not ...:
+    if call.const(0, "include_top", True) is True and last is not ...:
         affine = Tensor("logits", call.made(name), None, None, "float")
         made.options["outputs"] = affine
         if last is not None:
