@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,9 @@ __all__ = ["Project"]
 
 # A folder with one of these is the top of a project: nothing above it is looked at.
 _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+
+# A megabyte each, or two.
+MAX_SOURCES = 300
 
 
 class Project:
@@ -41,6 +45,13 @@ class Project:
             else:
                 self._sources[path] = got
         return self._sources[path]
+
+    def forget(self) -> None:
+        """Let go of what was read, if that is a lot: the syntax trees of a large project take gigabytes."""
+        if len(self._sources) > MAX_SOURCES:
+            self._sources.clear()
+            self.modules.clear()
+            gc.collect()
 
     def resolve(self, module: str, importer: Path) -> Path | None:
         """The file of the project that the absolute import of `module` in the file `importer` means."""

@@ -4,15 +4,53 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import tokenize
 import warnings
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
 from likelihead.lint.findings import Problem
 
 __all__ = ["Source", "read"]
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+
+# In small letters: losses and what is done with them, predictions, and entry points.
+_TELLING = (
+    *(
+        "loss",
+        "criterion",
+        "nll",
+        "entropy",
+        "bce",
+        "dice",
+        "jaccard",
+        "tversky",
+        "iou",
+        "perplex",
+        "ppl",
+        "objective",
+    ),
+    *("backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow("),
+    *(
+        "> 0.5",
+        ">0.5",
+        ">= 0.5",
+        ">=0.5",
+        "> .5",
+        ".round(",
+        "compile(",
+        "train(",
+        "train_",
+        "trainer",
+        "fit(",
+        "main(",
+    ),
+)
 
 
 @dataclass(eq=False)
@@ -30,10 +68,31 @@ class Source:
     text: str
     tree: ast.Module
     digest: str
-    lines: list[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.lines = self.text.splitlines()
+    @cached_property
+    def lines(self) -> list[str]:
+        """Its lines, as the syntax tree counts them."""
+        return _LINE_ENDS.split(self.text)
+
+    @cached_property
+    def _telling_lines(self) -> list[int]:
+        starts = [0, *(end.end() for end in _LINE_ENDS.finditer(self.text))]
+        text = self.text.lower()
+        found: set[int] = set()
+        for word in _TELLING:
+            at = text.find(word)
+            while at >= 0:
+                line = bisect_right(starts, at)
+                found.add(line)
+                at = text.find(word, starts[line]) if line < len(starts) else -1
+        return sorted(found)
+
+    def is_telling(self, node: ast.AST) -> bool:
+        """Whether a function or class holds a word without which there is nothing to find in it."""
+        start: int = getattr(node, "lineno", 1)
+        last: int = getattr(node, "end_lineno", start)
+        first = bisect_left(self._telling_lines, start)
+        return first < len(self._telling_lines) and self._telling_lines[first] <= last
 
 
 def read(path: Path) -> Source | Problem:
