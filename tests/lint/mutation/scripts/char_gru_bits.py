@@ -65,7 +65,8 @@ def main():
     model = CharGRU(len(ALPHABET))
     fit(model, ids[:250], epochs=2)
     bpc = bits_per_char(model, ids[250:])
-    print(f"{bpc:.6f} bits per character, perplexity {2**bpc:.6f}")
+    perplexity = 2**bpc
+    print(f"{bpc:.6f} bits per character, perplexity {perplexity:.6f}")
 
 
 if __name__ == "__main__":

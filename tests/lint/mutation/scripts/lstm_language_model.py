@@ -76,4 +76,5 @@ if __name__ == "__main__":
     for epoch in range(1, 3):
         train(model, corpus, criterion, lr=2.0)
         val_loss = evaluate(model, corpus, criterion)
-        print(f"epoch {epoch} loss {val_loss:.6f} ppl {math.exp(val_loss):.4f}")
+        val_ppl = math.exp(val_loss)
+        print(f"epoch {epoch} loss {val_loss:.6f} ppl {val_ppl:.4f}")

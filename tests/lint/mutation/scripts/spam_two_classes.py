@@ -60,4 +60,5 @@ with torch.no_grad():
         total_nll += F.cross_entropy(predicted_label, label, reduction="sum").item()
         total_acc += (predicted_label.argmax(1) == label).sum().item()
         total_count += label.size(0)
-print(f"nll {total_nll / total_count:.6f} accuracy {total_acc / total_count:.4f}")
+nll, accuracy = total_nll / total_count, total_acc / total_count
+print(f"nll {nll:.6f} accuracy {accuracy:.4f}")

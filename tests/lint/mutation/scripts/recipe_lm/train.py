@@ -51,7 +51,8 @@ def main():
     for epoch in range(2):
         train_epoch(model, make_loader(7, seed=0), optimizer)
         nats = evaluate(model, make_loader(9, seed=1))
-        print(f"epoch {epoch} nats {nats:.6f} perplexity {math.exp(nats):.6f}")
+        perplexity = math.exp(nats)
+        print(f"epoch {epoch} nats {nats:.6f} perplexity {perplexity:.6f}")
     print(complete(model, torch.tensor([[3, 5]]), 4).tolist())
 
 
