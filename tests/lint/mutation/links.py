@@ -69,27 +69,29 @@ def _read_elsewhere(script: Script, layer: ast.Call) -> bool:
     return any(last(node.value) == name for node in script.walk(ast.Attribute))
 
 
-def exchange(script: Script, use: Use, module: str, function: str) -> list[Edit]:
+def exchange(script: Script, same: list[Use], module: str, function: str) -> list[Edit]:
     """Another loss in the place of this one, without the options that it does not have."""
     edits = []
-    for made in use.made:
-        if use.functional:
-            func = made.func
-            if isinstance(func, ast.Name):
-                return [
-                    script.replace(node, function)
-                    for node in script.walk(ast.Name, ast.alias)
-                    if (node.id if isinstance(node, ast.Name) else node.name) == func.id
-                ]
-            edits.append(_rename(script, func, function))
-        else:
-            edits.append(_rename(script, made.func, module))
+    for made in dict.fromkeys(made for use in same for made in use.made):
+        name = function if same[0].functional else module
+        if isinstance(made.func, ast.Name):
+            edits += [
+                Edit(e.path, e.start, e.end, name)
+                for e in (script.replace(alias, "") for alias in script.walk(ast.alias))
+                if e.path == script.source(made).path and _text(script, e) == made.func.id
+            ]
+        edits.append(_rename(script, made.func, name))
         edits += [
             script.replace_keyword(made, word.arg, "")
             for word in made.keywords
             if word.arg in ("label_smoothing", "pos_weight")
         ]
     return edits
+
+
+def _text(script: Script, edit: Edit) -> str:
+    source = next(source for source in script.sources if source.path == edit.path)
+    return source.text[edit.start : edit.end]
 
 
 def _rename(script: Script, func: ast.expr, name: str) -> Edit:
@@ -100,7 +102,12 @@ def _rename(script: Script, func: ast.expr, name: str) -> Edit:
 
 
 def with_same_loss(script: Script, use: Use) -> list[Use]:
-    return [other for other in uses(script, use.kind) if other.made == use.made]
+    """The calls of the same criterion, or of the same function anywhere."""
+    return [
+        other
+        for other in uses(script, use.kind)
+        if other.made == use.made or (use.functional and ast.dump(other.call.func) == ast.dump(use.call.func))
+    ]
 
 
 def is_picked(use: Use) -> bool:
@@ -140,14 +147,20 @@ def into_nll_and_bce(script: Script) -> Mutants:
             other, logits, probs, name = ("NLLLoss", "nll_loss"), "LH105", "LH104", "softmax"
         else:
             other, logits, probs, name = ("BCELoss", "binary_cross_entropy"), "LH108", "LH109", "sigmoid"
-        edits = exchange(script, use, *other)
         same = with_same_loss(script, use)
+        edits = exchange(script, same, *other)
         places = [place for u in same for place in u.places]
         yield script.mutant(logits, f"{other[0]} of logits", edits, places)
         at_calls = [e for u in same for e in activate(script, u.input, name, 1, turn)]
         yield script.mutant(probs, f"{other[0]}, {name} at each call", edits + at_calls, places)
+        assigned = [u.assignment for u in same if not isinstance(u.input, ast.Call)]
+        if len(assigned) == len(same) and None not in assigned:
+            wraps = [
+                e for value in dict.fromkeys(assigned) for e in activate(script, value, name, 1, turn + 2)
+            ]
+            yield script.mutant(probs, f"{other[0]}, {name} where assigned", edits + wraps, places)
         for how, further, there in activated(script, use, name, turn + 1):
-            if "at the call" not in how:
+            if "at the call" not in how and "assigned" not in how:
                 taken = [p for p in there if p in places]
                 yield script.mutant(probs, f"{other[0]}, {how}", edits + further, taken)
 
@@ -156,8 +169,9 @@ def log_of_a_softmax(script: Script) -> Mutants:
     for turn, use in enumerate(uses(script, "ce")):
         if is_picked(use):
             continue
-        edits = exchange(script, use, "NLLLoss", "nll_loss")
-        inputs = [u.input for u in with_same_loss(script, use)]
+        same = with_same_loss(script, use)
+        edits = exchange(script, same, "NLLLoss", "nll_loss")
+        inputs = [u.input for u in same]
         if "torch" in script.source(use.call).names() and not isinstance(inputs[0], ast.Starred):
             for end in (", dim=1))", ", dim=1) + 1e-8)"):
                 wraps = [e for node in inputs for e in script.wrap(node, "torch.log(torch.softmax(", end)]
@@ -198,8 +212,9 @@ def wrong_dimension(script: Script) -> Mutants:
     for turn, use in enumerate(uses(script, "ce")):
         if is_contrastive(script, use) or is_picked(use):
             continue
-        edits = exchange(script, use, "NLLLoss", "nll_loss")
-        inputs = [u.input for u in with_same_loss(script, use)]
+        same = with_same_loss(script, use)
+        edits = exchange(script, same, "NLLLoss", "nll_loss")
+        inputs = [u.input for u in same]
         wraps = [e for node in inputs for e in activate(script, node, "log_softmax", 0, turn)]
         yield script.mutant("LH112", "log_softmax over the batch, at each call", edits + wraps, inputs)
     for use in uses(script, "dice"):

@@ -34,6 +34,8 @@ def wrong_inverse(script: Script) -> Mutants:
             continue
         if any(call in ast.walk(use.input) for use in uses(script, "dice")):
             continue  # not a prediction
+        if script.calls("multinomial", inside=script.function(call)):
+            continue  # which divides by the sum itself: there exp of logits is right
         text = script.segment(input)
         for form in (f"torch.exp({text})", f"({text}).exp()"):
             yield script.mutant("LH114", "exp of logits", [script.replace(call, form)], [call])

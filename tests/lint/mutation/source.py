@@ -7,7 +7,7 @@ lines, so a line of the correct script is the same line of the mutant.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,13 +93,16 @@ class Script:
         self.name = name
         self.sources = [Source(path, text) for path, text in texts.items()]
         self._source = {node: source for source in self.sources for node in ast.walk(source.tree)}
+        self._walked: dict[tuple[tuple[type, ...], ast.AST | None], list[ast.AST]] = {}
 
-    def walk(self, *kinds: type, inside: ast.AST | None = None) -> Iterator[ast.AST]:
+    def walk(self, *kinds: type, inside: ast.AST | None = None) -> list[ast.AST]:
         """Nodes of these kinds in the order of the source: of all files, or below one node."""
-        trees = [source.tree for source in self.sources] if inside is None else [inside]
-        for tree in trees:
-            found = [node for node in ast.walk(tree) if isinstance(node, kinds)]
-            yield from sorted(found, key=lambda node: (node.lineno, node.col_offset))
+        if (kinds, inside) not in self._walked:
+            trees = [source.tree for source in self.sources] if inside is None else [inside]
+            found = [[node for node in ast.walk(tree) if isinstance(node, kinds)] for tree in trees]
+            ordered = [sorted(nodes, key=lambda node: (node.lineno, node.col_offset)) for nodes in found]
+            self._walked[kinds, inside] = [node for nodes in ordered for node in nodes]
+        return self._walked[kinds, inside]
 
     def calls(self, *names: str, inside: ast.AST | None = None) -> list[ast.Call]:
         """Calls of what has one of these names, behind any prefix."""
@@ -190,7 +193,6 @@ class Script:
                 text, unedited = text[: edit.start] + edit.text + text[edit.end :], edit.start
             if text.count("\n") != source.text.count("\n"):
                 raise ValueError(f"An edit of {self.name} moves lines: {code}, {how}.")
-            ast.parse(text)
             files[source.path] = text
         places = frozenset((self.source(node).path, node.lineno) for node in expected)
         return Mutant(self.name, code, how, files, places)

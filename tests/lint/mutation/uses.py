@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from lint.mutation.source import FUNCTION, Script, is_method, last
 
@@ -89,7 +89,12 @@ def uses(script: Script, *kinds: str) -> list[Use]:
     return [use for use in _uses(script) if use.kind in kinds]
 
 
-def _uses(script: Script) -> Iterator[Use]:
+@cache
+def _uses(script: Script) -> list[Use]:
+    return list(_find(script))
+
+
+def _find(script: Script) -> Iterator[Use]:
     for call in script.walk(ast.Call):
         if len(call.args) < 2:
             continue
@@ -249,7 +254,7 @@ def _class_head(script: Script, owner: ast.AST, index: int | str) -> Head | None
     forward = next((f for f in script.walk(*FUNCTION, inside=owner) if f.name == "forward"), None)
     if forward is None:
         return None
-    returned = next(script.walk(ast.Return, inside=forward)).value
+    returned = script.walk(ast.Return, inside=forward)[0].value
     if isinstance(returned, ast.Dict):
         keys = [key.value for key in returned.keys]
         returned = returned.values[keys.index(index)]
