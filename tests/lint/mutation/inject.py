@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 
 from lint.mutation import averages, links, predictions, targets
-from lint.mutation.source import Mutant, Script
+from lint.mutation.source import Mutant, Script, load
 
 ENOUGH = 20
 """A hazard that stands in fewer scripts is injected in further ways into the same scripts."""
 
 WAYS = (*links.WAYS, *targets.WAYS, *predictions.WAYS, *averages.WAYS)
+
+
+@cache
+def scripts() -> list[Script]:
+    """The correct scripts."""
+    return load()
 
 
 def every_way(script: Script) -> dict[str, list[Mutant]]:
@@ -23,17 +30,18 @@ def every_way(script: Script) -> dict[str, list[Mutant]]:
     return {code: list(mutants.values()) for code, mutants in found.items()}
 
 
-def mutants(scripts: list[Script]) -> list[Mutant]:
+@cache
+def mutants() -> list[Mutant]:
     """Each hazard once in each script that offers a way, the ways taking turns; up to `ENOUGH`, more."""
     by_code: defaultdict[str, list[list[Mutant]]] = defaultdict(list)
-    for turn, script in enumerate(scripts):
+    for turn, script in enumerate(scripts()):
         for code, ways in every_way(script).items():
             start = turn % len(ways)
             by_code[code].append(ways[start:] + ways[:start])
     chosen = []
-    for _, scripts_of_code in sorted(by_code.items()):
-        first = [ways[0] for ways in scripts_of_code]
-        further = [way for ways in zip(*map(_padded, scripts_of_code), strict=True) for way in ways if way]
+    for _, of_scripts in sorted(by_code.items()):
+        first = [ways[0] for ways in of_scripts]
+        further = [way for ways in zip(*map(_padded, of_scripts), strict=True) for way in ways if way]
         chosen += first + further[: max(0, ENOUGH - len(first))]
     return chosen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from lint.mutation.source import Mutant, Script, is_method, last
+from lint.mutation.source import FUNCTION, Mutant, Script, is_method, last
 from lint.mutation.uses import is_model_output, root, strip, uses
 
 Mutants = Iterator[Mutant | None]
@@ -89,7 +89,8 @@ def _readers(script: Script, node: ast.expr) -> list[ast.AST]:
     holder = script.enclosing(node, (ast.Assign, ast.Compare, ast.Call))
     while isinstance(holder, ast.Call) and not is_method(holder, "eq"):
         if holder.args and node in holder.args:
-            return [holder]
+            local = script.definition(last(holder.func), FUNCTION)
+            return [holder, *(script.walk(ast.Compare, inside=local) if local is not None else ())]
         holder = script.enclosing(holder, (ast.Assign, ast.Compare, ast.Call))
     if isinstance(holder, ast.Assign):
         return _named(script, holder, ast.unparse(holder.targets[0]))

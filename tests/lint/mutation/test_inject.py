@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from likelihead.hazards import HAZARDS
-from lint.mutation.inject import mutants
-from lint.mutation.source import Edit, Mutant, Script, load
+from lint.mutation.inject import mutants, scripts
+from lint.mutation.source import Edit, Mutant, Script
 from lint.mutation.uses import uses
 
-SCRIPTS = load()
-MUTANTS = mutants(SCRIPTS)
+SCRIPTS = scripts()
+MUTANTS = mutants()
 CODES = {code for code, hazard in HAZARDS.items() if hazard.lint} - {"LH115"}
 REDUNDANT = {"LH103", "LH109", "LH110", "LH201"}
 """These change no number beyond rounding."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from likelihead.lint import lint_paths
-from lint.mutation.inject import mutants
-from lint.mutation.source import Mutant, load
+from lint.mutation.inject import mutants, scripts
+from lint.mutation.source import Mutant
 
-SCRIPTS = load()
-MUTANTS = mutants(SCRIPTS)
+SCRIPTS = scripts()
+MUTANTS = mutants()
 
 
 def findings(files: dict[str, str], folder: Path) -> set[tuple[str, str, int]]:
