@@ -217,6 +217,12 @@ def wrong_dimension(script: Script) -> Mutants:
         inputs = [u.input for u in same]
         wraps = [e for node in inputs for e in activate(script, node, "log_softmax", 0, turn)]
         yield script.mutant("LH112", "log_softmax over the batch, at each call", edits + wraps, inputs)
+        head = use.head
+        if head is not None and head.returned is not None and isinstance(head.returned, ast.Name | ast.Call):
+            wraps = activate(script, head.returned, "log_softmax", 0, turn + 1)
+            yield script.mutant(
+                "LH112", "log_softmax over the batch, in forward", edits + wraps, [head.returned]
+            )
     for use in uses(script, "dice"):
         if is_method(use.input, "softmax"):
             edit = script.replace_keyword(use.input, "dim", "dim=0")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lint.mutation.links import is_contrastive
 from lint.mutation.source import FUNCTION, Mutant, Script, is_method, keyword, last
-from lint.mutation.uses import SHAPING, Use, parameters, passed, root, strip, uses
+from lint.mutation.uses import Use, parameters, passed, root, strip, uses
 
 Mutants = Iterator[Mutant | None]
 
@@ -31,9 +31,9 @@ def one_hot_target(script: Script) -> Mutants:
 def wrong_dtype(script: Script) -> Mutants:
     """The class indices are cast to what cannot be a class index."""
     for use in uses(script, "ce", "nll"):
-        if not _is_known_index(script, use):
-            continue
-        for cast in ("float()", "bool()", "to(torch.float32)"):
+        # A float may be a class's probability, unless the target has the shape of indices; a bool is neither.
+        casts = ["bool()", "float()", "to(torch.float32)"] if _is_known_index(script, use) else ["bool()"]
+        for cast in casts:
             edits = script.wrap(use.target, "", f".{cast}")
             yield script.mutant("LH202", f"{cast} of the target", edits, use.places)
 
@@ -42,12 +42,8 @@ def _is_known_index(script: Script, use: Use) -> bool:
     """Whether the source says that the target holds one class number per prediction."""
     if is_method(use.target, "view", "reshape", "flatten"):
         return True
-    name, function = root(use.target), script.function(use.call)
-    compared = [*script.walk(ast.Compare, inside=function), *script.calls("eq", inside=function)]
-    if any(name in ast.unparse(node) for node in compared if "shape" not in ast.unparse(node)):
-        return True
-    made = [ast.unparse(value) for value in script.assigned(name, inside=function)]
-    return any("randint" in text or "arange" in text or ".long()" in text for text in made)
+    made = script.assigned(root(use.target), inside=script.function(use.call))
+    return any(word in ast.unparse(value) for value in made for word in ("randint", "arange", ".long()"))
 
 
 def classes_not_in_dimension_one(script: Script) -> Mutants:
@@ -72,20 +68,31 @@ def _is_flat(script: Script, use: Use) -> bool:
 def shapes_that_broadcast(script: Script) -> Mutants:
     for use in uses(script, "bce", "mse"):
         target = use.target
-        squeezed = _squeezed(script, use)
+        squeezed = _squeezed(use)
+        known = not _is_of_a_loader(script, use)
         if is_method(target, "unsqueeze", "view") and len(target.args) in (1, 2):
-            edits = [script.replace(target, script.segment(target.func.value))]
-            yield script.mutant("LH302", f"no {target.func.attr} of the target", edits, use.places)
+            if known:
+                edits = [script.replace(target, script.segment(target.func.value))]
+                yield script.mutant("LH302", f"no {target.func.attr} of the target", edits, use.places)
             edits = script.wrap(use.input, "", ".squeeze(1)")
             yield script.mutant("LH302", "a squeeze of the input", edits, use.places)
         elif squeezed is not None:
-            edits = [script.replace(squeezed, script.segment(squeezed.func.value))]
-            yield script.mutant("LH302", f"no {squeezed.func.attr} of the input", edits, use.places)
+            if known:
+                edits = [script.replace(squeezed, script.segment(squeezed.func.value))]
+                yield script.mutant("LH302", f"no {squeezed.func.attr} of the input", edits, use.places)
             edits = script.wrap(target, "", ".unsqueeze(1)")
             yield script.mutant("LH302", "an unsqueeze of the target", edits, use.places)
 
 
-def _squeezed(script: Script, use: Use) -> ast.Call | None:
+def _is_of_a_loader(script: Script, use: Use) -> bool:
+    """Whether the target is what a loop or a batch yields, so that the source does not say its shape."""
+    function, name = script.function(use.call), root(use.target)
+    unpacked = [node.target for node in script.walk(ast.For, inside=function)]
+    unpacked += [node.targets[0] for node in script.walk(ast.Assign, inside=function)]
+    return any(isinstance(to, ast.Tuple) and name in [last(elt) for elt in to.elts] for to in unpacked)
+
+
+def _squeezed(use: Use) -> ast.Call | None:
     for node in (use.input, use.assignment):
         if node is not None and is_method(node, "squeeze"):
             return node
@@ -122,11 +129,9 @@ def scored_padding(script: Script) -> Mutants:
 
 
 def ignored_class(script: Script) -> Mutants:
-    """A class of a classifier is ignored; a language model is left alone, where 0 may well be padding."""
+    """One of two classes is ignored; of more, one may well be padding or what has no label."""
     for use in uses(script, "ce", "nll"):
-        if is_method(use.input, *SHAPING) or is_contrastive(script, use):
-            continue
-        if any(script.calls("Embedding")) and not script.calls("Conv2d"):
+        if _width_value(script, use) != 2:
             continue
         for made in use.made:
             for index in (0, 1):
