@@ -36,7 +36,9 @@ def averages(script: Script) -> Iterator[Average]:
         for division in script.walk(ast.BinOp, inside=function):
             if not isinstance(division.op, ast.Div) or root(division.left) != last(added.target):
                 continue
-            count = root(division.right)
+            if not isinstance(division.right, ast.Name):
+                continue  # a base, not a count
+            count = division.right.id
             adds = [node for node in script.walk(ast.AugAssign, inside=loop) if last(node.target) == count]
             yield Average(added, adds[0] if adds else None, division, loop)
 
@@ -71,6 +73,22 @@ def _over_batches(script: Script, average: Average) -> list[list[Edit]]:
     return ways
 
 
+def _in_a_list(script: Script, average: Average, unweighted: list[Edit]) -> list[Edit]:
+    """The means are kept in a list that starts empty, and the list is averaged."""
+    added, name = average.added, last(average.added.target)
+    start = script.assigned(name, inside=script.function(added))[0]
+    edits = [
+        script.replace(start, "[]"),
+        script.replace(average.division, f"sum({name}) / len({name})"),
+    ]
+    if isinstance(added.value, ast.BinOp):
+        return [*edits, script.replace(added, f"{name}.append({script.segment(added.value.left)})")]
+    source = script.source(added)
+    (first, _), (value, _) = source.span(added), source.span(added.value)
+    opening = Edit(source.path, first, value, f"{name}.append(")
+    return [*edits, opening, script.put_after(added.value, ")"), *unweighted]
+
+
 def _is_read_again(script: Script, average: Average) -> bool:
     """Whether the count divides something else too, such as the hits."""
     function, name = script.function(average.added), last(average.counted.target)
@@ -87,6 +105,9 @@ def mean_of_means(script: Script) -> Mutants:
         for edits in _over_batches(script, average):
             yield script.mutant("LH501", "batches count alike", unweighted + edits, [average.division])
             yield script.mutant("LH701", "exp of a mean of means", unweighted + edits, exponentials(script))
+        edits = _in_a_list(script, average, unweighted)
+        yield script.mutant("LH501", "the mean of a list of means", edits, [average.division])
+        yield script.mutant("LH701", "exp of the mean of a list of means", edits, exponentials(script))
 
 
 def exponentials(script: Script) -> list[ast.expr]:
