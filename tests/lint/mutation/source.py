@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -78,7 +78,7 @@ class Mutant:
     script: str
     code: str
     how: str
-    files: dict[str, str]
+    files: dict[str, str] = field(repr=False)
     expected: frozenset[tuple[str, int]]
 
     def __str__(self) -> str:
