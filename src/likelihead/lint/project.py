@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 
 from likelihead.lint.findings import Problem
@@ -18,71 +18,81 @@ _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 class Project:
     """Files by name, read at most once, and the modules that they are to each other.
 
-    An absolute import is looked for in the folder of the importing file and in each folder above it, up to the
-    top of the project, and in a ``src`` beside them, as ``python SCRIPT``, ``python -m`` and an installed package
-    find it. Nothing is imported or run.
+    An absolute import is looked for in the folder of the importing file and in each folder above it, up to
+    the top of the project, and in a ``src`` beside them, as ``python SCRIPT``, ``python -m`` and an installed
+    package find it. Nothing is imported or run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, overlay: Mapping[Path, bytes] | None = None) -> None:
+        """Read nothing yet; `overlay` holds the bytes that stand for those of a file on the disk."""
         self.problems: dict[Path, Problem] = {}
+        self.characters = 0  # of all files read
+        self._overlay = overlay or {}
         self._sources: dict[Path, Source | None] = {}
-        self._resolved: dict[tuple[Path, str], Path | None] = {}
+        self.answers: dict[Path, dict[str, tuple[Path, ...]]] = {}  # what `candidates` has said
+        self._folders: dict[Path, tuple[Path, ...]] = {}
 
     def source(self, path: Path) -> Source | None:
         """The file's source, or None (and an entry in `problems`) where it cannot be had."""
         if path not in self._sources:
-            got = read(path)
+            got = read(path, self._overlay.get(path))
             if isinstance(got, Problem):
                 self.problems[path] = got
                 self._sources[path] = None
             else:
                 self._sources[path] = got
+                self.characters += len(got.text)
         return self._sources[path]
 
     def resolve(self, module: str, importer: Path) -> Path | None:
-        """The file that the absolute import of `module` from the file `importer` means, if it is in the project."""
-        key = (importer.parent, module)
-        if key not in self._resolved:
-            self._resolved[key] = next(
-                (
-                    found
-                    for folder in _search_folders(importer.parent)
-                    if (found := _module_file(folder, module)) and found != importer
-                ),
-                None,
-            )
-        return self._resolved[key]
+        """The file of the project that the absolute import of `module` from the file `importer` means."""
+        return next((found for found in self.candidates(importer.parent, module) if found != importer), None)
 
     def resolve_relative(self, level: int, module: str, importer: Path) -> Path | None:
         """The file that ``from ..module import`` with `level` dots means."""
-        folder = importer.parent
-        for _ in range(level - 1):
-            folder = folder.parent
-        if not module:
-            return folder / "__init__.py" if _is_file(folder / "__init__.py") else None
-        return _module_file(folder, module)
+        return next(iter(self.candidates(importer.parent, "." * level + module)), None)
+
+    def candidates(self, folder: Path, name: str) -> tuple[Path, ...]:
+        """The files that `name`, with its dots, may mean to an import in `folder`, the likeliest first.
+
+        A file is not what it imports itself, so there may be a second one.
+        """
+        answers = self.answers.setdefault(folder, {})
+        if name not in answers:
+            module = name.lstrip(".")
+            if level := len(name) - len(module):
+                found = [
+                    _module_file((folder, folder, *folder.parents)[min(level, len(folder.parents))], module)
+                ]
+            else:
+                found = [_module_file(place, module) for place in self._search_folders(folder)]
+            answers[name] = tuple(path for path in found if path is not None)[:2]
+        return answers[name]
+
+    def _search_folders(self, folder: Path) -> tuple[Path, ...]:
+        if folder in self._folders:
+            return self._folders[folder]
+        folders = []
+        for above in (folder, *folder.parents):
+            folders.append(above)
+            if (above / "src").is_dir():
+                folders.append(above / "src")
+            if any((above / top).exists() for top in _TOPS):
+                break
+            if len(folders) > 12:
+                break
+        self._folders[folder] = tuple(folders)
+        return self._folders[folder]
 
 
 def _module_file(folder: Path, module: str) -> Path | None:
+    if not module:
+        return folder / "__init__.py" if _is_file(folder / "__init__.py") else None
     base = folder.joinpath(*module.split("."))
-    for candidate in (base.with_name(base.name + ".py"), base / "__init__.py"):
+    for candidate in (base / "__init__.py", base.with_name(base.name + ".py")):  # a package goes first
         if _is_file(candidate):
             return candidate
     return None
-
-
-@cache
-def _search_folders(folder: Path) -> tuple[Path, ...]:
-    folders = []
-    for above in (folder, *folder.parents):
-        folders.append(above)
-        if (above / "src").is_dir():
-            folders.append(above / "src")
-        if any((above / top).exists() for top in _TOPS):
-            break
-        if len(folders) > 12:
-            break
-    return tuple(folders)
 
 
 def _is_file(path: Path) -> bool:
