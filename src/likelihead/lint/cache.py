@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import likelihead
 from likelihead.lint.findings import Finding, Place, Problem
 from likelihead.lint.project import Project
 
@@ -262,8 +261,8 @@ def _losses(losses: Mapping[str, str]) -> str:
 @cache
 def _linter() -> str:
     """What stands for the linter: its version and source, the table of hazards, and Python."""
-    digest = hashlib.sha256(f"{likelihead.__version__} {sys.version_info[:3]}".encode())
+    digest = hashlib.sha256(str(sys.version_info[:3]).encode())
     here = Path(__file__).parent
-    for path in (here.parent / "hazards.py", *sorted(here.rglob("*.py"))):
+    for path in (here.parent / "__init__.py", here.parent / "hazards.py", *sorted(here.rglob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
