@@ -57,10 +57,11 @@ class Cache:
     Args:
         folder: where they lie; by default in ``.likelihead_cache`` beside the pyproject.toml above each file,
             and nowhere for files that have none.
+        on_disk: whether there is a folder at all; else the outcomes last as long as this object.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, *, on_disk: bool = True) -> None:
+        self._folder, self._on_disk = folder, on_disk
         self._shelves: dict[Path, _Shelf] = {}
         self._tops: dict[Path, Path | None] = {}
 
@@ -86,11 +87,12 @@ class Cache:
 
     def _shelf(self, path: Path) -> _Shelf | None:
         top = self._top(path.parent)
-        if top is None and self._folder is None:
+        if top is None and self._folder is None and self._on_disk:
             return None
         top = top or Path(path.anchor)
         if top not in self._shelves:
-            self._shelves[top] = _Shelf(self._folder or top / CACHE_FOLDER, top)
+            folder = (self._folder or top / CACHE_FOLDER) if self._on_disk else None
+            self._shelves[top] = _Shelf(folder, top)
         return self._shelves[top]
 
     def _top(self, folder: Path) -> Path | None:
@@ -105,19 +107,21 @@ class Cache:
 class _Shelf:
     """The outcomes of one project, all paths relative to its top."""
 
-    def __init__(self, folder: Path, top: Path) -> None:
+    def __init__(self, folder: Path | None, top: Path) -> None:
         self._folder, self._top = folder, top
-        self._file = folder / f"lint-{_digest(str(top))[:16]}.cache"
         self._changed = False
         self._valid: dict[str, bool] = {}  # whether the imports of a folder mean what they did
         self._entries: dict[str, Any] = {}
         self._imports: dict[str, dict[str, list[str]]] = {}
-        if (held := self._load()) is not None:
+        if folder is not None and (held := self._load(folder)) is not None:
             self._entries, self._imports = held["files"], held["imports"]
 
-    def _load(self) -> dict[str, Any] | None:
+    def _file(self, folder: Path) -> Path:
+        return folder / f"lint-{_digest(str(self._top))[:16]}.cache"
+
+    def _load(self, folder: Path) -> dict[str, Any] | None:
         try:
-            checksum, _, content = self._file.read_bytes().partition(b"\n")
+            checksum, _, content = self._file(folder).read_bytes().partition(b"\n")
         except OSError:
             return None
         if checksum.decode(errors="replace") != hashlib.sha256(content).hexdigest():
@@ -189,7 +193,7 @@ class _Shelf:
             )
 
     def save(self) -> None:
-        if not self._changed:
+        if self._folder is None or not self._changed:
             return
         for name in [name for name in self._entries if not self._long(name).is_file()]:
             del self._entries[name]
@@ -201,7 +205,7 @@ class _Shelf:
             try:
                 with open(descriptor, "wb") as file:
                     file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-                os.replace(temporary, self._file)
+                os.replace(temporary, self._file(self._folder))
             except BaseException:
                 os.unlink(temporary)
                 raise

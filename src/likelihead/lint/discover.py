@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,25 +33,25 @@ class Discovered:
     problems: list[Problem] = field(default_factory=list)
 
 
-def discover(paths: Iterable[str | os.PathLike[str]]) -> Discovered:
+def discover(paths: Iterable[str | os.PathLike[str]], given: Container[Path] = ()) -> Discovered:
     """The files that are given, and all Python files and notebooks in the folders that are given.
 
     Links are followed, and each file and folder is visited once: by its own name where that lies in a given
-    path, else by the first link that leads to it.
+    path, else by the first link that leads to it. Files of `given` need not be on the disk.
 
     Raises:
         UserDataError: a path is not there, or is neither a file nor a folder.
     """
     walk = _Walk()
-    for given in paths:
-        path = Path(os.path.abspath(given))
+    for name in paths:
+        path = Path(os.path.abspath(name))
         if path.is_dir():
             walk.folder(path)
-        elif path.is_file():
+        elif path in given or path.is_file():
             walk.file(path)
         else:
             what = "is neither a file nor a folder" if os.path.exists(path) else "is not there"
-            raise UserDataError(f"{os.fspath(given)} {what}; expected files or folders of Python source")
+            raise UserDataError(f"{os.fspath(name)} {what}; expected files or folders of Python source")
     walk.follow_links()
     return Discovered(sorted(walk.files), sorted(walk.problems))
 

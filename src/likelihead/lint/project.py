@@ -9,7 +9,7 @@ from pathlib import Path
 from likelihead.lint.findings import Problem
 from likelihead.lint.source import Source, read
 
-__all__ = ["Project"]
+__all__ = ["Project", "top_of"]
 
 # A folder with one of these is the top of a project: nothing above it is looked at.
 _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
@@ -77,12 +77,21 @@ class Project:
             folders.append(above)
             if (above / "src").is_dir():
                 folders.append(above / "src")
-            if any((above / top).exists() for top in _TOPS):
+            if _is_top(above):
                 break
             if len(folders) > 12:
                 break
         self._folders[folder] = tuple(folders)
         return self._folders[folder]
+
+
+def top_of(folder: Path) -> Path | None:
+    """The top of the project that a folder belongs to, if it belongs to one."""
+    return next((above for above in (folder, *folder.parents) if _is_top(above)), None)
+
+
+def _is_top(folder: Path) -> bool:
+    return any((folder / top).exists() for top in _TOPS)
 
 
 def _module_file(folder: Path, module: str) -> Path | None:

@@ -17,7 +17,7 @@ from likelihead.lint.project import Project
 from likelihead.lint.settings import Configuration, Settings
 from likelihead.lint.source import Text, read_text
 from likelihead.lint.suppress import Suppressions, suppressions
-from likelihead.lint.workers import Task, analyse_all
+from likelihead.lint.workers import Analyser, Task, analyse_all
 
 __all__ = ["Result", "Statistics", "Texts", "lint_paths", "reported"]
 
@@ -57,12 +57,14 @@ class Result:
         problems: files and folders that could not be looked at.
         statistics: what was done.
         texts: the sources of the findings.
+        unfixed: where fixes were asked for, why a finding was left alone.
     """
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     statistics: Statistics = field(default_factory=Statistics)
     texts: Texts = field(default_factory=lambda: Texts())
+    unfixed: dict[Finding, str] = field(default_factory=dict)
 
 
 class Texts:
@@ -128,6 +130,7 @@ def lint_paths(
     jobs: int = 1,
     cache: Cache | None = None,
     overlay: Mapping[Path, bytes] | None = None,
+    analyser: Analyser | None = None,
 ) -> Result:
     """Find the hazards in files, and in all Python files and notebooks of folders.
 
@@ -140,6 +143,7 @@ def lint_paths(
         jobs: processes, at most.
         cache: outcomes of earlier runs; what is new is put in, and saved by the caller.
         overlay: bytes that stand for those of a file on the disk, by absolute paths.
+        analyser: of the same `overlay`, which keeps what it has read from one call to the next; one process.
 
     Raises:
         UserDataError: a path is not there, or is neither a file nor a folder.
@@ -150,10 +154,10 @@ def lint_paths(
         raise OptionError(f"jobs is {jobs}; expected a number of processes from 1 on")
     overlay = overlay or {}
     configuration = settings if isinstance(settings, Configuration) else Configuration(fixed=settings)
-    found = discover(paths)
+    found = discover(paths, overlay)
     texts = Texts(overlay)
     statistics = Statistics(files=len(found.files))
-    outcomes = list(_outcomes(found.files, configuration, jobs, cache, overlay, statistics))
+    outcomes = list(_outcomes(found.files, configuration, jobs, cache, overlay, statistics, analyser))
     for outcome in outcomes:
         statistics.functions += outcome.functions
         statistics.exhausted += outcome.exhausted
@@ -172,6 +176,7 @@ def _outcomes(
     cache: Cache | None,
     overlay: Mapping[Path, bytes],
     statistics: Statistics,
+    analyser: Analyser | None,
 ) -> Iterator[Outcome]:
     project = Project(overlay)  # says here what imports mean; it parses nothing
     glances = Glances(project, overlay)
@@ -194,7 +199,7 @@ def _outcomes(
         else:
             tasks.append((path, chosen.losses))
     statistics.analysed = len(tasks)
-    for outcome in analyse_all(tasks, jobs, overlay, project.answers):
+    for outcome in analyse_all(tasks, jobs, overlay, project.answers, analyser):
         if cache is not None:
             cache.put(outcome, configuration.of(outcome.path).losses, project, digest)
         yield outcome

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import signal
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 
 from likelihead.lint import analysis
@@ -74,12 +76,16 @@ class Analyser:
 
 
 def analyse_all(
-    tasks: Sequence[Task], jobs: int, overlay: Mapping[Path, bytes], answers: Answers
+    tasks: Sequence[Task],
+    jobs: int,
+    overlay: Mapping[Path, bytes],
+    answers: Answers,
+    analyser: Analyser | None = None,
 ) -> Iterator[Outcome]:
-    """Analyse files in at most `jobs` processes, no more than are worth their start."""
+    """Analyse files, by `analyser` or in at most `jobs` processes, no more than are worth their start."""
     workers = min(jobs, len(tasks) // _FILES_PER_WORKER)
-    if workers < 2:
-        analyser = Analyser(overlay)
+    if workers < 2 or analyser is not None:
+        analyser = analyser or Analyser(overlay)
         with _few_collections():
             for task in tasks:
                 yield analyser(task, answers)
@@ -121,10 +127,17 @@ def _merge(answers: Answers, found: Answers) -> None:
         answers.setdefault(folder, {}).update(names)
 
 
-def _pool(workers: int, overlay: Mapping[Path, bytes]) -> ProcessPoolExecutor:
+@contextmanager
+def _pool(workers: int, overlay: Mapping[Path, bytes]) -> Iterator[ProcessPoolExecutor]:
     # Never a fork: whoever calls this may have threads.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_start, initargs=(dict(overlay),))
+    pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(dict(overlay),))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for the rest
+        raise
+    pool.shutdown()
 
 
 _analyser = Analyser()
@@ -132,6 +145,7 @@ _analyser = Analyser()
 
 def _start(overlay: Mapping[Path, bytes]) -> None:
     global _analyser
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says that it was interrupted
     _analyser = Analyser(overlay)
 
 
