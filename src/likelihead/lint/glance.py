@@ -16,9 +16,9 @@ __all__ = ["Glance", "Glances"]
 
 # What every file that uses torch or Keras holds somewhere.
 _MARKS = (b"torch", b"keras")
-# The beginning of a line of Python, or of a line of code in a notebook's JSON.
+# The beginning of a line of Python.
 _IMPORT = re.compile(
-    rb"^[ \t]*\"?[ \t]*(?:from[ \t]+(?P<module>[.\w]+)[ \t]+import[ \t]*(?P<names>\([^)]*\)|[^\r\n#\\]*)"
+    rb"^[ \t]*(?:from[ \t]+(?P<module>[.\w]+)[ \t]+import[ \t]*(?P<names>\([^)]*\)|[^\r\n#\\]*)"
     rb"|import[ \t]+(?P<modules>[^\r\n#\\]*))",
     re.MULTILINE,
 )
@@ -89,7 +89,7 @@ class Glances:
 
 def _imports(path: Path, data: bytes) -> Iterator[str]:
     if path.suffix == NOTEBOOK:
-        data = data.replace(b"\\n", b"\n")
+        data = data.replace(b"\\n", b"\n").replace(b'"', b"\n")  # each line of code by itself
     for found in _IMPORT.finditer(data):
         if found["modules"] is not None:
             for part in found["modules"].split(b","):
