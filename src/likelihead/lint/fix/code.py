@@ -94,8 +94,8 @@ class Code:
     # ---- around
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode:
-        """The node that holds it."""
-        return self.parents[node]
+        """The node that holds it; the module holds itself."""
+        return self.parents.get(node, self.module)
 
     def around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         """The nodes that hold it, from the inside out."""

@@ -73,7 +73,7 @@ class Edits:
     def unwrap(self, code: Code, call: cst.Call, inner: cst.BaseExpression) -> None:
         """Put one expression in the place of the call that it is a part of."""
         start, end = code.span(call)
-        first, last = code.full_span(inner)
+        first, last = code.span(inner)
         left, right = ("(", ")") if _needs_brackets(code, call, inner) else ("", "")
         if _comments(code.text[start:first]) or _comments(code.text[last:end]):
             self.losses.add(f"{code.path}:{code.line(call)}")
@@ -225,8 +225,8 @@ def in_expression(text: str) -> str:
 
 
 def _needs_brackets(code: Code, call: cst.Call, inner: cst.BaseExpression) -> bool:
-    if inner.lpar or call.lpar or isinstance(code.parent(call), cst.Arg):
-        return isinstance(inner, cst.GeneratorExp) and not inner.lpar
+    if call.lpar or isinstance(code.parent(call), cst.Arg):
+        return isinstance(inner, cst.GeneratorExp)
     if isinstance(inner, (cst.Name, cst.Attribute, cst.Call, cst.Subscript)):
         return in_expression(code.source(inner)) != code.source(inner)
     if isinstance(code.parent(call), (cst.Assign, cst.AnnAssign, cst.Return)):
