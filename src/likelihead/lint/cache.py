@@ -1,8 +1,8 @@
 """What the last runs found, for files that are as they were then.
 
-A cache folder holds one file for each project. An entry holds as long as the bytes of its file and of all
-files that were looked at on the way are the same, the imports of these files mean the same files, and the
-linter and its settings are the same. Whatever is wrong with a cache, there is none then: never an error.
+A cache folder holds one file for each project. An entry holds as long as the file and all files that it may
+import, by however many steps, are the same files with the same bytes, and the linter and its settings are the
+same. Whatever is wrong with a cache, there is none then: never an error.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from likelihead.core.atomic import replacing
+from likelihead.errors import RunError
 from likelihead.lint.findings import Finding, Place, Problem
-from likelihead.lint.project import Project
+from likelihead.lint.glance import Glances
+from likelihead.lint.source import digest_of
 
 __all__ = ["CACHE_FOLDER", "Cache", "Outcome"]
 
@@ -65,20 +67,16 @@ class Cache:
         self._shelves: dict[Path, _Shelf] = {}
         self._tops: dict[Path, Path | None] = {}
 
-    def get(
-        self, path: Path, losses: Mapping[str, str], project: Project, digest: Callable[[Path], str]
-    ) -> Outcome | None:
-        """The outcome for a file as it is now."""
+    def get(self, path: Path, losses: Mapping[str, str], glances: Glances) -> Outcome | None:
+        """The outcome for a file, if the files are as they were."""
         shelf = self._shelf(path)
-        return None if shelf is None else shelf.get(path, losses, project, digest)
+        return None if shelf is None else shelf.get(path, losses, glances)
 
-    def put(
-        self, outcome: Outcome, losses: Mapping[str, str], project: Project, digest: Callable[[Path], str]
-    ) -> None:
-        """Keep an outcome; `project` has answered the imports of all files that it looked at."""
+    def put(self, outcome: Outcome, losses: Mapping[str, str], glances: Glances) -> None:
+        """Keep an outcome for the files as they are."""
         shelf = self._shelf(outcome.path)
         if shelf is not None and not outcome.internal:
-            shelf.put(outcome, losses, project, digest)
+            shelf.put(outcome, losses, glances)
 
     def save(self) -> None:
         """Write what is new to the disk."""
@@ -105,145 +103,74 @@ class Cache:
 
 
 class _Shelf:
-    """The outcomes of one project, all paths relative to its top."""
+    """The outcomes of one project: a file whose first line stands for the rest."""
 
     def __init__(self, folder: Path | None, top: Path) -> None:
-        self._folder, self._top = folder, top
+        self._file = None if folder is None else folder / f"lint-{digest_of(os.fsencode(top))[:16]}.cache"
         self._changed = False
-        self._valid: dict[str, bool] = {}  # whether the imports of a folder mean what they did
-        self._entries: dict[str, Any] = {}
-        self._imports: dict[str, dict[str, list[str]]] = {}
-        if folder is not None and (held := self._load(folder)) is not None:
-            self._entries, self._imports = held["files"], held["imports"]
+        self._entries: dict[str, Any] = {} if self._file is None else _load(self._file)
 
-    def _file(self, folder: Path) -> Path:
-        return folder / f"lint-{_digest(str(self._top))[:16]}.cache"
-
-    def _load(self, folder: Path) -> dict[str, Any] | None:
-        try:
-            checksum, _, content = self._file(folder).read_bytes().partition(b"\n")
-        except OSError:
+    def get(self, path: Path, losses: Mapping[str, str], glances: Glances) -> Outcome | None:
+        entry = self._entries.get(str(path))
+        if entry is None or entry["losses"] != sorted(map(list, losses.items())):
             return None
-        if checksum.decode(errors="replace") != hashlib.sha256(content).hexdigest():
-            return None
-        held: dict[str, Any] = json.loads(content)
-        return held if (held["linter"], held["top"]) == (_linter(), str(self._top)) else None
-
-    def get(
-        self, path: Path, losses: Mapping[str, str], project: Project, digest: Callable[[Path], str]
-    ) -> Outcome | None:
-        entry = self._entries.get(self._short(path))
-        if entry is None or entry["losses"] != _losses(losses) or entry["digest"] != digest(path):
-            return None
-        reads = {self._long(name): held for name, held in entry["reads"].items()}
-        if any(digest(read) != held for read, held in reads.items()):
-            return None
-        if not all(self._same_imports(folder, project) for folder in _folders((path, *reads))):
+        more = [Path(one) for one in entry["more"]]
+        if entry["key"] != glances.key(path, more):
             return None
         return Outcome(
             path,
-            [self._finding(one) for one in entry["findings"]],
-            list(reads),
-            None if entry["problem"] is None else Problem(str(path), **entry["problem"]),
+            [_finding(one) for one in entry["findings"]],
+            more,
+            None if entry["problem"] is None else Problem(*entry["problem"]),
             functions=entry["functions"],
             exhausted=entry["exhausted"],
         )
 
-    def _same_imports(self, folder: Path, project: Project) -> bool:
-        name = self._short(folder)
-        if name not in self._valid:
-            held = self._imports.get(name, {})
-            self._valid[name] = all(
-                [self._short(path) for path in project.candidates(folder, module)] == answer
-                for module, answer in held.items()
-            )
-            if not self._valid[name]:
-                self._forget(folder)
-        return self._valid[name]
-
-    def _forget(self, folder: Path) -> None:
-        """Drop whatever rests on the imports of a folder, before its new answers are learnt."""
-        del self._imports[self._short(folder)]
-        for name, entry in list(self._entries.items()):
-            if folder in _folders(self._long(one) for one in (name, *entry["reads"])):
-                del self._entries[name]
-
-    def put(
-        self,
-        outcome: Outcome,
-        losses: Mapping[str, str],
-        project: Project,
-        digest: Callable[[Path], str],
-    ) -> None:
-        problem = outcome.problem
+    def put(self, outcome: Outcome, losses: Mapping[str, str], glances: Glances) -> None:
+        more = sorted(set(outcome.reads) - glances.reach(outcome.path))
         self._changed = True
-        self._entries[self._short(outcome.path)] = {
-            "digest": digest(outcome.path),
-            "losses": _losses(losses),
-            "reads": {self._short(path): digest(path) for path in outcome.reads},
-            "findings": [self._packed(finding) for finding in outcome.findings],
-            "problem": None if problem is None else {"reason": problem.reason, "line": problem.line},
+        self._entries[str(outcome.path)] = {
+            "key": glances.key(outcome.path, more),
+            "more": [str(one) for one in more],
+            "losses": sorted(map(list, losses.items())),
+            "findings": [astuple(finding) for finding in outcome.findings],
+            "problem": None if outcome.problem is None else astuple(outcome.problem),
             "functions": outcome.functions,
             "exhausted": outcome.exhausted,
         }
-        for folder in _folders((outcome.path, *outcome.reads)):
-            self._imports.setdefault(self._short(folder), {}).update(
-                (module, [self._short(path) for path in paths])
-                for module, paths in project.answers.get(folder, {}).items()
-            )
 
     def save(self) -> None:
-        if self._folder is None or not self._changed:
+        if self._file is None or not self._changed:
             return
-        for name in [name for name in self._entries if not self._long(name).is_file()]:
-            del self._entries[name]
-        held = {"linter": _linter(), "top": str(self._top), "files": self._entries, "imports": self._imports}
-        content = json.dumps(held, separators=(",", ":")).encode()
-        with contextlib.suppress(OSError):
-            _make_folder(self._folder)
-            descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".lint-", suffix=".tmp")
-            try:
-                with open(descriptor, "wb") as file:
-                    file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-                os.replace(temporary, self._file(self._folder))
-            except BaseException:
-                os.unlink(temporary)
-                raise
-
-    def _short(self, path: Path) -> str:
-        return os.path.relpath(path, self._top) if path.is_relative_to(self._top) else str(path)
-
-    def _long(self, name: str) -> Path:
-        return Path(os.path.normpath(self._top / name))
-
-    def _packed(self, finding: Finding) -> dict[str, Any]:
-        packed = asdict(finding)
-        for place in _places(packed):
-            place["path"] = self._short(Path(place["path"]))
-        return packed
-
-    def _finding(self, packed: dict[str, Any]) -> Finding:
-        def place(held: dict[str, Any]) -> Place:
-            return Place(**{**held, "path": str(self._long(held["path"]))})
-
-        return Finding(
-            place(packed["place"]),
-            packed["code"],
-            packed["detail"],
-            None if packed["made"] is None else place(packed["made"]),
-            tuple(place(call) for call in packed["calls"]),
-        )
+        there = {name: entry for name, entry in self._entries.items() if os.path.isfile(name)}
+        content = json.dumps({"linter": _linter(), "files": there}, separators=(",", ":")).encode()
+        with contextlib.suppress(OSError, RunError):
+            _make_folder(self._file.parent)
+            with replacing(self._file, durable=False) as file:
+                file.write(digest_of(content).encode() + b"\n" + content)
 
 
-def _places(packed: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    yield packed["place"]
-    if packed["made"] is not None:
-        yield packed["made"]
-    yield from packed["calls"]
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        checksum, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return {}
+    if checksum != digest_of(content).encode():
+        return {}
+    held = json.loads(content)
+    entries: dict[str, Any] = held["files"]
+    return entries if held["linter"] == _linter() else {}
 
 
-def _folders(paths: Iterable[Path]) -> set[Path]:
-    return {path.parent for path in paths}
+def _finding(held: list[Any]) -> Finding:
+    place, code, detail, made, calls = held
+    return Finding(
+        Place(*place),
+        code,
+        detail,
+        None if made is None else Place(*made),
+        tuple(Place(*call) for call in calls),
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -252,14 +179,6 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / ".gitignore").write_text("# Made by likelihead.\n*\n")
     (folder / "CACHEDIR.TAG").write_text(_TAG)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _losses(losses: Mapping[str, str]) -> str:
-    return _digest(json.dumps(sorted(losses.items())))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from likelihead.lint.findings import Problem
 from likelihead.lint.source import Source, read
@@ -28,8 +29,10 @@ class Project:
         self.problems: dict[Path, Problem] = {}
         self.characters = 0  # of all files read
         self._overlay = overlay or {}
+        # Modules that the analysis has executed, which the files of one process share.
+        self.modules: dict[Path, Any] = {}
         self._sources: dict[Path, Source | None] = {}
-        self.answers: dict[Path, dict[str, tuple[Path, ...]]] = {}  # what `candidates` has said
+        self._candidates: dict[tuple[Path, str], tuple[Path, ...]] = {}
         self._folders: dict[Path, tuple[Path, ...]] = {}
 
     def source(self, path: Path) -> Source | None:
@@ -48,6 +51,14 @@ class Project:
         """The file of the project that the absolute import of `module` from the file `importer` means."""
         return next((found for found in self.candidates(importer.parent, module) if found != importer), None)
 
+    def is_package(self, module: str, importer: Path) -> bool:
+        """Whether the name is that of a folder of the project that holds modules but no ``__init__.py``."""
+        parts = module.split(".")
+        return any(
+            (folder := above.joinpath(*parts)).is_dir() and next(folder.glob("*.py"), None) is not None
+            for above in self._search_folders(importer.parent)
+        )
+
     def resolve_relative(self, level: int, module: str, importer: Path) -> Path | None:
         """The file that ``from ..module import`` with `level` dots means."""
         return next(iter(self.candidates(importer.parent, "." * level + module)), None)
@@ -57,8 +68,8 @@ class Project:
 
         A file is not what it imports itself, so there may be a second one.
         """
-        answers = self.answers.setdefault(folder, {})
-        if name not in answers:
+        key = (folder, name)
+        if key not in self._candidates:
             module = name.lstrip(".")
             if level := len(name) - len(module):
                 found = [
@@ -66,8 +77,8 @@ class Project:
                 ]
             else:
                 found = [_module_file(place, module) for place in self._search_folders(folder)]
-            answers[name] = tuple(path for path in found if path is not None)[:2]
-        return answers[name]
+            self._candidates[key] = tuple(path for path in found if path is not None)[:2]
+        return self._candidates[key]
 
     def _search_folders(self, folder: Path) -> tuple[Path, ...]:
         if folder in self._folders:

@@ -15,7 +15,7 @@ from likelihead.errors import RunError
 from likelihead.lint.cache import Cache
 from likelihead.lint.discover import discover
 from likelihead.lint.findings import Finding, Problem
-from likelihead.lint.fix import fix_project  # type: ignore[import-not-found,unused-ignore]
+from likelihead.lint.fix import fix_project
 from likelihead.lint.formats import shown
 from likelihead.lint.notebooks import NOTEBOOK
 from likelihead.lint.project import top_of

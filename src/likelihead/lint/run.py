@@ -178,12 +178,7 @@ def _outcomes(
     statistics: Statistics,
     analyser: Analyser | None,
 ) -> Iterator[Outcome]:
-    project = Project(overlay)  # says here what imports mean; it parses nothing
-    glances = Glances(project, overlay)
-
-    def digest(path: Path) -> str:
-        return glances.at(path).digest
-
+    glances = Glances(Project(overlay), overlay)
     tasks: list[Task] = []
     for path in files:
         chosen = configuration.of(path)
@@ -193,15 +188,15 @@ def _outcomes(
             yield Outcome(path, problem=problem)
         elif not glances.concerned(path):
             statistics.unrelated += 1
-        elif cache is not None and (known := cache.get(path, chosen.losses, project, digest)) is not None:
+        elif cache is not None and (known := cache.get(path, chosen.losses, glances)) is not None:
             statistics.cached += 1
             yield known
         else:
             tasks.append((path, chosen.losses))
     statistics.analysed = len(tasks)
-    for outcome in analyse_all(tasks, jobs, overlay, project.answers, analyser):
+    for outcome in analyse_all(tasks, jobs, overlay, analyser):
         if cache is not None:
-            cache.put(outcome, configuration.of(outcome.path).losses, project, digest)
+            cache.put(outcome, configuration.of(outcome.path).losses, glances)
         yield outcome
 
 

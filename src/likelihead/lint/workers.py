@@ -21,7 +21,6 @@ __all__ = ["Analyser", "Task", "analyse_all"]
 
 #: A file, and the wrappers of losses that its settings name.
 Task = tuple[Path, Mapping[str, str]]
-Answers = dict[Path, dict[str, tuple[Path, ...]]]
 
 # Syntax trees take some hundred bytes for each character; beyond this the files read so far are let go.
 _CHARACTERS = 6_000_000
@@ -41,21 +40,15 @@ class Analyser:
         self._overlay = overlay
         self._project = Project(overlay)
 
-    def __call__(self, task: Task, answers: Answers) -> Outcome:
-        """Analyse a file; `answers` takes in what its imports were found to mean."""
+    def __call__(self, task: Task) -> Outcome:
+        """Analyse a file."""
         path, losses = task
         if self._project.characters > _CHARACTERS:
             self._project = Project(self._overlay)
-        outcome = self._analyse(path, dict(losses))
-        for folder in {one.parent for one in (path, *outcome.reads)}:
-            answers.setdefault(folder, {}).update(self._project.answers.get(folder, {}))
-        return outcome
-
-    def _analyse(self, path: Path, losses: dict[str, str]) -> Outcome:
         if self._project.source(path) is None:
             return Outcome(path, problem=self._project.problems[path])
         try:
-            report = analysis.analyse(path, self._project, losses)
+            report = analysis.analyse(path, self._project, dict(losses))
         except RecursionError:
             return Outcome(
                 path, problem=Problem(str(path), "its code is nested too deeply to be interpreted")
@@ -79,7 +72,6 @@ def analyse_all(
     tasks: Sequence[Task],
     jobs: int,
     overlay: Mapping[Path, bytes],
-    answers: Answers,
     analyser: Analyser | None = None,
 ) -> Iterator[Outcome]:
     """Analyse files, by `analyser` or in at most `jobs` processes, no more than are worth their start."""
@@ -88,7 +80,7 @@ def analyse_all(
         analyser = analyser or Analyser(overlay)
         with _few_collections():
             for task in tasks:
-                yield analyser(task, answers)
+                yield analyser(task)
         return
     size = -(-len(tasks) // (workers * _CHUNKS_PER_WORKER))
     # Neighbours stay together: they import the same files.
@@ -97,34 +89,24 @@ def analyse_all(
     with _pool(workers, overlay) as pool:
         for chunk, future in [(chunk, pool.submit(_work, chunk)) for chunk in chunks]:
             try:
-                outcomes, found = future.result()
+                yield from future.result()
             except BrokenProcessPool:
                 lost += chunk
-                continue
-            _merge(answers, found)
-            yield from outcomes
     while lost:
-        yield from _one_by_one(lost, overlay, answers)
+        yield from _one_by_one(lost, overlay)
 
 
-def _one_by_one(tasks: list[Task], overlay: Mapping[Path, bytes], answers: Answers) -> Iterator[Outcome]:
+def _one_by_one(tasks: list[Task], overlay: Mapping[Path, bytes]) -> Iterator[Outcome]:
     """Take tasks off the list until one of them ends the process that works on it."""
     with _pool(1, overlay) as pool:
         while tasks:
             task = tasks.pop(0)
             try:
-                outcomes, found = pool.submit(_work, [task]).result()
+                yield from pool.submit(_work, [task]).result()
             except BrokenProcessPool:
                 reason = "the process that interpreted it was ended; there may be too little memory"
                 yield Outcome(task[0], problem=Problem(str(task[0]), reason), internal=True)
                 return
-            _merge(answers, found)
-            yield from outcomes
-
-
-def _merge(answers: Answers, found: Answers) -> None:
-    for folder, names in found.items():
-        answers.setdefault(folder, {}).update(names)
 
 
 @contextmanager
@@ -149,10 +131,9 @@ def _start(overlay: Mapping[Path, bytes]) -> None:
     _analyser = Analyser(overlay)
 
 
-def _work(tasks: Sequence[Task]) -> tuple[list[Outcome], Answers]:
-    answers: Answers = {}
+def _work(tasks: Sequence[Task]) -> list[Outcome]:
     with _few_collections():
-        return [_analyser(task, answers) for task in tasks], answers
+        return [_analyser(task) for task in tasks]
 
 
 class _few_collections:
