@@ -62,7 +62,6 @@ def analyse(path: Path, project: Project, losses: dict[str, str] | None = None) 
         project: the files around it.
         losses: names of wrappers and the loss that they stand for, ``{"mylib.ce": "cross_entropy"}``.
     """
-    project.forget()
     judge = _Judge()
     interpreter = Interpreter(project, project.modules, judge, losses or {})
     limit = sys.getrecursionlimit()
