@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import PurePath
 
@@ -205,11 +205,12 @@ class Project:
                 self._codes[path] = None
         return self._codes[path]
 
-    def holding(self, word: str) -> Iterator[Code]:
-        """The files in whose text this word stands."""
+    def holding(self, word: str, hint: str = "", also: Container[str] = ()) -> Iterator[Code]:
+        """The files in whose text this word stands, and the pattern `hint` too, or that are among `also`."""
         pattern = re.compile(rf"\b{re.escape(word)}\b")
+        hinted = re.compile(hint)
         for path, text in self.sources.items():
-            if pattern.search(text):
+            if pattern.search(text) and (path in also or hinted.search(text)):
                 code = self.code(path)
                 if code is not None:
                     yield code
@@ -217,12 +218,16 @@ class Project:
     def module_files(self, dotted: str) -> list[str]:
         """The given files that an import of this module may mean, by their names: rather too many."""
         last = dotted.rpartition(".")[2]
-        return [
-            path
-            for path in self.sources
-            if last in (PurePath(path).stem, PurePath(path).parent.name if _is_package(path) else None)
-        ]
+        return [path for path in self.sources if self.module_name(path) == last]
 
+    @staticmethod
+    def module_name(path: str) -> str:
+        """The last word of the name by which a file is imported."""
+        file = PurePath(path)
+        return file.parent.name if file.name == "__init__.py" else file.stem
 
-def _is_package(path: str) -> bool:
-    return PurePath(path).name == "__init__.py"
+    @staticmethod
+    def folder_name(path: str) -> str:
+        """The last word of the name of the package that holds a file."""
+        file = PurePath(path)
+        return file.parent.parent.name if file.name == "__init__.py" else file.parent.name

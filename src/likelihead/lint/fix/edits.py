@@ -103,6 +103,11 @@ class Edits:
             isinstance(block, cst.Module) or (isinstance(block, cst.IndentedBlock) and len(block.body) > 1)
         ):
             self.cut(code, code.line_start(code.line_at(start)), code.line_start(code.line_at(end) + 1))
+        elif isinstance(line, cst.SimpleStatementLine) and len(line.body) > 1:
+            place = line.body.index(statement)
+            after = line.body[place + 1 :]
+            before = code.span(line.body[place - 1])[1]
+            self.cut(code, *((start, code.span(after[0])[0]) if after else (before, end)))
         else:
             self.cut(code, start, end, "pass")
 

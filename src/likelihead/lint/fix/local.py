@@ -13,7 +13,7 @@ from likelihead.lint.fix.edits import Edits, in_expression
 from likelihead.lint.fix.makers import Applied
 from likelihead.lint.fix.names import bindings_seen, loads, same_value
 
-__all__ = ["use_the_input", "use_the_log"]
+__all__ = ["unshifted", "use_the_input", "use_the_log"]
 
 
 def use_the_input(applied: Applied, calls: Sequence[cst.Call], edits: Edits, *, alone: bool) -> str:
@@ -100,8 +100,15 @@ def _taken(call: cst.Call) -> cst.BaseExpression | None:
         if arg.keyword is not None and arg.keyword.value == "input":
             return arg.value
     if call.args:
-        return call.args[0].value if call.args[0].keyword is None and not call.args[0].star else None
-    return call.func.value if isinstance(call.func, cst.Attribute) else None
+        return (
+            unshifted(call.args[0].value) if call.args[0].keyword is None and not call.args[0].star else None
+        )
+    return unshifted(call.func.value) if isinstance(call.func, cst.Attribute) else None
+
+
+def unshifted(value: cst.BaseExpression) -> cst.BaseExpression:
+    """Of ``p + eps``, which `Flow` has found to be one, p."""
+    return value.left if isinstance(value, cst.BinaryOperation) else value
 
 
 def _forget(

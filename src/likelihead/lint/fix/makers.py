@@ -136,7 +136,7 @@ def _layer(project: Project, code: Code, call: cst.Call) -> Made | None:
     made = Made(code, kind, dim, construct=call)
     made.layer = _last_of_sequential(code, call)
     if made.layer is None:
-        flow = Flow(project, stop=True).run(code, call, 1)
+        flow = Flow(project, stop=True).run(code, call, layer=True)
         made.others = flow.others
         for path, span in sorted(flow.called):
             there = project.code(path)

@@ -50,9 +50,11 @@ def same_value(code: Code, name: cst.Name, there: cst.CSTNode) -> bool:
 
 
 def value_of(code: Code, binding: BaseAssignment) -> cst.BaseExpression | None:
-    """The expression that a plain assignment gives to its only name."""
+    """The expression that an assignment gives, or gives a part of, to the name."""
     node = getattr(binding, "node", None)
     target = code.parents.get(node) if node is not None else None
+    while isinstance(target, (cst.Element, cst.Tuple, cst.List)):
+        target = code.parent(target)
     if isinstance(target, cst.AssignTarget):
         return cst.ensure_type(code.parent(target), cst.Assign).value
     if isinstance(target, cst.AnnAssign) and target.target is node:
