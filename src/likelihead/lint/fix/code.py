@@ -74,6 +74,14 @@ class Code:
         """The offset of the first character of a line; of the end of the text, behind the last one."""
         return self._starts[line - 1] if line <= len(self._starts) else len(self.text)
 
+    def newline(self, line: int) -> str:
+        """What ends a line; of the last one, where nothing does, what ends the first."""
+        for found in (line, 1):
+            match = re.search(r"\r\n|\r|\n", self.text[self.line_start(found) : self.line_start(found + 1)])
+            if match is not None:
+                return match[0]
+        return "\n"
+
     @cached_property
     def _calls(self) -> dict[tuple[int, int, int, int], cst.Call]:
         found = {}
@@ -219,6 +227,12 @@ class Project:
         """The given files that an import of this module may mean, by their names: rather too many."""
         last = dotted.rpartition(".")[2]
         return [path for path in self.sources if self.module_name(path) == last]
+
+    def is_imported(self, code: Code, name: str) -> bool:
+        """Whether another file imports this name from the file, or all of its names."""
+        module, word = re.escape(self.module_name(code.path)), re.escape(name)
+        pattern = re.compile(rf"\bfrom[ \t]+[\w.]*\b{module}[ \t]+import\b([^#\n(]|\([^)]*)*(\b{word}\b|\*)")
+        return any(path != code.path and pattern.search(text) for path, text in self.sources.items())
 
     @staticmethod
     def module_name(path: str) -> str:

@@ -389,21 +389,19 @@ class Flow:
     def _always_passed(self, code: Code, function: cst.FunctionDef) -> bool:
         """Whether each mention of the function is a call that passes what is followed."""
         owner = code.parent(code.parent(function))
-        start = isinstance(owner, cst.ClassDef) and function.name.value == "__init__"
-        word = owner.name.value if isinstance(owner, cst.ClassDef) and start else function.name.value
-        for there in self.project.holding(word):
-            for mention in there.mentions(word):
-                node = there.parent(mention)
-                if isinstance(mention, cst.SimpleString):
-                    if start:
-                        return False
-                    continue
-                if isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.ImportAlias)):
-                    continue
-                called = node if isinstance(node, cst.Call) else there.parent(node)
-                if (there.path, called) not in self._passed:
-                    return False
-        return True
+        method = isinstance(owner, cst.ClassDef) and function.name.value != "__init__"
+        if isinstance(owner, cst.ClassDef) and method:
+            reads = list(attribute_reads(self.project, code, owner, function.name.value))
+        else:
+            binding = code.bound_at(owner if isinstance(owner, cst.ClassDef) else function)
+            if binding is None:
+                return False
+            reads = [(code, node, True) for node in loads(code, binding)]
+            if binding.scope is code.scopes.get(code.module):
+                reads += top_reads(self.project, code, binding)
+        return all(
+            understood and (there.path, there.parent(n)) in self._passed for there, n, understood in reads
+        )
 
 
 def _is_plain(code: Code, function: cst.FunctionDef) -> bool:

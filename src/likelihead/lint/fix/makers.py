@@ -120,7 +120,8 @@ def _function(code: Code, call: cst.Call) -> Made | None:
     if name is None and isinstance(func, cst.Attribute) and func.attr.value in torch_names.METHODS:
         kind = func.attr.value
         first = _argument(call, 0, "dim")
-        if (kind == "sigmoid" and not call.args) or isinstance(first, (cst.Integer, cst.UnaryOperation)):
+        dim = isinstance(first, (cst.Integer, cst.UnaryOperation)) and call.args[0].value is first
+        if (kind == "sigmoid" and not call.args) or (kind != "sigmoid" and dim):
             made = Made(code, kind, "any" if first is None else code.source(first))
             made.applied.append(Applied(code, call, func.value, len(call.args) > 1))
             return made

@@ -15,6 +15,7 @@ from likelihead.lint.fix.edits import Clash, Edits
 from likelihead.lint.fix.flow import Flow
 from likelihead.lint.fix.local import unshifted, use_the_input, use_the_log
 from likelihead.lint.fix.makers import Applied, Cannot, Made, made_at
+from likelihead.lint.fix.names import changed_in_place
 
 __all__ = ["fix"]
 
@@ -112,7 +113,7 @@ def fix(
                 continue
             outcome.edits.check(done)
             together = Edits().merge([done, outcome.edits])
-            changed = {code.path: together.text(code) for code in outcome.edits.codes}
+            changed = {code.path: together.text(code, project) for code in outcome.edits.codes}
         except Cannot as why:
             skip(those, str(why))
         except Clash:
@@ -211,7 +212,7 @@ def _change_activations(
             if group[0].remedy.log:
                 made.take_the_log(outcome.edits)
             else:
-                outcome.edits.remove_element(made.code, made.layer.element, made.layer.among)
+                outcome.edits.remove_elements(made.code, [made.layer.element], made.layer.among)
             continue
         flows = {
             applied: Flow(project, ends, made.dim).run(applied.code, applied.call, layer=False)
@@ -281,6 +282,8 @@ def _change_calls(made: Made, changed: Sequence[Applied], group: Sequence[_Task]
     for applied in changed:
         if applied.casts:
             outcome.doubts.append("the activation also casts to another dtype")
+        if isinstance(applied.input, cst.Name) and changed_in_place(applied.code, applied.input):
+            outcome.doubts.append(f"{applied.input.value} is changed in place")
         parent = applied.code.parent(applied.call)
         if (
             isinstance(parent, cst.Assign)

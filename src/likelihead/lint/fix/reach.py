@@ -83,7 +83,7 @@ def parameter_of(function: cst.FunctionDef, bound: int, call: cst.Call, arg: cst
 
 
 def base_classes(
-    project: Project, code: Code, owner: cst.ClassDef
+    project: Project, code: Code, owner: cst.ClassDef, below: tuple[cst.ClassDef, ...] = ()
 ) -> Iterator[tuple[Code, cst.ClassDef] | None]:
     """The classes of the project that a class inherits from, itself first; None for one that is not seen."""
     yield code, owner
@@ -91,10 +91,10 @@ def base_classes(
         if code.imported(base.value) in _KNOWN_BASES or code.source(base.value) == "object":
             continue
         found = _definition(project, code, base.value) if isinstance(base.value, cst.Name) else None
-        if found is None or not isinstance(found[1], cst.ClassDef) or found[1] is owner:
+        if found is None or not isinstance(found[1], cst.ClassDef) or found[1] in (owner, *below):
             yield None
         else:
-            yield from base_classes(project, found[0], found[1])
+            yield from base_classes(project, found[0], found[1], (owner, *below))
 
 
 _KNOWN_BASES = {
@@ -175,6 +175,8 @@ def top_reads(project: Project, code: Code, binding: BaseAssignment) -> Iterator
         for alias in there.imports:  # under another name
             if alias.name != name and _brings(project, there, alias.node, name, exporters, alias.name):
                 yield from ((there, place, True) for place in loads(there, alias))
+                if alias.scope is there.scopes.get(there.module):
+                    yield from top_reads(project, there, alias)
 
 
 def _may_import(project: Project, exporters: set[str], name: str) -> Iterator[Code]:
