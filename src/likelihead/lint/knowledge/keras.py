@@ -92,7 +92,7 @@ for _package in ("keras", "tf_keras", "tensorflow"):
 
 
 def _layer(name: str, call: Call) -> Value:
-    parameters = _AFFINE.get(name) or {
+    parameters: tuple[str, ...] = _AFFINE.get(name) or {
         "Activation": ("activation",), "TimeDistributed": ("layer",), "Softmax": ("axis",),
         "Lambda": ("function",)
     }.get(name, ())  # fmt: skip
