@@ -79,7 +79,9 @@ def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: F
             return value.but(kind="one_plus_exp")
         if kind == "per_example":
             return value.but(marks=value.marks | {"shifted"})
-        return value if kind in ("logits", "indices", "activations", "data") else UNKNOWN
+        if kind == "logits":
+            return value.but(marks=value.marks | {"shifted"})
+        return value if kind in ("indices", "activations", "data") else UNKNOWN
     if op_ in (ast.Mult, ast.Div):
         if amount == 1:
             return value
@@ -136,7 +138,8 @@ def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, nod
         return left
     if op_ in (ast.Add, ast.Sub):
         if left.kind == right.kind == "logits":
-            return left.but(shape=left.shape if left.shape is not None else right.shape)
+            shape = left.shape if left.shape is not None else right.shape
+            return left.but(shape=shape, marks=left.marks | {"combined"})
         if left.kind == right.kind == "per_example":
             return left
     if op_ is ast.Mult and "per_example" in (left.kind, right.kind):

@@ -16,6 +16,7 @@ from likelihead.lint.values import (
     Object,
     Repeat,
     Tensor,
+    Union,
     Unknown,
     Value,
     alternatives,
@@ -102,6 +103,11 @@ def method(
     return handler(Call(name, [owner, *args], kwargs, interpreter, node, frame))
 
 
+def batch_first(value: Value) -> frozenset[str]:
+    """The mark of a sequence whose first dimension is the batch, for what is made of each of its steps."""
+    return value.marks & {"batch first"} if isinstance(value, Tensor) else frozenset()
+
+
 # -- operations that keep a kind
 
 
@@ -182,8 +188,8 @@ def _casted(value: Value, dtype: str, call: Call) -> Value:
 
 @op(
     "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "permute",
-    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as", "reshape_as", "ravel",
-    "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
+    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as",
+    "reshape_as", "ravel", "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
 )  # fmt: skip
 def _reshaped(call: Call) -> Value:
     def one(value: Value) -> Value:
@@ -195,7 +201,7 @@ def _reshaped(call: Call) -> Value:
             and value.dim is not None
         )
         dim = shapes.moved_dim(call.name.rpartition(".")[2], value, call) if moved else value.dim
-        return value.but(shape=shape, dim=dim)
+        return value.but(shape=shape, dim=dim, marks=value.marks - {"batch first"})
 
     return map_union(call.get(0, "input"), one)
 
@@ -279,7 +285,7 @@ def _mean(call: Call) -> Value:
         return value.but(
             shape=shapes.reduced(value.shape, dim, keepdim),
             dim="?" if value.dim is not None else None,
-            marks=value.marks | {"averaged"},
+            marks=value.marks - {"batch first"} | {"averaged"},
         )
 
     return map_union(value, one)
@@ -340,7 +346,7 @@ def _topk(call: Call) -> Value:
     value = call.get(0, "input")
     if call.name.endswith("topk"):
         tell("argmax", value, call, Const(call.const(2, "dim", -1)))
-    if not isinstance(value, (Tensor, Unknown)):
+    if not isinstance(value, (Tensor, Unknown, Union)):
         return UNKNOWN
     if call.name.endswith("topk"):
         return _pair(value, None, True, call, ("values", "indices"))
@@ -383,7 +389,8 @@ def index(value: Tensor, at: Value, interpreter: Machine, node: ast.AST, frame: 
     kind = value.kind
     if picks and kind in ("probs", "log_probs", "one_hot"):
         kind = "picked"
-    return value.but(shape=shape, kind=kind, dim=value.dim if value.dim in (None, -1) else "?")
+    dim = value.dim if value.dim in (None, -1) else "?"
+    return value.but(shape=shape, kind=kind, dim=dim, marks=value.marks - {"batch first"})
 
 
 @op("item", "tolist")
@@ -451,7 +458,8 @@ def _activation(call: Call) -> Value:
     name = call.name.rpartition(".")[2].rstrip("_")
     value = call.get(0, "input")
     shape = value.shape if isinstance(value, Tensor) else None
-    return Tensor("activations", call.made(name), None, shape, "float", frozenset((name,)))
+    marks = frozenset((name,)) | batch_first(value)
+    return Tensor("activations", call.made(name), None, shape, "float", marks)
 
 
 @op("linear", "conv1d", "conv2d", "conv3d", "bilinear", "conv_transpose2d")
