@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from likelihead.lint.interpreter.events import Comparison
+from likelihead.lint.interpreter.events import Comparison, Reading
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures
@@ -247,6 +247,8 @@ class Expressions(Machine):
         """``left op right``."""
         if isinstance(left, Unknown) and isinstance(right, Unknown):
             return UNKNOWN
+        if op is ast.Mult and (_is_logits(left) or _is_logits(right)):
+            self.emit(Reading(node, frame, "product", left, right))
         if isinstance(left, Union) or isinstance(right, Union):
             if len(alternatives(left)) * len(alternatives(right)) > 16:
                 return UNKNOWN
@@ -414,6 +416,10 @@ class Expressions(Machine):
 
     def _call_expression(self, node: ast.Call, frame: Frame) -> Value:
         return self.call_expression(node, frame)
+
+
+def _is_logits(value: Value) -> bool:
+    return any(isinstance(one, Tensor) and one.kind == "logits" for one in alternatives(value))
 
 
 def _is_none(value: Value) -> bool | None:

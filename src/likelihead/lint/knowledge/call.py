@@ -7,7 +7,19 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.values import UNKNOWN, Const, External, Made, Object, Repeat, Value, constant
+from likelihead.lint.interpreter.events import Reading
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    External,
+    Made,
+    Object,
+    Repeat,
+    Tensor,
+    Value,
+    alternatives,
+    constant,
+)
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
@@ -28,6 +40,7 @@ __all__ = [
     "external",
     "number",
     "op",
+    "tell",
 ]
 
 
@@ -124,6 +137,12 @@ def canonical(name: str) -> str:
     if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
         return ".".join(["torch", "nn", parts[-1]])
     return name
+
+
+def tell(name: str, value: Value, call: Call, by: Value | None = None) -> None:
+    """Tell the rules what is done to a tensor."""
+    if any(isinstance(one, Tensor) for one in alternatives(value)):
+        call.interpreter.emit(Reading(call.node, call.frame, name, value, Const(None) if by is None else by))
 
 
 def op(*names: str) -> Callable[[Handler], Handler]:

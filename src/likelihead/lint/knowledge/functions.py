@@ -14,6 +14,7 @@ from likelihead.lint.knowledge import (
     losses,
     makers,
     objects,
+    overlap,
     tensors,
 )
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, PACKAGES, Call, canonical
@@ -132,4 +133,4 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors, libraries)
+_TABLES = (builtin, containers, layers, links, losses, makers, objects, overlap, tensors, libraries)

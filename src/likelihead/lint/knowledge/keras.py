@@ -45,7 +45,7 @@ _LOSSES: dict[str, tuple[str, str]] = {
     "tversky": ("overlap", ""),
 }
 # The parameters of each layer that matter here, by position.
-_AFFINE = {
+_AFFINE: dict[str, tuple[str, ...]] = {
     "Dense": ("units", "activation"),
     "EinsumDense": ("equation", "output_shape", "activation"),
     **{
@@ -55,6 +55,10 @@ _AFFINE = {
         for transpose in ("", "Transpose")
     },
 }
+_OTHERS: dict[str, tuple[str, ...]] = {
+    "Activation": ("activation",), "TimeDistributed": ("layer",), "Softmax": ("axis",),
+    "Lambda": ("function",),
+}  # fmt: skip
 _KEEPING = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "Identity")
 _RESHAPING = ("Flatten", "Reshape", "Permute", "UpSampling2D", "Cropping2D", "ZeroPadding2D")
 # What an activation of that name makes; those of any other name make something of which only that is known.
@@ -92,10 +96,7 @@ for _package in ("keras", "tf_keras", "tensorflow"):
 
 
 def _layer(name: str, call: Call) -> Value:
-    parameters: tuple[str, ...] = _AFFINE.get(name) or {
-        "Activation": ("activation",), "TimeDistributed": ("layer",), "Softmax": ("axis",),
-        "Lambda": ("function",)
-    }.get(name, ())  # fmt: skip
+    parameters = _AFFINE.get(name) or _OTHERS.get(name, ())
     made = call.object(parameters, _LAYER)
     made.options["class"] = Const(name)
     if made.made is not None:
