@@ -150,6 +150,8 @@ class Attributes(Machine):
     def _class_attribute(self, cls: Class, name: str) -> Value:
         member = cls.find(name)
         if member is None:
+            if name in ("from_pretrained", "load_from_checkpoint", "from_config", "_from_config"):
+                return Bound(cls, name) if next(cls.externals(), None) is not None else UNKNOWN
             return Const(cls.name) if name == "__name__" else UNKNOWN
         if isinstance(member[0], Function) and "classmethod" in member[0].decorators:
             return Bound(cls, name, member[0])

@@ -84,9 +84,11 @@ def logits(
 def network(call: Call, output: Value, form: str = "", **options: Value) -> Object:
     """A network from outside with this output."""
     name = call.name.rpartition(".")[2]
-    return Object(
-        NETWORK, {"_output": output, "_form": Const(form), **options}, call.frame.context, call.made(name)
-    )
+    options = {"_output": output, "_form": Const(form), **options}
+    made = Object(NETWORK, options, call.frame.context, call.made(name))
+    if call.frame.instance is None and call.frame.context.root is call.interpreter.root_context:
+        call.interpreter.networks.append(made)
+    return made
 
 
 def _call(owner: Object, call: Call) -> Value:
