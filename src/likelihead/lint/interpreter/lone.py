@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["lone_network", "takes_network"]
 
 _PARAMETERS = frozenset(("model", "net", "network", "classifier"))
-_MODULES = frozenset(("torch.nn.Module", "torch.nn.Sequential", "lightning.LightningModule"))
+_MODULES = ("nn.Module", "nn.Sequential", "LightningModule", "PreTrainedModel")
 # A class of such a name is a part of a network, or its loss, wherever it is used.
 _PARTS = re.compile(
     r"loss|criteri|dice|focal|attention|attn|block|layer|encoder|decoder|head|backbone|pool|norm|embed|wrapper"
@@ -66,7 +66,7 @@ def _is_network(cls: Class) -> bool:
     parameters = [one.arg for one in forward[0].node.args.args[1:]]
     if not parameters or any(_TARGETS.search(one) for one in parameters):
         return False
-    return any(name in _MODULES for name in cls.externals())
+    return any(name.endswith(_MODULES) for name in cls.externals())
 
 
 def _mentioned(machine: Machine, scope: Scope) -> set[str]:

@@ -44,11 +44,15 @@ def task_of(name: str) -> tuple[tuple[str, ...], int] | None:
     return next((found for end, found in _TASKS.items() if name.endswith(end)), None)
 
 
+def _gives_object(call: Call) -> bool:
+    return constant(call.kwargs.get("return_dict", Const(True)), ...) is True
+
+
 def _build(call: Call) -> Value:
     parts = call.name.split(".")
     name = parts[-2] if parts[-1] in _BUILDERS else parts[-1]
     found = task_of(name)
-    if found is None or call.const(9, "return_dict", True) is not True:
+    if found is None or not _gives_object(call):
         return UNKNOWN
     fields, rank = found
     size = call.given(9, "num_labels") if rank == 2 else None
@@ -58,7 +62,7 @@ def _build(call: Call) -> Value:
 
 def _output(output: Value, owner: Object, call: Call) -> Value:
     """The object that comes back: with a loss in front if labels were given."""
-    if call.const(9, "return_dict", True) is not True:
+    if not _gives_object(call):
         return UNKNOWN
     fields = constant(owner.options["fields"])
     with_labels = call.given(99, "labels") is not None
