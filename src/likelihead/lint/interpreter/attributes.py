@@ -87,7 +87,9 @@ class Attributes(Machine):
             if found is not None:
                 return found
         if instance.base is not None:
-            return self.attribute(instance.base, name, node, frame)
+            found = self.attribute(instance.base, name, node, frame)
+            is_method = isinstance(found, Bound) and found.owner is instance.base
+            return Bound(instance, name) if is_method else found
         if name in ("module", "_orig_mod"):
             return instance  # of what torch.compile and DistributedDataParallel put around it
         return Bound(instance, name)

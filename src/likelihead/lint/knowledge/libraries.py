@@ -7,6 +7,7 @@ from likelihead.lint.knowledge import (
     keras,
     kornia,
     monai,
+    own,
     skorch,
     smp,
     timm,
@@ -18,4 +19,17 @@ from likelihead.lint.knowledge import (
 
 __all__ = ["LIBRARIES"]
 
-LIBRARIES = (fastai, keras, kornia, monai, skorch, smp, timm, torchvision, training, transformers, wrappers)
+LIBRARIES = (
+    fastai,
+    keras,
+    kornia,
+    monai,
+    own,
+    skorch,
+    smp,
+    timm,
+    torchvision,
+    training,
+    transformers,
+    wrappers,
+)
