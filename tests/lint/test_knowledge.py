@@ -1,4 +1,4 @@
-"""What the linter knows of the libraries around torch: one small program for each convention, wrong and right."""
+"""What the linter knows of the libraries around torch: a small program for each convention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""likelihead itself: its likelihoods take logits; what it has in place of torch's losses takes what torch's take."""
+"""likelihead itself: its likelihoods take logits, and its losses what those of torch take."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _LIKELIHOODS = {
 
 
 def _probs(owner: Object, call: Call) -> Value:
-    _, _, kind, dim = _LIKELIHOODS[owner.name.rpartition(".")[2]]
-    return Tensor(kind, call.made(f"{owner.name.rpartition('.')[2]}.probs"), dim, None, "float")
+    name = owner.name.rpartition(".")[2]
+    kind, dim = _LIKELIHOODS[name][2:]
+    return Tensor(kind, call.made(f"{name}.probs"), dim, None, "float")
 
 
 def _log_probs(owner: Object, call: Call) -> Value:
@@ -34,7 +35,7 @@ def _nll(owner: Object, call: Call) -> Value:
     return UNKNOWN
 
 
-for _name, (_family, _parameters, _, _) in _LIKELIHOODS.items():
+for _name, (_family, _parameters, *_) in _LIKELIHOODS.items():
     for _path in (f"likelihead.{_name}", f"likelihead.likelihoods.{_name}"):
         register_class(_path, Loss(_family, "logits", (0, "logits"), (1, "target"), _parameters))
         METHODS[_path, "probs"] = _probs
