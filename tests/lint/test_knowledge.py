@@ -116,6 +116,18 @@ TORCHVISION = {
         nn.NLLLoss()(out, y)  # expect: LH105
         nn.CrossEntropyLoss()(out, y) + 0.4 * nn.CrossEntropyLoss()(aux, y)
     """,
+    "a network in a Sequential": """
+        import torch.nn as nn
+        from efficientnet_pytorch import EfficientNet
+        from torchvision.models import resnet18
+        model = nn.DataParallel(nn.Sequential(resnet18(), nn.Softmax(dim=1)))
+        nn.CrossEntropyLoss()(model(x), y)  # expect: LH101
+        nn.CrossEntropyLoss()(model.module(x), y)  # expect: LH101
+        other = EfficientNet.from_pretrained("efficientnet-b0", num_classes=2)
+        nn.NLLLoss()(other(x), y)  # expect: LH105
+        other._fc = nn.Sequential(nn.Linear(1280, 2), nn.LogSoftmax(dim=1))
+        nn.NLLLoss()(other(x), y)
+    """,
     "focal loss": """
         import torch
         from torchvision.ops import sigmoid_focal_loss
@@ -162,6 +174,20 @@ TIMM = {
         AsymmetricLossMultiLabel()(out.sigmoid(), y)  # expect: LH106
         LabelSmoothingCrossEntropy(0.1)(out, y)
         BinaryCrossEntropy()(out, y)
+    """,
+}
+
+GRAPHS = {
+    "PyTorch Geometric and DGL": """
+        import dgl.nn, torch.nn.functional as F
+        from torch_geometric.nn import GCNConv, SAGEConv
+        from torch_geometric.nn.conv import GATConv
+        F.nll_loss(GCNConv(16, 7)(x, edges), y)  # expect: LH105
+        F.nll_loss(GATConv(16, 7, heads=1, concat=False)(x, edges), y)  # expect: LH105
+        F.nll_loss(dgl.nn.GraphConv(16, 7)(graph, x), y)  # expect: LH105
+        F.nll_loss(dgl.nn.GraphConv(16, 7, activation=F.log_softmax)(graph, x), y)
+        F.nll_loss(SAGEConv(16, 7, normalize=True)(x, edges), y)
+        F.nll_loss(F.log_softmax(GCNConv(16, 7)(x, edges), dim=1), y)
     """,
 }
 
@@ -334,6 +360,19 @@ create_supervised_trainer(Probs(), optimizer, nn.CrossEntropyLoss())  # expect: 
 create_supervised_trainer(LogProbs(), optimizer, F.nll_loss)
 create_supervised_trainer(Probs(), optimizer, nn.CrossEntropyLoss(), model_transform=torch.logit)
     """,
+    "catalyst and composer": NET
+    + """
+from catalyst import dl
+from composer.models import ComposerClassifier
+dl.SupervisedRunner().train(model=Probs(), criterion=nn.CrossEntropyLoss(), loaders=loaders)  # expect: LH101
+dl.SupervisedRunner().train(model=Net(), criterion=nn.CrossEntropyLoss(), loaders=loaders)
+class Mine(dl.SupervisedRunner):
+    def handle_batch(self, batch):
+        pass
+Mine().train(model=Probs(), criterion=nn.CrossEntropyLoss(), loaders=loaders)
+ComposerClassifier(Probs(), num_classes=3)  # expect: LH101
+ComposerClassifier(Net(), num_classes=3)
+    """,
     "accelerate, fabric, deepspeed": NET
     + """
 import deepspeed
@@ -505,6 +544,7 @@ PROGRAMS = {
         ("torchvision", TORCHVISION),
         ("timm", TIMM),
         ("segmentation", SEGMENTATION),
+        ("graphs", GRAPHS),
         ("transformers", TRANSFORMERS),
         ("trainers", TRAINERS),
         ("keras", KERAS),

@@ -15,7 +15,7 @@ from likelihead.lint.values import UNKNOWN, Const, External, Tensor, Value, cons
 __all__: list[str] = []
 
 _SMP = "segmentation_models_pytorch"
-FLAT.update((f"{_SMP}.losses", f"{_SMP}.utils.losses"))
+FLAT.update((f"{_SMP}.losses", f"{_SMP}.utils.losses", "pytorch_toolbelt.losses"))
 
 _MODELS = (
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus",
@@ -76,6 +76,8 @@ _COMMON = ("mode", "classes", "log_loss", "from_logits", "smooth", "ignore_index
 _INPUT, _TARGET = (0, "y_pred"), (1, "y_true")
 for _name in ("DiceLoss", "JaccardLoss", "TverskyLoss"):
     register_switched(f"{_SMP}.losses.{_name}", _COMMON, _of_logits, _INPUT, _TARGET)
+for _name in ("DiceLoss", "JaccardLoss"):  # where they come from, and are used on their own
+    register_switched(f"pytorch_toolbelt.losses.{_name}", _COMMON, _of_logits, _INPUT, _TARGET)
 register_switched(f"{_SMP}.losses.FocalLoss", ("mode", "alpha", "gamma"), _focal_of_logits, _INPUT, _TARGET)
 for _name in ("DiceLoss", "JaccardLoss"):
     register_switched(
