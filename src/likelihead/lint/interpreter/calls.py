@@ -37,8 +37,10 @@ from likelihead.lint.values import (
 __all__ = ["Calls"]
 
 MAX_DEPTH = 24
-# Nodes that one call may look at, with all that it calls.
-CALL_BUDGET = 15_000
+# Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep within a
+# network says nothing of what comes out of its head.
+CALL_BUDGET = 40_000
+LEAST_BUDGET = 600
 
 # Methods that are called on a user's object in place of a call of it.
 _METHODS_OF_CALLS = ("__call__", "forward", "call")
@@ -244,7 +246,7 @@ class Calls(Machine):
     def _run(self, function: Function, frame: Frame) -> Value:
         self.active[function.node] = self.active.get(function.node, 0) + 1
         whole = self.budget
-        self.budget = min(whole, CALL_BUDGET)
+        self.budget = min(whole, max(CALL_BUDGET >> min(frame.depth, 8), LEAST_BUDGET))
         allowed = self.budget
         nesting, loops, bodies = self.nesting, len(self.loop_nodes), len(self.class_bodies)
         self.nesting = 0

@@ -248,7 +248,7 @@ def _is_class_dim(value: Tensor, position: int, rank: int | None, count: int) ->
     """Whether an index at a position may pick a class."""
     if position == 0:
         return rank == 1
-    if rank is not None:
+    if rank:
         dim = value.dim if isinstance(value.dim, int) else -1
         return position == dim % rank
     return position == 1 or position == count - 1
