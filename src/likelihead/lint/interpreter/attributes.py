@@ -169,7 +169,7 @@ class Attributes(Machine):
                 if one.born.root is not context.root:
                     continue
                 old = one.read(name, context)
-                if old is None or key(old) != key(new):
+                if old is not None and key(old) != key(new):
                     self.epoch += 1
                 one.write(name, new, context)
             elif isinstance(one, List) and one.names and name in one.names:

@@ -37,7 +37,7 @@ from likelihead.lint.values import (
 __all__ = ["Calls"]
 
 MAX_DEPTH = 24
-# Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep within a
+# Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep in a
 # network says nothing of what comes out of its head.
 CALL_BUDGET = 40_000
 LEAST_BUDGET = 600
@@ -214,6 +214,8 @@ class Calls(Machine):
             instance = function.closure.instance if _first_parameter(function) != "self" else None
         active = self.active.get(function.node, 0)
         if active >= 2 or caller.depth >= MAX_DEPTH:
+            return UNKNOWN
+        if not function.scope.source.matters(function.node):
             return UNKNOWN
         memo = (
             id(function.node),
