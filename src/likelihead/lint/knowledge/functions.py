@@ -6,17 +6,7 @@ import ast
 from functools import cache
 from typing import TYPE_CHECKING
 
-from likelihead.lint.knowledge import (
-    builtin,
-    containers,
-    layers,
-    links,
-    losses,
-    makers,
-    objects,
-    overlap,
-    tensors,
-)
+from likelihead.lint.knowledge import builtin, containers, layers, links, losses, makers, objects, overlap, tensors
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
 from likelihead.lint.values import UNKNOWN, Object, Value
 
@@ -131,7 +121,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of one of the project; without `args` of any options."""
+    """An object of a class from outside, as base of the project's; without `args`, of unknown options."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:
