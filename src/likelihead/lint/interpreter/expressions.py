@@ -241,14 +241,14 @@ class Expressions(Machine):
     def _bin_op(self, node: ast.BinOp, frame: Frame) -> Value:
         left = self.eval(node.left, frame)
         right = self.eval(node.right, frame)
+        if isinstance(node.op, ast.Mult) and (_is_logits(left) or _is_logits(right)):
+            self.emit(Reading(node, frame, "product", left, right))
         return self.binary(type(node.op), left, right, node, frame)
 
     def binary(self, op: type[ast.operator], left: Value, right: Value, node: ast.AST, frame: Frame) -> Value:
         """``left op right``."""
         if isinstance(left, Unknown) and isinstance(right, Unknown):
             return UNKNOWN
-        if op is ast.Mult and (_is_logits(left) or _is_logits(right)):
-            self.emit(Reading(node, frame, "product", left, right))
         if isinstance(left, Union) or isinstance(right, Union):
             if len(alternatives(left)) * len(alternatives(right)) > 16:
                 return UNKNOWN

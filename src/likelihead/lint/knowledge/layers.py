@@ -84,7 +84,8 @@ def apply(layer: Object, call: Call) -> Value:
     if "Conv" in name and name.endswith("d"):
         size = constant(layer.options.get("out_channels"))
         sizes = (None, size if isinstance(size, int) else None, *(None,) * int(name[-2]))
-        return Tensor("logits", call.made(f"{name} layer"), None, sizes, "float", frozenset(("conv",)))
+        made = call.made(f"{name} layer")
+        return Tensor("logits", made, None, sizes, "float", frozenset(("conv",)), origin=layer)
     if name in _KEEPING:
         return map_union(value, lambda one: _kept(one, name))
     if name in _SPATIAL:
@@ -129,7 +130,7 @@ def _affine(layer: Object, size: Value | None, value: Value, call: Call) -> Valu
     before: Shape = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
     shape = (*before[:-1], out if isinstance(out, int) else None)
     made = call.made(f"{layer.name.rpartition('.')[2]} layer")
-    return Tensor("logits", made, None, shape, "float", batch_first(value))
+    return Tensor("logits", made, None, shape, "float", batch_first(value), origin=layer)
 
 
 def _kept(value: Value, name: str) -> Value:

@@ -63,7 +63,8 @@ def attribute(value: Tensor, name: str, interpreter: Machine, node: ast.AST, fra
     if name in ("data", "grad_fn"):
         return value if name == "data" else UNKNOWN
     if name in ("T", "mT"):
-        return value.but(shape=shapes.swapped(value.shape, -1, -2), dim="?")
+        shape = shapes.swapped(value.shape, -1, -2)
+        return value.but(shape=shape, dim="?", marks=value.marks | {"turned"})
     if name == "shape":
         return _sizes(value, frame)
     if name == "ndim":
@@ -186,6 +187,10 @@ def _casted(value: Value, dtype: str, call: Call) -> Value:
     return value.but(dtype=dtype, marks=marks)
 
 
+# What puts the dimensions in another order.
+_TURNING = ("permute", "transpose", "t", "swapaxes", "movedim", "moveaxis", "adjoint")
+
+
 @op(
     "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "permute",
     "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as",
@@ -195,13 +200,12 @@ def _reshaped(call: Call) -> Value:
     def one(value: Value) -> Value:
         if not isinstance(value, Tensor):
             return UNKNOWN
-        shape = shapes.reshaped(call.name.rpartition(".")[2], value.shape, call)
-        moved = (
-            call.name.rpartition(".")[2] not in ("squeeze", "expand", "contiguous", "clone")
-            and value.dim is not None
-        )
-        dim = shapes.moved_dim(call.name.rpartition(".")[2], value, call) if moved else value.dim
-        return value.but(shape=shape, dim=dim, marks=value.marks - {"batch first"})
+        name = call.name.rpartition(".")[2]
+        shape = shapes.reshaped(name, value.shape, call)
+        moved = name not in ("squeeze", "expand", "contiguous", "clone") and value.dim is not None
+        dim = shapes.moved_dim(name, value, call) if moved else value.dim
+        marks = value.marks - {"batch first"}
+        return value.but(shape=shape, dim=dim, marks=marks | {"turned"} if name in _TURNING else marks)
 
     return map_union(call.get(0, "input"), one)
 

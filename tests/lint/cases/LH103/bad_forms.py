@@ -17,7 +17,10 @@ class Net(nn.Module):
         return self.out(self.head(x))
 
 
-def step(x, y, criterion=nn.CrossEntropyLoss()):
+criterion = nn.CrossEntropyLoss()
+
+
+def step(x, y):
     log_probs = Net()(x)
     return criterion(log_probs, y)  # expect: LH103
 

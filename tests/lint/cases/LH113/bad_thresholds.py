@@ -18,10 +18,10 @@ def evaluate(x, y):
 
 
 class Tagger(nn.Module):
-    def __init__(self, threshold=0.5):
+    def __init__(self):
         super().__init__()
         self.head = nn.Linear(9, 4)
-        self.threshold = threshold
+        self.threshold = 0.5
 
     def forward(self, x):
         return self.head(x)
