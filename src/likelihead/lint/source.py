@@ -59,8 +59,9 @@ class Text:
 _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
     "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow(",
-    "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", ".round(", "compile(", "train(", "train_", "trainer",
-    "fit(", "main(",
+    "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(", ".ge(",
+    "softmax(", "sigmoid(", ".round(", "compile(", "train(",
+    "train_", "trainer", "fit(", "main(",
 )  # fmt: skip
 
 # Networks, losses and what goes into them, on their way.

@@ -7,6 +7,7 @@ import ast
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
 from likelihead.lint.knowledge import objects, tensors
+from likelihead.lint.knowledge.call import OPS
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -40,6 +41,8 @@ class Attributes(Machine):
     def attribute(self, value: Value, name: str, node: ast.AST, frame: Frame) -> Value:
         """``value.name``."""
         if isinstance(value, Union):
+            if all(isinstance(one, Tensor) for one in value.options) and name in OPS:
+                return Bound(value, name)  # one call: what is reported of it has to hold for each
             return map_union(value, lambda one: self.attribute(one, name, node, frame))
         if isinstance(value, External):
             return External(f"{value.name}.{name}")

@@ -9,6 +9,7 @@ from typing import Any
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, functions, objects, tensors
+from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -121,7 +122,7 @@ class Calls(Machine):
         if bound.function is not None:
             instance = owner if isinstance(owner, Instance) else None
             return self.invoke(bound.function, [owner, *args], kwargs, node, frame, instance)
-        if isinstance(owner, (Tensor, Figure, Unknown)):
+        if isinstance(owner, (Tensor, Figure, Unknown, Union)):
             return tensors.method(owner, bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, (List, Dict, Const)):
             return containers.method(owner, bound.name, args, kwargs, self, node, frame)
@@ -224,7 +225,9 @@ class Calls(Machine):
             tuple((name, key(one)) for name, one in kwargs.items()),
         )
         known = self.memo.get(memo)
-        if known is not None and known[0] == self.epoch and known[1] is caller.context.root:
+        # The call of an overlap loss is the place that is reported: each one is gone into.
+        fresh = known is not None and known[0] == self.epoch and known[1] is caller.context.root
+        if known is not None and fresh and not is_overlap(function):
             return self.returned(known[2], function, node, caller)
         frame = Frame(
             function.scope,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from likelihead.lint.interpreter.events import Reading
-from likelihead.lint.knowledge.call import number
+from likelihead.lint.knowledge.call import Call, number, op
 from likelihead.lint.values import (
     UNKNOWN,
     Tensor,
     Value,
+    alternatives,
     key,
 )
 
@@ -39,8 +39,6 @@ def binary(
     op_: type[ast.operator], left: Value, right: Value, interpreter: Machine, node: ast.AST, frame: Frame
 ) -> Value:
     """``left op right`` of which one at least is a tensor."""
-    if op_ is ast.Mult:
-        interpreter.emit(Reading(node, frame, "product", left, right))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _two(op_, left, right, frame, node)
     if isinstance(left, Tensor):
@@ -65,7 +63,9 @@ def binary(
             "float",
             frozenset(("by hand",)),
         )
-    if op_ is ast.Sub and right.kind in ("one_hot", "multi_hot", "per_example"):
+    if op_ is ast.Sub and right.kind == "per_example":
+        return right.but(marks=right.marks | {"shifted"})
+    if op_ is ast.Sub and right.kind in ("one_hot", "multi_hot"):
         return right
     return UNKNOWN
 
@@ -77,12 +77,16 @@ def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: F
             return value.but(marks=value.marks | {"eps"})
         if kind in ("exp", "exp_logits") and amount == 1 and "negated" in _marks(value.origin):
             return value.but(kind="one_plus_exp")
-        return value if kind in ("logits", "indices", "activations", "data", "per_example") else UNKNOWN
+        if kind == "per_example":
+            return value.but(marks=value.marks | {"shifted"})
+        if kind == "logits":
+            return value.but(marks=value.marks | {"shifted"})
+        return value if kind in ("indices", "activations", "data") else UNKNOWN
     if op_ in (ast.Mult, ast.Div):
         if amount == 1:
             return value
         if kind in ("logits", "data", "activations", "per_example"):
-            return value
+            return value.but(marks=value.marks ^ {"negated"}) if amount < 0 else value
         if kind == "log_probs" and amount > 0:
             return value.but(kind="data")
         if kind in ("one_hot", "multi_hot", "probs", "sigmoid"):
@@ -134,10 +138,21 @@ def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, nod
         return left
     if op_ in (ast.Add, ast.Sub):
         if left.kind == right.kind == "logits":
-            return left.but(shape=left.shape if left.shape is not None else right.shape)
+            shape = left.shape if left.shape is not None else right.shape
+            return left.but(shape=shape, marks=left.marks | {"combined"})
         if left.kind == right.kind == "per_example":
             return left
     if op_ is ast.Mult and "per_example" in (left.kind, right.kind):
         per_example = left if left.kind == "per_example" else right
         return per_example.but(marks=per_example.marks | {"weighted"})
     return UNKNOWN
+
+
+@op("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal")
+def _compared(call: Call) -> Value:
+    operators: dict[str, type[ast.cmpop]] = {"g": ast.Gt, "l": ast.Lt}
+    kind = operators[call.name.rpartition(".")[2][0]]
+    left, right = call.get(0, "input"), call.get(1, "other")
+    if not any(isinstance(one, Tensor) for one in alternatives(left)):
+        return UNKNOWN
+    return call.interpreter.compare(kind, left, right, call.node, call.frame)

@@ -6,7 +6,19 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.values import UNKNOWN, Const, External, Made, Object, Repeat, Value, constant
+from likelihead.lint.interpreter.events import Reading
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    External,
+    Made,
+    Object,
+    Repeat,
+    Tensor,
+    Value,
+    alternatives,
+    constant,
+)
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
@@ -24,6 +36,7 @@ __all__ = [
     "external",
     "number",
     "op",
+    "tell",
 ]
 
 
@@ -94,6 +107,12 @@ OPS: dict[str, Handler] = {}
 EXTERNALS: dict[str, Handler] = {}
 # By dotted name: classes, whose objects subclasses in the project are too.
 CONSTRUCTORS: dict[str, Handler] = {}
+
+
+def tell(name: str, value: Value, call: Call, by: Value | None = None) -> None:
+    """Tell the rules what is done to a tensor."""
+    if any(isinstance(one, Tensor) for one in alternatives(value)):
+        call.interpreter.emit(Reading(call.node, call.frame, name, value, Const(None) if by is None else by))
 
 
 def op(*names: str) -> Callable[[Handler], Handler]:

@@ -6,7 +6,17 @@ import ast
 from functools import cache
 from typing import TYPE_CHECKING
 
-from likelihead.lint.knowledge import builtin, containers, layers, links, losses, makers, objects, tensors
+from likelihead.lint.knowledge import (
+    builtin,
+    containers,
+    layers,
+    links,
+    losses,
+    makers,
+    objects,
+    overlap,
+    tensors,
+)
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
 from likelihead.lint.values import UNKNOWN, Object, Value
 
@@ -136,4 +146,4 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors)
+_TABLES = (builtin, containers, layers, links, losses, makers, objects, overlap, tensors)

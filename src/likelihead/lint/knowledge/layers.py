@@ -6,6 +6,7 @@ from typing import Any
 
 from likelihead.lint.knowledge.call import CONSTRUCTORS, OPS, Call
 from likelihead.lint.knowledge.links import apply_link
+from likelihead.lint.knowledge.tensors import batch_first
 from likelihead.lint.values import UNKNOWN, Const, List, Object, Shape, Tensor, Value, constant, map_union
 
 __all__ = ["LAYERS", "apply"]
@@ -83,14 +84,16 @@ def apply(layer: Object, call: Call) -> Value:
     if "Conv" in name and name.endswith("d"):
         size = constant(layer.options.get("out_channels"))
         sizes = (None, size if isinstance(size, int) else None, *(None,) * int(name[-2]))
-        return Tensor("logits", call.made(f"{name} layer"), None, sizes, "float", frozenset(("conv",)))
+        made = call.made(f"{name} layer")
+        return Tensor("logits", made, None, sizes, "float", frozenset(("conv",)), origin=layer)
     if name in _KEEPING:
         return map_union(value, lambda one: _kept(one, name))
     if name in _SPATIAL:
         return map_union(value, lambda one: _resized(one, name))
     if name in _ACTIVATIONS:
         shape = value.shape if isinstance(value, Tensor) else None
-        return Tensor("activations", call.made(name), None, shape, "float", frozenset((name.lower(),)))
+        marks = frozenset((name.lower(),)) | batch_first(value)
+        return Tensor("activations", call.made(name), None, shape, "float", marks)
     if name == "Flatten":
         options = [layer.options.get("start_dim", Const(1)), layer.options.get("end_dim", Const(-1))]
         return OPS["flatten"](Call("flatten", [value, *options], {}, call.interpreter, call.node, call.frame))
@@ -126,7 +129,8 @@ def _affine(layer: Object, size: Value | None, value: Value, call: Call) -> Valu
     out = constant(size)
     before: Shape = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
     shape = (*before[:-1], out if isinstance(out, int) else None)
-    return Tensor("logits", call.made(f"{layer.name.rpartition('.')[2]} layer"), None, shape, "float")
+    made = call.made(f"{layer.name.rpartition('.')[2]} layer")
+    return Tensor("logits", made, None, shape, "float", batch_first(value), origin=layer)
 
 
 def _kept(value: Value, name: str) -> Value:
@@ -152,5 +156,8 @@ def _recurrent(layer: Object, value: Value, call: Call) -> Value:
     hidden = constant(layer.options.get("hidden_size"))
     both = constant(layer.options.get("bidirectional"), False)
     width = hidden * (2 if both is True else 1) if isinstance(hidden, int) and both in (True, False) else None
-    output = Tensor("data", None, None, (None, None, width), "float", frozenset(("sequence",)))
+    marks = {"sequence"}
+    if constant(layer.options.get("batch_first"), False) is True:
+        marks.add("batch first")
+    output = Tensor("data", None, None, (None, None, width), "float", frozenset(marks))
     return List([output, UNKNOWN], "tuple", call.frame.context)
