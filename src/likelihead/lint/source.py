@@ -60,8 +60,8 @@ _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
     "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow(",
     "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(", ".ge(",
-    "softmax(", "sigmoid(", ".round(", "compile(", "train(",
-    "train_", "trainer", "fit(", "main(",
+    "softmax(", "sigmoid(", ".round(", "compile(", "train(", "train_", "trainer", "fit(", "main(", "neuralnet",
+    "learner(", "create_model(", "from_pretrained(",
 )  # fmt: skip
 
 # Networks, losses and what goes into them, on their way.

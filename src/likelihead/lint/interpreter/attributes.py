@@ -87,7 +87,11 @@ class Attributes(Machine):
             if found is not None:
                 return found
         if instance.base is not None:
-            return self.attribute(instance.base, name, node, frame)
+            found = self.attribute(instance.base, name, node, frame)
+            is_method = isinstance(found, Bound) and found.owner is instance.base
+            return Bound(instance, name) if is_method else found
+        if name in ("module", "_orig_mod"):
+            return instance  # of what torch.compile and DistributedDataParallel put around it
         return Bound(instance, name)
 
     def _bind_member(
@@ -148,6 +152,8 @@ class Attributes(Machine):
     def _class_attribute(self, cls: Class, name: str) -> Value:
         member = cls.find(name)
         if member is None:
+            if name in ("from_pretrained", "load_from_checkpoint", "from_config", "_from_config"):
+                return Bound(cls, name) if next(cls.externals(), None) is not None else UNKNOWN
             return Const(cls.name) if name == "__name__" else UNKNOWN
         if isinstance(member[0], Function) and "classmethod" in member[0].decorators:
             return Bound(cls, name, member[0])

@@ -130,6 +130,8 @@ class Calls(Machine):
             return objects.method(owner, bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, Super):
             return self._call_super(owner, bound.name, args, kwargs, node, frame)
+        if isinstance(owner, Class):  # from_pretrained and the like: any arguments
+            return self.instantiate(owner, [Repeat(UNKNOWN)], {"**": UNKNOWN}, node, frame)
         return UNKNOWN
 
     def _call_super(

@@ -68,6 +68,7 @@ class Machine:
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
+        self.networks: list[Object] = []  # of libraries, made outside of the project's classes
         self.entered_functions: set[int] = set()
         self.entered_methods: set[tuple[int, int]] = set()
         self.set_up: set[tuple[int, int]] = set()

@@ -118,6 +118,8 @@ def reshaped(name: str, shape: Shape | None, call: Call) -> Shape | None:
         if shape is None or ... in shape or not isinstance(start, int) or not isinstance(end, int):
             return None
         sizes = list(shape)
+        if not -len(sizes) <= start < len(sizes):
+            return None
         moved = sizes.pop(start)
         sizes.insert(end % len(shape), moved)
         return tuple(sizes)
@@ -144,6 +146,8 @@ def _squeezed(shape: Shape | None, dim: Any) -> Shape | None:
         if ... in shape or None in shape[1:]:
             return None
         return tuple(size for i, size in enumerate(shape) if size != 1 or (False))
+    if not shape:
+        return shape
     if dim == -1:
         return shape[:-1] if shape[-1] == 1 else (shape if isinstance(shape[-1], int) else None)
     if ... in shape:
@@ -169,7 +173,7 @@ def _unsqueezed(shape: Shape | None, dim: Any) -> Shape | None:
 def _flattened(shape: Shape | None, start: Any, end: Any) -> Shape | None:
     if start == 0 and end == -1:
         return (None,)
-    if shape is None or not isinstance(start, int) or not isinstance(end, int):
+    if not shape or not isinstance(start, int) or not isinstance(end, int):
         return None
     if start == 0 and end == -2:
         return (None, shape[-1])
