@@ -152,6 +152,8 @@ DTYPES = {
 def dtype_of(call: Call) -> str:
     """The dtype that a call names, by keyword or by position."""
     for value in [call.kwargs.get("dtype"), *call.args[1:]]:
+        if (isinstance(value, External) and value.name == "builtins.int") or constant(value) == "int":
+            return "long"  # Python's int is numpy's and torch's of 64 bits; torch.int has 32
         if isinstance(value, External) and value.name.rpartition(".")[2] in DTYPES:
             return DTYPES[value.name.rpartition(".")[2]]
         if isinstance(value, Const) and isinstance(value.value, str):

@@ -6,7 +6,17 @@ import ast
 from functools import cache
 from typing import TYPE_CHECKING
 
-from likelihead.lint.knowledge import builtin, containers, layers, links, losses, makers, objects, tensors
+from likelihead.lint.knowledge import (
+    builtin,
+    containers,
+    data,
+    layers,
+    links,
+    losses,
+    makers,
+    objects,
+    tensors,
+)
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
 from likelihead.lint.values import UNKNOWN, Object, Value
 
@@ -121,7 +131,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of one of the project; without `args`, of unknown options."""
+    """An object of a class from outside, as base of one of the project; without `args`, of any options."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:
@@ -136,4 +146,4 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors)
+_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors, data)

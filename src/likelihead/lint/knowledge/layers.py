@@ -99,7 +99,8 @@ def apply(layer: Object, call: Call) -> Value:
     if name == "Embedding":
         size = constant(layer.options.get("embedding_dim"))
         shape = value.shape if isinstance(value, Tensor) and value.shape is not None else (...,)
-        return Tensor("data", None, None, (*shape, size if isinstance(size, int) else None), "float")
+        sizes = (*shape, size if isinstance(size, int) else None)
+        return Tensor("data", None, None, sizes, "float", frozenset(("sequence",)))
     if name in (
         "TransformerEncoder",
         "TransformerDecoder",
@@ -107,7 +108,8 @@ def apply(layer: Object, call: Call) -> Value:
         "TransformerDecoderLayer",
         "Transformer",
     ):
-        return Tensor("data", None, None, (None, None, None), "float")
+        given = call.get(1, "tgt") if name == "Transformer" else value
+        return Tensor("data", None, None, *_sequence(given, None))
     if name in ("LayerNorm", "RMSNorm") and isinstance(value, Tensor):
         return Tensor("data", None, None, value.shape, "float")
     return UNKNOWN
@@ -126,7 +128,10 @@ def _affine(layer: Object, size: Value | None, value: Value, call: Call) -> Valu
     out = constant(size)
     before: Shape = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
     shape = (*before[:-1], out if isinstance(out, int) else None)
-    return Tensor("logits", call.made(f"{layer.name.rpartition('.')[2]} layer"), None, shape, "float")
+    marks = frozenset(("classes last",))
+    if isinstance(value, Tensor):
+        marks |= value.marks & {"sequence", "unsure rank"}
+    return Tensor("logits", call.made(f"{layer.name.rpartition('.')[2]} layer"), None, shape, "float", marks)
 
 
 def _kept(value: Value, name: str) -> Value:
@@ -152,5 +157,16 @@ def _recurrent(layer: Object, value: Value, call: Call) -> Value:
     hidden = constant(layer.options.get("hidden_size"))
     both = constant(layer.options.get("bidirectional"), False)
     width = hidden * (2 if both is True else 1) if isinstance(hidden, int) and both in (True, False) else None
-    output = Tensor("data", None, None, (None, None, width), "float", frozenset(("sequence",)))
+    shape, dtype, marks = _sequence(value, width)
+    if isinstance(value, Tensor) and constant(layer.options.get("batch_first")) is True:
+        marks -= {"unsure rank"}
+    output = Tensor("data", None, None, shape, dtype, marks)
     return List([output, UNKNOWN], "tuple", call.frame.context)
+
+
+def _sequence(value: Value, width: int | None) -> tuple[Shape, str, frozenset[str]]:
+    """Shape, dtype and marks of what a layer makes of a batch of sequences (or perhaps of one)."""
+    if isinstance(value, Tensor) and value.shape is not None and value.rank is not None and value.rank > 1:
+        last = value.shape[-1] if width is None else width
+        return (*value.shape[:-1], last), "float", frozenset(("sequence",))
+    return (None, None, width), "float", frozenset(("sequence", "unsure rank"))

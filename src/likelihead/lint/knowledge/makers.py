@@ -9,6 +9,7 @@ from likelihead.lint.knowledge.call import Call, dtype_of, op
 from likelihead.lint.values import (
     UNKNOWN,
     External,
+    Shape,
     Tensor,
     Value,
     constant,
@@ -67,7 +68,7 @@ def _all_integers(content: Any) -> bool:
 )
 def _made_of_size(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
-    if not call.name.startswith("torch"):
+    if not call.name.startswith("torch") and name != "eye":
         return UNKNOWN
     dtype = dtype_of(call)
     if name == "randint":
@@ -88,9 +89,14 @@ def _made_of_size(call: Call) -> Value:
         "data",
         call.made(name),
         None,
-        (None,) if name in ("randperm", "arange", "linspace") else None,
+        (None,) if name in ("randperm", "arange", "linspace") else _square(call) if name == "eye" else None,
         dtype or ("long" if name in ("randperm", "arange") else "float"),
     )
+
+
+def _square(call: Call) -> Shape | None:
+    size = call.const(0, "n")
+    return None if len(call.args) > 1 else (size, size) if isinstance(size, int) else (None, None)
 
 
 def _is_dtype(value: Value) -> bool:

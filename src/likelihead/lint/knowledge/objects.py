@@ -12,7 +12,6 @@ from likelihead.lint.values import (
     UNKNOWN,
     Bound,
     Const,
-    Context,
     Instance,
     List,
     Object,
@@ -157,26 +156,6 @@ def public_names(module: str) -> Iterable[str]:
         names |= set(OPS)
     names |= {"torch": {"nn", "optim", "no_grad"}, "torch.nn": {"Module", "functional"}}.get(module, set())
     return sorted(name for name in names if "." not in name)
-
-
-def _loader_element(owner: Object, call: Call) -> Value:
-    dataset = owner.options.get("dataset")
-    if dataset is None:
-        return UNKNOWN
-    entry = call.interpreter.item(dataset, UNKNOWN, call.node, call.frame)
-    return _batched(entry, call.frame.context)
-
-
-def _batched(value: Value, context: Context) -> Value:
-    """A batch of what a dataset has: one more dimension in front."""
-    if isinstance(value, Tensor):
-        return value.but(shape=None if value.shape is None else (None, *value.shape))
-    if isinstance(value, List) and value.kind in ("tuple", "list"):
-        return List([_batched(one, context) for one in value.items], "list", context)
-    return UNKNOWN
-
-
-ELEMENTS["torch.utils.data.DataLoader"] = _loader_element
 
 
 def _tensor_dataset_element(owner: Object, call: Call) -> Value:

@@ -38,6 +38,7 @@ TELLING_METHODS = frozenset(
         "sigmoid_",
         "argmax",
         "max",
+        "amax",
         "long",
         "float",
         "double",
@@ -62,7 +63,9 @@ def attribute(value: Tensor, name: str, interpreter: Machine, node: ast.AST, fra
     if name in ("data", "grad_fn"):
         return value if name == "data" else UNKNOWN
     if name in ("T", "mT"):
-        return value.but(shape=shapes.swapped(value.shape, -1, -2), dim="?")
+        return value.but(
+            shape=shapes.swapped(value.shape, -1, -2), dim="?", marks=value.marks - {"classes last"}
+        )
     if name == "shape":
         return _sizes(value, frame)
     if name == "ndim":
@@ -111,9 +114,9 @@ def keep(value: Value, **changes: Any) -> Value:
 
 
 @op(
-    "clone", "detach", "detach_", "contiguous", "cpu", "cuda", "requires_grad_", "numpy", "nan_to_num", "clamp",
-    "clip", "clamp_", "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad", "xpu",
-    "maximum", "minimum", "ascontiguousarray", "asarray",
+    "clone", "detach", "detach_", "contiguous", "cpu", "cuda", "requires_grad_", "numpy", "nan_to_num",
+    "clamp", "clip", "clamp_", "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad",
+    "xpu", "maximum", "minimum", "ascontiguousarray", "asarray",
 )  # fmt: skip
 def _same(call: Call) -> Value:
     return keep(call.get(0, "input"))
@@ -145,8 +148,10 @@ def _is(value: Value, *kinds: str) -> bool:
     "type_as",
 )
 def _cast(call: Call) -> Value:
-    wanted = call.name if call.name in DTYPES else dtype_of(call)
+    wanted = DTYPES[call.name] if call.name in DTYPES else dtype_of(call)
     value = call.get(0, "input")
+    if not wanted and call.name in ("to", "type", "type_as", "astype") and _may_change_dtype(call):
+        return map_union(value, lambda one: _casted(one, "", call))
     if isinstance(value, Unknown):
         return (
             Tensor("data", call.made(f"{call.name}()"), dtype=wanted)
@@ -155,6 +160,22 @@ def _cast(call: Call) -> Value:
         )
     return map_union(
         value, lambda one: _casted(one, wanted or (one.dtype if isinstance(one, Tensor) else ""), call)
+    )
+
+
+def _may_change_dtype(call: Call) -> bool:
+    """Whether a cast is given something, not a device, whose dtype is not known."""
+    if call.name != "to" or "dtype" in call.kwargs or "other" in call.kwargs:
+        return True
+    first = call.node.args[0] if isinstance(call.node, ast.Call) and call.node.args else None
+    if first is None or not call.args[1:]:
+        return False
+    if isinstance(call.args[1], Tensor):
+        return True
+    text = ast.unparse(first).lower()
+    return "dtype" in text or (
+        isinstance(call.args[1], Unknown)
+        and not any(word in text for word in ("dev", "cuda", "gpu", "cpu", "rank", "xpu", "mps", "npu"))
     )
 
 
@@ -171,8 +192,8 @@ def _casted(value: Value, dtype: str, call: Call) -> Value:
 
 @op(
     "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "permute",
-    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as", "reshape_as", "ravel",
-    "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
+    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as", "tile",
+    "reshape_as", "ravel", "expand_dims", "adjoint", "repeat_interleave", "roll", "flip",
 )  # fmt: skip
 def _reshaped(call: Call) -> Value:
     def one(value: Value) -> Value:
@@ -184,9 +205,18 @@ def _reshaped(call: Call) -> Value:
             and value.dim is not None
         )
         dim = shapes.moved_dim(call.name.rpartition(".")[2], value, call) if moved else value.dim
-        return value.but(shape=shape, dim=dim)
+        return value.but(shape=shape, dim=dim, marks=_marks_after(call.name.rpartition(".")[2], value.marks))
 
     return map_union(call.get(0, "input"), one)
+
+
+def _marks_after(name: str, marks: frozenset[str]) -> frozenset[str]:
+    """What is still known of the order of the dimensions after a reshape."""
+    if not marks or name in ("expand", "repeat", "roll", "flip"):
+        return marks
+    if name in ("view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"):
+        return marks - {"classes last", "sequence", "unsure rank"}
+    return marks - {"classes last"}
 
 
 @op("index_select", "narrow", "masked_select", "take_along_dim", "gather", "take", "select")
@@ -223,6 +253,8 @@ def _concatenated(call: Call) -> Value:
     if name == "stack":
         known = dim == 0 and first.rank is not None and first.shape is not None
         shape = (len(tensors) if entries.complete else None, *first.shape) if known and first.shape else None
+        if dim in (1, -1) and first.rank == 1 and first.shape:
+            shape = (first.shape[0], len(tensors) if entries.complete else None)
         return first.but(shape=shape, dim="?" if first.dim is not None else None)
     if dim == 0 and name != "hstack":
         shape = None if first.shape is None else (None, *first.shape[1:]) if first.rank else first.shape
@@ -239,7 +271,10 @@ def _parts(call: Call) -> Value:
     def one(value: Value) -> Value:
         if not isinstance(value, Tensor):
             return UNKNOWN
-        return List([Repeat(value.but(shape=None))], "list", call.frame.context)
+        shape = value.shape if value.rank and call.const(2, "dim", 0) == 0 else None
+        if shape is not None:
+            shape = shape[1:] if call.name.endswith("unbind") else (None, *shape[1:])
+        return List([Repeat(value.but(shape=shape))], "list", call.frame.context)
 
     return map_union(call.get(0, "input"), one)
 
@@ -258,7 +293,9 @@ def _mean(call: Call) -> Value:
             return UNKNOWN
         if value.kind == "per_example":
             return figures.reduced(value, "mean", call) if dim is None else value
-        if dim is None or value.kind not in LINKED | {"logits"}:
+        if value.kind == "data":
+            return _reduced_data(value, dim, call)
+        if dim is None or value.kind not in LINKED:
             return UNKNOWN
         if value.kind == "log_probs":
             return value.but(kind="data", shape=None)
@@ -268,6 +305,15 @@ def _mean(call: Call) -> Value:
         )
 
     return map_union(value, one)
+
+
+def _reduced_data(value: Tensor, dim: Any, call: Call) -> Value:
+    """The sum or mean of numbers of which the sizes are known."""
+    if value.kind != "data":
+        return UNKNOWN
+    keepdim = call.const(2, "keepdim", False) is True
+    shape = () if dim is None else shapes.reduced(value.shape, dim, keepdim)
+    return UNKNOWN if shape is None else Tensor("data", value.made, None, shape, value.dtype)
 
 
 @op("sum", "nansum")
@@ -285,7 +331,7 @@ def _sum(call: Call) -> Value:
             return figures.reduced(value, "sum", call) if dim is None else value
         if value.kind in ("exp", "exp_logits"):
             return value.but(kind="sum_exp", dim=dim)
-        return UNKNOWN
+        return _reduced_data(value, dim, call)
 
     return map_union(call.get(0, "input"), one)
 
@@ -356,13 +402,24 @@ def _one_hot(call: Call) -> Value:
 # -- entries
 
 
+def _picks_rows(at: Value) -> bool:
+    """Whether an index is neither a number nor a slice."""
+    return not isinstance(at, Const) and not (isinstance(at, List) and at.kind in ("slice", "tuple"))
+
+
 def index(value: Tensor, at: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
     """``tensor[at]``."""
+    if value.kind == "data" and value.made is not None and value.made.text == "eye" and _picks_rows(at):
+        rows = at.shape if isinstance(at, Tensor) and at.shape is not None else (...,)
+        return Tensor("one_hot", value.made, None, (*rows, value.last), value.dtype, origin=at)
     shape, picks = shapes.indexed(value, at)
     kind = value.kind
     if picks and kind in ("probs", "log_probs", "sigmoid", "one_hot"):
         kind = "picked"
-    return value.but(shape=shape, kind=kind, dim=value.dim if value.dim in (None, -1) else "?")
+    marks = value.marks
+    if marks:
+        marks = marks - shapes.lost_by_index(value, at)
+    return value.but(shape=shape, kind=kind, marks=marks, dim=value.dim if value.dim in (None, -1) else "?")
 
 
 @op("item", "tolist")
@@ -398,7 +455,7 @@ def _resized(call: Call) -> Value:
     return map_union(call.get(0, "input"), one)
 
 
-@op("where", "masked_fill", "masked_fill_")
+@op("where", "masked_fill")
 def _filled(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
     if name.startswith("masked_fill"):
