@@ -22,6 +22,7 @@ __all__ = [
     "constructor",
     "dtype_of",
     "external",
+    "given_node",
     "number",
     "op",
 ]
@@ -127,6 +128,12 @@ def constructor(*names: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def given_node(node: ast.AST, name: str) -> ast.expr | None:
+    """The expression that a call gives an argument by name."""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((one.value for one in keywords if one.arg == name), None)
 
 
 def number(value: Value) -> float | None:

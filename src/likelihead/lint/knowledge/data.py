@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from likelihead.lint.interpreter.events import Comparison
-from likelihead.lint.knowledge.call import Call, constructor, external, op
+from likelihead.lint.knowledge.call import Call, constructor, external, given_node, op
 from likelihead.lint.knowledge.objects import ELEMENTS
 from likelihead.lint.values import (
     UNKNOWN,
@@ -136,7 +136,7 @@ def _padding(call: Call) -> str:
     number = 0 if value is None else constant(value)
     if isinstance(number, (int, float)):
         return str(int(number))
-    node = next((one.value for one in getattr(call.node, "keywords", ()) if one.arg == "padding_value"), None)
+    node = given_node(call.node, "padding_value")
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         return "the padding id" if node.slice.value in _PADDING_KEYS else ""
@@ -263,7 +263,7 @@ def _is_column(call: Call) -> bool:
         return index.rank == 2 and index.last == 1
     at = 1 if "." not in call.name else 2  # a method, or a function of torch
     args = call.node.args if isinstance(call.node, ast.Call) else []
-    node = args[at] if at < len(args) else None
+    node = args[at] if at < len(args) else given_node(call.node, "index")
     text = "" if node is None else ast.unparse(node).replace(" ", "")
     return text.endswith(
         (".unsqueeze(1)", ".unsqueeze(-1)", ".unsqueeze(dim=1)", ".view(-1,1)", ".reshape(-1,1)", "[:,None]")

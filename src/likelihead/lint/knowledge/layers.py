@@ -6,7 +6,18 @@ from typing import Any
 
 from likelihead.lint.knowledge.call import CONSTRUCTORS, OPS, Call
 from likelihead.lint.knowledge.links import apply_link
-from likelihead.lint.values import UNKNOWN, Const, List, Object, Shape, Tensor, Value, constant, map_union
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    List,
+    Object,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    map_union,
+)
 
 __all__ = ["LAYERS", "apply"]
 
@@ -91,6 +102,8 @@ def apply(layer: Object, call: Call) -> Value:
     if name in _ACTIVATIONS:
         shape = value.shape if isinstance(value, Tensor) else None
         return Tensor("activations", call.made(name), None, shape, "float", frozenset((name.lower(),)))
+    if name == "Flatten" and isinstance(value, Unknown) and not layer.options:
+        return Tensor("data", None, None, (None, None))
     if name == "Flatten":
         options = [layer.options.get("start_dim", Const(1)), layer.options.get("end_dim", Const(-1))]
         return OPS["flatten"](Call("flatten", [value, *options], {}, call.interpreter, call.node, call.frame))

@@ -196,7 +196,15 @@ def _casted(value: Value, dtype: str, call: Call) -> Value:
     "reshape_as", "ravel", "expand_dims", "adjoint", "repeat_interleave", "roll", "flip",
 )  # fmt: skip
 def _reshaped(call: Call) -> Value:
+    flat = (
+        call.name == "torch.flatten"
+        and call.const(1, "start_dim", 0) == 1
+        and call.given(2, "end_dim") is None
+    )
+
     def one(value: Value) -> Value:
+        if flat and isinstance(value, Unknown):
+            return Tensor("data", None, None, (None, None))
         if not isinstance(value, Tensor):
             return UNKNOWN
         shape = shapes.reshaped(call.name.rpartition(".")[2], value.shape, call)
@@ -215,7 +223,8 @@ def _marks_after(name: str, marks: frozenset[str]) -> frozenset[str]:
     if not marks or name in ("expand", "repeat", "roll", "flip"):
         return marks
     if name in ("view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"):
-        return marks - {"classes last", "sequence", "unsure rank"}
+        lost = {"classes last", "sequence", "unsure rank"}
+        return frozenset(one for one in marks - lost if not one.startswith("below"))
     return marks - {"classes last"}
 
 
@@ -226,8 +235,9 @@ def _selected(call: Call) -> Value:
             return UNKNOWN
         name = call.name.rpartition(".")[2]
         if name in ("gather", "take_along_dim", "take", "select", "masked_select"):
-            # The entries that were picked are no distribution any more.
-            return value.but(kind="picked" if value.kind in LINKED else value.kind, shape=None)
+            # The entries that were picked are no distribution any more, and may be without padding.
+            kind = "picked" if value.kind in LINKED else value.kind
+            return value.but(kind=kind, shape=None, marks=value.marks & {"negated", "by hand"})
         return value.but(shape=None if value.shape is None or value.last is None else (..., value.last))
 
     return map_union(call.get(0, "input"), one)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import classes_are_last, holds_indices, takes_indices
+from likelihead.lint.rules.sizes import classes_are_last, head_of, holds_indices, takes_indices
 from likelihead.lint.values import Tensor, Unknown
 
 __all__ = ["LH301"]
@@ -27,8 +27,10 @@ class LH301(Rule):
     code = "LH301"
 
     def loss(self, call: LossCall) -> Verdict | None:
-        value, target = call.input, call.target
+        value, target = head_of(call.input), call.target
         if not isinstance(value, Tensor) or not takes_indices(call) or not classes_are_last(value):
+            return None
+        if value.shape is None:
             return None
         rank = None if "unsure rank" in value.marks else value.rank
         if isinstance(target, Tensor) and target.rank is not None:

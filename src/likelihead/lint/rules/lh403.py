@@ -15,8 +15,9 @@ import ast
 import re
 
 from likelihead.lint.interpreter.events import LossCall
+from likelihead.lint.knowledge.call import given_node
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import at_construction, class_count, given_node, takes_indices
+from likelihead.lint.rules.sizes import at_construction, class_count, takes_indices
 from likelihead.lint.values import Tensor
 
 __all__ = ["LH403"]
@@ -41,7 +42,7 @@ class LH403(Rule):
         event = at_construction(call)
         if event is None:
             return None
-        given = given_node(event, "ignore_index")
+        given = given_node(event.node, "ignore_index")
         if given is not None and _NO_CLASS.search(ast.unparse(given)):
             return None
         if count == 2:

@@ -12,7 +12,7 @@ __all__ = [
     "at_construction",
     "class_count",
     "classes_are_last",
-    "given_node",
+    "head_of",
     "holds_indices",
     "name_of",
     "takes_indices",
@@ -27,8 +27,18 @@ def takes_indices(call: LossCall) -> bool:
     return call.name in _TAKING_INDICES and call.loss.family in ("cross_entropy", "nll")
 
 
+def head_of(value: Value | None) -> Value | None:
+    """The logits whose shape the input still has, if a softmax or sigmoid came between."""
+    if isinstance(value, Tensor) and value.kind in ("log_probs", "probs", "sigmoid"):
+        before = value.origin
+        if isinstance(before, Tensor) and before.shape == value.shape and before.last is not None:
+            return before
+    return value
+
+
 def class_count(value: Value | None) -> int | None:
     """How many classes the input of a cross-entropy has, if it is known."""
+    value = head_of(value)
     if not isinstance(value, Tensor) or not value.shape:
         return None
     if value.rank is None:
@@ -39,17 +49,7 @@ def class_count(value: Value | None) -> int | None:
 
 def classes_are_last(value: Value | None) -> bool:
     """Whether the last dimension is the output of a linear layer, still where the layer put it."""
-    if not isinstance(value, Tensor) or value.shape is None:
-        return False
-    if value.kind == "log_probs":
-        before = value.origin
-        return (
-            isinstance(before, Tensor)
-            and before.shape == value.shape
-            and value.last is not None
-            and classes_are_last(before)
-        )
-    return value.kind == "logits" and "classes last" in value.marks
+    return isinstance(value, Tensor) and value.kind == "logits" and "classes last" in value.marks
 
 
 def holds_indices(value: Value | None) -> bool:
@@ -78,12 +78,6 @@ def at_construction(call: LossCall) -> Event | None:
         return call
     made = call.criterion.made
     return None if made is None else Event(made.node, _Place(call.frame, made.scope))  # type: ignore[arg-type]
-
-
-def given_node(event: Event, name: str) -> ast.expr | None:
-    """The expression that an option is given by keyword where the loss is made."""
-    keywords = event.node.keywords if isinstance(event.node, ast.Call) else []
-    return next((one.value for one in keywords if one.arg == name), None)
 
 
 def name_of(node: ast.AST | None) -> str:
