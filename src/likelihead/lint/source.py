@@ -58,7 +58,8 @@ class Text:
 # In small letters: losses and what is done with them, predictions, and entry points.
 _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
-    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "amax(", "topk(", "2 **", "2**", "pow(",
+    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "amax(", "topk(", "2 **", "2**",
+    "pow(",
     "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", ".round(", "compile(", "train(", "train_", "trainer",
     "fit(", "main(",
 )  # fmt: skip
