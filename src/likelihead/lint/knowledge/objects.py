@@ -17,6 +17,7 @@ from likelihead.lint.values import (
     Object,
     Tensor,
     Value,
+    map_union,
 )
 
 if TYPE_CHECKING:
@@ -139,8 +140,20 @@ def element(owner: Object | Instance, interpreter: Machine, node: ast.expr | Non
             bound = interpreter.attribute(owner, name, node or owner.cls.node, frame)
             args = [] if name == "__iter__" else [UNKNOWN]
             result = interpreter.call(bound, list(args), {}, node or owner.cls.node, frame)
-            return result if name == "__getitem__" else interpreter.element(result, None, frame)
+            if name == "__getitem__":
+                return result
+            return map_union(result, lambda one: _next(one, interpreter, node or owner.cls.node, frame))
     return UNKNOWN
+
+
+def _next(iterator: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """An entry of what ``__iter__`` returned, which may be the object itself."""
+    if not isinstance(iterator, Instance):
+        return interpreter.element(iterator, None, frame)
+    if iterator.cls.find("__next__") is None:
+        return UNKNOWN
+    bound = interpreter.attribute(iterator, "__next__", node, frame)
+    return interpreter.call(bound, [], {}, node, frame)
 
 
 def public_names(module: str) -> Iterable[str]:
