@@ -9,8 +9,10 @@ from likelihead.lint.knowledge.call import Call, constructor, external, given_no
 from likelihead.lint.knowledge.objects import ELEMENTS
 from likelihead.lint.values import (
     UNKNOWN,
+    Const,
     Context,
     Dict,
+    Instance,
     List,
     Object,
     Repeat,
@@ -33,7 +35,13 @@ def _loader_element(owner: Object, call: Call) -> Value:
     if dataset is None:
         return UNKNOWN
     interpreter, frame = call.interpreter, call.frame
-    entry = map_union(dataset, lambda one: interpreter.item(one, UNKNOWN, call.node, frame))
+
+    def entry_of(one: Value) -> Value:
+        # A data set of the project is asked for the entry of some number; what a list holds may differ.
+        at = Const(0) if isinstance(one, Instance) else UNKNOWN
+        return interpreter.item(one, at, call.node, frame)
+
+    entry = map_union(dataset, entry_of)
     collate = owner.options.get("collate_fn")
     if collate is not None and constant(collate, ...) is not None:
         batch = List([Repeat(entry)], "list", frame.context)

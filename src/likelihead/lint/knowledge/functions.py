@@ -15,6 +15,7 @@ from likelihead.lint.knowledge import (
     losses,
     makers,
     objects,
+    tables,
     tensors,
 )
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
@@ -146,4 +147,4 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors, data)
+_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors, data, tables)

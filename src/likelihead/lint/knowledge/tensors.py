@@ -70,8 +70,8 @@ def attribute(value: Tensor, name: str, interpreter: Machine, node: ast.AST, fra
         return _sizes(value, frame)
     if name == "ndim":
         return UNKNOWN if value.rank is None else Const(value.rank)
-    if name in ("values", "indices") and value.kind == "max":
-        return UNKNOWN
+    if name == "values" and value.kind in ("data", "indices"):
+        return value  # of a column of a table
     return Bound(value, name)
 
 
