@@ -59,6 +59,8 @@ def _batched(value: Value, context: Context) -> Value:
     """A batch of what a data set has: one more dimension in front."""
     if isinstance(value, Tensor):
         return value.but(shape=None if value.shape is None else (None, *value.shape))
+    if isinstance(value, Const) and type(value.value) in (int, float):
+        return Tensor("data", None, None, (None,), "float" if type(value.value) is float else "long")
     if isinstance(value, List) and value.kind in ("tuple", "list"):
         return List([_each_batched(one, context) for one in value.items], "list", context)
     if isinstance(value, Dict) and value.kind == "dict":
@@ -129,6 +131,24 @@ def _pad_sequence(call: Call) -> Value:
     padding = _padding(call)
     marks = frozenset((f"padded with {padding}",)) if padding else frozenset()
     return Tensor("data", call.made("pad_sequence"), None, shape, first.dtype if first else "", marks)
+
+
+@external("torch.nn.functional.pad")
+def _pad(call: Call) -> Value:
+    """Of sequences that are filled up behind, to a length that differs from one to the next."""
+    value, sides = call.get(0, "input"), call.get(1, "pad")
+    filled_up = isinstance(sides, List) and len(sides.items) == 2 and constant(sides.items[0]) == 0
+    number = call.const(3, "value", 0)
+    if not filled_up or not isinstance(sides, List) or not isinstance(sides.items[1], Unknown):
+        return UNKNOWN
+    if not isinstance(number, (int, float)) or (
+        isinstance(value, Tensor) and value.kind not in ("data", "indices")
+    ):
+        return UNKNOWN
+    dtype = value.dtype if isinstance(value, Tensor) else ""
+    sizes = value.shape[:-1] if isinstance(value, Tensor) and value.shape and value.rank else None
+    shape = None if sizes is None else (*sizes, None)
+    return Tensor("data", call.made("pad"), None, shape, dtype, frozenset((f"padded with {int(number)}",)))
 
 
 _PADDING_NAMES = frozenset(
@@ -219,7 +239,10 @@ def _equal(call: Call) -> Value:
     )
 )  # fmt: skip
 def _metric_of_classes(call: Call) -> Value:
-    labels, predicted = call.get(0, "y_true"), call.get(1, "y_pred")
+    labels, predicted = (
+        one.element() if isinstance(one, List) and one.items else one
+        for one in (call.get(0, "y_true"), call.get(1, "y_pred"))
+    )
     if isinstance(labels, Tensor) or isinstance(predicted, Tensor):
         call.interpreter.emit(Comparison(call.node, call.frame, ast.Eq, labels, predicted))
     return UNKNOWN

@@ -101,3 +101,15 @@ def attention_mask_used(model, tokenizer, texts):
 def not_padded(model, tokenizer, texts):
     batch = tokenizer(texts, return_tensors="pt")
     return F.cross_entropy(model(**batch).logits.flatten(0, 1), batch["input_ids"].flatten())
+
+
+def filled_up_by_hand(sentences, longest):
+    rows = [F.pad(s, (0, longest - len(s)), value=-100) for s in sentences]
+    inputs = torch.stack([F.pad(s, (0, longest - len(s)), value=PAD) for s in sentences])
+    return F.cross_entropy(Model()(inputs).flatten(0, 1), torch.stack(rows).flatten())
+
+
+def shifted(model, labels):
+    labels = F.pad(labels, (0, 1), value=0)
+    loss = F.cross_entropy(model(labels).flatten(0, 1), labels[:, 1:].flatten())
+    return loss
