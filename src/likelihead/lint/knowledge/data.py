@@ -321,6 +321,16 @@ def _product(call: Call) -> Value:
     return call.interpreter.binary(ast.MatMult, left, right, call.node, call.frame)
 
 
+@op("multinomial")
+def _drawn(call: Call) -> Value:
+    value = call.get(0, "input")
+    count = call.const(1, "num_samples")
+    shape = None
+    if isinstance(value, Tensor) and value.shape is not None and value.rank:
+        shape = (*value.shape[:-1], count if isinstance(count, int) else None)
+    return Tensor("indices", call.made("multinomial"), None, shape, "long")
+
+
 @op("bincount")
 def _counts(call: Call) -> Value:
     return Tensor("data", call.made("bincount"), None, (None,), "long")

@@ -85,13 +85,12 @@ def _made_of_size(call: Call) -> Value:
         return Tensor("data", call.made(name), None, shape, dtype or "float")
     if name == "full":
         return Tensor("data", call.made(name), None, shapes.from_sizes([call.get(0, "size")]), dtype)
-    return Tensor(
-        "data",
-        call.made(name),
-        None,
-        (None,) if name in ("randperm", "arange", "linspace") else _square(call) if name == "eye" else None,
-        dtype or ("long" if name in ("randperm", "arange") else "float"),
-    )
+    if name == "eye":
+        return Tensor("data", call.made(name), None, _square(call), dtype or "float")
+    if name in ("randperm", "arange") and not any(isinstance(constant(one), float) for one in call.args):
+        # Whole numbers from 0 on: class indices, where they are the target of a loss.
+        return Tensor("indices", call.made(name), None, (None,), dtype or "long")
+    return Tensor("data", call.made(name), None, (None,), dtype or "float")
 
 
 def _square(call: Call) -> Shape | None:

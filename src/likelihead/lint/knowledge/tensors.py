@@ -15,6 +15,7 @@ from likelihead.lint.values import (
     List,
     Object,
     Repeat,
+    Shape,
     Tensor,
     Unknown,
     Value,
@@ -155,13 +156,23 @@ def _cast(call: Call) -> Value:
         return map_union(value, lambda one: _casted(one, "", call))
     if isinstance(value, Unknown):
         return (
-            Tensor("data", call.made(f"{call.name}()"), dtype=wanted)
+            Tensor("data", call.made(f"{call.name}()"), shape=_flat(call.node), dtype=wanted)
             if wanted and call.name != "to"
             else UNKNOWN
         )
     return map_union(
         value, lambda one: _casted(one, wanted or (one.dtype if isinstance(one, Tensor) else ""), call)
     )
+
+
+def _flat(node: ast.AST) -> Shape | None:
+    """One dimension, where ``node`` is a cast of something unknown after ``view(-1)`` or ``flatten()``."""
+    cast = node.func if isinstance(node, ast.Call) else None
+    before = cast.value if isinstance(cast, ast.Attribute) else None
+    name = before.func.attr if isinstance(before, ast.Call) and isinstance(before.func, ast.Attribute) else ""
+    args = [ast.unparse(one) for one in before.args] if isinstance(before, ast.Call) else []
+    flat = (name in ("view", "reshape") and args == ["-1"]) or (name in ("flatten", "ravel") and not args)
+    return (None,) if flat else None
 
 
 def _may_change_dtype(call: Call) -> bool:

@@ -21,19 +21,20 @@ import re
 from likelihead.lint.interpreter.events import Comparison
 from likelihead.lint.rules.base import Rule, Verdict
 from likelihead.lint.rules.sizes import name_of
-from likelihead.lint.values import Tensor, Unknown, Value
+from likelihead.lint.values import Const, Tensor, Unknown, Value
 
 __all__ = ["LH206"]
 
 _SCORES = ("logits", "log_probs", "probs", "sigmoid", "log_sigmoid")
 _NAMES_OF_LABELS = re.compile(
     r"(?:batch_|b_|test_|val_|train_|true_)?"
-    r"(?:labels?|targets?|y|y_true|y_batch|y_test|y_val|gt|truth|ground_truth|classes)"
+    r"(?:labels?|targets?|y|y_true|y_batch|y_test|y_val|gt|truth|ground_truth|gold|classes|tags?|actual)"
     r"(?:_batch|_b|_true|_ids)?",
     re.IGNORECASE,
 )
+_NAMES_OF_MODELS = re.compile(r"model|net|network|classifier", re.IGNORECASE)
 _NAMES_OF_SCORES = re.compile(
-    r"(?:\w+_)?(?:logits?|log_probs?|probs|probabilities|softmax|outputs?)", re.IGNORECASE
+    r"(?:\w+_)?(?:logits?|log_probs?|probs|probabilities|softmax|outputs?)(?:_\w+)?", re.IGNORECASE
 )
 
 
@@ -47,7 +48,7 @@ class LH206(Rule):
             return None
         first, second = _sides(event.node)
         for values, other, node in ((event.left, event.right, second), (event.right, event.left, first)):
-            if _are_largest_scores(values) and _are_labels(other, node):
+            if _are_largest_scores(values) and (_are_labels(other, node) or _is_class(other, node, values)):
                 return Verdict(
                     "The largest score of each row is compared with class numbers; its place is the class.",
                     values,
@@ -79,10 +80,21 @@ def _are_largest_scores(value: Value) -> bool:
     owner = node.func.value if isinstance(node.func, ast.Attribute) else None
     if name_of(owner) in ("torch", "np") and node.args:
         owner = node.args[0]
+    if isinstance(owner, ast.Call) and _NAMES_OF_MODELS.fullmatch(name_of(owner.func)):
+        return True
     return _NAMES_OF_SCORES.fullmatch(name_of(owner)) is not None
 
 
+def _is_class(value: Value, node: ast.AST | None, values: Value) -> bool:
+    """Whether logits are compared with one class after the other, ``for c in range(n)``."""
+    source = values.origin if isinstance(values, Tensor) else None
+    logits = isinstance(source, Tensor) and source.kind == "logits"
+    return logits and isinstance(node, ast.Name) and isinstance(value, Const) and type(value.value) is int
+
+
 def _are_labels(value: Value, node: ast.AST | None) -> bool:
+    named = _NAMES_OF_LABELS.fullmatch(name_of(node)) is not None
     if isinstance(value, Tensor):
-        return value.kind == "indices" or (value.kind == "data" and value.dtype in ("long", "uint8", "int"))
-    return isinstance(value, Unknown) and _NAMES_OF_LABELS.fullmatch(name_of(node)) is not None
+        whole = value.dtype in ("long", "uint8", "int")
+        return value.kind == "indices" or (value.kind == "data" and (whole or (named and not value.dtype)))
+    return isinstance(value, Unknown) and named

@@ -42,9 +42,9 @@ class LH602(Rule):
         length = weight.shape[0]
         value = call.input
         if call.loss.family in _BINARY:
-            if "class weights" in weight.marks or _weighs_two_classes(length, value):
+            if "class weights" in weight.marks or _cannot_fit(length, value):
                 return Verdict(
-                    "The weights are those of two classes; the loss multiplies elements by them.",
+                    "The weights are those of classes; the loss multiplies elements by them.",
                     weight,
                     at_construction(call) or call,
                 )
@@ -57,8 +57,14 @@ class LH602(Rule):
         )
 
 
-def _weighs_two_classes(length: object, value: object) -> bool:
-    """Two weights for an input of one column, or of one number for each example."""
-    if length != 2 or not isinstance(value, Tensor) or not value.shape:
+def _cannot_fit(length: object, value: object) -> bool:
+    """Two weights for an input of one column, channel or number an example, or for more labels."""
+    if not isinstance(length, int) or length < 2 or not isinstance(value, Tensor) or not value.shape:
         return False
-    return value.last == 1 and value.rank in (2, None) if value.rank != 1 else value.shape[0] not in (1, 2)
+    if value.last is not None and value.last > 1:
+        return value.last != length  # they would broadcast along the labels
+    if length > 2:
+        return False
+    if value.rank == 1:
+        return value.shape[0] is None
+    return value.last == 1 if value.rank in (2, None) else value.shape[1] == 1
