@@ -58,10 +58,10 @@ class Text:
 # In small letters: losses and what is done with them, predictions, and entry points.
 _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
-    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow(",
-    "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(", ".ge(",
-    "softmax(", "sigmoid(", ".round(", "compile(", "train(", "train_", "trainer", "fit(", "main(", "neuralnet",
-    "learner(", "create_model(", "from_pretrained(",
+    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "amax(", "topk(", "2 **", "2**",
+    "pow(", "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(",
+    ".ge(", "softmax(", "sigmoid(", ".round(", "compile(", "train(", "train_", "trainer", "fit(", "main(",
+    "neuralnet", "learner(", "create_model(", "from_pretrained(",
 )  # fmt: skip
 
 # Networks, losses and what goes into them, on their way.

@@ -8,7 +8,8 @@ from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
-from likelihead.lint.knowledge import containers, functions, objects, tensors
+from likelihead.lint.knowledge import containers, data, functions, objects, tensors
+from likelihead.lint.knowledge.call import Call
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
     UNKNOWN,
@@ -113,6 +114,8 @@ class Calls(Machine):
             return self.call(
                 function.function, [*function.args, *args], {**function.kwargs, **kwargs}, node, frame
             )
+        if "return_tensors" in kwargs:
+            return data.unknown_call(Call("?", args, kwargs, self, node, frame))
         return UNKNOWN
 
     def _call_bound(

@@ -17,7 +17,9 @@ from likelihead.lint.values import (
     External,
     Function,
     List,
+    Tensor,
     Value,
+    alternatives,
     join,
     key,
 )
@@ -78,7 +80,11 @@ class Statements(Machine):
         elif isinstance(target, ast.Attribute):
             self.set_attribute(self.eval(target.value, frame), target.attr, value, frame)
         elif isinstance(target, ast.Subscript):
-            self.set_item(self.eval(target.value, frame), self.eval(target.slice, frame), value, frame)
+            owner = self.eval(target.value, frame)
+            for one in alternatives(owner):
+                if isinstance(one, Tensor) and one.made is not None:
+                    one.made.edited = True
+            self.set_item(owner, self.eval(target.slice, frame), value, frame)
         elif isinstance(target, ast.Starred):
             self.bind(target.value, UNKNOWN, frame)
 
