@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from likelihead.lint.knowledge import figures
 from likelihead.lint.knowledge.call import Call, constructor, external
 from likelihead.lint.values import (
     UNKNOWN,
@@ -47,8 +48,6 @@ def _len(call: Call) -> Value:
         return Const(len(value.value))
     if isinstance(value, Dict) and value.rest is None:
         return Const(len(value.items))
-    from likelihead.lint.knowledge import figures
-
     return figures.length(value, call)
 
 
@@ -273,8 +272,6 @@ def _converted(call: Call) -> Value:
 
 @external("builtins.sum")
 def _sum(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     value = call.get(0, "iterable")
     return figures.total(value, call) if isinstance(value, List) else UNKNOWN
 
@@ -304,7 +301,27 @@ def _loader(call: Call) -> Value:
         "pin_memory",
         "drop_last",
     )
-    return call.object(parameters)
+    made = call.object(parameters)
+    if "**" in call.kwargs:
+        made.options.setdefault("drop_last", UNKNOWN)
+    return made
+
+
+@external("torch.utils.data.random_split")
+def _random_split(call: Call) -> Value:
+    lengths = call.get(1, "lengths")
+    if not isinstance(lengths, List) or not lengths.complete:
+        return UNKNOWN
+    parts: list[Value] = [
+        Object(
+            "torch.utils.data.Subset",
+            {"dataset": call.get(0, "dataset"), "length": one},
+            call.frame.context,
+            call.made("random_split"),
+        )
+        for one in lengths.items
+    ]
+    return List(parts, "list", call.frame.context)
 
 
 @constructor("torch.utils.data.TensorDataset")

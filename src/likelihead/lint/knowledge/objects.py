@@ -179,6 +179,13 @@ def _batched(value: Value, context: Context) -> Value:
 ELEMENTS["torch.utils.data.DataLoader"] = _loader_element
 
 
+def _subset_element(owner: Object, call: Call) -> Value:
+    return call.interpreter.item(owner.options.get("dataset", UNKNOWN), UNKNOWN, call.node, call.frame)
+
+
+ELEMENTS["torch.utils.data.Subset"] = _subset_element
+
+
 def _tensor_dataset_element(owner: Object, call: Call) -> Value:
     tensors = owner.options.get("*")
     if not isinstance(tensors, List):

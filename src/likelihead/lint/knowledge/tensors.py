@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.knowledge import shapes
+from likelihead.lint.knowledge import figures, shapes
 from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op
 from likelihead.lint.values import (
     UNKNOWN,
@@ -93,8 +93,6 @@ def method(
 ) -> Value:
     """``tensor.name(...)``; also of a figure, or of something unknown where the name says enough."""
     if isinstance(owner, Figure) or name == "backward":
-        from likelihead.lint.knowledge import figures
-
         return figures.method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
     handler = OPS.get(name)
     if handler is None:
@@ -208,6 +206,8 @@ def _concatenated(call: Call) -> Value:
     entries = call.get(0, "tensors")
     if not isinstance(entries, List) or not entries.items:
         return UNKNOWN
+    if figures.are_figures(entries):
+        return entries
     values = [one.value if isinstance(one, Repeat) else one for one in entries.items]
     options = [one for value in values for one in alternatives(value) if not isinstance(one, Const)]
     tensors = [one for one in options if isinstance(one, Tensor)]
@@ -246,8 +246,6 @@ def _parts(call: Call) -> Value:
 
 @op("mean", "average", "nanmean")
 def _mean(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     value = call.get(0, "input")
     dim = call.const(1, "dim", call.const(9, "axis", None))
 
@@ -272,8 +270,6 @@ def _mean(call: Call) -> Value:
 
 @op("sum", "nansum")
 def _sum(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     dim = call.const(1, "dim", call.const(9, "axis", None))
 
     def one(value: Value) -> Value:
