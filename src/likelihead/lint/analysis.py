@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from copy import copy
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from likelihead.hazards import HAZARDS
 from likelihead.lint.findings import Finding, Place
 from likelihead.lint.interpreter.events import Built, Comparison, Event, Link, LossCall, Reading
-from likelihead.lint.interpreter.modules import Interpreter
+from likelihead.lint.interpreter.program import Interpreter
 from likelihead.lint.project import Project
 from likelihead.lint.rules import all_rules
 from likelihead.lint.rules.base import Rule, Verdict, made_by
@@ -65,14 +66,19 @@ def analyse(path: Path, project: Project, losses: dict[str, str] | None = None) 
     interpreter = Interpreter(project, project.modules, judge, losses or {})
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
+    # Syntax trees and values are many and live long; the collector would go through them again and again.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         interpreter.run(path)
     finally:
         sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
     judge.end()
     return Report(
         sorted(judge.findings.values()),
-        sorted(interpreter.reads - {path}),
+        sorted(interpreter.reads() - {path}),
         len(interpreter.entered_functions),
         sorted(interpreter.exhausted),
     )

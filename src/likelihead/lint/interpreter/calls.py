@@ -38,7 +38,7 @@ __all__ = ["Calls"]
 
 MAX_DEPTH = 24
 # Nodes that one call may look at, with all that it calls.
-CALL_BUDGET = 30_000
+CALL_BUDGET = 15_000
 
 # Methods that are called on a user's object in place of a call of it.
 _METHODS_OF_CALLS = ("__call__", "forward", "call")
@@ -235,8 +235,8 @@ class Calls(Machine):
         self.bind_parameters(function, args, kwargs, frame)
         result = self._run(function, frame)
         self.entered_functions.add(id(function.node))
-        if instance is not None:
-            self.entered_methods.add((id(function.node), id(instance)))
+        if args and isinstance(args[0], Instance):
+            self.entered_methods.add((id(function.node), id(args[0])))
         if _is_plain(result):
             self.memo[memo] = (self.epoch, caller.context.root, result)
         return self.returned(result, function, node, caller)

@@ -10,7 +10,7 @@ from typing import Any
 
 from likelihead.lint.interpreter.events import Comparison
 from likelihead.lint.interpreter.frames import Frame
-from likelihead.lint.interpreter.machine import Machine
+from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures, rounds
 from likelihead.lint.values import (
     UNKNOWN,
@@ -93,15 +93,16 @@ class Expressions(Machine):
 
     def eval(self, node: ast.expr, frame: Frame) -> Value:
         """What the expression is."""
-        self.spend(1)
+        self.budget -= 1
+        if self.budget < 0:
+            raise Exhausted
         handler = _EXPRESSIONS.get(type(node))
         if handler is None or self.nesting > MAX_NESTING:
             return UNKNOWN
         self.nesting += 1
-        try:
-            return handler(self, node, frame)
-        finally:
-            self.nesting -= 1
+        value = handler(self, node, frame)
+        self.nesting -= 1
+        return value
 
     # -- names and constants
 

@@ -37,7 +37,6 @@ class Statements(Machine):
     def block(self, statements: Sequence[ast.stmt], frame: Frame) -> int:
         """Execute statements; the answer says whether the code after them is reached."""
         for statement in statements:
-            self.spend(1)
             handler = _STATEMENTS.get(type(statement))
             if handler is not None:
                 ended = handler(self, statement, frame)

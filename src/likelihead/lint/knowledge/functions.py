@@ -121,7 +121,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of one of the project; without `args`, of unknown options."""
+    """An object of a class from outside, as base of the project's; without `args`, of unknown options."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:

@@ -109,8 +109,9 @@ def keep(value: Value, **changes: Any) -> Value:
 
 
 @op(
-    "clone", "detach", "detach_", "contiguous", "cpu", "cuda", "requires_grad_", "numpy", "nan_to_num", "clamp",
-    "clip", "clamp_", "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad", "xpu",
+    "clone", "detach", "detach_", "contiguous", "cpu", "cuda", "requires_grad_", "numpy", "nan_to_num",
+    "clamp", "clip", "clamp_", "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad",
+    "xpu",
     "maximum", "minimum", "ascontiguousarray", "asarray",
 )  # fmt: skip
 def _same(call: Call) -> Value:
@@ -169,8 +170,8 @@ def _casted(value: Value, dtype: str, call: Call) -> Value:
 
 @op(
     "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "permute",
-    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as", "reshape_as", "ravel",
-    "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
+    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as",
+    "reshape_as", "ravel", "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
 )  # fmt: skip
 def _reshaped(call: Call) -> Value:
     def one(value: Value) -> Value:
