@@ -10,6 +10,7 @@ from likelihead.lint.values import (
     UNKNOWN,
     Const,
     Figure,
+    Function,
     List,
     Object,
     Repeat,
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
     from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["Facts", "accumulating", "are_uneven", "counts", "facts", "kept", "source"]
+__all__ = ["UNEVEN", "Facts", "accumulating", "are_uneven", "counts", "facts", "kept", "source"]
+
+# The mark of a tensor that is one of several parts, of which the last has fewer rows.
+UNEVEN = "one of uneven parts"
 
 # Functions that hand out what they are given, one by one.
 _WRAPPERS = frozenset(
@@ -117,6 +121,12 @@ def _unwrapped(node: ast.expr) -> ast.expr:
 def source(node: ast.expr, iterable: Value, interpreter: Machine, frame: Frame) -> Value:
     """What a loop runs over, without ``enumerate`` and the like."""
     inner = _unwrapped(node)
+    if isinstance(inner, ast.Call) and isinstance(inner.func, (ast.Name, ast.Attribute)):
+        maker = interpreter.eval(inner.func, frame)
+        if isinstance(maker, Function) and any(
+            _are_uneven_starts(loop, interpreter) for loop in _yielding(maker.node)
+        ):
+            return Tensor("data", marks=frozenset((UNEVEN,)))
     if inner is node or isinstance(iterable, Object):
         return iterable
     if isinstance(inner, (ast.Name, ast.Attribute)) or _name(inner) in _SPLITTERS:
@@ -181,10 +191,61 @@ def are_uneven(figure: Figure, interpreter: Machine) -> bool:
         return True
     if isinstance(over, Object):
         return over.name == "torch.utils.data.DataLoader" and _is_ragged(over)
+    if _are_parts(over) or _are_uneven_starts(figure.loop, interpreter):
+        return True
     if isinstance(over, List):
         sizes = {_rows(one.value if isinstance(one, Repeat) else one) for one in over.items}
         return len(sizes) > 1 and None not in sizes
     return False
+
+
+def _are_parts(value: Value) -> bool:
+    """Whether it is, or holds, parts of a tensor that is no multiple of their size."""
+    if isinstance(value, List):
+        return bool(value.items) and _are_parts(value.items[0])
+    if isinstance(value, Repeat):
+        return _are_parts(value.value)
+    return isinstance(value, Tensor) and UNEVEN in value.marks
+
+
+@lru_cache(maxsize=256)
+def _yielding(function: ast.AST) -> tuple[ast.For, ...]:
+    """The loops over a range in which a generator yields all that it has."""
+    return tuple(
+        loop
+        for loop in ast.walk(function)
+        if isinstance(loop, ast.For)
+        and _name(loop.iter) == "range"
+        and any(isinstance(one, ast.Yield) for one in ast.walk(loop))
+        and not any(isinstance(one, (ast.Break, ast.Continue, ast.Return)) for one in ast.walk(loop))
+    )
+
+
+def _are_uneven_starts(loop: ast.AST, interpreter: Machine) -> bool:
+    """Whether ``for i in range(0, len(x), size)`` starts parts of which the last is smaller."""
+    if not isinstance(loop, ast.For) or _name(loop.iter) != "range" or not isinstance(loop.target, ast.Name):
+        return False
+    if not isinstance(loop.iter, ast.Call) or len(loop.iter.args) != 3:
+        return False
+    if any(
+        isinstance(one, ast.Subscript) and _is_name(one.slice, loop.target.id) for one in facts(loop).inside
+    ):
+        return False  # steps along a sequence
+    starts = constant(interpreter.loops_over.get(loop))
+    if isinstance(starts, range):
+        return abs(starts.step) > 1 and (starts.stop - starts.start) % starts.step != 0
+    _, stop, step = loop.iter.args
+    if isinstance(step, ast.Constant) and step.value in (1, -1):
+        return False
+    if isinstance(stop, ast.BinOp) and isinstance(stop.op, ast.Sub) and isinstance(stop.right, ast.Constant):
+        stop = stop.left
+    whole = stop.value if isinstance(stop, ast.Subscript) else stop
+    return _name(whole) in ("len", "size", "shape")
+
+
+def _is_name(index: ast.expr, name: str) -> bool:
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    return any(isinstance(one, ast.Name) and one.id == name for one in parts)
 
 
 def _is_ragged(loader: Object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.knowledge import figures, shapes
+from likelihead.lint.knowledge import figures, rounds, shapes
 from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op
 from likelihead.lint.values import (
     UNKNOWN,
@@ -240,9 +240,23 @@ def _parts(call: Call) -> Value:
     def one(value: Value) -> Value:
         if not isinstance(value, Tensor):
             return UNKNOWN
-        return List([Repeat(value.but(shape=None))], "list", call.frame.context)
+        marks = value.marks | {rounds.UNEVEN} if _leaves_a_rest(value, call) else value.marks
+        return List([Repeat(value.but(shape=None, marks=marks))], "list", call.frame.context)
 
     return map_union(call.get(0, "input"), one)
+
+
+def _leaves_a_rest(value: Tensor, call: Call) -> bool:
+    """Whether the parts of a tensor are known not to have equally many rows."""
+    rows = value.shape[0] if value.shape else None
+    amount = call.const(1, "split_size", None)
+    return (
+        isinstance(rows, int)
+        and isinstance(amount, int)
+        and amount > 0
+        and call.const(2, "dim", 0) == 0
+        and rows % amount != 0
+    )
 
 
 @op("mean", "average", "nanmean")

@@ -127,6 +127,7 @@ def _rescales(within: ast.AST) -> bool:
             isinstance(node, ast.AugAssign)
             and isinstance(node.op, (ast.Div, ast.Mult))
             and "grad" in ast.unparse(node.target)
+            and "world" not in ast.unparse(node.value)
         ):
             return True
         if (
