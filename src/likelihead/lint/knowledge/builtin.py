@@ -42,7 +42,7 @@ def _partial(call: Call) -> Value:
 @external("builtins.len")
 def _len(call: Call) -> Value:
     value = call.get(0, "obj")
-    if isinstance(value, List) and value.complete:
+    if isinstance(value, List) and value.complete and not figures.are_figures(value):
         return Const(len(value.items))
     if isinstance(value, Const) and isinstance(value.value, (str, tuple, list, range)):
         return Const(len(value.value))

@@ -382,7 +382,7 @@ def method(owner: Value, name: str, call: Call) -> Value:
     if name == "backward":
         loop = call.interpreter.loop_nodes[-1] if call.interpreter.loop_nodes else None
         call.interpreter.emit(
-            Reading(node, call.frame, "backward", rounds.kept(_unscaled(owner, call), loop))
+            Reading(node, call.frame, "backward", rounds.kept(_differentiated(owner, call), loop))
         )
         return Const(None)
     if not isinstance(owner, Figure) or owner.kind in _COUNTS:
@@ -399,10 +399,12 @@ def method(owner: Value, name: str, call: Call) -> Value:
     return UNKNOWN
 
 
-def _unscaled(owner: Value, call: Call) -> Value:
-    """The loss in ``scaler.scale(loss).backward()``."""
+def _differentiated(owner: Value, call: Call) -> Value:
+    """The loss of ``loss.backward()``, with all its alternatives, or of ``scaler.scale(loss).backward()``."""
     node = call.node.func if isinstance(call.node, ast.Call) else None
     inner = node.value if isinstance(node, ast.Attribute) else None
+    if isinstance(owner, Figure) and isinstance(inner, (ast.Name, ast.Attribute)):
+        return call.interpreter.eval(inner, call.frame)
     if (
         isinstance(owner, Unknown)
         and isinstance(inner, ast.Call)
