@@ -184,8 +184,8 @@ def test_circular_imports(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_used_up_is_said(tmp_path: Path) -> None:
-    body = "".join(f"    x = x + f(x, {number})\n" for number in range(30_000))
-    write(tmp_path, {"a.py": f"import torch\n\n\ndef f(x, y):\n{body}\n{BAD}"})
+    body = "".join(f"    loss = loss + f(loss, {number})\n" for number in range(30_000))
+    write(tmp_path, {"a.py": f"import torch\n\n\ndef f(loss, y):\n{body}\n{BAD}"})
     statistics = lint_paths([tmp_path]).statistics
     assert any("a.py" in name for name in statistics.exhausted)
 

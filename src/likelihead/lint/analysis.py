@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
 from likelihead.hazards import HAZARDS
 from likelihead.lint.findings import Finding, Place
 from likelihead.lint.interpreter.events import Built, Comparison, Event, Link, LossCall, Reading
-from likelihead.lint.interpreter.modules import Interpreter
+from likelihead.lint.interpreter.program import Interpreter
 from likelihead.lint.project import Project
 from likelihead.lint.rules import all_rules
 from likelihead.lint.rules.base import Rule, Verdict, made_by
@@ -40,7 +42,8 @@ class Report:
 
     Attributes:
         findings: of any code, in this file or (reached from it) in another one of the project, unsuppressed.
-        reads: the other files that were looked at; the findings stand as long as they and the file stay as they are.
+        reads: the other files that were looked at; the findings hold while they and the file stay as they
+        are.
         functions: how many functions were interpreted.
         exhausted: functions that were given up because their budget was used up, ``"path:line name"``.
     """
@@ -63,14 +66,19 @@ def analyse(path: Path, project: Project, losses: dict[str, str] | None = None) 
     interpreter = Interpreter(project, project.modules, judge, losses or {})
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
+    # Syntax trees and values are many and live long; the collector would go through them again and again.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         interpreter.run(path)
     finally:
         sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
     judge.end()
     return Report(
         sorted(judge.findings.values()),
-        sorted(interpreter.reads - {path}),
+        sorted(interpreter.reads() - {path}),
         len(interpreter.entered_functions),
         sorted(interpreter.exhausted),
     )
@@ -98,9 +106,9 @@ class _Judge:
             return
         verdicts: list[list[tuple[Rule, Verdict]]] = []
         for way in ways:
-            one = event if len(ways) == 1 else replace(event, **dict(zip(names, way)))  # type: ignore[type-var]
-            if len(ways) == 1 and way:
-                one = replace(event, **dict(zip(names, way)))  # type: ignore[type-var]
+            one = copy(event)
+            for name, value in zip(names, way, strict=True):
+                setattr(one, name, value)
             found = [(rule, verdict) for rule in rules if (verdict := getattr(rule, method)(one)) is not None]
             verdicts.append(found)
         groups = {_group(rule) for rule, _ in verdicts[0]}
@@ -149,7 +157,8 @@ def place_of(made: Made) -> Place:
     """The place in the source, in lines and characters."""
     node = made.node
     source = made.scope.source
-    line, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", None) or getattr(node, "lineno", 1)
+    line: int = getattr(node, "lineno", 1)
+    end: int = getattr(node, "end_lineno", None) or line
     if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
         end = line
     return Place(

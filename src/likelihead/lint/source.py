@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import tokenize
 import warnings
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -53,6 +55,15 @@ class Text:
         return replace(place, cell=cell, line=line, end_line=line + place.end_line - place.line)
 
 
+# In small letters: losses and what is done with them, predictions, and entry points.
+_TELLING = (
+    "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
+    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow(",
+    "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", ".round(", "compile(", "train(", "train_", "trainer",
+    "fit(", "main(",
+)  # fmt: skip
+
+
 @dataclass(eq=False)
 class Source:
     """A file that was read.
@@ -70,6 +81,26 @@ class Source:
     tree: ast.Module
     digest: str
     lines: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _telling_lines(self) -> list[int]:
+        text = "\n".join(self.lines).lower()
+        starts = [0, *(end.end() for end in re.finditer("\n", text))]
+        found: set[int] = set()
+        for word in _TELLING:
+            at = text.find(word)
+            while at >= 0:
+                line = bisect_right(starts, at)
+                found.add(line)
+                at = text.find(word, starts[line]) if line < len(starts) else -1
+        return sorted(found)
+
+    def is_telling(self, node: ast.AST) -> bool:
+        """Whether a function or class holds a word without which there is nothing to find in it."""
+        start: int = getattr(node, "lineno", 1)
+        last: int = getattr(node, "end_lineno", start)
+        first = bisect_left(self._telling_lines, start)
+        return first < len(self._telling_lines) and self._telling_lines[first] <= last
 
 
 def digest_of(data: bytes) -> str:

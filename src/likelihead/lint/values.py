@@ -1,9 +1,11 @@
 """What a Python value is known to be: the domain of the abstract interpretation.
 
-`UNKNOWN` is the answer to everything that is not certain, and nothing is ever reported of it. `Union` holds the
-values of several ways through the program; a rule has to hold for each of them. Values are immutable but for the
-containers and instances, which the analysed program may change; those remember the branch in which they were made
-(`Context`), so that a change made in another branch keeps what was there before it.
+`UNKNOWN` is the answer to everything that is not certain, and nothing is ever reported of it. `Union` holds
+the
+values of several ways through the program; a rule has to hold for each of them. Values are immutable but for
+the
+containers and instances, which the analysed program may change; those remember the branch in which they were
+made (`Context`), so that a change made in another branch keeps what was there before it.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ __all__ = [
     "join",
     "key",
     "map_union",
+    "passed",
 ]
 
 # More ways than this are no longer kept apart.
@@ -253,7 +256,7 @@ class _Attributes(Value):
 
 
 class Instance(_Attributes):
-    """An object of a class of the project. `base` is what it is by its bases from outside, if that is known."""
+    """An object of a class of the project; `base` is what it is by its bases from outside."""
 
     __slots__ = ("base", "cls", "made")
 
@@ -268,7 +271,7 @@ class Instance(_Attributes):
 
 
 class Object(_Attributes):
-    """An object of a known class from outside: a layer, a loss, a loader. `options` are its constructor's arguments."""
+    """An object of a known class from outside: a layer, a loss, a loader; `options` are its arguments."""
 
     __slots__ = ("made", "name", "options")
 
@@ -401,9 +404,11 @@ class Tensor(Value):
     """A tensor (or array) of which something is known.
 
     Attributes:
-        kind: ``logits`` (an affine layer's output), ``log_probs``, ``probs`` (a softmax), ``sigmoid`` (independent
+        kind: ``logits`` (an affine layer's output), ``log_probs``, ``probs`` (a softmax), ``sigmoid``
+        (independent
             probabilities), ``log_sigmoid``, ``exp_logits``, ``indices``, ``one_hot``, ``multi_hot``,
-            ``max_values``, ``per_example`` (unreduced losses), or ``data`` (only the shape or dtype is known).
+            ``max_values``, ``per_example`` (unreduced losses), or ``data`` (only the shape or dtype is
+            known).
         dim: of a softmax or argmax: the dimension it ran over as it stands in the call, None for the implicit
             one, ``"?"`` where it is not known.
         made: where it became that.
@@ -460,7 +465,8 @@ class Figure(Value):
 
     Attributes:
         kind: ``loss`` (the mean of one batch), ``loss_sum`` (the sum of one batch), ``sum_of_means``,
-            ``mean_of_means``, ``perplexity``, ``sum_of_perplexities``, ``batches`` (how many), ``examples``, ...
+            ``mean_of_means``, ``perplexity``, ``sum_of_perplexities``, ``batches`` (how many), ``examples``,
+            ...
         unit: ``nats``, ``bits`` or "".
         made: where it became that.
         marks: what else is known.
@@ -545,8 +551,8 @@ def alternatives(value: Value) -> tuple[Value, ...]:
 def join(first: Value, second: Value) -> Value:
     """One of the two. A module, loss or constant that may also be unknown stays with what is known of it.
 
-    Only a tensor, figure or external name that may be unknown becomes unknown: what a network is given back by
-    ``torch.load`` or a wrapper is in all likelihood that network, but what a tensor is may not be guessed.
+    Only a tensor, figure or external name that may be unknown becomes unknown: what a network is given back
+    by ``torch.load`` or a wrapper is in all likelihood that network, but what a tensor is may not be guessed.
     """
     if first is second:
         return first
@@ -589,3 +595,18 @@ def constant(value: Value | None, default: Any = None) -> Any:
 
 
 _MISSING: Any = object()
+
+
+def passed(value: Value, here: Made) -> Value:
+    """The value after one more call has returned it; only tensors and figures remember their way."""
+    if isinstance(value, (Tensor, Figure)):
+        return value.but(calls=(*value.calls, here)) if len(value.calls) < 8 else value
+    if isinstance(value, Union):
+        return Union(tuple(passed(one, here) for one in value.options))
+    if isinstance(value, List) and value.kind == "tuple":
+        return List([passed(one, here) for one in value.items], "tuple", value.born, value.names, value.made)
+    if isinstance(value, Dict) and value.kind == "record":
+        return Dict(
+            {name: passed(one, here) for name, one in value.items.items()}, "record", value.born, value.rest
+        )
+    return value

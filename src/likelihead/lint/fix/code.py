@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import PurePath
 
@@ -73,6 +73,14 @@ class Code:
     def line_start(self, line: int) -> int:
         """The offset of the first character of a line; of the end of the text, behind the last one."""
         return self._starts[line - 1] if line <= len(self._starts) else len(self.text)
+
+    def newline(self, line: int) -> str:
+        """What ends a line; of the last one, where nothing does, what ends the first."""
+        for found in (line, 1):
+            match = re.search(r"\r\n|\r|\n", self.text[self.line_start(found) : self.line_start(found + 1)])
+            if match is not None:
+                return match[0]
+        return "\n"
 
     @cached_property
     def _calls(self) -> dict[tuple[int, int, int, int], cst.Call]:
@@ -205,11 +213,12 @@ class Project:
                 self._codes[path] = None
         return self._codes[path]
 
-    def holding(self, word: str) -> Iterator[Code]:
-        """The files in whose text this word stands."""
+    def holding(self, word: str, hint: str = "", also: Container[str] = ()) -> Iterator[Code]:
+        """The files in whose text this word stands, and the pattern `hint` too, or that are among `also`."""
         pattern = re.compile(rf"\b{re.escape(word)}\b")
+        hinted = re.compile(hint)
         for path, text in self.sources.items():
-            if pattern.search(text):
+            if pattern.search(text) and (path in also or hinted.search(text)):
                 code = self.code(path)
                 if code is not None:
                     yield code
@@ -217,12 +226,22 @@ class Project:
     def module_files(self, dotted: str) -> list[str]:
         """The given files that an import of this module may mean, by their names: rather too many."""
         last = dotted.rpartition(".")[2]
-        return [
-            path
-            for path in self.sources
-            if last in (PurePath(path).stem, PurePath(path).parent.name if _is_package(path) else None)
-        ]
+        return [path for path in self.sources if self.module_name(path) == last]
 
+    def is_imported(self, code: Code, name: str) -> bool:
+        """Whether another file imports this name from the file, or all of its names."""
+        module, word = re.escape(self.module_name(code.path)), re.escape(name)
+        pattern = re.compile(rf"\bfrom[ \t]+[\w.]*\b{module}[ \t]+import\b([^#\n(]|\([^)]*)*(\b{word}\b|\*)")
+        return any(path != code.path and pattern.search(text) for path, text in self.sources.items())
 
-def _is_package(path: str) -> bool:
-    return PurePath(path).name == "__init__.py"
+    @staticmethod
+    def module_name(path: str) -> str:
+        """The last word of the name by which a file is imported."""
+        file = PurePath(path)
+        return file.parent.name if file.name == "__init__.py" else file.stem
+
+    @staticmethod
+    def folder_name(path: str) -> str:
+        """The last word of the name of the package that holds a file."""
+        file = PurePath(path)
+        return file.parent.parent.name if file.name == "__init__.py" else file.parent.name

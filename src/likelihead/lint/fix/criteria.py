@@ -67,6 +67,6 @@ class Criteria:
                 for code in self.project.holding(loss.rpartition(".")[2])
                 for call in list(code.calls())
                 if code.imported(call.func) == loss
-                for flow in [Flow(self.project, stop=True).run(code, call, 1)]
+                for flow in [Flow(self.project, stop=True).run(code, call, layer=True)]
             ]
         return self._made[loss]

@@ -11,9 +11,12 @@ from io import StringIO
 
 import libcst as cst
 
-from likelihead.lint.fix.code import Code
+from likelihead.lint.fix.code import Code, Project
 
 __all__ = ["Clash", "Cut", "Edits", "in_expression"]
+
+
+_Listed = cst.Arg | cst.Element | cst.ImportAlias
 
 
 class Clash(Exception):
@@ -103,26 +106,36 @@ class Edits:
             isinstance(block, cst.Module) or (isinstance(block, cst.IndentedBlock) and len(block.body) > 1)
         ):
             self.cut(code, code.line_start(code.line_at(start)), code.line_start(code.line_at(end) + 1))
+        elif isinstance(line, cst.SimpleStatementLine) and len(line.body) > 1:
+            place = line.body.index(statement)
+            after = line.body[place + 1 :]
+            before = code.span(line.body[place - 1])[1]
+            self.cut(code, *((start, code.span(after[0])[0]) if after else (before, end)))
         else:
             self.cut(code, start, end, "pass")
 
-    def remove_element(
-        self, code: Code, element: cst.Arg | cst.Element, among: Sequence[cst.Arg | cst.Element]
-    ) -> None:
-        """Take the last of a list of arguments or elements out, with its line if it has one of its own."""
-        start, end = code.span(element)
-        before = among[-2] if len(among) > 1 else None
-        first, last = code.line_at(start), code.line_at(end)
-        lines = code.line_start(first), code.line_start(last + 1)
-        rest = code.text[end : lines[1]]
-        if not code.text[lines[0] : start].strip() and re.fullmatch(r"\s*,?\s*(#.*)?\s*", rest):
+    def remove_elements(self, code: Code, removed: Sequence[_Listed], among: Sequence[_Listed]) -> None:
+        """Take some out of a list of arguments, elements or imports, with the lines that they have alone."""
+        kept = [e for e in among if e not in removed]
+        inline = []
+        for element in removed:
+            start, end = code.span(element)
+            lines = code.line_start(code.line_at(start)), code.line_start(code.line_at(end) + 1)
+            rest = code.text[end : lines[1]]
+            if code.text[lines[0] : start].strip() or not re.fullmatch(r"\s*,?\s*(#.*)?\s*", rest):
+                inline.append(element)
+                continue
             self.cut(code, *lines)
-            if before is not None and isinstance(before.comma, cst.Comma) and "," not in rest.split("#")[0]:
-                self.cut(code, *code.span(before.comma))
-        elif before is None:
-            self.drop(code, start, end)
-        else:
-            self.drop(code, code.span(before)[1], end)
+            last = kept[-1].comma if kept and element is among[-1] else None
+            if isinstance(last, cst.Comma) and "," not in rest.split("#")[0]:
+                self.cut(code, *code.span(last))
+        for element in inline:
+            place = among.index(element)
+            start, end = code.span(element)
+            if any(e in kept for e in among[place + 1 :]):
+                self.drop(code, start, code.span(among[place + 1])[0])
+            else:  # what follows the last that stays goes with it
+                self.drop(code, code.span(among[place - 1])[1] if place else start, end)
 
     # ---- the texts
 
@@ -140,9 +153,9 @@ class Edits:
                 if names.get(name, new) != new:
                     raise Clash
 
-    def text(self, code: Code) -> str:
+    def text(self, code: Code, project: Project) -> str:
         """The file's text after them; raises `Clash` where it is no Python any more."""
-        cuts = sorted(self.cuts.get(code, set()) | set(self._imports(code)))
+        cuts = sorted(self.cuts.get(code, set()) | set(self._imports(code, project)))
         pieces, at = [], 0
         for cut in cuts:
             if cut.start < at:
@@ -161,7 +174,7 @@ class Edits:
         """The files that change."""
         return {*self.cuts, *self.renamed}
 
-    def _imports(self, code: Code) -> Iterable[Cut]:
+    def _imports(self, code: Code, project: Project) -> Iterable[Cut]:
         """What becomes of the imports of torch: the new names come, what nothing reads any more goes."""
         cuts = self.cuts.get(code, set())
         renamed = self.renamed.get(code, {})
@@ -188,7 +201,9 @@ class Edits:
                 yield Cut(*code.span(name), word)
             names = [code.source(alias)] if kept else []
             names += sorted(set(new.values()) - known)
-            if names != [code.source(alias)] and not (not names and _is_face(code)):
+            if not kept and (_is_face(code) or project.is_imported(code, binding.name)):
+                names.insert(0, code.source(alias))
+            if names != [code.source(alias)]:
                 changes.setdefault(statement, {})[alias] = names
         for node, replaced in changes.items():
             yield from self._import_cuts(code, node, replaced)
@@ -202,17 +217,13 @@ class Edits:
             line.remove_statement(code, statement)
             yield from line.cuts[code]
             return
-        for place, alias in enumerate(names):
-            if alias not in replaced:
-                continue
-            start, end = code.span(alias)
-            if replaced[alias]:
-                yield Cut(start, end, ", ".join(replaced[alias]))
-            elif any(replaced.get(other) != [] for other in names[place + 1 :]):
-                yield Cut(start, code.span(names[place + 1])[0])
-            else:  # the last that stays loses what follows it
-                previous = max(i for i in range(place) if replaced.get(names[i]) != [])
-                yield Cut(code.span(names[previous if place - previous == 1 else place - 1])[1], end)
+        gone = Edits()
+        gone.remove_elements(code, [a for a in names if replaced.get(a) == []], names)
+        if not gone.losses:  # an import too many does no harm
+            yield from gone.cuts.get(code, ())
+        for alias, words in replaced.items():
+            if words:
+                yield Cut(*code.span(alias), ", ".join(words))
 
 
 def in_expression(text: str) -> str:

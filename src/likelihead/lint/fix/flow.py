@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
@@ -11,10 +11,25 @@ from libcst.metadata import BaseAssignment
 from likelihead.lint.fix import torch_names
 from likelihead.lint.fix.code import Code, Project
 from likelihead.lint.fix.names import bindings_seen, loads, value_of
+from likelihead.lint.fix.reach import (
+    attribute_reads,
+    base_classes,
+    called_function,
+    definitions,
+    is_target,
+    parameter_of,
+    returns_of,
+    top_reads,
+)
 
 __all__ = ["Flow", "Place"]
 
 Place = tuple[str, tuple[int, int]]
+
+# What has to be done with a thing to get the value from it, in order: to call it, or to take an entry of it.
+# A layer or model is ("()",), its class ("()", "()"), a pair with the value in the first place (0,).
+Steps = tuple[str | int, ...]
+_CALL = "()"
 
 _QUIET_DECORATORS = {"torch.no_grad", "torch.inference_mode", "typing.override", "abc.abstractmethod"}
 _INNER_PARTS = {
@@ -27,10 +42,8 @@ _INNER_PARTS = {
 class Flow:
     """All that becomes of a value, followed from where it is made.
 
-    What is followed has an order: 0 is the value itself, 1 what gives it when called (a layer, a model, a
-    function), 2 what gives such a thing when called (a class). Nothing is assumed of what is not understood:
-    it is an entry of `others`. Attributes are followed by the words they are, so a foreign one of the same
-    name is an entry too: rather one too many.
+    Nothing is assumed of what is not understood: it is an entry of `others`. Attributes are followed by the
+    words they are, so a foreign one of the same name is an entry too: rather one too many.
 
     Attributes:
         project: the given files.
@@ -39,6 +52,7 @@ class Flow:
         stop: whether a call of what is followed is where it ends (for loss objects), not its result.
         reached: the ends it reaches.
         called: with `stop`, the calls.
+        shifted: the ends it reaches with something tiny added.
         others: the uses that are something else, ``"path:line"``.
         forks: places where one value or another goes on.
     """
@@ -49,19 +63,20 @@ class Flow:
     stop: bool = False
     reached: set[Place] = field(default_factory=set)
     called: set[Place] = field(default_factory=set)
+    shifted: set[Place] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     forks: set[str] = field(default_factory=set)
-    _seen: dict[tuple[str, cst.CSTNode], int] = field(default_factory=dict)
-    _work: list[tuple[Code, cst.CSTNode, int]] = field(default_factory=list)
+    _seen: dict[tuple[str, cst.CSTNode], Steps] = field(default_factory=dict)
+    _work: list[tuple[Code, cst.CSTNode, Steps]] = field(default_factory=list)
     _reads: list[tuple[Code, cst.Name]] = field(default_factory=list)
     _parameters: list[tuple[Code, cst.FunctionDef]] = field(default_factory=list)
     _passed: set[tuple[str, cst.CSTNode]] = field(default_factory=set)
     _returned: list[tuple[Code, cst.FunctionDef]] = field(default_factory=list)
     _stored: set[tuple[Code, cst.ClassDef, str]] = field(default_factory=set)
 
-    def run(self, code: Code, node: cst.CSTNode, order: int) -> Flow:
-        """Follow what this expression is."""
-        self._follow(code, node, order)
+    def run(self, code: Code, node: cst.CSTNode, *, layer: bool) -> Flow:
+        """Follow what this expression is: a value, or a layer whose results are followed."""
+        self._follow(code, node, (_CALL,) if layer else ())
         while self._work:
             self._step(*self._work.pop())
             if len(self._seen) > 20_000:
@@ -76,148 +91,137 @@ class Flow:
     def _other(self, code: Code, node: cst.CSTNode) -> None:
         self.others.add(f"{code.path}:{code.line(node)}")
 
+    def _follow(self, code: Code, node: cst.CSTNode, steps: Steps) -> None:
+        known = self._seen.get((code.path, node))
+        if known is None and len(steps) < 7:
+            self._seen[code.path, node] = steps
+            self._work.append((code, node, steps))
+        elif known != steps:
+            self._other(code, node)
+
     # ---- one step
 
-    def _step(self, code: Code, node: cst.CSTNode, order: int) -> None:
+    def _step(self, code: Code, node: cst.CSTNode, steps: Steps) -> None:
         parent = code.parent(node)
-        above = code.parents.get(parent)
+        above = code.parent(parent)
         if isinstance(parent, (cst.Expr, cst.Annotation, cst.Del)):
             return
         if isinstance(parent, cst.Arg) and isinstance(above, cst.Call):
-            self._argument(code, parent, above, order)
+            self._argument(code, parent, above, steps)
         elif isinstance(parent, cst.Attribute) and parent.value is node:
-            self._attribute(code, parent, order)
-        elif isinstance(parent, cst.Call) and order > 0:
-            if self.stop and order == 1:
+            self._attribute(code, parent, steps)
+        elif isinstance(parent, cst.Call) and steps[:1] == (_CALL,):
+            if self.stop and len(steps) == 1:
                 self.called.add((code.path, code.span(parent)))
             else:
-                self._follow(code, parent, order - 1)
+                self._follow(code, parent, steps[1:])
         elif isinstance(parent, (cst.Assign, cst.AnnAssign)) and parent.value is node:
-            targets = (
-                [t.target for t in parent.targets] if isinstance(parent, cst.Assign) else [parent.target]
-            )
-            for target in targets:
-                self._assigned(code, target, order)
+            for target in parent.targets if isinstance(parent, cst.Assign) else [parent]:
+                self._assigned(code, target.target, steps)
         elif isinstance(parent, cst.Return):
             function = code.function(parent)
             if isinstance(function, cst.FunctionDef):
-                self._returns(code, function, order)
+                self._returns(code, function, steps)
         elif isinstance(parent, cst.IfExp) and parent.test is not node:
             self.forks.add(f"{code.path}:{code.line(node)}")
-            self._follow(code, parent, order)
-        elif isinstance(parent, cst.ImportAlias):
-            return  # its references were followed where it was met
+            self._follow(code, parent, steps)
+        elif isinstance(parent, cst.BinaryOperation) and steps == ():
+            self._shift(code, node, parent)
         else:
+            self._entry(code, node, parent, steps)
+
+    def _entry(self, code: Code, node: cst.CSTNode, parent: cst.CSTNode, steps: Steps) -> None:
+        """Into a tuple or dict, or out of it again."""
+        above = code.parent(parent)
+        if isinstance(parent, cst.Element) and isinstance(above, (cst.Tuple, cst.List)):
+            place = above.elements.index(parent)
+            if any(isinstance(e, cst.StarredElement) for e in above.elements[:place]):
+                self._other(code, node)
+            else:
+                self._follow(code, above, (place, *steps))
+        elif isinstance(parent, cst.DictElement) and parent.value is node and isinstance(above, cst.Dict):
+            key = _key(parent.key)
+            if key is None:
+                self._other(code, node)
+            else:
+                self._follow(code, above, (key, *steps))
+        elif isinstance(parent, cst.Subscript) and parent.value is node and steps[:1] not in ((), (_CALL,)):
+            index = parent.slice[0].slice if len(parent.slice) == 1 else None
+            key = _key(index.value) if isinstance(index, cst.Index) else None
+            if key is None or is_target(code, parent):
+                self._other(code, node)
+            elif key == steps[0]:
+                self._follow(code, parent, steps[1:])
+        elif not isinstance(parent, cst.ImportAlias):  # whose reads were followed where it was met
             self._other(code, node)
 
-    def _follow(self, code: Code, node: cst.CSTNode, order: int) -> None:
-        known = self._seen.get((code.path, node))
-        if known is None and order < 5:
-            self._seen[code.path, node] = order
-            self._work.append((code, node, order))
-        elif known != order:
+    def _shift(self, code: Code, node: cst.CSTNode, sum_: cst.BinaryOperation) -> None:
+        """``log(p + eps)``."""
+        outer = code.parent(code.parent(sum_))
+        name = code.source(sum_.right)
+        place = (code.path, code.span(outer))
+        if (
+            sum_.left is node
+            and isinstance(sum_.operator, cst.Add)
+            and (isinstance(sum_.right, cst.Float) or "eps" in name.lower())
+            and place in self.ends
+        ):
+            self.reached.add(place)
+            self.shifted.add(place)
+        else:
             self._other(code, node)
 
     # ---- arguments
 
-    def _argument(self, code: Code, arg: cst.Arg, call: cst.Call, order: int) -> None:
+    def _argument(self, code: Code, arg: cst.Arg, call: cst.Call, steps: Steps) -> None:
+        name = code.imported(call.func)
+        place = (code.path, code.span(call))
+        module = steps[:1] == (_CALL,) and steps[1:2] != (_CALL,)
         if arg.star:
             self._other(code, arg)
-            return
-        name = code.imported(call.func)
-        if order == 0 and (code.path, code.span(call)) in self.ends:
+        elif steps == () and place in self.ends:
             if call.args[0] is arg or (arg.keyword and arg.keyword.value == "input"):
-                self.reached.add((code.path, code.span(call)))
+                self.reached.add(place)
             else:
                 self._other(code, arg)
-        elif order == 0 and name in ("torch.argmax", "torch.max", "numpy.argmax"):
+        elif steps == () and name in ("torch.argmax", "torch.max", "numpy.argmax"):
             self._largest(code, call, call.args[1:], name.rpartition(".")[2])
-        elif order == 1 and name in torch_names.SAME_MODULE and call.args[0] is arg:
-            self._follow(code, call, 1)
-        elif order == 1 and name == "torch.nn.Sequential":
+        elif module and name in torch_names.SAME_MODULE and call.args[0] is arg:
+            self._follow(code, call, steps)
+        elif module and name == "torch.nn.Sequential":
             if call.args[-1] is arg:
-                self._follow(code, call, 1)
+                self._follow(code, call, steps)
             else:
                 self._other(code, arg)
-        elif (
-            order > 0
-            and isinstance(call.func, cst.Name)
-            and call.func.value in ("print", "super", "isinstance")
+        elif isinstance(call.func, cst.Name) and call.func.value == "dict" and arg.keyword:
+            self._follow(code, call, (arg.keyword.value, *steps))
+        elif _CALL in steps[:1] and code.source(call.func) in ("print", "super", "isinstance"):
+            return
+        elif module and code.source(call.func).lower().endswith(
+            ("trainer.fit", "trainer.validate", "trainer.test")
         ):
-            return
+            return  # Lightning calls the model's steps, which are seen where they stand
         else:
-            self._into_function(code, arg, call, order)
+            self._into_function(code, arg, call, steps)
 
-    def _into_function(self, code: Code, arg: cst.Arg, call: cst.Call, order: int) -> None:
-        found = self._definition(code, call.func)
-        if found is None:
-            self._other(code, arg)
-            return
-        there, function, bound = found
-        parameters = [*function.params.posonly_params, *function.params.params]
-        if arg.keyword:
-            names = [*parameters, *function.params.kwonly_params]
-            chosen = [p for p in names if p.name.value == arg.keyword.value]
-        else:
-            place = call.args.index(arg)
-            starred = any(a.star for a in call.args[:place])
-            chosen = [] if starred else parameters[place + bound : place + bound + 1]
-        if not chosen:
+    def _into_function(self, code: Code, arg: cst.Arg, call: cst.Call, steps: Steps) -> None:
+        found = called_function(self.project, code, call.func)
+        parameter = parameter_of(found[1], found[2], call, arg) if found is not None else None
+        binding = found[0].bound_at(parameter) if found is not None and parameter is not None else None
+        if found is None or binding is None:
             self._other(code, arg)
             return
         self._passed.add((code.path, call))
-        self._parameters.append((there, function))
-        binding = there.bound_at(chosen[0])
-        if binding is not None:
-            self._reads_of(there, binding, order)
-
-    def _definition(self, code: Code, func: cst.BaseExpression) -> tuple[Code, cst.FunctionDef, int] | None:
-        """The function that a call runs, and how many of its first parameters are already bound."""
-        if (
-            isinstance(func, cst.Attribute)
-            and isinstance(func.value, cst.Name)
-            and func.value.value == "self"
-        ):
-            owner = code.owner(func)
-            method = owner and _method(owner, func.attr.value)
-            return (code, method, 1) if method and not method.decorators else None
-        if not isinstance(func, cst.Name):
-            return None
-        bindings = code.bindings(func)
-        if len(bindings) != 1:
-            return None
-        node = getattr(bindings[0], "node", None)
-        there: Code | None = code
-        if isinstance(node, cst.ImportFrom) and node.module is not None:
-            there, node = self._imported_definition(code, func, node)
-        if there is None:
-            return None
-        if isinstance(node, cst.ClassDef):
-            start = _method(node, "__init__")
-            return (there, start, 1) if start else None
-        if isinstance(node, cst.FunctionDef) and not node.decorators:
-            return there, node, 0
-        return None
-
-    def _imported_definition(
-        self, code: Code, name: cst.Name, statement: cst.ImportFrom
-    ) -> tuple[Code | None, cst.CSTNode | None]:
-        dotted = code.imported(name)
-        if dotted is None or statement.module is None:
-            return None, None
-        files = self.project.module_files(code.source(statement.module))
-        there = self.project.code(files[0]) if len(files) == 1 else None
-        wanted = dotted.rpartition(".")[2]
-        found = [d for d in _definitions(there) if d.name.value == wanted] if there else []
-        return (there, found[0]) if len(found) == 1 else (None, None)
+        self._parameters.append((found[0], found[1]))
+        self._reads_of(found[0], binding, steps)
 
     # ---- attributes
 
-    def _attribute(self, code: Code, node: cst.Attribute, order: int) -> None:
+    def _attribute(self, code: Code, node: cst.Attribute, steps: Steps) -> None:
         above = code.parent(node)
         attribute = node.attr.value
         call = above if isinstance(above, cst.Call) and above.func is node else None
-        if order == 0:
+        if steps == ():
             if call is not None and (code.path, code.span(call)) in self.ends and not call.args:
                 self.reached.add((code.path, code.span(call)))
             elif attribute in ("argmax", "max", "topk") and call is not None:
@@ -225,15 +229,17 @@ class Flow:
             elif attribute in ("shape", "device", "dtype", "requires_grad", "size", "dim", "ndim"):
                 return
             elif attribute == "data" or (call is not None and attribute in torch_names.SAME_TENSOR_METHODS):
-                self._follow(code, call or node, 0)
+                self._follow(code, call or node, ())
             else:
                 self._other(code, node)
-        elif order > 1 or attribute in _INNER_PARTS:
+        elif steps[0] != _CALL or steps[1:2] == (_CALL,) or attribute in _INNER_PARTS:
             self._other(code, node)
         elif attribute in ("forward", "__call__", "module"):
-            self._follow(code, node, 1)
+            self._follow(code, node, steps)
         elif call is not None and attribute in torch_names.SAME_MODULE_METHODS:
-            self._follow(code, call, 1)
+            self._follow(code, call, steps)
+        # Nothing else that a module has is a result of its `forward`, but for methods that call it, which are
+        # followed from there.
 
     def _largest(self, code: Code, call: cst.Call, rest: Sequence[cst.Arg], name: str) -> None:
         """Which entry is the largest is the same before and after a softmax or sigmoid, its value is not."""
@@ -241,11 +247,8 @@ class Flow:
         dims = [a for a in along[:1] if a.keyword is None] + [
             a for a in rest if a.keyword and a.keyword.value in ("dim", "axis")
         ]
-        if len(dims) != 1 or (self.dim != "any" and code.source(dims[0].value) != self.dim):
-            self._other(code, call)
-        elif name == "argmax":
-            return
-        elif not self._only_indices(code, call):
+        known = len(dims) == 1 and (self.dim == "any" or code.source(dims[0].value) == self.dim)
+        if not known or (name != "argmax" and not self._only_indices(code, call)):
             self._other(code, call)
 
     def _only_indices(self, code: Code, call: cst.Call) -> bool:
@@ -263,13 +266,16 @@ class Flow:
 
     # ---- names
 
-    def _assigned(self, code: Code, target: cst.CSTNode, order: int) -> None:
-        if isinstance(target, cst.Name):
-            binding = code.bound_at(target)
-            if binding is None:
-                self._other(code, target)
+    def _assigned(self, code: Code, target: cst.CSTNode, steps: Steps) -> None:
+        binding = code.bound_at(target)
+        if binding is not None:
+            self._reads_of(code, binding, steps)
+        elif isinstance(target, (cst.Tuple, cst.List)) and steps:
+            elements = target.elements
+            if isinstance(steps[0], int) and steps[0] < len(elements) and not _starred(target):
+                self._assigned(code, elements[steps[0]].value, steps[1:])
             else:
-                self._reads_of(code, binding, order)
+                self._other(code, target)
         elif (
             isinstance(target, cst.Attribute)
             and isinstance(target.value, cst.Name)
@@ -277,89 +283,65 @@ class Flow:
             and (owner := code.owner(target)) is not None
         ):
             self._stored.add((code, owner, target.attr.value))
-            self._attribute_reads(code, owner, target.attr.value, order)
+            self._mentions(attribute_reads(self.project, code, owner, target.attr.value), steps)
         else:
             self._other(code, target)
 
-    def _reads_of(self, code: Code, binding: BaseAssignment, order: int) -> None:
+    def _reads_of(self, code: Code, binding: BaseAssignment, steps: Steps) -> None:
         for place in loads(code, binding):
             if isinstance(place, cst.Name) and not isinstance(code.parent(place), cst.AugAssign):
                 self._reads.append((code, place))
-                self._follow(code, place, order)
-            elif isinstance(place, cst.Attribute):  # libcst's access of an imported module's attribute
-                self._follow(code, place, order)
+                self._follow(code, place, steps)
             else:
                 self._other(code, place)
-        top = code.scopes.get(code.module)
-        if binding.scope is top:
-            self._elsewhere(code, binding, order)
+        if binding.scope is code.scopes.get(code.module):
+            self._mentions(top_reads(self.project, code, binding), steps)
 
-    def _attribute_reads(self, code: Code, owner: cst.ClassDef, name: str, order: int) -> None:
-        for there in self.project.holding(name):
-            for word in there.mentions(name):
-                node = there.parent(word)
-                if isinstance(word, cst.SimpleString):
-                    if _is_looked_up(there, word):
-                        self._other(there, word)
-                elif (
-                    isinstance(node, cst.Attribute)
-                    and node.attr is word
-                    and not _is_target(there, node)
-                    and there.imported(node) is None
-                    and not self._foreign(code, owner, there, node)
-                ):
-                    self._follow(there, node, order)
-
-    def _foreign(self, code: Code, owner: cst.ClassDef, there: Code, node: cst.Attribute) -> bool:
-        """Whether it is surely the attribute of another class: of the ``self`` of one that is no relative."""
-        if not (isinstance(node.value, cst.Name) and node.value.value == "self"):
-            return False
-        other = there.owner(node)
-        if other is None or other is owner:
-            return False
-        family = {there.source(base.value).rpartition(".")[2] for base in other.bases}
-        family |= {code.source(base.value).rpartition(".")[2] for base in owner.bases}
-        known = {other.name.value, owner.name.value}
-        own = {d.name.value for d in _definitions(there) if isinstance(d, cst.ClassDef)} | {owner.name.value}
-        return not (known & family) and not (family & own)
+    def _mentions(self, mentions: Iterable[tuple[Code, cst.CSTNode, bool]], steps: Steps) -> int:
+        count = 0
+        for there, node, understood in mentions:
+            count += 1
+            if understood:
+                self._follow(there, node, steps)
+            else:
+                self._other(there, node)
+        return count
 
     # ---- functions
 
-    def _returns(self, code: Code, function: cst.FunctionDef, order: int) -> None:
-        if (code, function) in self._returned:
-            return
+    def _returns(self, code: Code, function: cst.FunctionDef, steps: Steps) -> None:
+        again = (code, function) in self._returned
         self._returned.append((code, function))
-        if function.asynchronous is not None or any(
-            code.imported(d.decorator.func if isinstance(d.decorator, cst.Call) else d.decorator)
-            not in _QUIET_DECORATORS
-            for d in function.decorators
-        ):
+        if again and self._seen.get((code.path, function)) == steps:
+            return
+        if self._seen.setdefault((code.path, function), steps) != steps or not _is_plain(code, function):
             self._other(code, function)
             return
-        holder = code.parent(code.parent(function))
-        if not isinstance(holder, cst.ClassDef):
-            binding = code.bound_at(function)
+        owner = code.parent(code.parent(function))
+        binding = code.bound_at(owner if isinstance(owner, cst.ClassDef) else function)
+        if binding is None:
+            self._other(code, function)
+        elif not isinstance(owner, cst.ClassDef):
             before = len(self._seen)
-            if binding is not None:
-                self._reads_of(code, binding, order + 1)
-            if len(self._seen) == before and binding is not None and not binding.references:
-                self._other(code, function)  # called by whom, is not seen
-            return
-        if function.name.value not in ("forward", "__call__"):
-            before = len(self._seen)
-            self._attribute_reads(code, holder, function.name.value, order + 1)
+            self._reads_of(code, binding, (_CALL, *steps))
             if len(self._seen) == before:
+                self._other(code, function)  # called by whom, is not seen
+        elif function.name.value not in ("forward", "__call__"):
+            reads = attribute_reads(self.project, code, owner, function.name.value)
+            if not self._mentions(reads, (_CALL, *steps)):
                 self._other(code, function)
-            return
-        binding = code.bound_at(holder)
-        if binding is None or holder.decorators:
-            self._other(code, holder)
-            return
-        for method in _definitions(holder):
-            self._own_calls(code, method, order + 1)
-        self._reads_of(code, binding, order + 2)
+        elif owner.decorators:
+            self._other(code, owner)
+        else:
+            for base in base_classes(self.project, code, owner):
+                if base is None:
+                    self._other(code, owner)
+                    continue
+                for method in definitions(base[1]):
+                    self._own_calls(base[0], method, (_CALL, *steps))
+            self._reads_of(code, binding, (_CALL, _CALL, *steps))
 
-    def _own_calls(self, code: Code, method: cst.CSTNode, order: int) -> None:
+    def _own_calls(self, code: Code, method: cst.CSTNode, steps: Steps) -> None:
         """What a class does with itself: ``self(x)``, ``self.forward(x)``, or ``self`` passed on."""
         if not isinstance(method, cst.FunctionDef) or not method.params.params:
             return
@@ -367,56 +349,7 @@ class Flow:
         for place in loads(code, binding) if binding is not None else ():
             parent = code.parents.get(place)
             if not isinstance(parent, cst.Attribute) or parent.attr.value in ("forward", "__call__"):
-                self._follow(code, place, order)
-
-    def _elsewhere(self, code: Code, binding: BaseAssignment, order: int) -> None:
-        """The uses in other files of what stands at the top of this one."""
-        name = binding.name
-        exporters = {code.path}
-        known = 0
-        while len(exporters) != known:
-            known = len(exporters)
-            for there in self.project.holding(name):
-                if any(self._brings(there, b.node, name, exporters) for b in there.imports):
-                    exporters.add(there.path)
-        is_class = isinstance(getattr(binding, "node", None), cst.ClassDef)
-        for there in self.project.holding(name):
-            for word in there.mentions(name):
-                parent = there.parent(word)
-                if isinstance(word, cst.SimpleString):
-                    if is_class or _is_exported(there, word):
-                        self._other(there, word)  # a registry, __all__
-                elif isinstance(parent, cst.Attribute) and parent.attr is word:
-                    dotted = there.imported(parent.value)
-                    if dotted is not None and exporters & set(self.project.module_files(dotted)):
-                        self._follow(there, parent, order)
-                elif there is not code and self._comes_from(there, word, name, exporters):
-                    self._follow(there, word, order)
-            for alias in there.imports:  # under another name
-                if alias.name != name and self._brings(there, alias.node, name, exporters, alias.name):
-                    for place in loads(there, alias):
-                        self._follow(there, place, order)
-
-    def _brings(
-        self, there: Code, node: cst.CSTNode, name: str, exporters: set[str], alias: str | None = None
-    ) -> bool:
-        if not isinstance(node, cst.ImportFrom) or node.module is None:
-            return False
-        if not exporters & set(self.project.module_files(there.source(node.module))):
-            return False
-        if isinstance(node.names, cst.ImportStar):
-            return alias is None
-        return any(a.evaluated_name == name and alias in (None, a.evaluated_alias) for a in node.names)
-
-    def _comes_from(self, there: Code, word: cst.CSTNode, name: str, exporters: set[str]) -> bool:
-        if not isinstance(word, cst.Name) or isinstance(
-            there.parent(word), (cst.ImportAlias, cst.ClassDef, cst.FunctionDef, cst.AssignTarget, cst.Param)
-        ):
-            return False
-        bindings = there.bindings(word)
-        if not bindings:  # by a star, or not at all
-            return any(self._brings(there, b.node, name, exporters) for b in there.imports)
-        return any(self._brings(there, getattr(b, "node", word), name, exporters) for b in bindings)
+                self._follow(code, place, steps)
 
     # ---- what else may come the same way
 
@@ -427,7 +360,7 @@ class Flow:
             if not all(self._is_tracked(code, binding) for binding in bindings_seen(code, name)):
                 found.add(f"{code.path}:{code.line(name)}")
         for code, function in self._returned:
-            for out in _returns_of(code, function):
+            for out in returns_of(code, function):
                 if out.value is not None and not self.tracks(code, out.value):
                     found.add(f"{code.path}:{code.line(out)}")
         for code, function in self._parameters:
@@ -436,7 +369,7 @@ class Flow:
         for code, owner, attribute in self._stored:
             for word in code.mentions(attribute):
                 node = code.parent(word)
-                if isinstance(node, cst.Attribute) and code.owner(node) is owner and _is_target(code, node):
+                if isinstance(node, cst.Attribute) and code.owner(node) is owner and is_target(code, node):
                     assign = code.parent(code.parent(node))
                     value = assign.value if isinstance(assign, cst.Assign) else None
                     if value is None or not self.tracks(code, value):
@@ -455,58 +388,37 @@ class Flow:
 
     def _always_passed(self, code: Code, function: cst.FunctionDef) -> bool:
         """Whether each mention of the function is a call that passes what is followed."""
-        holder = code.parent(code.parent(function))
-        name = (
-            holder.name.value
-            if isinstance(holder, cst.ClassDef) and function.name.value == "__init__"
-            else None
+        owner = code.parent(code.parent(function))
+        method = isinstance(owner, cst.ClassDef) and function.name.value != "__init__"
+        if isinstance(owner, cst.ClassDef) and method:
+            reads = list(attribute_reads(self.project, code, owner, function.name.value))
+        else:
+            binding = code.bound_at(owner if isinstance(owner, cst.ClassDef) else function)
+            if binding is None:
+                return False
+            reads = [(code, node, True) for node in loads(code, binding)]
+            if binding.scope is code.scopes.get(code.module):
+                reads += top_reads(self.project, code, binding)
+        return all(
+            understood and (there.path, there.parent(n)) in self._passed for there, n, understood in reads
         )
-        word = name or function.name.value
-        for there in self.project.holding(word):
-            for mention in there.mentions(word):
-                if isinstance(mention, cst.SimpleString):
-                    return False
-                node = there.parent(mention)
-                if isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.ImportAlias)):
-                    continue
-                called = node if isinstance(node, cst.Call) else there.parents.get(node)
-                if (there.path, called) not in self._passed:
-                    return False
-        return True
 
 
-def _method(owner: cst.ClassDef, name: str) -> cst.FunctionDef | None:
-    found = [d for d in _definitions(owner) if d.name.value == name and isinstance(d, cst.FunctionDef)]
-    return found[0] if len(found) == 1 and isinstance(found[0], cst.FunctionDef) else None
-
-
-def _definitions(holder: Code | cst.ClassDef) -> Iterator[cst.FunctionDef | cst.ClassDef]:
-    body = holder.module.body if isinstance(holder, Code) else holder.body.body
-    for statement in body:
-        if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
-            yield statement
-
-
-def _returns_of(code: Code, function: cst.FunctionDef) -> Iterator[cst.Return]:
-    for node in code.positions:
-        if isinstance(node, cst.Return) and code.function(node) is function:
-            yield node
-
-
-def _is_looked_up(code: Code, string: cst.CSTNode) -> bool:
-    call = code.parents.get(code.parent(string))
-    return isinstance(call, cst.Call) and code.source(call.func) in ("getattr", "setattr", "delattr")
-
-
-def _is_exported(code: Code, string: cst.CSTNode) -> bool:
-    for outer in code.around(string):
-        if isinstance(outer, cst.Assign):
-            return code.source(outer.targets[0].target) == "__all__"
-    return False
-
-
-def _is_target(code: Code, node: cst.CSTNode) -> bool:
-    parent = code.parent(node)
-    return isinstance(parent, cst.AssignTarget) or (
-        isinstance(parent, cst.AnnAssign) and parent.target is node
+def _is_plain(code: Code, function: cst.FunctionDef) -> bool:
+    return function.asynchronous is None and all(
+        code.imported(d.decorator.func if isinstance(d.decorator, cst.Call) else d.decorator)
+        in _QUIET_DECORATORS
+        for d in function.decorators
     )
+
+
+def _key(node: cst.BaseExpression) -> str | int | None:
+    if isinstance(node, cst.Integer):
+        return int(node.value, 0)
+    if isinstance(node, cst.SimpleString) and isinstance(node.evaluated_value, str):
+        return node.evaluated_value
+    return None
+
+
+def _starred(target: cst.Tuple | cst.List) -> bool:
+    return any(isinstance(element, cst.StarredElement) for element in target.elements)

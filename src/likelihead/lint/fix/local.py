@@ -11,9 +11,9 @@ from libcst.metadata import BaseAssignment
 from likelihead.lint.fix.code import Code
 from likelihead.lint.fix.edits import Edits, in_expression
 from likelihead.lint.fix.makers import Applied
-from likelihead.lint.fix.names import bindings_seen, loads, same_value
+from likelihead.lint.fix.names import bindings_seen, changed_in_place, loads, same_value
 
-__all__ = ["use_the_input", "use_the_log"]
+__all__ = ["unshifted", "use_the_input", "use_the_log"]
 
 
 def use_the_input(applied: Applied, calls: Sequence[cst.Call], edits: Edits, *, alone: bool) -> str:
@@ -32,6 +32,8 @@ def use_the_input(applied: Applied, calls: Sequence[cst.Call], edits: Edits, *, 
         for read in reads:
             edits.cut(code, *code.span(read), applied.input.value)
         return _forget(applied, binding, reads, edits, alone)
+    if isinstance(applied.input, cst.Name) and changed_in_place(code, applied.input):
+        return ""
     name = _free_name(code, applied.call)
     line = code.parent(code.parent(applied.call))
     if alone or name is None or not isinstance(line, cst.SimpleStatementLine) or len(line.body) > 1:
@@ -39,7 +41,7 @@ def use_the_input(applied: Applied, calls: Sequence[cst.Call], edits: Edits, *, 
     start, end = code.full_span(applied.input)
     first = code.line_start(code.line(line))
     indent = code.text[first : code.span(line)[0]]
-    newline = "\r\n" if code.text[: code.line_start(code.line(line) + 1)].endswith("\r\n") else "\n"
+    newline = code.newline(code.line(line))
     edits.cut(code, first, first, f"{indent}{name} = {in_expression(code.text[start:end])}{newline}")
     edits.cut(code, start, end, name)
     for read in reads:
@@ -100,8 +102,15 @@ def _taken(call: cst.Call) -> cst.BaseExpression | None:
         if arg.keyword is not None and arg.keyword.value == "input":
             return arg.value
     if call.args:
-        return call.args[0].value if call.args[0].keyword is None and not call.args[0].star else None
-    return call.func.value if isinstance(call.func, cst.Attribute) else None
+        return (
+            unshifted(call.args[0].value) if call.args[0].keyword is None and not call.args[0].star else None
+        )
+    return unshifted(call.func.value) if isinstance(call.func, cst.Attribute) else None
+
+
+def unshifted(value: cst.BaseExpression) -> cst.BaseExpression:
+    """Of ``p + eps``, which `Flow` has found to be one, p."""
+    return value.left if isinstance(value, cst.BinaryOperation) else value
 
 
 def _forget(

@@ -120,7 +120,8 @@ def _function(code: Code, call: cst.Call) -> Made | None:
     if name is None and isinstance(func, cst.Attribute) and func.attr.value in torch_names.METHODS:
         kind = func.attr.value
         first = _argument(call, 0, "dim")
-        if (kind == "sigmoid" and not call.args) or isinstance(first, (cst.Integer, cst.UnaryOperation)):
+        dim = isinstance(first, (cst.Integer, cst.UnaryOperation)) and call.args[0].value is first
+        if (kind == "sigmoid" and not call.args) or (kind != "sigmoid" and dim):
             made = Made(code, kind, "any" if first is None else code.source(first))
             made.applied.append(Applied(code, call, func.value, len(call.args) > 1))
             return made
@@ -136,7 +137,7 @@ def _layer(project: Project, code: Code, call: cst.Call) -> Made | None:
     made = Made(code, kind, dim, construct=call)
     made.layer = _last_of_sequential(code, call)
     if made.layer is None:
-        flow = Flow(project, stop=True).run(code, call, 1)
+        flow = Flow(project, stop=True).run(code, call, layer=True)
         made.others = flow.others
         for path, span in sorted(flow.called):
             there = project.code(path)

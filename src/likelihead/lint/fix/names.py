@@ -9,7 +9,7 @@ from libcst.metadata import BaseAssignment
 
 from likelihead.lint.fix.code import Code
 
-__all__ = ["bindings_seen", "loads", "same_value", "value_of"]
+__all__ = ["bindings_seen", "changed_in_place", "loads", "same_value", "value_of"]
 
 _BLOCKS = (cst.IndentedBlock, cst.SimpleStatementSuite, cst.Module)
 _LOOPS = (cst.For, cst.While)
@@ -39,20 +39,37 @@ def same_value(code: Code, name: cst.Name, there: cst.CSTNode) -> bool:
     start, end = code.span(name)[1], code.span(there)[0]
     if start > end or any(start <= at <= end for at in (_from(code, b) for b in bindings)):
         return False
-    # Methods that change a tensor in place end in an underscore.
     return not any(
-        isinstance(parent := code.parent(access.node), cst.Attribute)
-        and parent.attr.value.endswith("_")
-        and start <= code.span(access.node)[0] <= end
+        _is_changed(code, access.node) and start <= code.span(access.node)[0] <= end
         for binding in here
         for access in binding.references
     )
 
 
+def changed_in_place(code: Code, name: cst.Name) -> bool:
+    """Whether anything in the function changes the tensor itself, which other names may stand for too."""
+    scope = code.scopes.get(name)
+    return scope is not None and any(
+        isinstance(code.parent(place), cst.AugAssign) or _is_changed(code, place)
+        for binding in scope[name.value]
+        for place in (*(access.node for access in binding.references), getattr(binding, "node", name))
+    )
+
+
+def _is_changed(code: Code, place: cst.CSTNode) -> bool:
+    """Methods that change a tensor in place end in an underscore, and so may an entry be assigned to."""
+    parent = code.parent(place)
+    if isinstance(parent, cst.Subscript) and parent.value is place:
+        return isinstance(code.parent(parent), (cst.AssignTarget, cst.AugAssign))
+    return isinstance(parent, cst.Attribute) and parent.attr.value.endswith("_")
+
+
 def value_of(code: Code, binding: BaseAssignment) -> cst.BaseExpression | None:
-    """The expression that a plain assignment gives to its only name."""
+    """The expression that an assignment gives, or gives a part of, to the name."""
     node = getattr(binding, "node", None)
     target = code.parents.get(node) if node is not None else None
+    while isinstance(target, (cst.Element, cst.Tuple, cst.List)):
+        target = code.parent(target)
     if isinstance(target, cst.AssignTarget):
         return cst.ensure_type(code.parent(target), cst.Assign).value
     if isinstance(target, cst.AnnAssign) and target.target is node:

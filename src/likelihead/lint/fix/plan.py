@@ -13,8 +13,9 @@ from likelihead.lint.fix.code import Code, Project
 from likelihead.lint.fix.criteria import Criteria, Criterion
 from likelihead.lint.fix.edits import Clash, Edits
 from likelihead.lint.fix.flow import Flow
-from likelihead.lint.fix.local import use_the_input, use_the_log
+from likelihead.lint.fix.local import unshifted, use_the_input, use_the_log
 from likelihead.lint.fix.makers import Applied, Cannot, Made, made_at
+from likelihead.lint.fix.names import changed_in_place
 
 __all__ = ["fix"]
 
@@ -112,7 +113,7 @@ def fix(
                 continue
             outcome.edits.check(done)
             together = Edits().merge([done, outcome.edits])
-            changed = {code.path: together.text(code) for code in outcome.edits.codes}
+            changed = {code.path: together.text(code, project) for code in outcome.edits.codes}
         except Cannot as why:
             skip(those, str(why))
         except Clash:
@@ -204,39 +205,39 @@ def _change_activations(
     at_source: set[object] = set()
     for made in mades:
         if made.layer is not None:
-            flow = Flow(project, ends, made.dim).run(made.code, made.layer.sequential, 1)
-            whole.run(made.code, made.layer.sequential, 1)
+            flow = Flow(project, ends, made.dim).run(made.code, made.layer.sequential, layer=True)
+            whole.run(made.code, made.layer.sequential, layer=True)
             at_source |= flow.reached
-            _doubt_others(flow, outcome)
+            _doubt(flow, outcome)
             if group[0].remedy.log:
                 made.take_the_log(outcome.edits)
             else:
-                outcome.edits.remove_element(made.code, made.layer.element, made.layer.among)
+                outcome.edits.remove_elements(made.code, [made.layer.element], made.layer.among)
             continue
         flows = {
-            applied: Flow(project, ends, made.dim).run(applied.code, applied.call, 0)
+            applied: Flow(project, ends, made.dim).run(applied.code, applied.call, layer=False)
             for applied in made.applied
         }
         taken = [applied for applied, flow in flows.items() if flow.reached]
         if not taken:
-            if len(made.applied) > 1:
-                raise Cannot(
-                    f"which call of {made.code.path}:{made.code.line(made.start)} is meant was not followed"
-                )
-            taken = made.applied
+            raise Cannot(
+                f"what becomes of the value of {made.code.path}:{made.code.line(made.start)} was not followed"
+            )
         changed: list[Applied] = []
         gone = 0
         for applied in taken:
             flow = flows[applied]
+            if flow.shifted:
+                outcome.doubts.append("what is added to the value goes with it, or has another meaning")
             local = _locally(applied, flow, group, outcome)
             gone += local == "gone"
             if local:
                 reached |= flow.reached
                 continue
             changed.append(applied)
-            whole.run(applied.code, applied.call, 0)
+            whole.run(applied.code, applied.call, layer=False)
             at_source |= flow.reached
-            _doubt_others(flow, outcome)
+            _doubt(flow, outcome)
         _change_calls(made, changed, group, outcome)
         if gone + (0 if group[0].remedy.log else len(changed)) == len(made.applied):
             made.forget_the_layer(outcome.edits)
@@ -244,14 +245,14 @@ def _change_activations(
         if task.remedy.unwrap and task.place not in reached:
             outcome.edits.unwrap(task.code, task.call, _taken_by_log(task))
         if task.place not in reached | at_source:
-            outcome.doubts.append(
+            raise Cannot(
                 f"the way of the value to {task.code.path}:{task.code.line(task.call)} was not followed"
             )
     if at_source and any(task.criterion or task.remedy.unwrap for task in group) and (mixed := whole.mixed()):
         outcome.doubts.append(f"another value may come the same way at {min(mixed)}")
 
 
-def _doubt_others(flow: Flow, outcome: _Outcome) -> None:
+def _doubt(flow: Flow, outcome: _Outcome) -> None:
     if flow.others:
         outcome.doubts.append(f"the value has another use at {min(flow.others)}")
 
@@ -281,6 +282,8 @@ def _change_calls(made: Made, changed: Sequence[Applied], group: Sequence[_Task]
     for applied in changed:
         if applied.casts:
             outcome.doubts.append("the activation also casts to another dtype")
+        if isinstance(applied.input, cst.Name) and changed_in_place(applied.code, applied.input):
+            outcome.doubts.append(f"{applied.input.value} is changed in place")
         parent = applied.code.parent(applied.call)
         if (
             isinstance(parent, cst.Assign)
@@ -297,7 +300,7 @@ def _taken_by_log(task: _Task) -> cst.BaseExpression:
     """What a call of ``log`` takes."""
     call = task.call
     if task.code.imported(call.func) == "torch.log" and len(call.args) == 1:
-        return call.args[0].value
+        return unshifted(call.args[0].value)
     if isinstance(call.func, cst.Attribute) and call.func.attr.value == "log" and not call.args:
-        return call.func.value
+        return unshifted(call.func.value)
     raise Cannot("the call that was found is no logarithm of one value: has the file changed?")

@@ -1,27 +1,25 @@
-"""Calls: of the project's functions and classes by going into them, of all others by what is known of them."""
+"""Calls: of the project's functions and classes by going into them, of others by what is known of them."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, functions, objects, tensors
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
     Class,
     Const,
-    Context,
     Dict,
     External,
     Figure,
     Function,
     Instance,
     List,
-    Made,
-    Module,
     Object,
     Partial,
     Repeat,
@@ -30,39 +28,24 @@ from likelihead.lint.values import (
     Union,
     Unknown,
     Value,
-    alternatives,
     join,
     key,
     map_union,
+    passed,
 )
 
-if TYPE_CHECKING:
-    from likelihead.lint.interpreter.modules import Modules as _Base
-else:
-    _Base = object
-
-__all__ = ["Calls", "Exhausted"]
+__all__ = ["Calls"]
 
 MAX_DEPTH = 24
 # Nodes that one call may look at, with all that it calls.
-CALL_BUDGET = 30_000
+CALL_BUDGET = 15_000
 
 # Methods that are called on a user's object in place of a call of it.
 _METHODS_OF_CALLS = ("__call__", "forward", "call")
 
 
-class Exhausted(Exception):
-    """The budget of a call is used up."""
-
-
-class Calls(_Base):
+class Calls(Machine):
     """The part of the interpreter that calls."""
-
-    def spend(self, nodes: int) -> None:
-        """Count looked-at nodes against the budget."""
-        self.budget -= nodes
-        if self.budget < 0:
-            raise Exhausted
 
     # -- the call expression
 
@@ -187,7 +170,7 @@ class Calls(_Base):
         defaults = [self.eval(one, frame) for one in node.args.defaults]
         kw_defaults = {
             arg.arg: self.eval(default, frame)
-            for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults)
+            for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=False)
             if default is not None
         }
         decorators = tuple(_decorator_name(one) for one in getattr(node, "decorator_list", ()))
@@ -207,7 +190,7 @@ class Calls(_Base):
         return made
 
     def decorate(self, value: Value, decorator: ast.expr, frame: Frame) -> Value:
-        """The function after one decorator: those from outside are taken to leave what it computes as it is."""
+        """The function after one decorator; those from outside leave what it computes as it is."""
         maker = self.eval(decorator, frame)
         if isinstance(maker, Function) and isinstance(value, Function) and not self.class_bodies:
             made = self.call(maker, [value], {}, decorator, frame)
@@ -252,6 +235,8 @@ class Calls(_Base):
         self.bind_parameters(function, args, kwargs, frame)
         result = self._run(function, frame)
         self.entered_functions.add(id(function.node))
+        if args and isinstance(args[0], Instance):
+            self.entered_methods.add((id(function.node), id(args[0])))
         if _is_plain(result):
             self.memo[memo] = (self.epoch, caller.context.root, result)
         return self.returned(result, function, node, caller)
@@ -334,10 +319,7 @@ class Calls(_Base):
 
     def returned(self, value: Value, function: Function, node: ast.AST, caller: Frame) -> Value:
         """The result of a call, which has passed one more call."""
-        if not _carries(value):
-            return value
-        here = caller.scope.made(node, f"{function.name}()")
-        return _passed(value, here)
+        return passed(value, caller.scope.made(node, f"{function.name}()"))
 
     # -- classes of the project
 
@@ -382,165 +364,13 @@ class Calls(_Base):
                         names.append(name)
                     default = one.members.get(name, UNKNOWN)
                     instance.write(name, UNKNOWN if isinstance(default, External) else default, frame.context)
-        for name, value in [*zip(names, args), *kwargs.items()]:
+        for name, value in [*zip(names, args, strict=False), *kwargs.items()]:
             if name in names:
                 instance.write(name, value, frame.context)
         found = instance.cls.find("__post_init__")
         if found is not None and isinstance(found[0], Function):
             self.invoke(found[0], [instance], {}, instance.cls.node, frame, instance)
         return True
-
-    # -- attributes
-
-    def attribute(self, value: Value, name: str, node: ast.AST, frame: Frame) -> Value:
-        """``value.name``."""
-        if isinstance(value, Union):
-            return map_union(value, lambda one: self.attribute(one, name, node, frame))
-        if isinstance(value, External):
-            return External(f"{value.name}.{name}")
-        if isinstance(value, Instance):
-            return self._instance_attribute(value, name, node, frame)
-        if isinstance(value, Module):
-            return self.module_attribute(value.scope, name)
-        if isinstance(value, Class):
-            return self._class_attribute(value, name)
-        if isinstance(value, Super):
-            return self._super_attribute(value, name)
-        if isinstance(value, Object):
-            read = value.read(name, frame.context)
-            return objects.attribute(value, name, self, node, frame) if read is None else read
-        if isinstance(value, Tensor):
-            return tensors.attribute(value, name, self, node, frame)
-        if isinstance(value, Dict) and value.kind == "record":
-            return value.items[name] if name in value.items else Bound(value, name)
-        if isinstance(value, Dict) and value.kind == "ModuleDict" and name in value.items:
-            return value.items[name]
-        if isinstance(value, List) and value.names and name in value.names:
-            return value.items[value.names.index(name)]
-        if isinstance(value, (List, Dict, Const, Figure)):
-            return Bound(value, name)
-        if isinstance(value, Unknown) and name in tensors.TELLING_METHODS:
-            return Bound(value, name)
-        return UNKNOWN
-
-    def _instance_attribute(self, instance: Instance, name: str, node: ast.AST, frame: Frame) -> Value:
-        found = instance.read(name, frame.context)
-        if found is not None:
-            return found
-        member = instance.cls.find(name)
-        if member is not None:
-            return self._bind_member(member[0], instance, name, node, frame)
-        if name == "training":
-            return UNKNOWN
-        if name == "__class__":
-            return instance.cls
-        if self._set_elsewhere(instance, name, frame):
-            found = instance.read(name, frame.context)
-            if found is not None:
-                return found
-        if instance.base is not None:
-            return self.attribute(instance.base, name, node, frame)
-        return Bound(instance, name)
-
-    def _bind_member(
-        self, member: Value, instance: Instance, name: str, node: ast.AST, frame: Frame
-    ) -> Value:
-        if not isinstance(member, Function):
-            return member
-        if "staticmethod" in member.decorators:
-            return member
-        if "classmethod" in member.decorators:
-            return Bound(instance.cls, name, member)
-        if any(one in ("property", "cached_property") for one in member.decorators):
-            return self.invoke(member, [instance], {}, node, frame, instance)
-        return Bound(instance, name, member)
-
-    def _set_elsewhere(self, instance: Instance, name: str, frame: Frame) -> bool:
-        """Run the methods other than ``__init__`` that set an attribute that is asked for and is not there yet."""
-        setters = [
-            (cls, method) for cls in instance.cls.lineage() for method in self.setters(cls).get(name, ())
-        ]
-        ran = False
-        for cls, method_name in setters:
-            member = cls.members.get(method_name)
-            mark = (id(instance), id(member))
-            if isinstance(member, Function) and mark not in self.set_up and not self.active.get(member.node):
-                self.set_up.add(mark)
-                outside = frame.context
-                frame.context = Context(outside)
-                count = max(0, len(member.node.args.args) - 1)
-                self.invoke(member, [instance, *[UNKNOWN] * count], {}, cls.node, frame, instance)
-                frame.context = outside
-                ran = True
-        return ran
-
-    def setters(self, cls: Class) -> dict[str, list[str]]:
-        """Which methods of a class, other than its constructor, set which attributes."""
-        found = self.setter_tables.get(cls.node)
-        if found is None:
-            found = {}
-            for statement in cls.node.body:
-                if (
-                    isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
-                    and statement.name != "__init__"
-                ):
-                    for one in ast.walk(statement):
-                        if (
-                            isinstance(one, ast.Attribute)
-                            and isinstance(one.ctx, ast.Store)
-                            and isinstance(one.value, ast.Name)
-                            and one.value.id == "self"
-                        ):
-                            methods = found.setdefault(one.attr, [])
-                            if statement.name not in methods:
-                                methods.append(statement.name)
-            self.setter_tables[cls.node] = found
-        return found
-
-    def _class_attribute(self, cls: Class, name: str) -> Value:
-        member = cls.find(name)
-        if member is None:
-            return Const(cls.name) if name == "__name__" else UNKNOWN
-        if isinstance(member[0], Function) and "classmethod" in member[0].decorators:
-            return Bound(cls, name, member[0])
-        return member[0]
-
-    def _super_attribute(self, value: Super, name: str) -> Value:
-        lineage = list(value.instance.cls.lineage())
-        behind = lineage[lineage.index(value.after) + 1 :] if value.after in lineage else []
-        for cls in behind:
-            member = cls.members.get(name)
-            if isinstance(member, Function):
-                return Bound(value.instance, name, member)
-            if member is not None:
-                return member
-        return Bound(value, name)
-
-    def set_attribute(self, value: Value, name: str, new: Value, frame: Frame) -> None:
-        """``value.name = new``."""
-        context = frame.context if not isinstance(value, Union) else Context(frame.context)
-        for one in alternatives(value):
-            if isinstance(one, (Instance, Object)):
-                if one.born.root is not context.root:
-                    continue
-                old = one.read(name, context)
-                if old is None or key(old) != key(new):
-                    self.epoch += 1
-                one.write(name, new, context)
-            elif isinstance(one, List) and one.names and name in one.names:
-                self.set_item(one, Const(name), new, frame)
-            elif isinstance(one, List) and one.kind == "Sequential":
-                one.append(new, context)
-            elif isinstance(one, Module) and one.scope is frame.scope:
-                one.scope.frame.env[name] = new
-
-    # -- what else the knowledge asks for
-
-    def object_item(self, value: Object, index: Value, node: ast.AST, frame: Frame) -> Value:
-        return objects.item(value, index, self, node, frame)
-
-    def object_element(self, value: Object | Instance, node: ast.expr | None, frame: Frame) -> Value:
-        return objects.element(value, self, node, frame)
 
     def entered(self, value: Value, frame: Frame) -> Value:
         """What ``with value as name`` binds."""
@@ -581,35 +411,3 @@ def _is_plain(value: Value) -> bool:
     if isinstance(value, List):
         return value.kind == "tuple" and all(map(_is_plain, value.items))
     return isinstance(value, (Tensor, Figure, Const, Unknown))
-
-
-def _carries(value: Value) -> bool:
-    """Whether there is a tensor or figure in it, whose way is recorded."""
-    if isinstance(value, (Tensor, Figure)):
-        return True
-    if isinstance(value, Union):
-        return any(map(_carries, value.options))
-    if isinstance(value, List):
-        return value.kind == "tuple" and any(map(_carries, value.items))
-    return (
-        isinstance(value, Dict)
-        and value.kind in ("dict", "record")
-        and any(map(_carries, value.items.values()))
-    )
-
-
-def _passed(value: Value, here: Made) -> Value:
-    if isinstance(value, (Tensor, Figure)):
-        return value.but(calls=(*value.calls, here)) if len(value.calls) < 8 else value
-    if isinstance(value, Union):
-        return Union(tuple(_passed(one, here) for one in value.options))
-    if isinstance(value, List) and value.kind == "tuple":
-        return List([_passed(one, here) for one in value.items], "tuple", value.born, value.names, value.made)
-    if isinstance(value, Dict) and value.kind in ("dict", "record"):
-        return Dict(
-            {name: _passed(one, here) for name, one in value.items.items()},
-            value.kind,
-            value.born,
-            value.rest,
-        )
-    return value

@@ -44,7 +44,7 @@ class LossCall(Event):
     criterion: Object | None = None
 
     def option(self, name: str, default: Any = None) -> Any:
-        """The constant that an option is given; `default` where it is not given, Ellipsis where it is not known."""
+        """The constant that an option is given; `default` where none is, Ellipsis where it is not known."""
         value = self.options.get(name)
         if value is None:
             return default

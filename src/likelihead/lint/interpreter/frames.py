@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
 from likelihead.lint.source import Source
@@ -14,12 +15,13 @@ __all__ = ["Frame", "Scope"]
 class Scope:
     """A module that is (or was) executed: its source and its names."""
 
-    __slots__ = ("done", "frame", "name", "source")
+    __slots__ = ("done", "frame", "imports", "name", "source")
 
     def __init__(self, source: Source, name: str, context: Context) -> None:
         self.source = source
         self.name = name
         self.done = False
+        self.imports: set[Path] = set()
         self.frame = Frame(self, {"__name__": Const(name)}, context)
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.interpreter.machine import Machine
 from likelihead.lint.values import (
     UNKNOWN,
     Class,
@@ -20,11 +21,6 @@ from likelihead.lint.values import (
     key,
 )
 
-if TYPE_CHECKING:
-    from likelihead.lint.interpreter.expressions import Expressions as _Base
-else:
-    _Base = object
-
 __all__ = ["Statements"]
 
 # A loop over a list that is known is gone through entry by entry, up to this many.
@@ -34,13 +30,12 @@ MAX_UNROLLED = 40
 _ON, _OUT, _LOOP = 0, 1, 2
 
 
-class Statements(_Base):
+class Statements(Machine):
     """The part of the interpreter that executes statements."""
 
     def block(self, statements: Sequence[ast.stmt], frame: Frame) -> int:
         """Execute statements; the answer says whether the code after them is reached."""
         for statement in statements:
-            self.spend(1)
             handler = _STATEMENTS.get(type(statement))
             if handler is not None:
                 ended = handler(self, statement, frame)
@@ -110,7 +105,7 @@ class Statements(_Base):
             behind = count - starred - 1
             middle = List(entries[starred : len(entries) - behind], "list", frame.context)
             entries = [*entries[:starred], middle, *entries[len(entries) - behind :]]
-        for one, entry in zip(target.elts, entries):
+        for one, entry in zip(target.elts, entries, strict=False):
             self.bind(one.value if isinstance(one, ast.Starred) else one, entry, frame)
 
     def _delete(self, node: ast.Delete, frame: Frame) -> int:
@@ -129,13 +124,15 @@ class Statements(_Base):
         outcome = self.truth(self.eval(node.test, frame))
         if outcome is not None:
             return self.block(node.body if outcome else node.orelse, frame)
-        return self.fork(
-            [
-                lambda: (self.narrow(node.test, True, frame), self.block(node.body, frame))[1],
-                lambda: (self.narrow(node.test, False, frame), self.block(node.orelse, frame))[1],
-            ],
-            frame,
-        )
+
+        def way(outcome: bool, body: list[ast.stmt]) -> Callable[[], int]:
+            def go() -> int:
+                self.narrow(node.test, outcome, frame)
+                return self.block(body, frame)
+
+            return go
+
+        return self.fork([way(True, node.body), way(False, node.orelse)], frame)
 
     def fork(self, branches: Sequence[Callable[[], int]], frame: Frame) -> int:
         """Go each of several ways from here, and join what the names are where they meet."""
@@ -259,28 +256,36 @@ class Statements(_Base):
         subject = self.eval(node.subject, frame)
         branches: list[Callable[[], int]] = []
         for case in node.cases:
-            pattern = case.pattern
-            if isinstance(subject, Const) and type(pattern).__name__ == "MatchValue" and case.guard is None:
-                value = self.eval(pattern.value, frame)
-                if isinstance(value, Const):
-                    if value.value == subject.value:
-                        if not branches:
-                            return self.block(case.body, frame)
-                        branches.append(lambda body=case.body: self.block(body, frame))
-                        break
-                    continue
-            branches.append(lambda case=case: self._case(case, frame))
-        exhaustive = any(_is_wildcard(case) for case in node.cases)
-        if not exhaustive:
+            outcome = self._matches(case, subject, frame)
+            if outcome is False:
+                continue
+            branches.append(self._case(case, frame))
+            if outcome:
+                break
+        else:
             branches.append(lambda: _ON)
-        return self.fork(branches, frame)
+        return branches[0]() if len(branches) == 1 else self.fork(branches, frame)
 
-    def _case(self, case: Any, frame: Frame) -> int:
-        for part in ast.walk(case.pattern):
-            name = getattr(part, "name", None) or getattr(part, "rest", None)
-            if isinstance(name, str):
-                frame.env[name] = UNKNOWN
-        return self.block(case.body, frame)
+    def _matches(self, case: Any, subject: Value, frame: Frame) -> bool | None:
+        """Whether a case is the one, of a subject that is a constant."""
+        if case.guard is not None:
+            return None
+        if type(case.pattern).__name__ == "MatchAs" and case.pattern.pattern is None:
+            return True
+        if not isinstance(subject, Const) or type(case.pattern).__name__ != "MatchValue":
+            return None
+        value = self.eval(case.pattern.value, frame)
+        return bool(value.value == subject.value) if isinstance(value, Const) else None
+
+    def _case(self, case: Any, frame: Frame) -> Callable[[], int]:
+        def go() -> int:
+            for part in ast.walk(case.pattern):
+                name = getattr(part, "name", None) or getattr(part, "rest", None)
+                if isinstance(name, str):
+                    frame.env[name] = UNKNOWN
+            return self.block(case.body, frame)
+
+        return go
 
     # -- definitions and imports
 
@@ -383,10 +388,6 @@ def _as_load(target: ast.expr) -> ast.expr:
     if isinstance(target, ast.Name):
         return ast.copy_location(ast.Name(target.id, ast.Load()), target)
     return target  # attributes and entries are evaluated the same, whatever their context
-
-
-def _is_wildcard(case: Any) -> bool:
-    return type(case.pattern).__name__ == "MatchAs" and case.pattern.pattern is None and case.guard is None
 
 
 def _is_object(base: Value) -> bool:

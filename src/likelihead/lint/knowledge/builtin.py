@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from typing import Any
 
 from likelihead.lint.knowledge.call import Call, constructor, external
 from likelihead.lint.values import (
@@ -144,7 +146,7 @@ def _paired(call: Call) -> Value:
         element = interpreter.element(call.args[0], node, frame) if call.args else UNKNOWN
         return List([Repeat(List([UNKNOWN, element], "tuple", context))], "list", context)
     if columns and all(one is not None for one in columns):
-        rows = zip(*(one for one in columns if one is not None))
+        rows = zip(*(one for one in columns if one is not None), strict=False)
         return List([List(row, "tuple", context) for row in rows], "list", context)
     elements = [interpreter.element(one, None, frame) for one in call.args]
     return List([Repeat(List(elements, "tuple", context))], "list", context)
@@ -160,7 +162,6 @@ def _next(call: Call) -> Value:
     "tqdm.auto.tqdm",
     "tqdm.notebook.tqdm",
     "tqdm.std.tqdm",
-    "tqdm.trange_",
     "rich.progress.track",
     "typing.cast",
     "tqdm.tqdm_notebook",
@@ -235,8 +236,8 @@ def _is_a(value: Value, kind: Value) -> bool | None:
 def _hasattr(call: Call) -> Value:
     value, name = call.get(0, "object"), constant(call.get(1, "name"))
     if isinstance(value, Instance) and isinstance(name, str):
-        if value.read(name, call.frame.context) is not None or value.cls.find(name) is not None:
-            return Const(True)
+        is_there = value.read(name, call.frame.context) is not None or value.cls.find(name) is not None
+        return Const(True) if is_there else UNKNOWN
     return UNKNOWN
 
 
@@ -244,6 +245,16 @@ def _hasattr(call: Call) -> Value:
 def _type(call: Call) -> Value:
     value = call.get(0, "object")
     return value.cls if isinstance(value, Instance) and len(call.args) == 1 else UNKNOWN
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "abs": abs,
+    "round": round,
+}
 
 
 @external("builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.abs", "builtins.round")
@@ -254,11 +265,7 @@ def _converted(call: Call) -> Value:
         return value
     if isinstance(value, Const) and len(call.args) == 1:
         try:
-            return Const(
-                {"str": str, "int": int, "float": float, "bool": bool, "abs": abs, "round": round}[name](
-                    value.value
-                )
-            )
+            return Const(_CONVERSIONS[name](value.value))
         except Exception:  # of a call in the analysed program: that program's error, not ours
             return UNKNOWN
     return UNKNOWN
@@ -275,9 +282,7 @@ def _sum(call: Call) -> Value:
 @external("builtins.vars", "builtins.locals", "builtins.globals")
 def _names(call: Call) -> Value:
     if call.name.endswith("globals"):
-        return Dict(
-            {name: one for name, one in call.frame.scope.env.items()}, "dict", call.frame.context, UNKNOWN
-        )
+        return Dict(dict(call.frame.scope.env.items()), "dict", call.frame.context, UNKNOWN)
     return UNKNOWN
 
 

@@ -6,13 +6,25 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.values import UNKNOWN, Const, Made, Object, Repeat, Value, constant
+from likelihead.lint.values import UNKNOWN, Const, External, Made, Object, Repeat, Value, constant
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
-    from likelihead.lint.interpreter.modules import Interpreter
+    from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["CONSTRUCTORS", "EXTERNALS", "OPS", "Call", "Handler", "constructor", "external", "op"]
+__all__ = [
+    "CONSTRUCTORS",
+    "DTYPES",
+    "EXTERNALS",
+    "OPS",
+    "Call",
+    "Handler",
+    "constructor",
+    "dtype_of",
+    "external",
+    "number",
+    "op",
+]
 
 
 class Call:
@@ -25,7 +37,7 @@ class Call:
         name: str,
         args: list[Value],
         kwargs: dict[str, Value],
-        interpreter: Interpreter,
+        interpreter: Machine,
         node: ast.AST,
         frame: Frame,
     ) -> None:
@@ -126,3 +138,24 @@ def number(value: Value) -> float | None:
     ):
         return value.value
     return None
+
+
+DTYPES = {
+    "float": "float", "float32": "float", "float64": "float", "double": "float", "half": "float",
+    "float16": "float", "bfloat16": "float", "long": "long", "int64": "long", "int": "int", "int32": "int",
+    "short": "int", "int16": "int", "int8": "int8", "uint8": "uint8", "bool": "bool", "byte": "uint8",
+    "FloatTensor": "float", "LongTensor": "long", "DoubleTensor": "float", "BoolTensor": "bool",
+    "IntTensor": "int", "ByteTensor": "uint8", "HalfTensor": "float", "bool_": "bool", "char": "int8",
+}  # fmt: skip
+
+
+def dtype_of(call: Call) -> str:
+    """The dtype that a call names, by keyword or by position."""
+    for value in [call.kwargs.get("dtype"), *call.args[1:]]:
+        if isinstance(value, External) and value.name.rpartition(".")[2] in DTYPES:
+            return DTYPES[value.name.rpartition(".")[2]]
+        if isinstance(value, Const) and isinstance(value.value, str):
+            name = value.value.rpartition(".")[2]
+            if name in DTYPES:
+                return DTYPES[name]
+    return ""

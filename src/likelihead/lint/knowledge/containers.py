@@ -5,23 +5,23 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.knowledge.call import Call, constructor
 from likelihead.lint.values import (
     UNKNOWN,
     Const,
     Context,
     Dict,
-    Figure,
     List,
+    Object,
     Repeat,
-    Tensor,
     Value,
     join,
+    passed,
 )
 
 if TYPE_CHECKING:
-    from likelihead.lint.interpreter.frames import Frame
-    from likelihead.lint.interpreter.modules import Interpreter
+    from likelihead.lint.interpreter.machine import Machine
 
 __all__ = ["call_sequential", "method"]
 
@@ -32,7 +32,7 @@ def call_sequential(
     value: List,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -44,11 +44,20 @@ def call_sequential(
         if isinstance(layer, Repeat):
             outside = frame.context
             frame.context = Context(outside)
-            current = join(current, interpreter.call(layer.value, [current], {}, node, frame))
+            current = join(current, _apply(layer.value, current, interpreter, node, frame))
             frame.context = outside
         else:
-            current = interpreter.call(layer, [current], {}, node, frame)
-    return current
+            current = _apply(layer, current, interpreter, node, frame)
+    return passed(current, frame.scope.made(node, "Sequential"))
+
+
+def _apply(layer: Value, value: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """One layer of a Sequential: where it was made says more than where the whole is called."""
+    if isinstance(layer, Object) and layer.made is not None:
+        there = Frame(layer.made.scope, {}, frame.context, function=frame.function, instance=frame.instance)
+        there.caller, there.site, there.depth = frame.caller, frame.site, frame.depth
+        return interpreter.call(layer, [value], {}, layer.made.node, there)
+    return interpreter.call(layer, [value], {}, node, frame)
 
 
 @constructor("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
@@ -77,7 +86,7 @@ def method(
     name: str,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -96,7 +105,7 @@ def _list_method(
     name: str,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -171,7 +180,7 @@ def _changed(owner: List, name: str, args: list[Value], context: Context) -> Val
 
 
 def _dict_method(
-    owner: Dict, name: str, args: list[Value], interpreter: Interpreter, node: ast.AST, frame: Frame
+    owner: Dict, name: str, args: list[Value], interpreter: Machine, node: ast.AST, frame: Frame
 ) -> Value:
     context = frame.context
     if name in ("get", "pop", "setdefault") and args:
@@ -208,7 +217,20 @@ def _dict_method(
 
 
 _STRING_METHODS = frozenset(
-    ["lower", "upper", "strip", "lstrip", "rstrip", "split", "startswith", "endswith", "replace", "title", "format", "join"]
+    [
+        "lower",
+        "upper",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "startswith",
+        "endswith",
+        "replace",
+        "title",
+        "format",
+        "join",
+    ]
 )
 
 
@@ -221,9 +243,3 @@ def _string_method(text: str, name: str, args: list[Value]) -> Value:
     except Exception:  # of a call in the analysed program: that program's error, not ours
         return UNKNOWN
     return Const(tuple(result) if isinstance(result, list) else result)
-
-
-def summed(value: List) -> Value:
-    """Any one entry of a list of figures or tensors, for its sum and mean."""
-    element = value.element()
-    return element if isinstance(element, (Figure, Tensor)) else UNKNOWN

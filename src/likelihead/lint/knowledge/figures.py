@@ -11,7 +11,7 @@ from likelihead.lint.values import UNKNOWN, Const, Figure, List, Tensor, Value
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
-    from likelihead.lint.interpreter.modules import Interpreter
+    from likelihead.lint.interpreter.machine import Machine
 
 __all__ = ["binary", "exp", "length", "mean", "method", "negate", "reduced", "total"]
 
@@ -23,7 +23,7 @@ def reduced(value: Tensor, how: str, call: Call) -> Value:
 
 
 def binary(
-    op: type[ast.operator], left: Value, right: Value, interpreter: Interpreter, node: ast.AST, frame: Frame
+    op: type[ast.operator], left: Value, right: Value, interpreter: Machine, node: ast.AST, frame: Frame
 ) -> Value:
     """``left op right`` of which one at least is a figure."""
     return UNKNOWN

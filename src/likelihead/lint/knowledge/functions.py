@@ -6,13 +6,13 @@ import ast
 from functools import cache
 from typing import TYPE_CHECKING
 
-from likelihead.lint.knowledge import builtin, containers, layers, losses, objects, tensors
+from likelihead.lint.knowledge import builtin, containers, layers, links, losses, makers, objects, tensors
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
 from likelihead.lint.values import UNKNOWN, Object, Value
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
-    from likelihead.lint.interpreter.modules import Interpreter
+    from likelihead.lint.interpreter.machine import Machine
 
 __all__ = ["call", "canonical", "construct"]
 
@@ -26,16 +26,27 @@ _OP_MODULES = frozenset(
 
 # What they return is, for the analysis, their first argument.
 PASS_THROUGH = frozenset(
-    (
-        "torch.compile", "torch.jit.script", "torch.nn.DataParallel", "torch.nn.parallel.DataParallel",
-        "torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.data_parallel", "torch.autograd.Variable",
-        "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.nn.utils.parametrizations.weight_norm",
-        "torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.spectral_norm",
-        "copy.deepcopy", "copy.copy", "apex.parallel.DistributedDataParallel", "torch.quantization.prepare_qat",
-        "torch.distributed.fsdp.FullyShardedDataParallel", "fairscale.nn.FullyShardedDataParallel",
-        "torch.fx.symbolic_trace", "typing.cast_", "torchinfo.summary_", "builtins.list_",
-    )
-)  # fmt: skip
+    [
+        "torch.compile",
+        "torch.jit.script",
+        "torch.autograd.Variable",
+        "copy.deepcopy",
+        "copy.copy",
+        "torch.fx.symbolic_trace",
+        "torch.nn.DataParallel",
+        "torch.nn.parallel.DataParallel",
+        "torch.nn.parallel.DistributedDataParallel",
+        "torch.distributed.fsdp.FullyShardedDataParallel",
+        "fairscale.nn.FullyShardedDataParallel",
+        "apex.parallel.DistributedDataParallel",
+        "torch.nn.SyncBatchNorm.convert_sync_batchnorm",
+        "torch.nn.utils.weight_norm",
+        "torch.nn.utils.spectral_norm",
+        "torch.nn.utils.parametrizations.weight_norm",
+        "torch.nn.utils.parametrizations.spectral_norm",
+        "torch.quantization.prepare_qat",
+    ]
+)
 
 
 @cache
@@ -45,7 +56,6 @@ def canonical(name: str) -> str:
         ("likelihead.functional.", "torch.nn.functional."),
         ("likelihead.nn.", "torch.nn."),
         ("torch.nn.modules.module.", "torch.nn."),
-        ("paddle_.", ""),
     ):
         if name.startswith(prefix):
             name = meant + name[len(prefix) :]
@@ -59,7 +69,7 @@ def call(
     name: str,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -75,8 +85,6 @@ def call(
     module, _, last = name.rpartition(".")
     if module in _OP_MODULES and last in OPS:
         return OPS[last](Call(name, args, kwargs, interpreter, node, frame))
-    if module == "torch.Tensor" or module == "torch.nn.functional":
-        return UNKNOWN
     return UNKNOWN
 
 
@@ -84,7 +92,7 @@ def _users_loss(
     name: str,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -109,11 +117,11 @@ def construct(
     name: str,
     args: list[Value] | None,
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of one of the project; without `args` its options are not known."""
+    """An object of a class from outside, as base of the project's; without `args`, of unknown options."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:
@@ -127,4 +135,5 @@ def construct(
     return handler(Call(name, args, kwargs, interpreter, node, frame))
 
 
-_TABLES = (builtin, containers, layers, losses, objects, tensors)
+# Importing them fills the tables.
+_TABLES = (builtin, containers, layers, links, losses, makers, objects, tensors)

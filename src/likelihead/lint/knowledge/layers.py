@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from likelihead.lint.knowledge.call import CONSTRUCTORS, OPS, Call
-from likelihead.lint.knowledge.tensors import apply_link
-from likelihead.lint.values import UNKNOWN, Const, List, Object, Tensor, Value, constant, map_union
+from likelihead.lint.knowledge.links import apply_link
+from likelihead.lint.values import UNKNOWN, Const, List, Object, Shape, Tensor, Value, constant, map_union
 
 __all__ = ["LAYERS", "apply"]
 
@@ -27,19 +26,22 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "LogSigmoid": (), "Hardsigmoid": (), "Identity": (),
     "Dropout": ("p",), "Dropout1d": ("p",), "Dropout2d": ("p",), "Dropout3d": ("p",), "AlphaDropout": ("p",),
     "Flatten": ("start_dim", "end_dim"), "Unflatten": ("dim", "unflattened_size"),
-    "ReLU": (), "ReLU6": (), "LeakyReLU": (), "PReLU": (), "ELU": (), "SELU": (), "CELU": (), "GELU": (), "SiLU": (),
+    "ReLU": (), "ReLU6": (), "LeakyReLU": (), "PReLU": (), "ELU": (), "SELU": (), "CELU": (), "GELU": (),
+    "SiLU": (),
     "Mish": (), "Tanh": (), "Hardtanh": (), "Softplus": (), "Hardswish": (), "Softsign": (), "Threshold": (),
     "BatchNorm1d": ("num_features",), "BatchNorm2d": ("num_features",), "BatchNorm3d": ("num_features",),
-    "LayerNorm": ("normalized_shape",), "GroupNorm": (), "InstanceNorm2d": (), "SyncBatchNorm": (), "RMSNorm": (),
+    "LayerNorm": ("normalized_shape",), "GroupNorm": (), "InstanceNorm2d": (), "SyncBatchNorm": (),
+    "RMSNorm": (),
     "Upsample": (), "UpsamplingBilinear2d": (), "UpsamplingNearest2d": (),
-    "AdaptiveAvgPool1d": ("output_size",), "AdaptiveAvgPool2d": ("output_size",), "AdaptiveMaxPool2d": (), "AvgPool2d": (),
+    "AdaptiveAvgPool1d": ("output_size",), "AdaptiveAvgPool2d": ("output_size",), "AdaptiveMaxPool2d": (),
+    "AvgPool2d": (),
     "MaxPool1d": (), "MaxPool2d": (), "AdaptiveMaxPool1d": (), "AvgPool1d": (),
     "Embedding": ("num_embeddings", "embedding_dim", "padding_idx"),
     "EmbeddingBag": ("num_embeddings", "embedding_dim"),
     "RNN": ("input_size", "hidden_size", "num_layers", "nonlinearity"),
     "LSTM": ("input_size", "hidden_size", "num_layers"), "GRU": ("input_size", "hidden_size", "num_layers"),
-    "TransformerEncoder": (), "TransformerDecoder": (), "TransformerEncoderLayer": (), "TransformerDecoderLayer": (),
-    "Transformer": (), "MultiheadAttention": (),
+    "TransformerEncoder": (), "TransformerDecoder": (), "TransformerEncoderLayer": (),
+    "TransformerDecoderLayer": (), "Transformer": (), "MultiheadAttention": (),
 }  # fmt: skip
 
 _LINKS = {
@@ -47,8 +49,8 @@ _LINKS = {
     "Sigmoid": "sigmoid", "LogSigmoid": "logsigmoid", "Hardsigmoid": "sigmoid",
 }  # fmt: skip
 _KEEPING = {
-    "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "BatchNorm1d", "BatchNorm2d",
-    "BatchNorm3d", "SyncBatchNorm",
+    "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "BatchNorm1d",
+    "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm",
 }  # fmt: skip
 _SPATIAL = {
     "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
@@ -80,8 +82,8 @@ def apply(layer: Object, call: Call) -> Value:
         return _affine(layer, layer.options.get("out_features"), value, call)
     if "Conv" in name and name.endswith("d"):
         size = constant(layer.options.get("out_channels"))
-        shape = (None, size if isinstance(size, int) else None, *(None,) * int(name[-2]))
-        return Tensor("logits", call.made(f"{name} layer"), None, shape, "float", frozenset(("conv",)))
+        sizes = (None, size if isinstance(size, int) else None, *(None,) * int(name[-2]))
+        return Tensor("logits", call.made(f"{name} layer"), None, sizes, "float", frozenset(("conv",)))
     if name in _KEEPING:
         return map_union(value, lambda one: _kept(one, name))
     if name in _SPATIAL:
@@ -117,49 +119,12 @@ def _link(layer: Object, name: str, value: Value, call: Call) -> Value:
         dim = 1
     elif "dim" in layer.options:
         dim = constant(layer.options["dim"], "?")
-    at = call
-    if layer.made is not None and _in_a_sequence(call):
-        # The call of a Sequential says little; its softmax is where the layer was made.
-        at = Call(
-            call.name,
-            call.args,
-            call.kwargs,
-            call.interpreter,
-            layer.made.node,
-            _Elsewhere(call.frame, layer),
-        )  # type: ignore[arg-type]
-    return apply_link(_LINKS[name], value, dim, at, layer)
-
-
-class _Elsewhere:
-    """A frame whose places are in the module in which a layer was made."""
-
-    def __init__(self, frame: Any, layer: Object) -> None:
-        self._frame = frame
-        assert layer.made is not None
-        self.scope = layer.made.scope
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._frame, name)
-
-
-def _in_a_sequence(call: Call) -> bool:
-    import ast
-
-    function = call.node.func if isinstance(call.node, ast.Call) else None
-    if function is None:
-        return False
-    found = (
-        call.interpreter.eval(function, call.frame)
-        if isinstance(function, (ast.Name, ast.Attribute))
-        else None
-    )
-    return isinstance(found, List)
+    return apply_link(_LINKS[name], value, dim, call, layer)
 
 
 def _affine(layer: Object, size: Value | None, value: Value, call: Call) -> Value:
     out = constant(size)
-    before = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
+    before: Shape = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
     shape = (*before[:-1], out if isinstance(out, int) else None)
     return Tensor("logits", call.made(f"{layer.name.rpartition('.')[2]} layer"), None, shape, "float")
 
@@ -189,6 +154,3 @@ def _recurrent(layer: Object, value: Value, call: Call) -> Value:
     width = hidden * (2 if both is True else 1) if isinstance(hidden, int) and both in (True, False) else None
     output = Tensor("data", None, None, (None, None, width), "float", frozenset(("sequence",)))
     return List([output, UNKNOWN], "tuple", call.frame.context)
-
-
-_Apply = Callable[[Object, Call], Value]

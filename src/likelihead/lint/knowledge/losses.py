@@ -27,7 +27,8 @@ class Loss:
     """What a loss expects.
 
     Attributes:
-        family: ``cross_entropy``, ``nll``, ``bce``, ``bce_with_logits``, ``overlap``, ``overlap_with_logits``, ``mse``,
+        family: ``cross_entropy``, ``nll``, ``bce``, ``bce_with_logits``, ``overlap``,
+        ``overlap_with_logits``, ``mse``,
             ``l1``, ``kl_div``, ``focal_with_logits``, ``hinge``, ...
         input: position and name of the input among the call's parameters.
         target: the same of the target.

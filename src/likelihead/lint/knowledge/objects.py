@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from likelihead.lint.knowledge import layers, losses
-from likelihead.lint.knowledge.call import Call
+from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -22,12 +22,12 @@ from likelihead.lint.values import (
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
-    from likelihead.lint.interpreter.modules import Interpreter
+    from likelihead.lint.interpreter.machine import Machine
 
 __all__ = ["CALLS", "ELEMENTS", "METHODS", "attribute", "call", "element", "item", "method", "public_names"]
 
-# What an object of a class does when it is called, when it is iterated over, and its methods and attributes, by the
-# dotted name of the class; a library's table of knowledge adds its own.
+# What an object of a class does when it is called, when it is iterated over, and its methods and attributes,
+# by the dotted name of the class; a library's table of knowledge adds its own.
 CALLS: dict[str, Callable[[Object, Call], Value]] = {}
 ELEMENTS: dict[str, Callable[[Object, Call], Value]] = {}
 METHODS: dict[tuple[str, str], Callable[[Object, Call], Value]] = {}
@@ -35,7 +35,24 @@ ATTRIBUTES: dict[str, Callable[[Object, str, Call], Value]] = {}
 
 # Methods of a module that return the module.
 _SELF = frozenset(
-    ["to", "cuda", "cpu", "float", "double", "half", "bfloat16", "train", "eval", "requires_grad_", "apply", "share_memory", "xpu", "npu", "to_empty", "type"]
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "train",
+        "eval",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "xpu",
+        "npu",
+        "to_empty",
+        "type",
+    ]
 )
 
 
@@ -43,7 +60,7 @@ def call(
     owner: Object,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -63,7 +80,7 @@ def method(
     name: str,
     args: list[Value],
     kwargs: dict[str, Value],
-    interpreter: Interpreter,
+    interpreter: Machine,
     node: ast.AST,
     frame: Frame,
 ) -> Value:
@@ -93,7 +110,7 @@ def method(
     return UNKNOWN
 
 
-def attribute(owner: Object, name: str, interpreter: Interpreter, node: ast.AST, frame: Frame) -> Value:
+def attribute(owner: Object, name: str, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
     """An attribute of an object that the analysed program did not set."""
     if owner.name in ATTRIBUTES:
         found = ATTRIBUTES[owner.name](owner, name, Call(name, [], {}, interpreter, node, frame))
@@ -104,14 +121,14 @@ def attribute(owner: Object, name: str, interpreter: Interpreter, node: ast.AST,
     return Bound(owner, name)
 
 
-def item(owner: Object, index: Value, interpreter: Interpreter, node: ast.AST, frame: Frame) -> Value:
+def item(owner: Object, index: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
     """``object[index]``."""
     if owner.name in ELEMENTS:
         return ELEMENTS[owner.name](owner, Call("[]", [index], {}, interpreter, node, frame))
     return UNKNOWN
 
 
-def element(owner: Object | Instance, interpreter: Interpreter, node: ast.expr | None, frame: Frame) -> Value:
+def element(owner: Object | Instance, interpreter: Machine, node: ast.expr | None, frame: Frame) -> Value:
     """Any one entry of an object that is iterated over."""
     if isinstance(owner, Object):
         if owner.name in ELEMENTS:
@@ -128,9 +145,7 @@ def element(owner: Object | Instance, interpreter: Interpreter, node: ast.expr |
 
 
 def public_names(module: str) -> Iterable[str]:
-    """The names that ``from module import *`` brings, of the modules that people do this with."""
-    from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS
-
+    """The names that ``from module import *`` brings, as far as anything is known of them."""
     prefix = f"{module}."
     names = {
         name[len(prefix) :]
@@ -139,22 +154,8 @@ def public_names(module: str) -> Iterable[str]:
         if name.startswith(prefix)
     }
     if module in ("torch", "torch.nn.functional"):
-        names |= {
-            "softmax",
-            "log_softmax",
-            "sigmoid",
-            "relu",
-            "exp",
-            "log",
-            "argmax",
-            "max",
-            "cat",
-            "tensor",
-        } & set(OPS)
-    if module == "torch":
-        names |= {"nn", "optim", "no_grad"}
-    if module == "torch.nn":
-        names |= {"Module", "functional"}
+        names |= set(OPS)
+    names |= {"torch": {"nn", "optim", "no_grad"}, "torch.nn": {"Module", "functional"}}.get(module, set())
     return sorted(name for name in names if "." not in name)
 
 

@@ -143,7 +143,7 @@ def _squeezed(shape: Shape | None, dim: Any) -> Shape | None:
     if dim is None:
         if ... in shape or None in shape[1:]:
             return None
-        return tuple(size for i, size in enumerate(shape) if size != 1 or (i == 0 and False))
+        return tuple(size for i, size in enumerate(shape) if size != 1 or (False))
     if dim == -1:
         return shape[:-1] if shape[-1] == 1 else (shape if isinstance(shape[-1], int) else None)
     if ... in shape:

@@ -1,8 +1,9 @@
 """What a rule is: it looks at what the interpreter tells, and answers with a verdict where it is certain.
 
-A rule has a file of its own, whose docstring is its page of documentation. It defines the methods of the events that it
-looks at. An event of which a value has several alternatives is shown to the rules once for each; what is reported has
-to hold for all of them.
+A rule has a file of its own, whose docstring is its page of documentation. It defines the methods of the
+events that it
+looks at. An event of which a value has several alternatives is shown to the rules once for each; what is
+reported has to hold for all of them.
 """
 
 from __future__ import annotations

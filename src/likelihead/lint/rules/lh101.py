@@ -1,10 +1,10 @@
 """A softmax before cross-entropy, which takes one of its own.
 
-The linter follows the output of every softmax (functional, method, layer, written by hand as exp over its sum) through
-the project to the cross-entropy that takes it.
+The linter follows the output of every softmax (functional, method, layer, written by hand as exp over its
+sum) through the project to the cross-entropy that takes it.
 
-Not reported: a softmax over the batch's dimension (LH112); inputs of ``likelihead`` and other losses that take
-probabilities; a model whose output is the softmax on some ways only (``if self.training``).
+Not reported: a softmax over the batch's dimension (LH112); inputs of ``likelihead`` and other losses that
+take probabilities; a model whose output is the softmax on some ways only (``if self.training``).
 """
 
 from __future__ import annotations

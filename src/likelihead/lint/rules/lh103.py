@@ -18,7 +18,7 @@ class LH103(Rule):
         value = call.input
         if call.loss.family == "cross_entropy" and isinstance(value, Tensor) and value.kind == "log_probs":
             return Verdict(
-                f"{call.name} takes the log-softmax of what is one already: the same value, and one pass more.",
+                f"{call.name} takes the log-softmax of a log-softmax: the same value, one pass more.",
                 value,
             )
         return None

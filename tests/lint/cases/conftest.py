@@ -1,0 +1,3 @@
+"""Source to be linted: no tests, nothing to import."""
+
+collect_ignore_glob = ["*"]
