@@ -234,9 +234,20 @@ def _deadly(tasks: list[workers.Task]) -> list[Any]:
 def test_what_was_read_is_let_go_before_it_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """But not what the first file reads already: so much is read for each of them."""
     monkeypatch.setattr(workers, "_CHARACTERS", 100)
-    write(tmp_path, {"model.py": MODEL, "train.py": ACROSS, "a.py": BAD})
-    assert found(lint_paths([tmp_path])) == [("a.py", "LH101", 5), ("train.py", "LH101", 10)]
+    write(tmp_path, {f"{name}.py": f"import torch\n# {'x' * 600}\n" for name in "abcdef"})
+    first = "import torch\nimport a, b, c, d, e, f\n"
+    for text, kept in (("import torch\n", 1), (first, 7)):
+        write(tmp_path, {"0.py": text})
+        analyser = workers.Analyser()
+        projects = {id(analyser._project): analyser._project}
+        for path in sorted(tmp_path.glob("*.py")):
+            analyser((path, {}))
+            projects[id(analyser._project)] = analyser._project
+        assert (len(projects) == 1) is (kept == 7)
+    write(tmp_path, {"model.py": MODEL, "train.py": ACROSS, "z.py": BAD})
+    assert found(lint_paths([tmp_path])) == [("train.py", "LH101", 10), ("z.py", "LH101", 5)]
 
 
 def test_what_is_wrong_with_a_call(tmp_path: Path) -> None:
