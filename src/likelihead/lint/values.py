@@ -57,14 +57,19 @@ Shape = tuple[Any, ...]
 
 
 class Made:
-    """The place in the source where a value was made, and what happened there in a few words."""
+    """The place in the source where a value was made, and what happened there in a few words.
 
-    __slots__ = ("node", "scope", "text")
+    `edited` says that entries of it were overwritten since, by that name or any other: what is known of its
+    values does not hold any more.
+    """
+
+    __slots__ = ("edited", "node", "scope", "text")
 
     def __init__(self, scope: Scope, node: ast.AST, text: str) -> None:
         self.scope = scope
         self.node = node
         self.text = text
+        self.edited = False
 
 
 class Context:

@@ -9,6 +9,7 @@ from likelihead.lint.knowledge.call import Call, dtype_of, op
 from likelihead.lint.values import (
     UNKNOWN,
     External,
+    Shape,
     Tensor,
     Value,
     constant,
@@ -67,7 +68,7 @@ def _all_integers(content: Any) -> bool:
 )
 def _made_of_size(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
-    if not call.name.startswith("torch"):
+    if not call.name.startswith("torch") and name != "eye":
         return UNKNOWN
     dtype = dtype_of(call)
     if name == "randint":
@@ -84,13 +85,17 @@ def _made_of_size(call: Call) -> Value:
         return Tensor("data", call.made(name), None, shape, dtype or "float")
     if name == "full":
         return Tensor("data", call.made(name), None, shapes.from_sizes([call.get(0, "size")]), dtype)
-    return Tensor(
-        "data",
-        call.made(name),
-        None,
-        (None,) if name in ("randperm", "arange", "linspace") else None,
-        dtype or ("long" if name in ("randperm", "arange") else "float"),
-    )
+    if name == "eye":
+        return Tensor("data", call.made(name), None, _square(call), dtype or "float")
+    if name in ("randperm", "arange") and not any(isinstance(constant(one), float) for one in call.args):
+        # Whole numbers from 0 on: class indices, where they are the target of a loss.
+        return Tensor("indices", call.made(name), None, (None,), dtype or "long")
+    return Tensor("data", call.made(name), None, (None,), dtype or "float")
+
+
+def _square(call: Call) -> Shape | None:
+    size = call.const(0, "n")
+    return None if len(call.args) > 1 else (size, size) if isinstance(size, int) else (None, None)
 
 
 def _is_dtype(value: Value) -> bool:
