@@ -157,7 +157,8 @@ def top_reads(project: Project, code: Code, binding: BaseAssignment) -> Iterator
     while len(exporters) != known:
         known = len(exporters)
         for there in _may_import(project, exporters, name):
-            if any(_brings(project, there, b.node, name, exporters) for b in there.imports):
+            statements = [*(binding.node for binding in there.imports), *there.stars]
+            if any(_brings(project, there, node, name, exporters) for node in statements):
                 exporters.add(there.path)
     is_class = isinstance(getattr(binding, "node", None), cst.ClassDef)
     for there in _may_import(project, exporters, name):
@@ -205,7 +206,7 @@ def _comes_from(project: Project, there: Code, word: cst.CSTNode, name: str, exp
         return False
     bindings = there.bindings(word)
     if not bindings:  # by a star, or not at all
-        return any(_brings(project, there, b.node, name, exporters) for b in there.imports)
+        return any(_brings(project, there, node, name, exporters) for node in there.stars)
     return any(_brings(project, there, getattr(b, "node", word), name, exporters) for b in bindings)
 
 
