@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from command import run
+from likelihead.core.atomic import replacing
 from likelihead.errors import OptionError, RunError
 from likelihead.train import TrainConfig, train
 from likelihead.train import output as output_module
-from likelihead.train.atomic import replacing
 from likelihead.train.output import Output, OutputFolder, check_stream
 
 TABLE = "a,b,target\n" + "".join(f"{i},{i % 7},{'xy'[i % 2]}\n" for i in range(40))
@@ -248,7 +248,7 @@ def test_a_folder_that_turns_out_to_be_read_only(here: Path, monkeypatch: pytest
     def fail(path: Path) -> Path:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("likelihead.train.atomic._free_temporary", fail)
+    monkeypatch.setattr("likelihead.core.atomic._free_temporary", fail)
     for name in ("predict", "compare"):
         assert "permission denied" in refused(here, *COMMANDS[name]("out.csv"))
 

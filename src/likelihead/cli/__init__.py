@@ -34,6 +34,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "evaluate": CommandEntry("likelihead.cli.evaluate:command", "Score a trained run on a data file."),
     "sample": CommandEntry("likelihead.cli.sample:command", "Write text with a trained language model."),
     "compare": CommandEntry("likelihead.cli.compare:command", "Show finished runs side by side in one page."),
+    "lint": CommandEntry("likelihead.cli.lint:command", "Find mistakes in how losses are fed, in source."),
     "info": CommandEntry("likelihead.cli.info:command", "Versions, kernel backends, threads, guard level."),
     "build": CommandEntry("likelihead.cli.build:command", "Compile the CPU's kernels where none came along."),
     "bench": CommandEntry("likelihead.cli.bench:command", "Time the losses beside torch's on this machine."),

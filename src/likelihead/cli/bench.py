@@ -142,8 +142,8 @@ def check_outputs(out: Path | None, save: Path | None, overwrite: bool = False) 
         OptionError: there is no such folder, or the file is there already.
         RunError: the folder cannot be written.
     """
+    from likelihead.core.atomic import unwritable
     from likelihead.errors import OptionError
-    from likelihead.train.atomic import unwritable
     from likelihead.train.output import Output
 
     if out is not None and not out.absolute().parent.is_dir():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from likelihead.lint.findings import Problem
 from likelihead.lint.source import Source, read
 
-__all__ = ["Project"]
+__all__ = ["Project", "top_of"]
 
 # A folder with one of these is the top of a project: nothing above it is looked at.
 _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
@@ -18,71 +19,100 @@ _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 class Project:
     """Files by name, read at most once, and the modules that they are to each other.
 
-    An absolute import is looked for in the folder of the importing file and in each folder above it, up to the
-    top of the project, and in a ``src`` beside them, as ``python SCRIPT``, ``python -m`` and an installed package
-    find it. Nothing is imported or run.
+    An absolute import is looked for in the folder of the importing file and in each folder above it, up to
+    the top of the project, and in a ``src`` beside them, as ``python SCRIPT``, ``python -m`` and an installed
+    package find it. Nothing is imported or run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, overlay: Mapping[Path, bytes] | None = None) -> None:
+        """Read nothing yet; `overlay` holds the bytes that stand for those of a file on the disk."""
         self.problems: dict[Path, Problem] = {}
+        self.characters = 0  # of all files read
+        self._overlay = overlay or {}
+        # Modules that the analysis has executed, which the files of one process share.
+        self.modules: dict[Path, Any] = {}
         self._sources: dict[Path, Source | None] = {}
-        self._resolved: dict[tuple[Path, str], Path | None] = {}
+        self._candidates: dict[tuple[Path, str], tuple[Path, ...]] = {}
+        self._folders: dict[Path, tuple[Path, ...]] = {}
 
     def source(self, path: Path) -> Source | None:
         """The file's source, or None (and an entry in `problems`) where it cannot be had."""
         if path not in self._sources:
-            got = read(path)
+            got = read(path, self._overlay.get(path))
             if isinstance(got, Problem):
                 self.problems[path] = got
                 self._sources[path] = None
             else:
                 self._sources[path] = got
+                self.characters += len(got.text)
         return self._sources[path]
 
     def resolve(self, module: str, importer: Path) -> Path | None:
-        """The file that the absolute import of `module` from the file `importer` means, if it is in the project."""
-        key = (importer.parent, module)
-        if key not in self._resolved:
-            self._resolved[key] = next(
-                (
-                    found
-                    for folder in _search_folders(importer.parent)
-                    if (found := _module_file(folder, module)) and found != importer
-                ),
-                None,
-            )
-        return self._resolved[key]
+        """The file of the project that the absolute import of `module` from the file `importer` means."""
+        return next((found for found in self.candidates(importer.parent, module) if found != importer), None)
+
+    def is_package(self, module: str, importer: Path) -> bool:
+        """Whether the name is that of a folder of the project that holds modules but no ``__init__.py``."""
+        parts = module.split(".")
+        return any(
+            (folder := above.joinpath(*parts)).is_dir() and next(folder.glob("*.py"), None) is not None
+            for above in self._search_folders(importer.parent)
+        )
 
     def resolve_relative(self, level: int, module: str, importer: Path) -> Path | None:
         """The file that ``from ..module import`` with `level` dots means."""
-        folder = importer.parent
-        for _ in range(level - 1):
-            folder = folder.parent
-        if not module:
-            return folder / "__init__.py" if _is_file(folder / "__init__.py") else None
-        return _module_file(folder, module)
+        return next(iter(self.candidates(importer.parent, "." * level + module)), None)
+
+    def candidates(self, folder: Path, name: str) -> tuple[Path, ...]:
+        """The files that `name`, with its dots, may mean to an import in `folder`, the likeliest first.
+
+        A file is not what it imports itself, so there may be a second one.
+        """
+        key = (folder, name)
+        if key not in self._candidates:
+            module = name.lstrip(".")
+            if level := len(name) - len(module):
+                found = [
+                    _module_file((folder, folder, *folder.parents)[min(level, len(folder.parents))], module)
+                ]
+            else:
+                found = [_module_file(place, module) for place in self._search_folders(folder)]
+            self._candidates[key] = tuple(path for path in found if path is not None)[:2]
+        return self._candidates[key]
+
+    def _search_folders(self, folder: Path) -> tuple[Path, ...]:
+        if folder in self._folders:
+            return self._folders[folder]
+        folders = []
+        for above in (folder, *folder.parents):
+            folders.append(above)
+            if (above / "src").is_dir():
+                folders.append(above / "src")
+            if _is_top(above):
+                break
+            if len(folders) > 12:
+                break
+        self._folders[folder] = tuple(folders)
+        return self._folders[folder]
+
+
+def top_of(folder: Path) -> Path | None:
+    """The top of the project that a folder belongs to, if it belongs to one."""
+    return next((above for above in (folder, *folder.parents) if _is_top(above)), None)
+
+
+def _is_top(folder: Path) -> bool:
+    return any((folder / top).exists() for top in _TOPS)
 
 
 def _module_file(folder: Path, module: str) -> Path | None:
+    if not module:
+        return folder / "__init__.py" if _is_file(folder / "__init__.py") else None
     base = folder.joinpath(*module.split("."))
-    for candidate in (base.with_name(base.name + ".py"), base / "__init__.py"):
+    for candidate in (base / "__init__.py", base.with_name(base.name + ".py")):  # a package goes first
         if _is_file(candidate):
             return candidate
     return None
-
-
-@cache
-def _search_folders(folder: Path) -> tuple[Path, ...]:
-    folders = []
-    for above in (folder, *folder.parents):
-        folders.append(above)
-        if (above / "src").is_dir():
-            folders.append(above / "src")
-        if any((above / top).exists() for top in _TOPS):
-            break
-        if len(folders) > 12:
-            break
-    return tuple(folders)
 
 
 def _is_file(path: Path) -> bool:

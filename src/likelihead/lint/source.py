@@ -4,15 +4,64 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import tokenize
 import warnings
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
-from likelihead.lint.findings import Problem
+from likelihead.lint.findings import Place, Problem
+from likelihead.lint.notebooks import NOTEBOOK, NotebookError, read_notebook
 
-__all__ = ["Source", "read"]
+__all__ = ["Source", "Text", "digest_of", "read", "read_text"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The Python that a file holds.
+
+    Attributes:
+        path: of the file.
+        text: what Python sees of it; of a notebook the code of all cells, one after the other.
+        encoding: that the bytes are in.
+        cells: of a notebook the first line of each cell of code in `text`, and the cell's number.
+    """
+
+    path: Path
+    text: str
+    encoding: str = "utf-8"
+    cells: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines as Python counts them: a form feed or a Unicode separator ends none."""
+        return self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    def in_cells(self, line: int) -> tuple[int, int]:
+        """The cell that holds a line of `text`, and its line there; (0, line) in a file of Python."""
+        if not self.cells:
+            return 0, line
+        first, number = self.cells[max(0, bisect_right(self.cells, (line, 1 << 60)) - 1)]
+        return number, line - first + 1
+
+    def place_in_cells(self, place: Place) -> Place:
+        """A place of `text` as its reader finds it: in a notebook by cell."""
+        if not self.cells:
+            return place
+        cell, line = self.in_cells(place.line)
+        return replace(place, cell=cell, line=line, end_line=line + place.end_line - place.line)
+
+
+# In small letters: losses and what is done with them, predictions, and entry points.
+_TELLING = (
+    "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
+    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow(",
+    "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", ".round(", "compile(", "train(", "train_", "trainer",
+    "fit(", "main(",
+)  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -24,31 +73,83 @@ class Source:
         text: what Python sees of it; of a notebook the code of all cells, one after the other.
         tree: its syntax tree.
         digest: of its bytes.
+        lines: of the text.
     """
 
     path: Path
     text: str
     tree: ast.Module
     digest: str
-    lines: list[str] = field(init=False)
+    lines: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.lines = self.text.splitlines()
+    @cached_property
+    def _telling_lines(self) -> list[int]:
+        text = "\n".join(self.lines).lower()
+        starts = [0, *(end.end() for end in re.finditer("\n", text))]
+        found: set[int] = set()
+        for word in _TELLING:
+            at = text.find(word)
+            while at >= 0:
+                line = bisect_right(starts, at)
+                found.add(line)
+                at = text.find(word, starts[line]) if line < len(starts) else -1
+        return sorted(found)
+
+    def is_telling(self, node: ast.AST) -> bool:
+        """Whether a function or class holds a word without which there is nothing to find in it."""
+        start: int = getattr(node, "lineno", 1)
+        last: int = getattr(node, "end_lineno", start)
+        first = bisect_left(self._telling_lines, start)
+        return first < len(self._telling_lines) and self._telling_lines[first] <= last
 
 
-def read(path: Path) -> Source | Problem:
+def digest_of(data: bytes) -> str:
+    """What stands for the bytes of a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_text(path: Path, data: bytes | None = None) -> Text | Problem:
+    """Read a file, or take `data` for its bytes; whatever stands in the way is a `Problem`."""
+    try:
+        if data is None:
+            data = path.read_bytes()
+        if path.suffix == NOTEBOOK:
+            text, cells = read_notebook(data)
+            return Text(path, text, cells=cells)
+        encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
+        return Text(path, data.decode(encoding), encoding)
+    except OSError as error:
+        return Problem(str(path), _reason(error))
+    except NotebookError as error:
+        return Problem(str(path), str(error))
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        return Problem(str(path), f"cannot be decoded: {' '.join(str(error).split())}")
+
+
+def read(path: Path, data: bytes | None = None) -> Source | Problem:
     """Read and parse a file; whatever stands in the way is a `Problem`, never an exception."""
     try:
-        data = path.read_bytes()
-        encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
-        text = data.decode(encoding)
+        if data is None:
+            data = path.read_bytes()
+    except OSError as error:
+        return Problem(str(path), _reason(error))
+    text = read_text(path, data)
+    if isinstance(text, Problem):
+        return text
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of invalid escapes in other people's strings
-            tree = ast.parse(text, str(path))
-    except OSError as error:
-        return Problem(str(path), error.strerror or str(error))
+            tree = ast.parse(text.text, str(path))
     except SyntaxError as error:
-        return Problem(str(path), f"not Python 3: {error.msg}", error.lineno or 0)
-    except (UnicodeDecodeError, LookupError, ValueError, RecursionError, MemoryError) as error:
-        return Problem(str(path), f"cannot be read as Python: {error}")
-    return Source(path, text, tree, hashlib.sha256(data).hexdigest())
+        cell, line = text.in_cells(error.lineno or 0)
+        where = f"cell {cell}, line {line}: " if cell else ""
+        return Problem(str(path), f"{where}not Python 3: {error.msg}", 0 if cell else line)
+    except (RecursionError, MemoryError):  # of the syntax tree, of the parser's stack
+        return Problem(str(path), "its expressions are nested too deeply to be parsed")
+    except ValueError as error:  # a null byte
+        return Problem(str(path), f"not Python 3: {error}")
+    return Source(path, text.text, tree, digest_of(data), text.lines)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__

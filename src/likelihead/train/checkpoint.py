@@ -20,8 +20,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from likelihead.core.atomic import write_bytes
 from likelihead.errors import CheckpointError
-from likelihead.train.atomic import clean_temporaries, write_bytes
+from likelihead.train.atomic import clean_temporaries
 
 __all__ = ["KEEP", "Checkpoint", "latest", "paths", "read", "write"]
 

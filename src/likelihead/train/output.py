@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from likelihead.core.atomic import replacing, unwritable
 from likelihead.errors import OptionError
-from likelihead.train.atomic import replacing, unwritable
 
 __all__ = ["STANDARD_OUTPUT", "Output", "OutputFolder", "check_stream"]
 

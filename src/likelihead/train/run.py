@@ -18,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from likelihead.core.atomic import sync_folder, unwritable, write_bytes
 from likelihead.errors import CheckpointError, RunError
 from likelihead.train import toml
-from likelihead.train.atomic import locked, sync_folder, unwritable, write_bytes
+from likelihead.train.atomic import locked
 
 __all__ = [
     "CHECKPOINTS",

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from likelihead.core.atomic import write_bytes
 from likelihead.errors import RunError
 from likelihead.train import toml
-from likelihead.train.atomic import clean_temporaries, write_bytes
+from likelihead.train.atomic import clean_temporaries
 from likelihead.train.checkpoint import latest
 from likelihead.train.config import TrainConfig, contradictions
 from likelihead.train.kinds import kind_module

@@ -15,9 +15,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from likelihead.core.atomic import write_bytes
 from likelihead.errors import OptionError
 from likelihead.hazards import HAZARDS, SEVERITIES
-from likelihead.train.atomic import write_bytes
 from likelihead.train.report.blocks import Block
 from likelihead.train.report.text import cell, clean, jsonable
 

@@ -1,0 +1,186 @@
+"""Attributes: of the project's objects and classes, and of what comes from outside."""
+
+from __future__ import annotations
+
+import ast
+
+from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.interpreter.machine import Machine
+from likelihead.lint.knowledge import objects, tensors
+from likelihead.lint.values import (
+    UNKNOWN,
+    Bound,
+    Class,
+    Const,
+    Context,
+    Dict,
+    External,
+    Figure,
+    Function,
+    Instance,
+    List,
+    Module,
+    Object,
+    Super,
+    Tensor,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    key,
+    map_union,
+)
+
+__all__ = ["Attributes"]
+
+
+class Attributes(Machine):
+    """The part of the interpreter that reads and sets attributes."""
+
+    def attribute(self, value: Value, name: str, node: ast.AST, frame: Frame) -> Value:
+        """``value.name``."""
+        if isinstance(value, Union):
+            return map_union(value, lambda one: self.attribute(one, name, node, frame))
+        if isinstance(value, External):
+            return External(f"{value.name}.{name}")
+        if isinstance(value, Instance):
+            return self._instance_attribute(value, name, node, frame)
+        if isinstance(value, Module):
+            return self.module_attribute(value.scope, name)
+        if isinstance(value, Class):
+            return self._class_attribute(value, name)
+        if isinstance(value, Super):
+            return self._super_attribute(value, name)
+        if isinstance(value, Object):
+            read = value.read(name, frame.context)
+            return objects.attribute(value, name, self, node, frame) if read is None else read
+        if isinstance(value, Tensor):
+            return tensors.attribute(value, name, self, node, frame)
+        if isinstance(value, Dict) and value.kind == "record":
+            return value.items[name] if name in value.items else Bound(value, name)
+        if isinstance(value, Dict) and value.kind == "ModuleDict" and name in value.items:
+            return value.items[name]
+        if isinstance(value, List) and value.names and name in value.names:
+            return value.items[value.names.index(name)]
+        if isinstance(value, (List, Dict, Const, Figure)):
+            return Bound(value, name)
+        if isinstance(value, Unknown) and name in tensors.TELLING_METHODS:
+            return Bound(value, name)
+        return UNKNOWN
+
+    def _instance_attribute(self, instance: Instance, name: str, node: ast.AST, frame: Frame) -> Value:
+        found = instance.read(name, frame.context)
+        if found is not None:
+            return found
+        member = instance.cls.find(name)
+        if member is not None:
+            return self._bind_member(member[0], instance, name, node, frame)
+        if name == "training":
+            return UNKNOWN
+        if name == "__class__":
+            return instance.cls
+        if self._set_elsewhere(instance, name, frame):
+            found = instance.read(name, frame.context)
+            if found is not None:
+                return found
+        if instance.base is not None:
+            return self.attribute(instance.base, name, node, frame)
+        return Bound(instance, name)
+
+    def _bind_member(
+        self, member: Value, instance: Instance, name: str, node: ast.AST, frame: Frame
+    ) -> Value:
+        if not isinstance(member, Function):
+            return member
+        if "staticmethod" in member.decorators:
+            return member
+        if "classmethod" in member.decorators:
+            return Bound(instance.cls, name, member)
+        if any(one in ("property", "cached_property") for one in member.decorators):
+            return self.invoke(member, [instance], {}, node, frame, instance)
+        return Bound(instance, name, member)
+
+    def _set_elsewhere(self, instance: Instance, name: str, frame: Frame) -> bool:
+        """Run the methods other than ``__init__`` that set an attribute which is not there yet."""
+        setters = [
+            (cls, method) for cls in instance.cls.lineage() for method in self.setters(cls).get(name, ())
+        ]
+        ran = False
+        for cls, method_name in setters:
+            member = cls.members.get(method_name)
+            mark = (id(instance), id(member))
+            if isinstance(member, Function) and mark not in self.set_up and not self.active.get(member.node):
+                self.set_up.add(mark)
+                outside = frame.context
+                frame.context = Context(outside)
+                count = max(0, len(member.node.args.args) - 1)
+                self.invoke(member, [instance, *[UNKNOWN] * count], {}, cls.node, frame, instance)
+                frame.context = outside
+                ran = True
+        return ran
+
+    def setters(self, cls: Class) -> dict[str, list[str]]:
+        """Which methods of a class, other than its constructor, set which attributes."""
+        found = self.setter_tables.get(cls.node)
+        if found is None:
+            found = {}
+            for statement in cls.node.body:
+                if (
+                    isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
+                    and statement.name != "__init__"
+                ):
+                    for one in ast.walk(statement):
+                        if (
+                            isinstance(one, ast.Attribute)
+                            and isinstance(one.ctx, ast.Store)
+                            and isinstance(one.value, ast.Name)
+                            and one.value.id == "self"
+                        ):
+                            methods = found.setdefault(one.attr, [])
+                            if statement.name not in methods:
+                                methods.append(statement.name)
+            self.setter_tables[cls.node] = found
+        return found
+
+    def _class_attribute(self, cls: Class, name: str) -> Value:
+        member = cls.find(name)
+        if member is None:
+            return Const(cls.name) if name == "__name__" else UNKNOWN
+        if isinstance(member[0], Function) and "classmethod" in member[0].decorators:
+            return Bound(cls, name, member[0])
+        return member[0]
+
+    def _super_attribute(self, value: Super, name: str) -> Value:
+        lineage = list(value.instance.cls.lineage())
+        behind = lineage[lineage.index(value.after) + 1 :] if value.after in lineage else []
+        for cls in behind:
+            member = cls.members.get(name)
+            if isinstance(member, Function):
+                return Bound(value.instance, name, member)
+            if member is not None:
+                return member
+        return Bound(value, name)
+
+    def set_attribute(self, value: Value, name: str, new: Value, frame: Frame) -> None:
+        """``value.name = new``."""
+        context = frame.context if not isinstance(value, Union) else Context(frame.context)
+        for one in alternatives(value):
+            if isinstance(one, (Instance, Object)):
+                if one.born.root is not context.root:
+                    continue
+                old = one.read(name, context)
+                if old is None or key(old) != key(new):
+                    self.epoch += 1
+                one.write(name, new, context)
+            elif isinstance(one, List) and one.names and name in one.names:
+                self.set_item(one, Const(name), new, frame)
+            elif isinstance(one, List) and one.kind == "Sequential":
+                one.append(new, context)
+            elif isinstance(one, Module) and one.scope is frame.scope:
+                one.scope.frame.env[name] = new
+
+    def object_item(self, value: Object, index: Value, node: ast.AST, frame: Frame) -> Value:
+        return objects.item(value, index, self, node, frame)
+
+    def object_element(self, value: Object | Instance, node: ast.expr | None, frame: Frame) -> Value:
+        return objects.element(value, self, node, frame)

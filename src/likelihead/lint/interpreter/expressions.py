@@ -1,0 +1,465 @@
+"""Expressions: what a piece of code evaluates to."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from likelihead.lint.interpreter.events import Comparison
+from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.interpreter.machine import Exhausted, Machine
+from likelihead.lint.knowledge import arithmetic, figures
+from likelihead.lint.values import (
+    UNKNOWN,
+    Bound,
+    Class,
+    Const,
+    Context,
+    Dict,
+    External,
+    Figure,
+    Function,
+    Instance,
+    List,
+    Module,
+    Object,
+    Partial,
+    Repeat,
+    Tensor,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    constant,
+    join,
+    map_union,
+)
+
+__all__ = ["Expressions"]
+
+# Expressions nested deeper than this (generated code) are not looked into.
+MAX_NESTING = 120
+
+# What the names mean that public code gives the modules, where a snippet leaves out its imports.
+CUSTOMARY = {
+    "torch": "torch",
+    "nn": "torch.nn",
+    "F": "torch.nn.functional",
+    "keras": "keras",
+    "tf": "tensorflow",
+    "np": "numpy",
+    "math": "math",
+    "pl": "pytorch_lightning",
+    "optim": "torch.optim",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "smp": "segmentation_models_pytorch",
+    "DataLoader": "torch.utils.data.DataLoader",
+    "Dataset": "torch.utils.data.Dataset",
+    "TensorDataset": "torch.utils.data.TensorDataset",
+    "Variable": "torch.autograd.Variable",
+    "tqdm": "tqdm.tqdm",
+    "partial": "functools.partial",
+    "OrderedDict": "collections.OrderedDict",
+}
+
+_OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+}
+_COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+
+
+class Expressions(Machine):
+    """The part of the interpreter that evaluates expressions."""
+
+    def eval(self, node: ast.expr, frame: Frame) -> Value:
+        """What the expression is."""
+        self.budget -= 1
+        if self.budget < 0:
+            raise Exhausted
+        handler = _EXPRESSIONS.get(type(node))
+        if handler is None or self.nesting > MAX_NESTING:
+            return UNKNOWN
+        self.nesting += 1
+        value = handler(self, node, frame)
+        self.nesting -= 1
+        return value
+
+    # -- names and constants
+
+    def _constant(self, node: ast.Constant, frame: Frame) -> Value:
+        return Const(node.value)
+
+    def _name(self, node: ast.Name, frame: Frame) -> Value:
+        return self.look_up(node.id, frame)
+
+    def look_up(self, name: str, frame: Frame) -> Value:
+        """What a name means here."""
+        at: Frame | None = frame
+        while at is not None:
+            if name in at.env:
+                return at.env[name]
+            at = at.closure
+        env = frame.scope.env
+        if name in env:
+            return env[name]
+        if name in _BUILTINS:
+            return External(f"builtins.{name}")
+        if name in CUSTOMARY:
+            return External(CUSTOMARY[name])
+        return UNKNOWN
+
+    # -- attributes and entries
+
+    def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
+        return self.attribute(self.eval(node.value, frame), node.attr, node, frame)
+
+    def _subscript(self, node: ast.Subscript, frame: Frame) -> Value:
+        return self.item(self.eval(node.value, frame), self.eval(node.slice, frame), node, frame)
+
+    def _slice(self, node: ast.Slice, frame: Frame) -> Value:
+        parts = [
+            Const(None) if one is None else self.eval(one, frame)
+            for one in (node.lower, node.upper, node.step)
+        ]
+        if all(isinstance(part, Const) for part in parts):
+            return Const(slice(*(part.value for part in parts if isinstance(part, Const))))
+        return List(parts, "slice", frame.context)
+
+    # -- containers
+
+    def _tuple(self, node: ast.Tuple, frame: Frame) -> Value:
+        return List(self._items(node.elts, frame), "tuple", frame.context)
+
+    def _list(self, node: ast.List, frame: Frame) -> Value:
+        return List(self._items(node.elts, frame), "list", frame.context)
+
+    def _set(self, node: ast.Set, frame: Frame) -> Value:
+        return List(self._items(node.elts, frame), "list", frame.context)
+
+    def _items(self, nodes: Iterable[ast.expr], frame: Frame) -> list[Value]:
+        items: list[Value] = []
+        for one in nodes:
+            if isinstance(one, ast.Starred):
+                items.extend(self.spread(self.eval(one.value, frame), frame))
+            else:
+                items.append(self.eval(one, frame))
+        return items
+
+    def _dict(self, node: ast.Dict, frame: Frame) -> Value:
+        made = Dict({}, "dict", frame.context)
+        for name, value in zip(node.keys, node.values, strict=False):
+            if name is None:
+                more = self.eval(value, frame)
+                if isinstance(more, Dict):
+                    made.items.update(more.items)
+                    made.rest = more.rest if made.rest is None else made.rest
+                else:
+                    made.rest = UNKNOWN
+                continue
+            self.set_dict_item(made, self.eval(name, frame), self.eval(value, frame), True, frame)
+        return made
+
+    def _comprehension(self, node: Any, frame: Frame) -> Value:
+        inner = self._inner(frame)
+        results: list[Value] = []
+        known = self._generate(
+            node, node.generators, inner, lambda: results.append(self.eval(node.elt, inner))
+        )
+        return List(results if known else [Repeat(one) for one in results], "list", frame.context)
+
+    def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
+        inner = self._inner(frame)
+        made = Dict({}, "dict", frame.context)
+
+        def add() -> None:
+            self.set_dict_item(made, self.eval(node.key, inner), self.eval(node.value, inner), True, inner)
+
+        if not self._generate(node, node.generators, inner, add):
+            made.rest = join(made.element(), UNKNOWN) if made.items else made.rest
+        return made
+
+    def _inner(self, frame: Frame) -> Frame:
+        inner = Frame(frame.scope, {}, frame.context, function=frame.function, closure=frame)
+        inner.instance, inner.caller, inner.site, inner.depth = (
+            frame.instance,
+            frame.caller,
+            frame.site,
+            frame.depth,
+        )
+        return inner
+
+    def _generate(
+        self, node: ast.expr, generators: list[ast.comprehension], frame: Frame, yield_: Callable[[], None]
+    ) -> bool:
+        """Go through the ``for`` clauses; whether each round of them is known."""
+        if not generators:
+            yield_()
+            return True
+        first, rest = generators[0], generators[1:]
+        iterable = self.eval(first.iter, frame)
+        entries = self.entries(iterable, frame)
+        known = entries is not None and len(entries) <= 64
+        for entry in (
+            entries if entries is not None and known else [self.element(iterable, first.iter, frame)]
+        ):
+            self.bind(first.target, entry, frame)
+            outcomes = [self.truth(self.eval(test, frame)) for test in first.ifs]
+            if False in outcomes:
+                continue
+            outside = frame.context
+            if not known or None in outcomes:
+                known = False
+                frame.context = Context(outside)
+            self.loop_nodes.append(node)
+            known = self._generate(node, rest, frame, yield_) and known
+            self.loop_nodes.pop()
+            frame.context = outside
+        return known
+
+    # -- operators
+
+    def _bin_op(self, node: ast.BinOp, frame: Frame) -> Value:
+        left = self.eval(node.left, frame)
+        right = self.eval(node.right, frame)
+        return self.binary(type(node.op), left, right, node, frame)
+
+    def binary(self, op: type[ast.operator], left: Value, right: Value, node: ast.AST, frame: Frame) -> Value:
+        """``left op right``."""
+        if isinstance(left, Unknown) and isinstance(right, Unknown):
+            return UNKNOWN
+        if isinstance(left, Union) or isinstance(right, Union):
+            if len(alternatives(left)) * len(alternatives(right)) > 16:
+                return UNKNOWN
+            return map_union(
+                left, lambda one: map_union(right, lambda other: self.binary(op, one, other, node, frame))
+            )
+        if isinstance(left, Figure) or isinstance(right, Figure):
+            return figures.binary(op, left, right, self, node, frame)
+        if isinstance(left, Tensor) or isinstance(right, Tensor):
+            return arithmetic.binary(op, left, right, self, node, frame)
+        if isinstance(left, Const) and isinstance(right, Const) and op in _OPERATORS:
+            return _fold(_OPERATORS[op], left.value, right.value)
+        if isinstance(left, List) and isinstance(right, List) and op is ast.Add:
+            kind = left.kind if left.kind == right.kind else "list"
+            return List([*left.items, *right.items], kind, frame.context)
+        if isinstance(left, List) and isinstance(right, Const) and op is ast.Mult:
+            count = right.value
+            if isinstance(count, int) and 0 <= count * len(left.items) <= 64:
+                return List(left.items * count, left.kind, frame.context)
+            return List([Repeat(left.element())], left.kind, frame.context)
+        return UNKNOWN
+
+    def _unary_op(self, node: ast.UnaryOp, frame: Frame) -> Value:
+        value = self.eval(node.operand, frame)
+        if isinstance(node.op, ast.Not):
+            outcome = self.truth(value)
+            return UNKNOWN if outcome is None else Const(not outcome)
+        if isinstance(value, Const):
+            try:
+                return Const(-value.value if isinstance(node.op, ast.USub) else +value.value)
+            except TypeError:
+                return UNKNOWN
+        return map_union(value, lambda one: self._negate(one, node, frame))
+
+    def _negate(self, value: Value, node: ast.UnaryOp, frame: Frame) -> Value:
+        if isinstance(value, Tensor):
+            return arithmetic.negate(value, node)
+        if isinstance(value, Figure):
+            return figures.negate(value, node)
+        return UNKNOWN
+
+    def _bool_op(self, node: ast.BoolOp, frame: Frame) -> Value:
+        stops_at = isinstance(node.op, ast.Or)
+        found: Value | None = None
+        for part in node.values:
+            value = self.eval(part, frame)
+            outcome = self.truth(value)
+            if outcome is stops_at:
+                return value if found is None else join(found, value)
+            if outcome is None or part is node.values[-1]:
+                found = value if found is None else join(found, value)
+        return UNKNOWN if found is None else found
+
+    def _compare(self, node: ast.Compare, frame: Frame) -> Value:
+        left = self.eval(node.left, frame)
+        rights = [self.eval(one, frame) for one in node.comparators]
+        if len(rights) != 1:
+            return UNKNOWN
+        right, op = rights[0], node.ops[0]
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            return self._identity(left, right, isinstance(op, ast.IsNot))
+        if isinstance(left, Const) and type(op) in _COMPARISONS:
+            other = constant(right, UNKNOWN)
+            if isinstance(right, Dict) and right.rest is None:
+                other = tuple(right.items)
+            if other is not UNKNOWN:
+                return _fold(_COMPARISONS[type(op)], left.value, other)
+        if any(isinstance(one, (Tensor, Figure)) for side in (left, right) for one in alternatives(side)):
+            return self.compare(type(op), left, right, node, frame)
+        return UNKNOWN
+
+    def compare(self, op: type[ast.cmpop], left: Value, right: Value, node: ast.AST, frame: Frame) -> Value:
+        """``left op right`` of which one at least is a tensor or figure."""
+        self.emit(Comparison(node, frame, op, left, right))
+        shapes = [one.shape for one in (left, right) if isinstance(one, Tensor)]
+        return Tensor("data", None, None, shapes[0] if len(shapes) == 1 else None, "bool")
+
+    def _identity(self, left: Value, right: Value, negated: bool) -> Value:
+        if isinstance(right, Const) and right.value is None:
+            same = [_is_none(one) for one in alternatives(left)]
+            if len(set(same)) == 1 and same[0] is not None:
+                return Const(same[0] is not negated)
+        elif isinstance(left, Const) and isinstance(right, Const):
+            return Const((left.value is right.value) is not negated)
+        return UNKNOWN
+
+    def _if_exp(self, node: ast.IfExp, frame: Frame) -> Value:
+        outcome = self.truth(self.eval(node.test, frame))
+        if outcome is not None:
+            return self.eval(node.body if outcome else node.orelse, frame)
+        outside = frame.context
+        frame.context = Context(outside)
+        first = self.eval(node.body, frame)
+        frame.context = Context(outside)
+        second = self.eval(node.orelse, frame)
+        frame.context = outside
+        return join(first, second)
+
+    def truth(self, value: Value) -> bool | None:
+        """Whether a value counts as true; None where that is not known."""
+        if isinstance(value, Const):
+            return bool(value.value)
+        if isinstance(value, List):
+            return bool(value.items) if value.complete or not value.items else None
+        if isinstance(value, (Function, Class, Module, Partial, Bound, Object, External)):
+            return True
+        if isinstance(value, Instance):
+            return None if value.cls.find("__len__") or value.cls.find("__bool__") else True
+        if isinstance(value, Union):
+            found = {self.truth(one) for one in value.options}
+            return found.pop() if len(found) == 1 else None
+        return None
+
+    def narrow(self, test: ast.expr, outcome: bool, frame: Frame) -> None:
+        """Leave of a name's alternatives what the test's outcome allows: ``if x is None``, ``if not x``."""
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            self.narrow(test.operand, not outcome, frame)
+            return
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) is outcome:
+            for part in test.values:
+                self.narrow(part, outcome, frame)
+            return
+        about: ast.expr = test
+        check: Callable[[Value], bool | None] = self.truth
+        if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
+            if not (isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None):
+                return
+            about, check = test.left, _is_none
+            outcome = outcome is isinstance(test.ops[0], ast.Is)
+        if isinstance(about, ast.Name) and isinstance(frame.env.get(about.id), Union):
+            left = [one for one in alternatives(frame.env[about.id]) if check(one) in (None, outcome)]
+            if left:
+                frame.env[about.id] = left[0] if len(left) == 1 else Union(tuple(left))
+
+    # -- the rest
+
+    def _lambda(self, node: ast.Lambda, frame: Frame) -> Value:
+        return self.function(node, "<lambda>", frame)
+
+    def _named(self, node: ast.NamedExpr, frame: Frame) -> Value:
+        value = self.eval(node.value, frame)
+        self.bind(node.target, value, frame)
+        return value
+
+    def _await(self, node: ast.Await, frame: Frame) -> Value:
+        return self.eval(node.value, frame)
+
+    def _yield(self, node: ast.Yield, frame: Frame) -> Value:
+        frame.yields.append(Const(None) if node.value is None else self.eval(node.value, frame))
+        return UNKNOWN
+
+    def _yield_from(self, node: ast.YieldFrom, frame: Frame) -> Value:
+        frame.yields.append(self.element(self.eval(node.value, frame), node.value, frame))
+        return UNKNOWN
+
+    def _joined(self, node: ast.JoinedStr, frame: Frame) -> Value:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.eval(part.value, frame)
+        return UNKNOWN
+
+    def _starred(self, node: ast.Starred, frame: Frame) -> Value:
+        self.eval(node.value, frame)
+        return UNKNOWN
+
+    def _call_expression(self, node: ast.Call, frame: Frame) -> Value:
+        return self.call_expression(node, frame)
+
+
+def _is_none(value: Value) -> bool | None:
+    if isinstance(value, Const):
+        return value.value is None
+    return None if isinstance(value, (Unknown, External)) else False
+
+
+def _fold(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Value:
+    """The Python value of a constant expression, unless it is large or an error."""
+    try:
+        result = function(left, right)
+    except Exception:  # of a constant expression in the analysed program: that program's error, not ours
+        return UNKNOWN
+    if isinstance(result, (str, bytes, tuple, list)) and len(result) > 4096:
+        return UNKNOWN
+    return Const(result)
+
+
+_BUILTINS = frozenset(dir(builtins))
+
+_EXPRESSIONS: dict[type[ast.expr], Callable[[Expressions, Any, Frame], Value]] = {
+    ast.Constant: Expressions._constant,
+    ast.Name: Expressions._name,
+    ast.Attribute: Expressions._attribute,
+    ast.Subscript: Expressions._subscript,
+    ast.Slice: Expressions._slice,
+    ast.Tuple: Expressions._tuple,
+    ast.List: Expressions._list,
+    ast.Set: Expressions._set,
+    ast.Dict: Expressions._dict,
+    ast.ListComp: Expressions._comprehension,
+    ast.SetComp: Expressions._comprehension,
+    ast.GeneratorExp: Expressions._comprehension,
+    ast.DictComp: Expressions._dict_comprehension,
+    ast.BinOp: Expressions._bin_op,
+    ast.UnaryOp: Expressions._unary_op,
+    ast.BoolOp: Expressions._bool_op,
+    ast.Compare: Expressions._compare,
+    ast.IfExp: Expressions._if_exp,
+    ast.Lambda: Expressions._lambda,
+    ast.NamedExpr: Expressions._named,
+    ast.Await: Expressions._await,
+    ast.Yield: Expressions._yield,
+    ast.YieldFrom: Expressions._yield_from,
+    ast.JoinedStr: Expressions._joined,
+    ast.Starred: Expressions._starred,
+    ast.Call: Expressions._call_expression,
+}

@@ -1,0 +1,104 @@
+"""Where names live: the scope of a module, and the frame of a call."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from likelihead.lint.source import Source
+from likelihead.lint.values import Const, Context, Function, Instance, Made, Value
+
+__all__ = ["Frame", "Scope"]
+
+
+class Scope:
+    """A module that is (or was) executed: its source and its names."""
+
+    __slots__ = ("done", "frame", "imports", "name", "source")
+
+    def __init__(self, source: Source, name: str, context: Context) -> None:
+        self.source = source
+        self.name = name
+        self.done = False
+        self.imports: set[Path] = set()
+        self.frame = Frame(self, {"__name__": Const(name)}, context)
+
+    @property
+    def env(self) -> dict[str, Value]:
+        """The names of the module, as they are now."""
+        return self.frame.env
+
+    def made(self, node: ast.AST, text: str) -> Made:
+        """A place in this module."""
+        return Made(self, node, text)
+
+
+class Frame:
+    """One call of a function, or the body of a module or class.
+
+    Attributes:
+        scope: the module that the code stands in.
+        env: the local names. It is replaced where the ways through the function part and meet again.
+        function: that is called; None for a module or class body.
+        closure: the frame that the function was defined in.
+        instance: what ``self`` is, in a method.
+        caller: the frame and the place of the call.
+        returns: the values returned so far.
+    """
+
+    __slots__ = (
+        "caller",
+        "closure",
+        "context",
+        "depth",
+        "env",
+        "function",
+        "globals",
+        "instance",
+        "loops",
+        "returns",
+        "scope",
+        "site",
+        "yields",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        env: dict[str, Value],
+        context: Context,
+        *,
+        function: Function | None = None,
+        closure: Frame | None = None,
+        instance: Instance | None = None,
+        caller: Frame | None = None,
+        site: ast.AST | None = None,
+    ) -> None:
+        self.scope = scope
+        self.env = env
+        self.context = context
+        self.function = function
+        self.closure = closure
+        self.instance = instance
+        self.caller = caller
+        self.site = site
+        self.depth: int = 0 if caller is None else caller.depth + 1
+        self.returns: list[Value] = []
+        self.yields: list[Value] = []
+        self.globals: set[str] = set()
+        self.loops: list[Any] = []
+
+    def stack(self) -> tuple[Made, ...]:
+        """The calls that led here, outermost first."""
+        calls: list[Made] = []
+        frame: Frame = self
+        while frame.caller is not None:
+            if (
+                frame.site is not None
+                and frame.function is not None
+                and frame.site is not frame.function.node
+            ):
+                calls.append(frame.caller.scope.made(frame.site, f"{frame.function.name}()"))
+            frame = frame.caller
+        return tuple(reversed(calls))

@@ -1,0 +1,1 @@
+"""What is known of torch and of the libraries around it: a table for each of them, by dotted name."""

@@ -1,0 +1,143 @@
+"""Arithmetic of tensors, as far as it leaves a kind what it is or makes one by hand."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from likelihead.lint.interpreter.events import Reading
+from likelihead.lint.knowledge.call import number
+from likelihead.lint.values import (
+    UNKNOWN,
+    Tensor,
+    Value,
+    key,
+)
+
+if TYPE_CHECKING:
+    from likelihead.lint.interpreter.frames import Frame
+    from likelihead.lint.interpreter.machine import Machine
+
+__all__ = ["binary", "negate"]
+
+
+def negate(value: Tensor, node: ast.AST) -> Value:
+    """``-tensor``."""
+    if value.kind in ("logits", "data", "activations"):
+        return value.but(marks=value.marks ^ {"negated"})
+    if value.kind in ("log_probs", "per_example", "picked"):
+        return value.but(
+            kind="data" if value.kind == "log_probs" else value.kind, marks=value.marks ^ {"negated"}
+        )
+    return UNKNOWN
+
+
+_TEMPERATURES = ("temp", "tau", "scale")
+
+
+def binary(
+    op_: type[ast.operator], left: Value, right: Value, interpreter: Machine, node: ast.AST, frame: Frame
+) -> Value:
+    """``left op right`` of which one at least is a tensor."""
+    if op_ is ast.Mult:
+        interpreter.emit(Reading(node, frame, "product", left, right))
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        return _two(op_, left, right, frame, node)
+    if isinstance(left, Tensor):
+        amount = number(right)
+        if amount is None:
+            return _with_unknown(op_, left, node, frame)
+        return _with_number(op_, left, amount, frame, node)
+    assert isinstance(right, Tensor)
+    amount = number(left)
+    if amount is None:
+        return _with_unknown(op_, right, node, frame) if op_ in (ast.Mult,) else UNKNOWN
+    if op_ in (ast.Add, ast.Mult):
+        return _with_number(op_, right, amount, frame, node)
+    if op_ is ast.Sub and amount == 1 and right.kind == "sigmoid":
+        return right
+    if op_ is ast.Div and amount == 1 and right.kind == "one_plus_exp":
+        return Tensor(
+            "sigmoid",
+            frame.scope.made(node, "sigmoid by hand"),
+            None,
+            right.shape,
+            "float",
+            frozenset(("by hand",)),
+        )
+    if op_ is ast.Sub and right.kind in ("one_hot", "multi_hot", "per_example"):
+        return right
+    return UNKNOWN
+
+
+def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: Frame, node: ast.AST) -> Value:
+    kind = value.kind
+    if op_ in (ast.Add, ast.Sub):
+        if abs(amount) <= 1e-3:
+            return value.but(marks=value.marks | {"eps"})
+        if kind in ("exp", "exp_logits") and amount == 1 and "negated" in _marks(value.origin):
+            return value.but(kind="one_plus_exp")
+        return value if kind in ("logits", "indices", "activations", "data", "per_example") else UNKNOWN
+    if op_ in (ast.Mult, ast.Div):
+        if amount == 1:
+            return value
+        if kind in ("logits", "data", "activations", "per_example"):
+            return value
+        if kind == "log_probs" and amount > 0:
+            return value.but(kind="data")
+        if kind in ("one_hot", "multi_hot", "probs", "sigmoid"):
+            return value.but(kind="data", marks=value.marks | {"scaled"})
+    if op_ is ast.FloorDiv and kind in ("indices", "data"):
+        return value
+    return UNKNOWN
+
+
+def _marks(value: Value | None) -> frozenset[str]:
+    return value.marks if isinstance(value, Tensor) else frozenset()
+
+
+def _with_unknown(op_: type[ast.operator], value: Tensor, node: ast.AST, frame: Frame) -> Value:
+    """With something that is not known: only a temperature is known to leave logits logits."""
+    if value.kind == "per_example":
+        return value.but(marks=value.marks | {"weighted"}) if op_ in (ast.Mult, ast.Div) else UNKNOWN
+    if value.kind in ("logits", "activations") and op_ in (ast.Mult, ast.Div):
+        for side in (getattr(node, "left", None), getattr(node, "right", None)):
+            name = (
+                side.attr
+                if isinstance(side, ast.Attribute)
+                else side.id
+                if isinstance(side, ast.Name)
+                else ""
+            )
+            if name == "T" or any(word in name.lower() for word in _TEMPERATURES):
+                return value
+    return UNKNOWN
+
+
+def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, node: ast.AST) -> Value:
+    if (
+        op_ is ast.Div
+        and left.kind in ("exp", "exp_logits")
+        and right.kind == "sum_exp"
+        and left.made
+        and right.made
+    ):
+        if left.made.node is right.made.node or key(left.origin or UNKNOWN) == key(right.origin or UNKNOWN):
+            made = frame.scope.made(node, "softmax by hand")
+            return Tensor(
+                "probs", made, right.dim, left.shape, "float", frozenset(("by hand",)), origin=left.origin
+            )
+        return UNKNOWN
+    if op_ is ast.Sub and left.kind == "logits" and right.kind == "lse":
+        return left.but(kind="log_probs", made=frame.scope.made(node, "log-softmax by hand"), dim="?")
+    if op_ is ast.Sub and left.kind == "logits" and right.kind == "max_values":
+        return left
+    if op_ in (ast.Add, ast.Sub):
+        if left.kind == right.kind == "logits":
+            return left.but(shape=left.shape if left.shape is not None else right.shape)
+        if left.kind == right.kind == "per_example":
+            return left
+    if op_ is ast.Mult and "per_example" in (left.kind, right.kind):
+        per_example = left if left.kind == "per_example" else right
+        return per_example.but(marks=per_example.marks | {"weighted"})
+    return UNKNOWN

@@ -1,0 +1,245 @@
+"""Lists, dictionaries, strings, and the containers of layers."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.knowledge.call import Call, constructor
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    Context,
+    Dict,
+    List,
+    Object,
+    Repeat,
+    Value,
+    join,
+    passed,
+)
+
+if TYPE_CHECKING:
+    from likelihead.lint.interpreter.machine import Machine
+
+__all__ = ["call_sequential", "method"]
+
+_LAYER_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
+
+
+def call_sequential(
+    value: List,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    interpreter: Machine,
+    node: ast.AST,
+    frame: Frame,
+) -> Value:
+    """The layers of a Sequential, one after the other."""
+    if value.kind != "Sequential" or not args:
+        return UNKNOWN
+    current = args[0]
+    for layer in list(value.items):
+        if isinstance(layer, Repeat):
+            outside = frame.context
+            frame.context = Context(outside)
+            current = join(current, _apply(layer.value, current, interpreter, node, frame))
+            frame.context = outside
+        else:
+            current = _apply(layer, current, interpreter, node, frame)
+    return passed(current, frame.scope.made(node, "Sequential"))
+
+
+def _apply(layer: Value, value: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """One layer of a Sequential: where it was made says more than where the whole is called."""
+    if isinstance(layer, Object) and layer.made is not None:
+        there = Frame(layer.made.scope, {}, frame.context, function=frame.function, instance=frame.instance)
+        there.caller, there.site, there.depth = frame.caller, frame.site, frame.depth
+        return interpreter.call(layer, [value], {}, layer.made.node, there)
+    return interpreter.call(layer, [value], {}, node, frame)
+
+
+@constructor("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
+def _layers(call: Call) -> Value:
+    kind = call.name.rpartition(".")[2]
+    made = call.made(kind)
+    context = call.frame.context
+    first = call.given(0, "modules")
+    if kind == "ModuleDict":
+        return Dict(dict(first.items), kind, context, first.rest) if isinstance(first, Dict) else UNKNOWN
+    if kind == "ModuleList":
+        if first is None:
+            return List([], kind, context, made=made)
+        entries = first.items if isinstance(first, List) else [Repeat(UNKNOWN)]
+        return List(entries, kind, context, made=made)
+    if isinstance(first, Dict) and len(call.args) == 1:
+        if first.rest is not None:
+            return List([Repeat(UNKNOWN)], kind, context, made=made)
+        return List(first.items.values(), kind, context, [str(name) for name in first.items], made)
+    names = [str(i) for i in range(len(call.args))]
+    return List(call.args, kind, context, names, made)
+
+
+def method(
+    owner: Value,
+    name: str,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    interpreter: Machine,
+    node: ast.AST,
+    frame: Frame,
+) -> Value:
+    """A method of a list, tuple, dictionary, string or container of layers."""
+    if isinstance(owner, List):
+        return _list_method(owner, name, args, kwargs, interpreter, node, frame)
+    if isinstance(owner, Dict):
+        return _dict_method(owner, name, args, interpreter, node, frame)
+    if isinstance(owner, Const) and isinstance(owner.value, str):
+        return _string_method(owner.value, name, args)
+    return UNKNOWN
+
+
+def _list_method(
+    owner: List,
+    name: str,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    interpreter: Machine,
+    node: ast.AST,
+    frame: Frame,
+) -> Value:
+    context = frame.context
+    if name == "append" and args:
+        interpreter.epoch += 1
+        if owner.names is not None:
+            owner.names.append(str(len(owner.items)))
+        owner.append(args[0], context)
+        return Const(None) if owner.kind == "list" else owner
+    if name == "extend" and args:
+        interpreter.epoch += 1
+        interpreter.extend(owner, args[0], frame)
+        return Const(None)
+    if name in ("add_module", "register_module") and len(args) >= 2:
+        interpreter.epoch += 1
+        if owner.names is not None:
+            owner.names.append(str(args[0].value) if isinstance(args[0], Const) else "?")
+        owner.append(args[1], context)
+        return Const(None)
+    if name in ("insert", "pop", "remove", "clear", "sort", "reverse"):
+        interpreter.epoch += 1
+        return _changed(owner, name, args, context)
+    if owner.kind in _LAYER_CONTAINERS:
+        if name in ("forward", "__call__"):
+            return call_sequential(owner, args, kwargs, interpreter, node, frame)
+        if name in (
+            "to",
+            "cuda",
+            "cpu",
+            "train",
+            "eval",
+            "half",
+            "float",
+            "double",
+            "apply",
+            "requires_grad_",
+            "bfloat16",
+            "share_memory",
+        ):
+            return owner
+        if name in ("children", "modules"):
+            return List(owner.items, "list", context)
+        if name in ("named_children", "named_modules"):
+            pairs: list[Value] = [List([UNKNOWN, one], "tuple", context) for one in owner.items]
+            return List(pairs if owner.complete else [Repeat(UNKNOWN)], "list", context)
+    if name == "copy":
+        return List(owner.items, owner.kind, context, owner.names, owner.made)
+    return UNKNOWN
+
+
+def _changed(owner: List, name: str, args: list[Value], context: Context) -> Value:
+    if owner.born.root is not context.root:
+        return UNKNOWN
+    certain = context.surrounds(owner.born) and owner.complete
+    at = args[0].value if args and isinstance(args[0], Const) else None
+    if certain and name == "clear":
+        owner.items, owner.names = [], None
+    elif certain and name == "insert" and isinstance(at, int) and len(args) > 1:
+        owner.items.insert(at, args[1])
+        owner.names = None
+    elif certain and name == "pop" and (not args or isinstance(at, int)) and owner.items:
+        at = -1 if at is None else at
+        if -len(owner.items) <= at < len(owner.items):
+            if owner.names is not None:
+                owner.names = None
+            return owner.items.pop(at)
+    elif name not in ("sort", "reverse"):
+        owner.items = [Repeat(UNKNOWN)]
+        owner.names = None
+    return UNKNOWN
+
+
+def _dict_method(
+    owner: Dict, name: str, args: list[Value], interpreter: Machine, node: ast.AST, frame: Frame
+) -> Value:
+    context = frame.context
+    if name in ("get", "pop", "setdefault") and args:
+        default = args[1] if len(args) > 1 else Const(None)
+        if isinstance(args[0], Const):
+            if args[0].value in owner.items:
+                return owner.items[args[0].value]
+            return default if owner.rest is None else UNKNOWN
+        return join(owner.element(), default) if owner.rest is None else UNKNOWN
+    if name == "items":
+        pairs: list[Value] = [List([Const(key), one], "tuple", context) for key, one in owner.items.items()]
+        return List(pairs if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
+    if name == "values":
+        return List(owner.items.values() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
+    if name == "keys":
+        return List(
+            [Const(key) for key in owner.items] if owner.rest is None else [Repeat(UNKNOWN)], "list", context
+        )
+    if name == "update" and args:
+        interpreter.epoch += 1
+        more = args[0]
+        if isinstance(more, Dict):
+            for key, one in more.items.items():
+                interpreter.set_item(owner, Const(key), one, frame)
+            owner.rest = more.rest if owner.rest is None else owner.rest
+        else:
+            owner.rest = UNKNOWN
+        return Const(None)
+    if name == "copy":
+        return Dict(dict(owner.items), owner.kind, context, owner.rest)
+    if name in ("to", "cuda", "cpu", "train", "eval"):
+        return owner
+    return UNKNOWN
+
+
+_STRING_METHODS = frozenset(
+    [
+        "lower",
+        "upper",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "startswith",
+        "endswith",
+        "replace",
+        "title",
+        "format",
+        "join",
+    ]
+)
+
+
+def _string_method(text: str, name: str, args: list[Value]) -> Value:
+    if name not in _STRING_METHODS or not all(isinstance(one, Const) for one in args):
+        return UNKNOWN
+    values: list[Any] = [one.value for one in args if isinstance(one, Const)]
+    try:
+        result = getattr(text, name)(*values)
+    except Exception:  # of a call in the analysed program: that program's error, not ours
+        return UNKNOWN
+    return Const(tuple(result) if isinstance(result, list) else result)

@@ -1,0 +1,196 @@
+"""Objects of classes from outside: layers, losses, loaders, and modules in general."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from likelihead.lint.knowledge import layers, losses
+from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
+from likelihead.lint.values import (
+    UNKNOWN,
+    Bound,
+    Const,
+    Context,
+    Instance,
+    List,
+    Object,
+    Tensor,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from likelihead.lint.interpreter.frames import Frame
+    from likelihead.lint.interpreter.machine import Machine
+
+__all__ = ["CALLS", "ELEMENTS", "METHODS", "attribute", "call", "element", "item", "method", "public_names"]
+
+# What an object of a class does when it is called, when it is iterated over, and its methods and attributes,
+# by the dotted name of the class; a library's table of knowledge adds its own.
+CALLS: dict[str, Callable[[Object, Call], Value]] = {}
+ELEMENTS: dict[str, Callable[[Object, Call], Value]] = {}
+METHODS: dict[tuple[str, str], Callable[[Object, Call], Value]] = {}
+ATTRIBUTES: dict[str, Callable[[Object, str, Call], Value]] = {}
+
+# Methods of a module that return the module.
+_SELF = frozenset(
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "train",
+        "eval",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "xpu",
+        "npu",
+        "to_empty",
+        "type",
+    ]
+)
+
+
+def call(
+    owner: Object,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    interpreter: Machine,
+    node: ast.AST,
+    frame: Frame,
+) -> Value:
+    """An object is called: a layer is applied, a loss taken."""
+    this = Call(owner.name, args, kwargs, interpreter, node, frame)
+    if owner.name in losses.LOSSES:
+        return losses.call_criterion(owner, this)
+    if owner.name in CALLS:
+        return CALLS[owner.name](owner, this)
+    if owner.name in layers.LAYERS:
+        return layers.apply(owner, this)
+    return UNKNOWN
+
+
+def method(
+    owner: Value,
+    name: str,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    interpreter: Machine,
+    node: ast.AST,
+    frame: Frame,
+) -> Value:
+    """A method of an object that the project does not define."""
+    this = Call(name, args, kwargs, interpreter, node, frame)
+    base = owner.base if isinstance(owner, Instance) else owner
+    if isinstance(base, Object):
+        handler = METHODS.get((base.name, name))
+        if handler is not None:
+            return handler(base, this)
+        if name in ("forward", "__call__"):
+            return call(base, args, kwargs, interpreter, node, frame)
+    if name in _SELF:
+        return owner
+    if name in ("forward", "__call__") and isinstance(owner, Instance):
+        return UNKNOWN
+    if (
+        name in ("add_module", "register_module", "__setattr__")
+        and len(args) >= 2
+        and isinstance(args[0], Const)
+    ):
+        if isinstance(args[0].value, str):
+            interpreter.set_attribute(owner, args[0].value, args[1], frame)
+        return Const(None)
+    if name == "__call__":
+        return interpreter.call(owner, args, kwargs, node, frame)
+    return UNKNOWN
+
+
+def attribute(owner: Object, name: str, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """An attribute of an object that the analysed program did not set."""
+    if owner.name in ATTRIBUTES:
+        found = ATTRIBUTES[owner.name](owner, name, Call(name, [], {}, interpreter, node, frame))
+        if found is not UNKNOWN:
+            return found
+    if name in owner.options:
+        return owner.options[name]
+    return Bound(owner, name)
+
+
+def item(owner: Object, index: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """``object[index]``."""
+    if owner.name in ELEMENTS:
+        return ELEMENTS[owner.name](owner, Call("[]", [index], {}, interpreter, node, frame))
+    return UNKNOWN
+
+
+def element(owner: Object | Instance, interpreter: Machine, node: ast.expr | None, frame: Frame) -> Value:
+    """Any one entry of an object that is iterated over."""
+    if isinstance(owner, Object):
+        if owner.name in ELEMENTS:
+            return ELEMENTS[owner.name](owner, Call("for", [], {}, interpreter, node or ast.Pass(), frame))
+        return UNKNOWN
+    for name in ("__iter__", "__getitem__"):
+        found = owner.cls.find(name)
+        if found is not None:
+            bound = interpreter.attribute(owner, name, node or owner.cls.node, frame)
+            args = [] if name == "__iter__" else [UNKNOWN]
+            result = interpreter.call(bound, list(args), {}, node or owner.cls.node, frame)
+            return result if name == "__getitem__" else interpreter.element(result, None, frame)
+    return UNKNOWN
+
+
+def public_names(module: str) -> Iterable[str]:
+    """The names that ``from module import *`` brings, as far as anything is known of them."""
+    prefix = f"{module}."
+    names = {
+        name[len(prefix) :]
+        for table in (CONSTRUCTORS, EXTERNALS)
+        for name in table
+        if name.startswith(prefix)
+    }
+    if module in ("torch", "torch.nn.functional"):
+        names |= set(OPS)
+    names |= {"torch": {"nn", "optim", "no_grad"}, "torch.nn": {"Module", "functional"}}.get(module, set())
+    return sorted(name for name in names if "." not in name)
+
+
+def _loader_element(owner: Object, call: Call) -> Value:
+    dataset = owner.options.get("dataset")
+    if dataset is None:
+        return UNKNOWN
+    entry = call.interpreter.item(dataset, UNKNOWN, call.node, call.frame)
+    return _batched(entry, call.frame.context)
+
+
+def _batched(value: Value, context: Context) -> Value:
+    """A batch of what a dataset has: one more dimension in front."""
+    if isinstance(value, Tensor):
+        return value.but(shape=None if value.shape is None else (None, *value.shape))
+    if isinstance(value, List) and value.kind in ("tuple", "list"):
+        return List([_batched(one, context) for one in value.items], "list", context)
+    return UNKNOWN
+
+
+ELEMENTS["torch.utils.data.DataLoader"] = _loader_element
+
+
+def _tensor_dataset_element(owner: Object, call: Call) -> Value:
+    tensors = owner.options.get("*")
+    if not isinstance(tensors, List):
+        return UNKNOWN
+    rows: list[Value] = []
+    for one in tensors.items:
+        if isinstance(one, Tensor):
+            shape = None if one.shape is None or one.shape[:1] == (...,) else one.shape[1:]
+            rows.append(one.but(shape=shape))
+        else:
+            rows.append(UNKNOWN)
+    return List(rows, "tuple", call.frame.context)
+
+
+ELEMENTS["torch.utils.data.TensorDataset"] = _tensor_dataset_element

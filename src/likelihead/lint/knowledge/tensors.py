@@ -1,0 +1,456 @@
+"""Tensors: what functions and methods of torch (and numpy, where they share a name) make of a kind."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from likelihead.lint.knowledge import shapes
+from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op
+from likelihead.lint.values import (
+    UNKNOWN,
+    Bound,
+    Const,
+    Figure,
+    List,
+    Object,
+    Repeat,
+    Tensor,
+    Unknown,
+    Value,
+    alternatives,
+    join,
+    map_union,
+)
+
+if TYPE_CHECKING:
+    from likelihead.lint.interpreter.frames import Frame
+    from likelihead.lint.interpreter.machine import Machine
+
+__all__ = ["LINKED", "TELLING_METHODS", "attribute", "index", "keep", "method"]
+
+# Methods whose name alone says what they return, whatever the object they are called on.
+TELLING_METHODS = frozenset(
+    [
+        "softmax",
+        "log_softmax",
+        "sigmoid",
+        "sigmoid_",
+        "argmax",
+        "max",
+        "long",
+        "float",
+        "double",
+        "half",
+        "int",
+        "bool",
+        "byte",
+        "backward",
+        "item",
+        "exp",
+        "log",
+        "topk",
+    ]
+)
+
+# The kinds that say how a tensor relates to probabilities; only operations that are known to keep one do.
+LINKED = frozenset(("logits", "log_probs", "probs", "sigmoid", "log_sigmoid", "exp_logits", "activations"))
+
+
+def attribute(value: Tensor, name: str, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """``tensor.name``."""
+    if name in ("data", "grad_fn"):
+        return value if name == "data" else UNKNOWN
+    if name in ("T", "mT"):
+        return value.but(shape=shapes.swapped(value.shape, -1, -2), dim="?")
+    if name == "shape":
+        return _sizes(value, frame)
+    if name == "ndim":
+        return UNKNOWN if value.rank is None else Const(value.rank)
+    if name in ("values", "indices") and value.kind == "max":
+        return UNKNOWN
+    return Bound(value, name)
+
+
+def _sizes(value: Tensor, frame: Frame) -> Value:
+    if value.shape is None:
+        return UNKNOWN
+    sizes: list[Value] = [
+        Repeat(UNKNOWN) if size is ... else Const(size) if isinstance(size, int) else UNKNOWN
+        for size in value.shape
+    ]
+    return List(sizes, "tuple", frame.context)
+
+
+def method(
+    owner: Value,
+    name: str,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    interpreter: Machine,
+    node: ast.AST,
+    frame: Frame,
+) -> Value:
+    """``tensor.name(...)``; also of a figure, or of something unknown where the name says enough."""
+    if isinstance(owner, Figure) or name == "backward":
+        from likelihead.lint.knowledge import figures
+
+        return figures.method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
+    handler = OPS.get(name)
+    if handler is None:
+        return UNKNOWN
+    return handler(Call(name, [owner, *args], kwargs, interpreter, node, frame))
+
+
+# -- operations that keep a kind
+
+
+def keep(value: Value, **changes: Any) -> Value:
+    """The same kind with another shape or dtype; of anything but a tensor nothing is known."""
+    return map_union(value, lambda one: one.but(**changes) if isinstance(one, Tensor) else UNKNOWN)
+
+
+@op(
+    "clone", "detach", "detach_", "contiguous", "cpu", "cuda", "requires_grad_", "numpy", "nan_to_num",
+    "clamp", "clip", "clamp_", "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad",
+    "xpu",
+    "maximum", "minimum", "ascontiguousarray", "asarray",
+)  # fmt: skip
+def _same(call: Call) -> Value:
+    return keep(call.get(0, "input"))
+
+
+@op("dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout")
+def _dropout(call: Call) -> Value:
+    return map_union(call.get(0, "input"), lambda one: one if _is(one, "logits", "activations") else UNKNOWN)
+
+
+def _is(value: Value, *kinds: str) -> bool:
+    return isinstance(value, Tensor) and value.kind in kinds
+
+
+@op(
+    "to",
+    "type",
+    "astype",
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "long",
+    "int",
+    "bool",
+    "byte",
+    "short",
+    "char",
+    "type_as",
+)
+def _cast(call: Call) -> Value:
+    wanted = call.name if call.name in DTYPES else dtype_of(call)
+    value = call.get(0, "input")
+    if isinstance(value, Unknown):
+        return (
+            Tensor("data", call.made(f"{call.name}()"), dtype=wanted)
+            if wanted and call.name != "to"
+            else UNKNOWN
+        )
+    return map_union(
+        value, lambda one: _casted(one, wanted or (one.dtype if isinstance(one, Tensor) else ""), call)
+    )
+
+
+def _casted(value: Value, dtype: str, call: Call) -> Value:
+    if not isinstance(value, Tensor):
+        return value if isinstance(value, (Object, Figure)) else UNKNOWN
+    marks = value.marks
+    if dtype == "bool" and value.kind == "indices":
+        marks = marks | {"made bool"}
+    if dtype in ("long", "int", "uint8", "int8") and value.kind in LINKED:
+        return value.but(kind="data", dtype=dtype)
+    return value.but(dtype=dtype, marks=marks)
+
+
+@op(
+    "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "permute",
+    "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as",
+    "reshape_as", "ravel", "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
+)  # fmt: skip
+def _reshaped(call: Call) -> Value:
+    def one(value: Value) -> Value:
+        if not isinstance(value, Tensor):
+            return UNKNOWN
+        shape = shapes.reshaped(call.name.rpartition(".")[2], value.shape, call)
+        moved = (
+            call.name.rpartition(".")[2] not in ("squeeze", "expand", "contiguous", "clone")
+            and value.dim is not None
+        )
+        dim = shapes.moved_dim(call.name.rpartition(".")[2], value, call) if moved else value.dim
+        return value.but(shape=shape, dim=dim)
+
+    return map_union(call.get(0, "input"), one)
+
+
+@op("index_select", "narrow", "masked_select", "take_along_dim", "gather", "take", "select")
+def _selected(call: Call) -> Value:
+    def one(value: Value) -> Value:
+        if not isinstance(value, Tensor):
+            return UNKNOWN
+        name = call.name.rpartition(".")[2]
+        if name in ("gather", "take_along_dim", "take", "select", "masked_select"):
+            # The entries that were picked are no distribution any more.
+            return value.but(kind="picked" if value.kind in LINKED else value.kind, shape=None)
+        return value.but(shape=None if value.shape is None or value.last is None else (..., value.last))
+
+    return map_union(call.get(0, "input"), one)
+
+
+@op("cat", "concat", "concatenate", "stack", "vstack", "hstack", "row_stack")
+def _concatenated(call: Call) -> Value:
+    entries = call.get(0, "tensors")
+    if not isinstance(entries, List) or not entries.items:
+        return UNKNOWN
+    values = [one.value if isinstance(one, Repeat) else one for one in entries.items]
+    options = [one for value in values for one in alternatives(value) if not isinstance(one, Const)]
+    tensors = [one for one in options if isinstance(one, Tensor)]
+    if not tensors or len(tensors) < len(options):
+        return UNKNOWN
+    first = tensors[0]
+    if any((one.kind, one.dtype) != (first.kind, first.dtype) for one in tensors):
+        return UNKNOWN
+    name = call.name.rpartition(".")[2]
+    dim = call.const(1, "dim", call.const(9, "axis", 0))
+    if dim is ...:
+        return UNKNOWN
+    if name == "stack":
+        known = dim == 0 and first.rank is not None and first.shape is not None
+        shape = (len(tensors) if entries.complete else None, *first.shape) if known and first.shape else None
+        return first.but(shape=shape, dim="?" if first.dim is not None else None)
+    if dim == 0 and name != "hstack":
+        shape = None if first.shape is None else (None, *first.shape[1:]) if first.rank else first.shape
+        return first.but(shape=shape)
+    if first.kind in ("probs", "log_probs"):
+        return first.but(kind="data", shape=None, dim=None)  # several distributions side by side are none
+    widths = [one.last or 0 for one in tensors]
+    whole = dim in (1, -1) and first.rank == 2 and entries.complete and all(widths)
+    return first.but(shape=(None, sum(widths)) if whole else None)
+
+
+@op("chunk", "split", "unbind", "tensor_split")
+def _parts(call: Call) -> Value:
+    def one(value: Value) -> Value:
+        if not isinstance(value, Tensor):
+            return UNKNOWN
+        return List([Repeat(value.but(shape=None))], "list", call.frame.context)
+
+    return map_union(call.get(0, "input"), one)
+
+
+@op("mean", "average", "nanmean")
+def _mean(call: Call) -> Value:
+    from likelihead.lint.knowledge import figures
+
+    value = call.get(0, "input")
+    dim = call.const(1, "dim", call.const(9, "axis", None))
+
+    def one(value: Value) -> Value:
+        if isinstance(value, (Figure, List)):
+            return figures.mean(value, call)
+        if not isinstance(value, Tensor):
+            return UNKNOWN
+        if value.kind == "per_example":
+            return figures.reduced(value, "mean", call) if dim is None else value
+        if dim is None or value.kind not in LINKED | {"logits"}:
+            return UNKNOWN
+        if value.kind == "log_probs":
+            return value.but(kind="data", shape=None)
+        keepdim = call.const(2, "keepdim", False) is True
+        return value.but(
+            shape=shapes.reduced(value.shape, dim, keepdim), dim="?" if value.dim is not None else None
+        )
+
+    return map_union(value, one)
+
+
+@op("sum", "nansum")
+def _sum(call: Call) -> Value:
+    from likelihead.lint.knowledge import figures
+
+    dim = call.const(1, "dim", call.const(9, "axis", None))
+
+    def one(value: Value) -> Value:
+        if isinstance(value, (Figure, List)):
+            return figures.total(value, call)
+        if not isinstance(value, Tensor):
+            return UNKNOWN
+        if value.kind == "per_example":
+            return figures.reduced(value, "sum", call) if dim is None else value
+        if value.kind in ("exp", "exp_logits"):
+            return value.but(kind="sum_exp", dim=dim)
+        return UNKNOWN
+
+    return map_union(call.get(0, "input"), one)
+
+
+# -- classes
+
+
+@op("argmax", "argmin")
+def _argmax(call: Call) -> Value:
+    value = call.get(0, "input")
+    dim = call.const(1, "dim", call.const(9, "axis", None))
+    shape = None
+    if isinstance(value, Tensor) and dim is not None:
+        shape = shapes.reduced(value.shape, dim, call.const(2, "keepdim", False) is True)
+    return Tensor("indices", call.made("argmax"), None, shape, "long", origin=value)
+
+
+@op("max", "amax")
+def _max(call: Call) -> Value:
+    value = call.get(0, "input")
+    if isinstance(value, (Figure, Const, List)):
+        return UNKNOWN
+    if call.name.endswith("amax"):
+        return Tensor("max_values", call.made("amax"), dtype="float", origin=value)
+    dim = call.given(1, "dim")
+    if dim is None or not (isinstance(dim, Const) and isinstance(dim.value, int)):
+        return UNKNOWN
+    return _pair(value, dim.value, call.const(2, "keepdim", False) is True, call, ("values", "indices"))
+
+
+@op("topk", "sort", "median", "kthvalue", "mode")
+def _topk(call: Call) -> Value:
+    value = call.get(0, "input")
+    if not isinstance(value, (Tensor, Unknown)):
+        return UNKNOWN
+    if call.name.endswith("topk"):
+        return _pair(value, None, True, call, ("values", "indices"))
+    return UNKNOWN
+
+
+def _pair(value: Value, dim: int | None, keepdim: bool, call: Call, names: tuple[str, str]) -> Value:
+    """Values and indices, as max along a dimension returns them."""
+    shape = (
+        shapes.reduced(value.shape, dim, keepdim) if isinstance(value, Tensor) and dim is not None else None
+    )
+    name = call.name.rpartition(".")[2]
+    values = Tensor("max_values", call.made(f"values of {name}"), dim, shape, "float", origin=value)
+    indices = Tensor("indices", call.made(f"indices of {name}"), None, shape, "long", origin=value)
+    return List([values, indices], "tuple", call.frame.context, list(names))
+
+
+@op("one_hot")
+def _one_hot(call: Call) -> Value:
+    value = call.get(0, "tensor")
+    classes = call.const(1, "num_classes", None)
+    shape = value.shape if isinstance(value, Tensor) else None
+    last = classes if isinstance(classes, int) and classes > 0 else None
+    return Tensor(
+        "one_hot",
+        call.made("one_hot"),
+        None,
+        (*(shape if shape is not None else (...,)), last),
+        "long",
+        origin=value,
+    )
+
+
+# -- entries
+
+
+def index(value: Tensor, at: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """``tensor[at]``."""
+    shape, picks = shapes.indexed(value, at)
+    kind = value.kind
+    if picks and kind in ("probs", "log_probs", "sigmoid", "one_hot"):
+        kind = "picked"
+    return value.but(shape=shape, kind=kind, dim=value.dim if value.dim in (None, -1) else "?")
+
+
+@op("item", "tolist")
+def _item(call: Call) -> Value:
+    return map_union(call.get(0, "input"), lambda one: one if isinstance(one, (Tensor, Figure)) else UNKNOWN)
+
+
+@op(
+    "interpolate",
+    "upsample",
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool2d",
+    "max_pool2d",
+    "max_pool1d",
+)
+def _resized(call: Call) -> Value:
+    name = call.name.rpartition(".")[2]
+
+    def one(value: Value) -> Value:
+        if not isinstance(value, Tensor) or (
+            name not in ("interpolate", "upsample") and value.kind not in ("logits", "activations")
+        ):
+            return UNKNOWN
+        shape = value.shape
+        return value.but(
+            shape=None
+            if shape is None or ... in shape or len(shape) < 3
+            else (*shape[:2], *(None for _ in shape[2:]))
+        )
+
+    return map_union(call.get(0, "input"), one)
+
+
+@op("where", "masked_fill", "masked_fill_")
+def _filled(call: Call) -> Value:
+    name = call.name.rpartition(".")[2]
+    if name.startswith("masked_fill"):
+        return map_union(call.get(0, "input"), lambda one: one if _is(one, "logits") else UNKNOWN)
+    first, second = call.get(1, "input"), call.get(2, "other")
+    if isinstance(first, Tensor) and isinstance(second, Tensor) and first.kind == second.kind:
+        return join(first, second)
+    return UNKNOWN
+
+
+@op(
+    "relu",
+    "leaky_relu",
+    "gelu",
+    "elu",
+    "silu",
+    "tanh",
+    "relu_",
+    "softplus",
+    "hardtanh",
+    "mish",
+    "selu",
+    "celu",
+    "relu6",
+    "leaky_relu_",
+    "tanh_",
+)
+def _activation(call: Call) -> Value:
+    name = call.name.rpartition(".")[2].rstrip("_")
+    value = call.get(0, "input")
+    shape = value.shape if isinstance(value, Tensor) else None
+    return Tensor("activations", call.made(name), None, shape, "float", frozenset((name,)))
+
+
+@op("linear", "conv1d", "conv2d", "conv3d", "bilinear", "conv_transpose2d")
+def _affine(call: Call) -> Value:
+    name = call.name.rpartition(".")[2]
+    return Tensor("logits", call.made(name), dtype="float", marks=frozenset(("functional",)))
+
+
+@op("size")
+def _size(call: Call) -> Value:
+    value = call.get(0, "input")
+    if not isinstance(value, Tensor):
+        return UNKNOWN
+    sizes = _sizes(value, call.frame)
+    at = call.given(1, "dim")
+    return sizes if at is None else call.interpreter.item(sizes, at, call.node, call.frame)
+
+
+@op("dim", "ndimension")
+def _dim(call: Call) -> Value:
+    value = call.get(0, "input")
+    return Const(value.rank) if isinstance(value, Tensor) and value.rank is not None else UNKNOWN

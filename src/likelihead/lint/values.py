@@ -1,0 +1,612 @@
+"""What a Python value is known to be: the domain of the abstract interpretation.
+
+`UNKNOWN` is the answer to everything that is not certain, and nothing is ever reported of it. `Union` holds
+the
+values of several ways through the program; a rule has to hold for each of them. Values are immutable but for
+the
+containers and instances, which the analysed program may change; those remember the branch in which they were
+made (`Context`), so that a change made in another branch keeps what was there before it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from likelihead.lint.interpreter.frames import Frame, Scope
+
+__all__ = [
+    "UNKNOWN",
+    "Bound",
+    "Cell",
+    "Class",
+    "Const",
+    "Context",
+    "Dict",
+    "External",
+    "Figure",
+    "Function",
+    "Instance",
+    "List",
+    "Made",
+    "Module",
+    "Object",
+    "Partial",
+    "Repeat",
+    "Shape",
+    "Super",
+    "Tensor",
+    "Union",
+    "Unknown",
+    "Value",
+    "alternatives",
+    "constant",
+    "join",
+    "key",
+    "map_union",
+    "passed",
+]
+
+# More ways than this are no longer kept apart.
+MAX_ALTERNATIVES = 8
+
+# The sizes of a tensor; None for a size that is not known, and Ellipsis in front where the rank is not known.
+Shape = tuple[Any, ...]
+
+
+class Made:
+    """The place in the source where a value was made, and what happened there in a few words."""
+
+    __slots__ = ("node", "scope", "text")
+
+    def __init__(self, scope: Scope, node: ast.AST, text: str) -> None:
+        self.scope = scope
+        self.node = node
+        self.text = text
+
+
+class Context:
+    """A branch or loop body that may or may not run; the outermost one, without a parent, always does."""
+
+    __slots__ = ("parent",)
+
+    def __init__(self, parent: Context | None = None) -> None:
+        self.parent = parent
+
+    def surrounds(self, other: Context) -> bool:
+        """Whether everything that happens in `other` happens within (or is) this one."""
+        inner: Context | None = other
+        while inner is not None:
+            if inner is self:
+                return True
+            inner = inner.parent
+        return False
+
+    @property
+    def root(self) -> Context:
+        """The outermost context around this one: one for each file that is analysed."""
+        outer = self
+        while outer.parent is not None:
+            outer = outer.parent
+        return outer
+
+
+class Value:
+    """Base of all abstract values."""
+
+    __slots__ = ()
+
+
+class Unknown(Value):
+    """Nothing is known."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+UNKNOWN = Unknown()
+
+
+class Const(Value):
+    """A number, string, None, Ellipsis or slice of those."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class External(Value):
+    """A module, class or function from outside the project, by its dotted name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class Module(Value):
+    """A module of the project."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+
+class Function(Value):
+    """A function, method or lambda of the project."""
+
+    __slots__ = ("bound_class", "closure", "decorators", "defaults", "kw_defaults", "name", "node", "scope")
+
+    def __init__(
+        self,
+        node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda,
+        scope: Scope,
+        closure: Frame | None,
+        name: str,
+        defaults: list[Value],
+        kw_defaults: dict[str, Value],
+        decorators: tuple[str, ...] = (),
+        bound_class: Class | None = None,
+    ) -> None:
+        self.node = node
+        self.scope = scope
+        self.closure = closure
+        self.name = name
+        self.defaults = defaults
+        self.kw_defaults = kw_defaults
+        self.decorators = decorators
+        self.bound_class = bound_class
+
+
+class Class(Value):
+    """A class of the project; `members` are its own, `bases` values of any kind."""
+
+    __slots__ = ("bases", "members", "name", "node", "scope")
+
+    def __init__(
+        self, node: ast.ClassDef, scope: Scope, bases: list[Value], members: dict[str, Value]
+    ) -> None:
+        self.node = node
+        self.name = node.name
+        self.scope = scope
+        self.bases = bases
+        self.members = members
+
+    def lineage(self) -> Iterator[Class]:
+        """This class and its bases in the project, nearest first."""
+        seen: list[Class] = []
+        queue: list[Class] = [self]
+        while queue:
+            one = queue.pop(0)
+            if one in seen:
+                continue
+            seen.append(one)
+            yield one
+            queue = [base for base in one.bases if isinstance(base, Class)] + queue
+
+    def externals(self) -> Iterator[str]:
+        """The dotted names of the bases from outside the project, nearest first."""
+        for one in self.lineage():
+            for base in one.bases:
+                if isinstance(base, External):
+                    yield base.name
+
+    def is_known(self) -> bool:
+        """Whether every base is known by name."""
+        return all(isinstance(base, (Class, External)) for one in self.lineage() for base in one.bases)
+
+    def find(self, name: str) -> tuple[Value, Class] | None:
+        """The member of that name, and the class that has it."""
+        for one in self.lineage():
+            if name in one.members:
+                return one.members[name], one
+        return None
+
+
+class Cell:
+    """An attribute: its value seen from outside the branch of its last change, and from within."""
+
+    __slots__ = ("before", "context", "local", "value")
+
+    def __init__(self, value: Value, context: Context, local: Value, before: Value | None) -> None:
+        self.value = value
+        self.context = context
+        self.local = local
+        self.before = before
+
+
+class _Attributes(Value):
+    """Something with attributes that the analysed program may set."""
+
+    __slots__ = ("attrs", "born")
+
+    def __init__(self, born: Context) -> None:
+        self.born = born
+        self.attrs: dict[str, Cell] = {}
+
+    def read(self, name: str, context: Context) -> Value | None:
+        """The attribute's value as seen from `context`; None if it was never set."""
+        cell = self.attrs.get(name)
+        if cell is None:
+            return None
+        return cell.local if cell.context.surrounds(context) else cell.value
+
+    def write(self, name: str, value: Value, context: Context) -> None:
+        """Set the attribute; what it was before stays possible if this branch may not run."""
+        cell = self.attrs.get(name)
+        if cell is None or context.surrounds(self.born):
+            self.attrs[name] = Cell(value, context, value, None)
+        elif cell.context is context:
+            outside = value if cell.before is None else join(cell.before, value)
+            self.attrs[name] = Cell(outside, context, value, cell.before)
+        else:
+            self.attrs[name] = Cell(join(cell.value, value), context, value, cell.value)
+
+
+class Instance(_Attributes):
+    """An object of a class of the project; `base` is what it is by its bases from outside."""
+
+    __slots__ = ("base", "cls", "made")
+
+    def __init__(self, cls: Class, born: Context, made: Made | None = None) -> None:
+        super().__init__(born)
+        self.cls = cls
+        self.base: Object | None = None
+        self.made = made
+
+    def __repr__(self) -> str:
+        return f"<{self.cls.name} object>"
+
+
+class Object(_Attributes):
+    """An object of a known class from outside: a layer, a loss, a loader; `options` are its arguments."""
+
+    __slots__ = ("made", "name", "options")
+
+    def __init__(self, name: str, options: dict[str, Value], born: Context, made: Made | None = None) -> None:
+        super().__init__(born)
+        self.name = name
+        self.options = options
+        self.made = made
+
+    def __repr__(self) -> str:
+        return f"<{self.name} object>"
+
+
+class Bound(Value):
+    """A method of an object: of the project if `function` is one, else by name."""
+
+    __slots__ = ("function", "name", "owner")
+
+    def __init__(self, owner: Value, name: str, function: Function | None = None) -> None:
+        self.owner = owner
+        self.name = name
+        self.function = function
+
+
+class Super(Value):
+    """``super()`` of an instance, behind one of its classes."""
+
+    __slots__ = ("after", "instance")
+
+    def __init__(self, instance: Instance, after: Class) -> None:
+        self.instance = instance
+        self.after = after
+
+
+class Partial(Value):
+    """``functools.partial``."""
+
+    __slots__ = ("args", "function", "kwargs")
+
+    def __init__(self, function: Value, args: list[Value], kwargs: dict[str, Value]) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+
+
+class Repeat(Value):
+    """An entry of a list that is there any number of times, or perhaps not at all."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+class List(Value):
+    """A list, tuple, ModuleList or Sequential (`kind`), whose entries may be `Repeat`.
+
+    `names` are the keys of the entries: of a named tuple, or of the layers of a Sequential.
+    """
+
+    __slots__ = ("born", "items", "kind", "made", "names")
+
+    def __init__(
+        self,
+        items: Iterable[Value],
+        kind: str,
+        born: Context,
+        names: list[str] | None = None,
+        made: Made | None = None,
+    ) -> None:
+        self.items = list(items)
+        self.kind = kind
+        self.born = born
+        self.names = names
+        self.made = made
+
+    def __repr__(self) -> str:
+        return f"{self.kind}{self.items}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether each entry is known to be there, once."""
+        return not any(isinstance(item, Repeat) for item in self.items)
+
+    def element(self) -> Value:
+        """Any one of the entries."""
+        found: Value | None = None
+        for item in self.items:
+            value = item.value if isinstance(item, Repeat) else item
+            found = value if found is None else join(found, value)
+        return UNKNOWN if found is None else found
+
+    def append(self, value: Value, context: Context) -> None:
+        """Put one more entry behind the others; it may not be there if this branch may not run."""
+        if context.root is not self.born.root:
+            return
+        certain = context.surrounds(self.born)
+        entry = value if certain or isinstance(value, Repeat) else Repeat(value)
+        if (
+            not certain
+            and self.items
+            and isinstance(self.items[-1], Repeat)
+            and key(self.items[-1]) == key(entry)
+        ):
+            return
+        if len(self.items) < 256:
+            self.items.append(entry)
+
+
+class Dict(Value):
+    """A dictionary, ModuleDict or record by constant keys; `rest` stands for the keys that are not known."""
+
+    __slots__ = ("born", "items", "kind", "rest")
+
+    def __init__(self, items: dict[Any, Value], kind: str, born: Context, rest: Value | None = None) -> None:
+        self.items = items
+        self.kind = kind
+        self.born = born
+        self.rest = rest
+
+    def element(self) -> Value:
+        """The value of any one of the keys."""
+        found = self.rest
+        for value in self.items.values():
+            found = value if found is None else join(found, value)
+        return UNKNOWN if found is None else found
+
+
+class Tensor(Value):
+    """A tensor (or array) of which something is known.
+
+    Attributes:
+        kind: ``logits`` (an affine layer's output), ``log_probs``, ``probs`` (a softmax), ``sigmoid``
+        (independent
+            probabilities), ``log_sigmoid``, ``exp_logits``, ``indices``, ``one_hot``, ``multi_hot``,
+            ``max_values``, ``per_example`` (unreduced losses), or ``data`` (only the shape or dtype is
+            known).
+        dim: of a softmax or argmax: the dimension it ran over as it stands in the call, None for the implicit
+            one, ``"?"`` where it is not known.
+        made: where it became that.
+        calls: the calls that it was returned from since, innermost first.
+        shape: its sizes, as far as they are known.
+        dtype: ``"float"``, ``"long"``, ``"int"``, ``"bool"``, ``"uint8"``, or "" where it is not known.
+        marks: what else is known, such as ``"by hand"`` or ``"padded with 0"``.
+        origin: the tensor that a link was applied to, for a value that came out of one.
+    """
+
+    __slots__ = ("calls", "dim", "dtype", "kind", "made", "marks", "origin", "shape")
+
+    def __init__(
+        self,
+        kind: str,
+        made: Made | None = None,
+        dim: Any = None,
+        shape: Shape | None = None,
+        dtype: str = "",
+        marks: frozenset[str] = frozenset(),
+        calls: tuple[Made, ...] = (),
+        origin: Value | None = None,
+    ) -> None:
+        self.kind = kind
+        self.made = made
+        self.dim = dim
+        self.shape = shape
+        self.dtype = dtype
+        self.marks = marks
+        self.calls = calls
+        self.origin = origin
+
+    def but(self, **changes: Any) -> Tensor:
+        """The same tensor with some attributes changed."""
+        fields = {name: changes.get(name, getattr(self, name)) for name in Tensor.__slots__}
+        return Tensor(**fields)
+
+    @property
+    def last(self) -> int | None:
+        """The size of the last dimension, if it is known."""
+        return self.shape[-1] if self.shape and isinstance(self.shape[-1], int) else None
+
+    @property
+    def rank(self) -> int | None:
+        """The number of dimensions, if it is known."""
+        return None if self.shape is None or ... in self.shape else len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.shape} {self.dtype} {sorted(self.marks)}>"
+
+
+class Figure(Value):
+    """A number that came out of losses or counts: what it is the sum or mean of.
+
+    Attributes:
+        kind: ``loss`` (the mean of one batch), ``loss_sum`` (the sum of one batch), ``sum_of_means``,
+            ``mean_of_means``, ``perplexity``, ``sum_of_perplexities``, ``batches`` (how many), ``examples``,
+            ...
+        unit: ``nats``, ``bits`` or "".
+        made: where it became that.
+        marks: what else is known.
+        calls: the calls that it was returned from since, innermost first.
+    """
+
+    __slots__ = ("calls", "kind", "made", "marks", "unit")
+
+    def __init__(
+        self,
+        kind: str,
+        made: Made | None = None,
+        unit: str = "",
+        marks: frozenset[str] = frozenset(),
+        calls: tuple[Made, ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.made = made
+        self.unit = unit
+        self.marks = marks
+        self.calls = calls
+
+    def but(self, **changes: Any) -> Figure:
+        """The same figure with some attributes changed."""
+        fields = {name: changes.get(name, getattr(self, name)) for name in Figure.__slots__}
+        return Figure(**fields)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.unit} {sorted(self.marks)}>"
+
+
+class Union(Value):
+    """One of several values, depending on the way through the program."""
+
+    __slots__ = ("options",)
+
+    def __init__(self, options: tuple[Value, ...]) -> None:
+        self.options = options
+
+    def __repr__(self) -> str:
+        return " | ".join(map(repr, self.options))
+
+
+def key(value: Value) -> Any:
+    """Equal for values that are the same for the analysis."""
+    if isinstance(value, Const):
+        constant = value.value
+        return ("const", type(constant), constant if _hashable(constant) else repr(constant))
+    if isinstance(value, Tensor):
+        made = id(value.made.node) if value.made else 0
+        return (value.kind, value.dim, made, value.shape, value.dtype, value.marks)
+    if isinstance(value, Figure):
+        return (value.kind, value.unit, id(value.made.node) if value.made else 0, value.marks)
+    if isinstance(value, External):
+        return value.name
+    if isinstance(value, Union):
+        return frozenset(key(option) for option in value.options)
+    if isinstance(value, Repeat):
+        return ("repeat", key(value.value))
+    if isinstance(value, List) and value.kind == "tuple":
+        return ("tuple", tuple(key(item) for item in value.items))
+    if isinstance(value, Function):
+        return ("function", id(value.node), id(value.closure))
+    if isinstance(value, Bound):
+        return ("bound", key(value.owner), value.name)
+    return id(value)
+
+
+def _hashable(constant: Any) -> bool:
+    try:
+        hash(constant)
+    except TypeError:
+        return False
+    return True
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """The values that it may be, each of them no union."""
+    return value.options if isinstance(value, Union) else (value,)
+
+
+def join(first: Value, second: Value) -> Value:
+    """One of the two. A module, loss or constant that may also be unknown stays with what is known of it.
+
+    Only a tensor, figure or external name that may be unknown becomes unknown: what a network is given back
+    by ``torch.load`` or a wrapper is in all likelihood that network, but what a tensor is may not be guessed.
+    """
+    if first is second:
+        return first
+    if isinstance(first, Unknown) or isinstance(second, Unknown):
+        other = second if isinstance(first, Unknown) else first
+        return other if isinstance(other, Instance) else UNKNOWN
+    options = list(alternatives(first))
+    keys = [key(option) for option in options]
+    for option in alternatives(second):
+        this = key(option)
+        if this not in keys:
+            options.append(option)
+            keys.append(this)
+    if len(options) == 1:
+        return options[0]
+    if len(options) > MAX_ALTERNATIVES:
+        return UNKNOWN
+    return Union(tuple(options))
+
+
+def map_union(value: Value, function: Callable[[Value], Value]) -> Value:
+    """The function of each alternative, joined."""
+    if not isinstance(value, Union):
+        return function(value)
+    found: Value | None = None
+    for option in value.options:
+        got = function(option)
+        found = got if found is None else join(found, got)
+    return UNKNOWN if found is None else found
+
+
+def constant(value: Value | None, default: Any = None) -> Any:
+    """The Python value of a constant (also of a list or tuple of them); `default` for anything else."""
+    if isinstance(value, Const):
+        return value.value
+    if isinstance(value, List):
+        items = [constant(item, _MISSING) for item in value.items]
+        return default if _MISSING in items else tuple(items)
+    return default
+
+
+_MISSING: Any = object()
+
+
+def passed(value: Value, here: Made) -> Value:
+    """The value after one more call has returned it; only tensors and figures remember their way."""
+    if isinstance(value, (Tensor, Figure)):
+        return value.but(calls=(*value.calls, here)) if len(value.calls) < 8 else value
+    if isinstance(value, Union):
+        return Union(tuple(passed(one, here) for one in value.options))
+    if isinstance(value, List) and value.kind == "tuple":
+        return List([passed(one, here) for one in value.items], "tuple", value.born, value.names, value.made)
+    if isinstance(value, Dict) and value.kind == "record":
+        return Dict(
+            {name: passed(one, here) for name, one in value.items.items()}, "record", value.born, value.rest
+        )
+    return value

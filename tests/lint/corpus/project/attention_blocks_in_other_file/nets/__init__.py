@@ -1,0 +1,3 @@
+from .backbone import AttentiveNet
+
+__all__ = ["AttentiveNet"]

@@ -1,0 +1,3 @@
+from .audio import AudioClassifier
+
+__all__ = ["AudioClassifier"]

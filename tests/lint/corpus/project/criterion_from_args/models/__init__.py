@@ -1,0 +1,3 @@
+from .resmlp import ResMLP
+
+__all__ = ["ResMLP"]

@@ -1,0 +1,3 @@
+from .dice import DiceLoss
+
+__all__ = ["DiceLoss"]

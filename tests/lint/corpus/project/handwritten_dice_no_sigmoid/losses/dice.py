@@ -1,0 +1,16 @@
+import torch.nn as nn
+
+
+class DiceLoss(nn.Module):
+    """One minus the Dice coefficient of predicted probabilities and a binary mask."""
+
+    def __init__(self, smooth=1.0):
+        super().__init__()
+        self.smooth = smooth
+
+    def forward(self, inputs, targets):
+        inputs = inputs.view(-1)
+        targets = targets.view(-1)
+        intersection = (inputs * targets).sum()
+        dice = (2.0 * intersection + self.smooth) / (inputs.sum() + targets.sum() + self.smooth)
+        return 1 - dice

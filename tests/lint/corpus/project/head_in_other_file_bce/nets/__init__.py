@@ -1,0 +1,4 @@
+from .backbone import TinyResNet
+from .heads import ClassifierHead
+
+__all__ = ["ClassifierHead", "TinyResNet"]

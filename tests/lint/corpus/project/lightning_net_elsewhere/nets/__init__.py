@@ -1,0 +1,3 @@
+from nets.wide import WideNet
+
+__all__ = ["WideNet"]

@@ -1,0 +1,4 @@
+from .mlp import MLP
+from .trainer import Trainer
+
+__all__ = ["MLP", "Trainer"]

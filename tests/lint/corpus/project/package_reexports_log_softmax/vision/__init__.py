@@ -1,0 +1,2 @@
+from .engine import *  # noqa: F403
+from .models import *  # noqa: F403

@@ -1,0 +1,3 @@
+from .lenet import LeNet, TinyLeNet
+
+__all__ = ["LeNet", "TinyLeNet"]

@@ -1,0 +1,4 @@
+from charlm.corpus import Corpus
+from charlm.model import CharLSTM
+
+__all__ = ["CharLSTM", "Corpus"]

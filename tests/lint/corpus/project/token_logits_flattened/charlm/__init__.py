@@ -1,0 +1,3 @@
+from charlm.model import CharGRU
+
+__all__ = ["CharGRU"]
