@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lint_findings import EXPECTATION
 
 from likelihead.lint.fix import FIXABLE, fix_project
 from likelihead.lint.rules import all_rules
 from likelihead.lint.run import lint_paths
+from lint_findings import EXPECTATION
 
 CASES = Path(__file__).parent / "cases"
 

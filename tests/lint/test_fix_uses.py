@@ -135,6 +135,10 @@ def test_an_unsafe_fix_takes_it_out_all_the_same() -> None:
         "    def forward(self, x):\n        return {'out': self.inner(x), 'x': x}\n"
         "both = Named()\nce(both(1)['out'], both(1)['x'])\n",
         "net = nn.Sequential(nn.Flatten(), Net())\nce(net(1).float(), 2)\n",
+        "class Loss(nn.Module):\n    def forward(self, x, y):\n        return ce(x, y)\n"
+        "class Task:\n    def __init__(self):\n"
+        "        self.loss = Loss().to('cpu')\n        self.net = Net()\n"
+        "    def step(self, x, y):\n        return self.loss(self.net(x), y)\n",
         "for net in [3]:\n    pass\nnet = Net()\nfor x, y in [(1, 2)]:\n    out = net(x)\n    ce(out, y)\n",
     ],
 )
