@@ -70,6 +70,8 @@ class Attributes(Machine):
             return value.items[value.names.index(name)]
         if isinstance(value, List) and value.kind == "Sequential" and name in _AROUND:
             return value
+        if isinstance(value, Figure) and name == "data":
+            return value
         if isinstance(value, (List, Dict, Const, Figure)):
             return Bound(value, name)
         if isinstance(value, Unknown) and name in tensors.TELLING_METHODS:
@@ -183,7 +185,7 @@ class Attributes(Machine):
                 if one.born.root is not context.root:
                     continue
                 old = one.read(name, context)
-                if old is None or key(old) != key(new):
+                if old is not None and key(old) != key(new):
                     self.epoch += 1
                 one.write(name, new, context)
             elif isinstance(one, List) and one.names and name in one.names:

@@ -71,7 +71,8 @@ class Items(Machine):
                 isinstance(one, Repeat) for one in before
             ):
                 return value.items[at]
-            return UNKNOWN
+            # Of a list of any number of entries, each may be the one.
+            return value.element() if all(isinstance(one, Repeat) for one in value.items) else UNKNOWN
         if isinstance(at, slice) and value.complete:
             names = None if value.names is None else value.names[at]
             return List(value.items[at], value.kind, frame.context, names, value.made)

@@ -11,7 +11,7 @@ from likelihead.lint.interpreter.expressions import Expressions
 from likelihead.lint.interpreter.frames import Frame, Scope
 from likelihead.lint.interpreter.items import Items
 from likelihead.lint.interpreter.lone import lone_network, takes_network
-from likelihead.lint.interpreter.machine import FILE_BUDGET, FUNCTION_BUDGET, Exhausted
+from likelihead.lint.interpreter.machine import FILE_BUDGET, FUNCTION_BUDGET, LINE_BUDGET, Exhausted
 from likelihead.lint.interpreter.modules import Modules
 from likelihead.lint.interpreter.statements import Statements
 from likelihead.lint.knowledge import objects
@@ -38,7 +38,7 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
         self.main = scope
         self.execute(scope)
         self.root_context = scope.frame.context
-        self._left = FILE_BUDGET
+        self._left = FILE_BUDGET + LINE_BUDGET * len(source.lines)
         self._gone_into: set[tuple[ast.AST, ast.AST | None]] = set()
         self._next_instance = 0
         self._objects(scope)

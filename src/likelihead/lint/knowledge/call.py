@@ -38,6 +38,7 @@ __all__ = [
     "constructor",
     "dtype_of",
     "external",
+    "given_node",
     "number",
     "op",
     "tell",
@@ -178,6 +179,12 @@ def constructor(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def given_node(node: ast.AST, name: str) -> ast.expr | None:
+    """The expression that a call gives an argument by name."""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((one.value for one in keywords if one.arg == name), None)
+
+
 def number(value: Value) -> float | None:
     """The number that a constant is."""
     if (
@@ -201,6 +208,8 @@ DTYPES = {
 def dtype_of(call: Call) -> str:
     """The dtype that a call names, by keyword or by position."""
     for value in [call.kwargs.get("dtype"), *call.args[1:]]:
+        if (isinstance(value, External) and value.name == "builtins.int") or constant(value) == "int":
+            return "long"  # Python's int is numpy's and torch's of 64 bits; torch.int has 32
         if isinstance(value, External) and value.name.rpartition(".")[2] in DTYPES:
             return DTYPES[value.name.rpartition(".")[2]]
         if isinstance(value, Const) and isinstance(value.value, str):

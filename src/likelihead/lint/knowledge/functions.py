@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from likelihead.lint.knowledge import (
     builtin,
     containers,
+    data,
     layers,
     libraries,
     links,
@@ -15,6 +16,7 @@ from likelihead.lint.knowledge import (
     makers,
     objects,
     overlap,
+    tables,
     tensors,
 )
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, PACKAGES, Call, canonical
@@ -133,4 +135,17 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, overlap, tensors, libraries)
+_TABLES = (
+    builtin,
+    containers,
+    data,
+    layers,
+    links,
+    losses,
+    makers,
+    objects,
+    overlap,
+    tables,
+    tensors,
+    libraries,
+)

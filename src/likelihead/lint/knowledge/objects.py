@@ -12,12 +12,12 @@ from likelihead.lint.values import (
     UNKNOWN,
     Bound,
     Const,
-    Context,
     Instance,
     List,
     Object,
     Tensor,
     Value,
+    map_union,
 )
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ def element(owner: Object | Instance, interpreter: Machine, node: ast.expr | Non
             bound = interpreter.attribute(owner, name, node or owner.cls.node, frame)
             args = [] if name == "__iter__" else [UNKNOWN]
             result = interpreter.call(bound, list(args), {}, node or owner.cls.node, frame)
-            return result if name == "__getitem__" else interpreter.element(result, None, frame)
+            if name == "__getitem__":
+                return result
+            return map_union(result, lambda one: _next(one, interpreter, node or owner.cls.node, frame))
     return UNKNOWN
 
 
@@ -173,6 +175,16 @@ def argument(owner: Instance | None, parameter: str) -> Value:
 def starred(module: str) -> dict[str, str]:
     """What ``from module import *`` brings, by dotted name."""
     return STARS.get(module) or {name: f"{module}.{name}" for name in public_names(module)}
+
+
+def _next(iterator: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """An entry of what ``__iter__`` returned, which may be the object itself."""
+    if not isinstance(iterator, Instance):
+        return interpreter.element(iterator, None, frame)
+    if iterator.cls.find("__next__") is None:
+        return UNKNOWN
+    bound = interpreter.attribute(iterator, "__next__", node, frame)
+    return interpreter.call(bound, [], {}, node, frame)
 
 
 def public_names(module: str) -> Iterable[str]:
@@ -190,24 +202,11 @@ def public_names(module: str) -> Iterable[str]:
     return sorted(name for name in names if "." not in name)
 
 
-def _loader_element(owner: Object, call: Call) -> Value:
-    dataset = owner.options.get("dataset")
-    if dataset is None:
-        return UNKNOWN
-    entry = call.interpreter.item(dataset, UNKNOWN, call.node, call.frame)
-    return _batched(entry, call.frame.context)
+def _subset_element(owner: Object, call: Call) -> Value:
+    return call.interpreter.item(owner.options.get("dataset", UNKNOWN), UNKNOWN, call.node, call.frame)
 
 
-def _batched(value: Value, context: Context) -> Value:
-    """A batch of what a dataset has: one more dimension in front."""
-    if isinstance(value, Tensor):
-        return value.but(shape=None if value.shape is None else (None, *value.shape))
-    if isinstance(value, List) and value.kind in ("tuple", "list"):
-        return List([_batched(one, context) for one in value.items], "list", context)
-    return UNKNOWN
-
-
-ELEMENTS["torch.utils.data.DataLoader"] = _loader_element
+ELEMENTS["torch.utils.data.Subset"] = _subset_element
 
 
 def _tensor_dataset_element(owner: Object, call: Call) -> Value:

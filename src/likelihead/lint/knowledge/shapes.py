@@ -8,7 +8,18 @@ from typing import Any
 from likelihead.lint.knowledge.call import Call
 from likelihead.lint.values import Const, List, Repeat, Shape, Tensor, Unknown, Value
 
-__all__ = ["from_sizes", "indexed", "moved_dim", "of_nested", "reduced", "reshaped", "swapped"]
+__all__ = [
+    "broadcast",
+    "from_sizes",
+    "indexed",
+    "lost_by_index",
+    "moved_dim",
+    "of_nested",
+    "product",
+    "reduced",
+    "reshaped",
+    "swapped",
+]
 
 
 def from_sizes(values: list[Value]) -> Shape | None:
@@ -207,6 +218,10 @@ def indexed(value: Tensor, at: Value) -> tuple[Shape | None, bool]:
         and not isinstance(parts[0], Const)
         and not (isinstance(parts[0], List) and parts[0].kind == "slice")
     ):
+        rows = parts[0]
+        whole = isinstance(rows, Tensor) and (rows.kind == "indices" or rows.dtype in ("long", "int"))
+        if whole and isinstance(rows, Tensor) and rows.shape and rows.rank and value.rank and shape:
+            return (*rows.shape, *shape[1:]), False
         # A mask or a list of rows: the last dimension stays, or a mask of the whole shape picks numbers.
         return (None if shape is None or value.last is None else (..., value.last)), False
     rank = value.rank
@@ -256,3 +271,43 @@ def _is_class_dim(value: Tensor, position: int, rank: int | None, count: int) ->
         dim = value.dim if isinstance(value.dim, int) else -1
         return position == dim % rank
     return position == 1 or position == count - 1
+
+
+def lost_by_index(value: Tensor, at: Value) -> set[str]:
+    """The marks of a tensor that ``tensor[at]`` does not have any more."""
+    parts = list(at.items) if isinstance(at, List) and at.kind == "tuple" else [at]
+    constants = [one.value for one in parts if isinstance(one, Const)]
+    sliced = len(constants) == len(parts) and all(isinstance(one, slice) for one in constants)
+    lost: set[str] = set()
+    if not sliced:
+        lost |= {"class weights", "sequence"}
+        if len(parts) > 2:
+            lost.add("unsure rank")
+        whole = constants[-1:] == [slice(None)] and isinstance(parts[-1], Const)
+        if value.rank is None or (len(parts) >= value.rank and not whole):
+            lost.add("classes last")
+        columns = len(parts) > 1 and constants[:1] == [slice(None)]
+        if len(constants) < len(parts) and not (columns and not any(isinstance(one, List) for one in parts)):
+            lost |= {mark for mark in value.marks if mark.startswith("padded with")}
+    return lost
+
+
+def broadcast(first: Shape, second: Shape) -> Shape | None:
+    """The shape of a sum; None where it is not certain."""
+    if ... in first or ... in second:
+        return None
+    longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
+    sizes = list(longer)
+    for i in range(1, len(shorter) + 1):
+        a, b = longer[-i], shorter[-i]
+        sizes[-i] = b if a == 1 else a if b == 1 or a == b else b if a is None else a if b is None else ...
+    return None if ... in sizes else tuple(sizes)
+
+
+def product(first: Shape, second: Shape) -> Shape | None:
+    """The shape of a matrix product of matrices and vectors."""
+    if ... in first or ... in second or not first or not second or len(second) > 2:
+        return None
+    if len(first) == 1:
+        return second[1:] if len(second) == 2 else ()
+    return (*first[:-1], *second[1:])

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule
-from likelihead.lint.values import Tensor, Value
+from likelihead.lint.values import Object, Tensor, Value
 
-__all__ = ["EvidenceRule", "place"]
+__all__ = ["EvidenceRule", "place", "places"]
 
 # A value that one of them takes may be any number; what it is in another loss is then no longer certain.
 _OF_NUMBERS = frozenset(("mse", "l1", "poisson", "gaussian"))
@@ -26,6 +26,7 @@ class EvidenceRule(Rule):
     def __init__(self) -> None:
         self._known: set[int] = set()
         self._numbers: set[int] = set()
+        self._kept: list[Value] = []  # whose identities are in the sets
 
     def learn(self, call: LossCall) -> None:
         """Remember what a loss takes, and what the link before it was applied to."""
@@ -33,15 +34,24 @@ class EvidenceRule(Rule):
         if not isinstance(value, Tensor):
             return
         if call.loss.family in _OF_NUMBERS:
-            self._numbers.add(place(value))
+            self._numbers |= places(value)
         elif call.loss.family in self.families:
             logits = value.origin if value.kind == "sigmoid" else value
             if isinstance(logits, Tensor) and logits.kind == "logits":
-                self._known.add(place(logits))
+                self._known |= places(logits)
+        self._kept.append(value)
 
-    def is_known(self, made: int) -> bool:
-        """Whether what was made at this place is logits to each loss that takes it."""
-        return made != 0 and made in self._known and made not in self._numbers
+    def is_known(self, made: frozenset[int]) -> bool:
+        """Whether what was made at one of these places is logits to each loss that takes it."""
+        return not made.isdisjoint(self._known) and made.isdisjoint(self._numbers)
+
+
+def places(value: Value | None) -> frozenset[int]:
+    """Numbers for the place where a tensor was made and for the layer that made it, as far as known."""
+    if not isinstance(value, Tensor) or value.made is None:
+        return frozenset()
+    layer = {id(value.origin)} if isinstance(value.origin, Object) else set()
+    return frozenset({id(value.made.node)} | layer)
 
 
 def place(value: Value | None) -> int:

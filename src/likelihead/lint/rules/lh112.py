@@ -50,7 +50,7 @@ class LH112(Rule):
     def link(self, event: Link) -> Verdict | None:
         if event.name not in ("softmax", "log_softmax") or not isinstance(event.input, Tensor):
             return None
-        if event.input.kind == "logits" and not event.input.marks & {"functional", "combined"}:
+        if event.input.kind == "logits" and not event.input.marks & {"functional", "combined", "turned"}:
             self._links[id(event.node)] = event
             if event.output.dim == 0 and "batch first" in event.input.marks:
                 return Verdict(_BATCH, event.input)
@@ -103,6 +103,8 @@ class LH112(Rule):
 
     def _link_of(self, value: Value) -> tuple[Link | None, Tensor | None]:
         if isinstance(value, Tensor) and value.kind in ("probs", "log_probs") and value.made is not None:
+            if "turned" in value.marks:
+                return None, None
             return self._links.get(id(value.made.node)), value
         return None, None
 

@@ -31,7 +31,7 @@ import ast
 
 from likelihead.lint.interpreter.events import Comparison, LossCall
 from likelihead.lint.rules.base import Verdict
-from likelihead.lint.rules.evidence import EvidenceRule, place
+from likelihead.lint.rules.evidence import EvidenceRule, places
 from likelihead.lint.values import Const, Tensor
 
 __all__ = ["LH113"]
@@ -55,7 +55,7 @@ class LH113(EvidenceRule):
             return None
         if logits.marks & {"negated", "combined", "shifted"}:
             return None
-        made = place(logits)
+        made = places(logits)
         return Verdict(
             "0.5 is a threshold for probabilities; of these logits it is 0.",
             logits,

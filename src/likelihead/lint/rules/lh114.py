@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from likelihead.lint.interpreter.events import Comparison, Link, LossCall, Reading
 from likelihead.lint.rules.base import Verdict
-from likelihead.lint.rules.evidence import EvidenceRule, place
+from likelihead.lint.rules.evidence import EvidenceRule, place, places
 from likelihead.lint.values import Tensor, Value
 
 __all__ = ["LH114"]
@@ -61,19 +61,23 @@ class LH114(EvidenceRule):
             and event.name == "exp"
             and not value.marks & {"negated", "combined", "shifted"}
         ):
-            made, node = place(value), id(event.node)
+            made, node = places(value), id(event.node)
             return Verdict(
                 "The exp of logits is no probability; their softmax is.",
                 value,
-                until=lambda: self.is_known(made) and node in self._read and made not in self._normalised,
+                until=lambda: node in self._read and self._is_one(made),
             )
         return None
+
+    def _is_one(self, made: frozenset[int]) -> bool:
+        """Whether a cross-entropy takes what was made there, and nothing divides its exp by its sum."""
+        return self.is_known(made) and made.isdisjoint(self._normalised)
 
     def reading(self, event: Reading) -> Verdict | None:
         if event.name == "argmax":
             self._see(event.value)
         elif event.name == "summed" and _is_exp(event.value):
-            self._normalised.add(place(getattr(event.value, "origin", None)))
+            self._normalised |= places(getattr(event.value, "origin", None))
         return None
 
     def comparison(self, event: Comparison) -> Verdict | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import ClassVar
 
 from likelihead.lint.interpreter.events import LossCall, Reading
@@ -82,23 +83,39 @@ class PickedRule(LinkRule):
 
 
 def _is_turned(call: LossCall) -> bool:
-    """Whether the result is negated, shifted or put beside a logsumexp where it is written."""
-    for top in ast.walk(call.frame.scope.source.tree):
-        if call.node in ast.iter_child_nodes(top):
-            if isinstance(top, ast.UnaryOp):
-                return isinstance(top.op, ast.USub)
-            if isinstance(top, ast.BinOp):
-                other = top.right if top.left is call.node else top.left
-                return _shifts(top, other) or "logsumexp" in ast.dump(other)
-            return False
-    return False
+    """Whether the result is negated, shifted or put beside a logsumexp where it is written or named."""
+    tree = call.frame.scope.source.tree if call.frame.function is None else call.frame.function.node
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    at = call.node
+    while _passes(parents.get(at), at):
+        at = parents[at]
+    above = parents.get(at)
+    if isinstance(above, ast.Assign) and isinstance(above.targets[0], ast.Name):
+        name = above.targets[0].id
+        return any(_turns(one, lambda part: _is_named(part, name)) for one in ast.walk(tree))
+    return above is not None and _turns(above, lambda part: part is at)
 
 
-def _shifts(operation: ast.BinOp, other: ast.expr) -> bool:
+def _passes(above: ast.AST | None, at: ast.AST) -> bool:
+    """Whether an expression is a method of the inner one, such as its mean."""
+    return isinstance(above, ast.Attribute) or (isinstance(above, ast.Call) and above.func is at)
+
+
+def _is_named(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _turns(node: ast.AST, is_loss: Callable[[ast.expr], bool]) -> bool:
+    """Whether an operation makes of the loss what is no loss any more."""
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub) and is_loss(node.operand)
+    if not isinstance(node, ast.BinOp) or not (is_loss(node.left) or is_loss(node.right)):
+        return False
+    other = node.right if is_loss(node.left) else node.left
+    if "logsumexp" in ast.dump(other):
+        return True
     try:
         amount = ast.literal_eval(other)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        amount = None
-    if isinstance(operation.op, (ast.Add, ast.Sub)):
-        return amount is not None or (isinstance(operation.op, ast.Sub) and operation.right is not other)
-    return isinstance(amount, (int, float)) and amount < 0
+        return False
+    return isinstance(node.op, (ast.Add, ast.Sub)) or (isinstance(amount, (int, float)) and amount < 0)
