@@ -289,6 +289,25 @@ class Mine(Trainer):
         return F.cross_entropy(model(inputs["x"]), inputs["labels"])
 Mine(Net()).train()
     """,
+    "its model is made by a function": NET
+    + """
+from transformers import AutoModelForSequenceClassification, Trainer
+class Mine(Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        return nn.BCELoss()(outputs.logits, labels)  # expect: LH108
+def make():
+    return AutoModelForSequenceClassification.from_pretrained("x", num_labels=2)
+Mine(model_init=make, args=None).train()
+    """,
+    "a function for the loss": NET
+    + """
+from transformers import Trainer
+def loss(outputs, labels, num_items_in_batch=None):
+    return F.cross_entropy(outputs, labels)  # expect: LH101
+Trainer(model=Probs(), compute_loss_func=loss)
+    """,
     "a head": """
         import torch
         from torch import nn
