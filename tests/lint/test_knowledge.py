@@ -216,6 +216,8 @@ SEGMENTATION = {
         smp.utils.losses.DiceLoss()(model(x), y)  # expect: LH111
         smp.utils.losses.DiceLoss(activation="sigmoid")(model(x), y)
         smp.losses.DiceLoss("binary", from_logits=flag)(model(x), y)
+        smp.utils.train.TrainEpoch(model, loss=smp.utils.losses.DiceLoss(), metrics=[])  # expect: LH111
+        smp.utils.train.TrainEpoch(model, smp.losses.DiceLoss("binary"), [])
     """,
     "monai": """
         import torch
@@ -439,6 +441,7 @@ KERAS = {
         model("log_softmax").compile("adam", loss="categorical_crossentropy")  # expect: LH104
         model("sigmoid").compile("adam", "binary_crossentropy")
         model(None).compile(optimizer="adam", loss="binary_crossentropy")  # expect: LH108
+        model(None).compile(loss=["binary_crossentropy"])  # expect: LH108
         model("relu").compile("adam", loss="binary_crossentropy")
         model(choose()).compile("adam", loss="binary_crossentropy")
         model(None).compile("adam", loss="mse")

@@ -266,6 +266,8 @@ def _compile(base: Object, call: Call) -> Value:
     own_step = isinstance(owner, Instance) and any(
         owner.cls.find(name) is not None for name in ("train_step", "compute_loss", "compiled_loss")
     )
+    if isinstance(given, List) and len(given.items) == 1:
+        given = given.items[0]
     if given is None or own_step:
         return Const(None)
     root = next((one for one in _ROOTS if base.name.startswith(f"{one}.")), "keras")

@@ -10,6 +10,7 @@ from likelihead.lint.knowledge.call import FLAT, Call, external
 from likelihead.lint.knowledge.losses import Loss, register_class
 from likelihead.lint.knowledge.networks import logits, network
 from likelihead.lint.knowledge.switched import register_switched
+from likelihead.lint.knowledge.trained import meet, output_of
 from likelihead.lint.values import UNKNOWN, Const, External, Tensor, Value, constant
 
 __all__: list[str] = []
@@ -42,6 +43,15 @@ def _model(call: Call) -> Value:
         made = call.made(f"{name}(activation={activation!r})")
         return network(call, output.but(kind=kind, dim=dim, made=made))
     return network(call, output) if activation in (None, "identity") else UNKNOWN
+
+
+@external(f"{_SMP}.utils.train.TrainEpoch", f"{_SMP}.utils.train.ValidEpoch")
+def _epoch(call: Call) -> Value:
+    """A loop that somebody else has written: model and loss meet in it."""
+    criterion = call.given(1, "loss")
+    if criterion is not None:
+        meet(criterion, output_of(call.get(0, "model"), call), call)
+    return UNKNOWN
 
 
 def _activation(given: Value | None) -> object:
