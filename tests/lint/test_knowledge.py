@@ -454,6 +454,7 @@ KERAS = {
         net.add(Dense(8, activation="relu"))
         net.add(Dense(1))
         net.compile("adam", loss=BinaryCrossentropy(from_logits=True))
+        labels = net.predict(x) > 0.5  # expect: LH113
         net.compile("adam", loss=BinaryCrossentropy())  # expect: LH108
         net.add(Activation("sigmoid"))
         net.compile("adam", loss=BinaryCrossentropy(from_logits=True))  # expect: LH106

@@ -290,6 +290,11 @@ def _compile(base: Object, call: Call) -> Value:
     return Const(None)
 
 
+def _predict(base: Object, call: Call) -> Value:
+    """The output as it is: Keras applies nothing to it."""
+    return call.interpreter.call(call.owner, [UNKNOWN], {}, call.node, call.frame)
+
+
 for _root in _ROOTS:
     for _path, _make, _kind, _apply in (
         ("Model", _model, _MODEL, _call_model),
@@ -302,3 +307,4 @@ for _root in _ROOTS:
             CALLS[_name] = _apply
             METHODS[_name, "compile"] = _compile
             METHODS[_name, "add"] = _add
+            METHODS[_name, "predict"] = METHODS[_name, "predict_on_batch"] = _predict
