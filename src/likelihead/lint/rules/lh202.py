@@ -1,14 +1,28 @@
 """A target of cross-entropy whose dtype cannot be that of class indices.
 
-Known: class indices that were made floats, and floats of the shape of indices; bools; integers of 32, 16
-and 8 bits, which torch refuses; bytes for more than 256 classes, which torch takes as they are: class 300
-is trained as class 44.
+Certain are class indices that were made floats, floats of the shape of indices, bools, and integers of 32,
+16 and 8 bits, which torch refuses. Bytes are taken as they are, so that class 300 is trained as class 44:
+they are reported where there are more than 256 classes.
 
-Example: ``F.cross_entropy(logits, y.float())`` or ``F.cross_entropy(logits, x > 0)``; use instead
-``y.long()``, on values that are still exact.
+## Example
 
-Not reported: floats of the shape of the input, which are probabilities; bytes for up to 256 classes; the
-targets of binary and regression losses, which are floats.
+```python
+target = (score > 0)
+loss = F.cross_entropy(logits, target)
+```
+
+## Use instead
+
+```python
+target = (score > 0).long()
+loss = F.cross_entropy(logits, target)
+```
+
+## Not reported
+
+Floats of the shape of the input, which are probabilities; targets of which the shape is not known; bytes
+for up to 256 classes; a dtype that the source does not tell (`.to(other)`, `.type_as(other)`); the targets
+of binary and regression losses.
 """
 
 from __future__ import annotations

@@ -1,16 +1,26 @@
 """One logit into cross-entropy, or two logits into a binary loss, for a task of two classes.
 
-A softmax over one class is always 1, so the loss is 0 and nothing is learned. Two logits in a binary loss
-are two separate yes-or-no questions: against ``[B]`` or ``[B, 1]`` the sizes do not fit, and against the
-one-hot rows of two classes the model is asked the same twice.
+The width of the head is followed through arguments and defaults of the model's class, `Sequential` and
+functions that make the model. Two logits are reported against targets `[B]`, `[B, 1]` and the one-hot rows
+of two classes.
 
-Known: the width of the head, through ``Sequential``, arguments and options of the model's class.
+## Example
 
-Example: ``nn.Linear(d, 1)`` with ``CrossEntropyLoss``, ``nn.Linear(d, 2)`` with ``BCEWithLogitsLoss``; use
-instead one logit with ``BCEWithLogitsLoss``, or two with ``CrossEntropyLoss`` and class indices.
+```python
+model = nn.Linear(300, 1)
+loss = F.cross_entropy(model(x), y)
+```
 
-Not reported: two outputs with two labels that are independent (stacked columns, or targets of which nothing
-is known); scores of a sequence's positions.
+## Use instead
+
+```python
+loss = F.binary_cross_entropy_with_logits(model(x).squeeze(1), y.float())
+```
+
+## Not reported
+
+Two outputs with two labels of their own, and targets of which nothing is known; the scores of a sequence's
+positions or of several answers, one number each.
 """
 
 from __future__ import annotations
