@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import sys
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import product
@@ -90,6 +91,7 @@ class _Judge:
     def __init__(self) -> None:
         self.rules: list[Rule] = [rule() for rule in all_rules().values()]
         self.findings: dict[tuple[str, str, int, int], Finding] = {}
+        self.waiting: list[tuple[Rule, Verdict, Event, Callable[[], bool]]] = []
         self._asked: dict[str, list[Rule]] = {
             method: [rule for rule in self.rules if getattr(type(rule), method) is not getattr(Rule, method)]
             for method, _ in _ASKED.values()
@@ -116,10 +118,17 @@ class _Judge:
             if all(any(_group(rule) == group for rule, _ in found) for found in verdicts):
                 for found in verdicts:
                     for rule, verdict in found:
-                        if _group(rule) == group:
+                        if _group(rule) != group:
+                            continue
+                        if verdict.until is not None:
+                            self.waiting.append((rule, verdict, event, verdict.until))
+                        else:
                             self._report(rule, verdict, event)
 
     def end(self) -> None:
+        for rule, verdict, event, until in self.waiting:
+            if until():
+                self._report(rule, verdict, event)
         for rule in self.rules:
             for verdict in rule.end():
                 if verdict.event is not None:

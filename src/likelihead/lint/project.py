@@ -16,6 +16,11 @@ __all__ = ["Project", "top_of"]
 _TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 
 
+def _is_by_name(module: str) -> bool:
+    """Whether what a module holds is known by its name, also where its source is in the project."""
+    return module.partition(".")[0] in ("torch", "likelihead")
+
+
 class Project:
     """Files by name, read at most once, and the modules that they are to each other.
 
@@ -49,12 +54,14 @@ class Project:
 
     def resolve(self, module: str, importer: Path) -> Path | None:
         """The file of the project that the absolute import of `module` from the file `importer` means."""
+        if _is_by_name(module):
+            return None
         return next((found for found in self.candidates(importer.parent, module) if found != importer), None)
 
     def is_package(self, module: str, importer: Path) -> bool:
         """Whether the name is that of a folder of the project that holds modules but no ``__init__.py``."""
         parts = module.split(".")
-        return any(
+        return not _is_by_name(module) and any(
             (folder := above.joinpath(*parts)).is_dir() and next(folder.glob("*.py"), None) is not None
             for above in self._search_folders(importer.parent)
         )

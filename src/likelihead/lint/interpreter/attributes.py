@@ -7,6 +7,7 @@ import ast
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
 from likelihead.lint.knowledge import objects, tensors
+from likelihead.lint.knowledge.call import OPS
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -40,6 +41,8 @@ class Attributes(Machine):
     def attribute(self, value: Value, name: str, node: ast.AST, frame: Frame) -> Value:
         """``value.name``."""
         if isinstance(value, Union):
+            if all(isinstance(one, Tensor) for one in value.options) and name in OPS:
+                return Bound(value, name)  # one call: what is reported of it has to hold for each
             return map_union(value, lambda one: self.attribute(one, name, node, frame))
         if isinstance(value, External):
             return External(f"{value.name}.{name}")
@@ -84,7 +87,11 @@ class Attributes(Machine):
             if found is not None:
                 return found
         if instance.base is not None:
-            return self.attribute(instance.base, name, node, frame)
+            found = self.attribute(instance.base, name, node, frame)
+            is_method = isinstance(found, Bound) and found.owner is instance.base
+            return Bound(instance, name) if is_method else found
+        if name in ("module", "_orig_mod"):
+            return instance  # of what torch.compile and DistributedDataParallel put around it
         return Bound(instance, name)
 
     def _bind_member(
@@ -145,6 +152,8 @@ class Attributes(Machine):
     def _class_attribute(self, cls: Class, name: str) -> Value:
         member = cls.find(name)
         if member is None:
+            if name in ("from_pretrained", "load_from_checkpoint", "from_config", "_from_config"):
+                return Bound(cls, name) if next(cls.externals(), None) is not None else UNKNOWN
             return Const(cls.name) if name == "__name__" else UNKNOWN
         if isinstance(member[0], Function) and "classmethod" in member[0].decorators:
             return Bound(cls, name, member[0])
@@ -169,7 +178,7 @@ class Attributes(Machine):
                 if one.born.root is not context.root:
                     continue
                 old = one.read(name, context)
-                if old is None or key(old) != key(new):
+                if old is not None and key(old) != key(new):
                     self.epoch += 1
                 one.write(name, new, context)
             elif isinstance(one, List) and one.names and name in one.names:

@@ -80,12 +80,13 @@ class Built(Event):
 
 @dataclass(eq=False)
 class Reading(Event):
-    """A figure is worked on.
+    """A figure or tensor is worked on.
 
     Attributes:
-        name: ``exp``, ``power`` (of `base`), ``divide``, ``mean``, ``all_reduce``, ``backward``, ``item``.
+        name: ``exp``, ``power`` (of `base`), ``divide``, ``mean``, ``all_reduce``, ``backward``, ``item``;
+            of a tensor ``argmax`` (also by max and topk), ``summed``, ``logsumexp``, ``product``.
         value: the figure or tensor.
-        by: what it is divided by, or the base.
+        by: what it is divided by or multiplied with, the base, or the dimension.
     """
 
     name: str

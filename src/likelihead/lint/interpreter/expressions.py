@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from likelihead.lint.interpreter.events import Comparison
+from likelihead.lint.interpreter.events import Comparison, Reading
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures
@@ -241,6 +241,8 @@ class Expressions(Machine):
     def _bin_op(self, node: ast.BinOp, frame: Frame) -> Value:
         left = self.eval(node.left, frame)
         right = self.eval(node.right, frame)
+        if isinstance(node.op, ast.Mult) and (_is_logits(left) or _is_logits(right)):
+            self.emit(Reading(node, frame, "product", left, right))
         return self.binary(type(node.op), left, right, node, frame)
 
     def binary(self, op: type[ast.operator], left: Value, right: Value, node: ast.AST, frame: Frame) -> Value:
@@ -414,6 +416,10 @@ class Expressions(Machine):
 
     def _call_expression(self, node: ast.Call, frame: Frame) -> Value:
         return self.call_expression(node, frame)
+
+
+def _is_logits(value: Value) -> bool:
+    return any(isinstance(one, Tensor) and one.kind == "logits" for one in alternatives(value))
 
 
 def _is_none(value: Value) -> bool | None:

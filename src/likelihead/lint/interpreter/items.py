@@ -86,6 +86,8 @@ class Items(Machine):
         for one in alternatives(value):
             if isinstance(one, Dict) and one.born.root is frame.context.root:
                 self.set_dict_item(one, index, new, certain, frame)
+            elif isinstance(one, Object) and isinstance(index, Const):
+                self.set_attribute(one, f"[{index.value!r}]", new, frame)
             elif isinstance(one, List) and one.born.root is frame.context.root:
                 at = index.value if isinstance(index, Const) else None
                 if isinstance(at, str) and one.names and at in one.names:

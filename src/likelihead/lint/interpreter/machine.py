@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Exhausted", "Machine", "Observer"]
 
-# Nodes that one function, and one file as a whole, may look at, with all that they call.
+# Nodes that one function may look at, with all that it calls; and one file, for each of its lines and to start with.
 FUNCTION_BUDGET = 30_000
-FILE_BUDGET = 150_000
+FILE_BUDGET = 20_000
+LINE_BUDGET = 60
 
 
 class Exhausted(Exception):
@@ -53,7 +54,7 @@ class Machine:
         self.main: Scope | None = None
         self.root_context = Context()
         # What is left of the budget, and how deep the expression is that is looked at.
-        self.budget = FILE_BUDGET
+        self.budget = FUNCTION_BUDGET
         self.nesting = 0
         # Counts the changes to objects; what a function returned is remembered as long as there are none.
         self.epoch = 0
@@ -67,6 +68,7 @@ class Machine:
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
+        self.networks: list[Object] = []  # of libraries, made outside of the project's classes
         self.entered_functions: set[int] = set()
         self.entered_methods: set[tuple[int, int]] = set()
         self.set_up: set[tuple[int, int]] = set()
@@ -92,6 +94,9 @@ class Machine:
 
         # expressions.py
         def eval(self, node: ast.expr, frame: Frame) -> Value: ...
+        def compare(
+            self, op: type[ast.cmpop], left: Value, right: Value, node: ast.AST, frame: Frame
+        ) -> Value: ...
         def truth(self, value: Value) -> bool | None: ...
         def narrow(self, test: ast.expr, outcome: bool, frame: Frame) -> None: ...
 

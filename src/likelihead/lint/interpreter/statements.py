@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
@@ -164,7 +165,7 @@ class Statements(Machine):
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> int:
         iterable = self.eval(node.iter, frame)
         entries = self.entries(iterable, frame)
-        if entries is not None and len(entries) <= MAX_UNROLLED and not _jumps(node.body):
+        if entries is not None and len(entries) <= MAX_UNROLLED and not _jumps(node):
             for entry in entries:
                 self.bind(node.target, entry, frame)
                 ended = self.block(node.body, frame)
@@ -189,7 +190,7 @@ class Statements(Machine):
             return self.block(node.body, frame)
 
         self.loop(body, node, frame)
-        if outcome and isinstance(node.test, ast.Constant) and not _jumps(node.body, ast.Break):
+        if outcome and isinstance(node.test, ast.Constant) and not _jumps(node, ast.Break):
             return _OUT
         return self.block(node.orelse, frame)
 
@@ -369,10 +370,11 @@ def _changed(before: dict[str, Value], after: dict[str, Value]) -> bool:
     return any(name in before and key(before[name]) != key(value) for name, value in after.items())
 
 
-def _jumps(body: list[ast.stmt], *kinds: type[ast.stmt]) -> bool:
-    """Whether the statements leave the loop that they are the body of (a ``continue`` counts too)."""
+@lru_cache(maxsize=4096)
+def _jumps(loop: ast.For | ast.AsyncFor | ast.While, *kinds: type[ast.stmt]) -> bool:
+    """Whether the body of a loop leaves it (a ``continue`` counts too)."""
     wanted = kinds or (ast.Break, ast.Continue)
-    stack: list[ast.AST] = list(body)
+    stack: list[ast.AST] = list(loop.body)
     while stack:
         node = stack.pop()
         if isinstance(node, wanted):

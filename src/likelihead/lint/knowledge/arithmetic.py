@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from likelihead.lint.interpreter.events import Reading
 from likelihead.lint.knowledge import shapes
-from likelihead.lint.knowledge.call import number
+from likelihead.lint.knowledge.call import Call, number, op
 from likelihead.lint.values import (
     UNKNOWN,
     Tensor,
     Value,
+    alternatives,
     key,
 )
 
@@ -40,8 +40,6 @@ def binary(
     op_: type[ast.operator], left: Value, right: Value, interpreter: Machine, node: ast.AST, frame: Frame
 ) -> Value:
     """``left op right`` of which one at least is a tensor."""
-    if op_ is ast.Mult:
-        interpreter.emit(Reading(node, frame, "product", left, right))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _two(op_, left, right, frame, node)
     if isinstance(left, Tensor):
@@ -66,7 +64,9 @@ def binary(
             "float",
             frozenset(("by hand",)),
         )
-    if op_ is ast.Sub and right.kind in ("one_hot", "multi_hot", "per_example"):
+    if op_ is ast.Sub and right.kind == "per_example":
+        return right.but(marks=right.marks | {"shifted"})
+    if op_ is ast.Sub and right.kind in ("one_hot", "multi_hot"):
         return right
     if op_ in (ast.Sub, ast.Div) and right.kind == "data":
         return _with_number(op_, right, amount, frame, node)
@@ -89,12 +89,16 @@ def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: F
             return value.but(marks=value.marks | {"eps"})
         if kind in ("exp", "exp_logits") and amount == 1 and "negated" in _marks(value.origin):
             return value.but(kind="one_plus_exp")
-        return value if kind in ("logits", "indices", "activations", "data", "per_example") else UNKNOWN
+        if kind == "per_example":
+            return value.but(marks=value.marks | {"shifted"})
+        if kind == "logits":
+            return value.but(marks=value.marks | {"shifted"})
+        return value if kind in ("indices", "activations", "data") else UNKNOWN
     if op_ in (ast.Mult, ast.Div):
         if amount == 1:
             return value
         if kind in ("logits", "data", "activations", "per_example"):
-            return value
+            return value.but(marks=value.marks ^ {"negated"}) if amount < 0 else value
         if kind == "log_probs" and amount > 0:
             return value.but(kind="data")
         if kind in ("one_hot", "multi_hot", "probs", "sigmoid"):
@@ -146,7 +150,8 @@ def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, nod
         return left
     if op_ in (ast.Add, ast.Sub):
         if left.kind == right.kind == "logits":
-            return left.but(shape=left.shape if left.shape is not None else right.shape)
+            shape = left.shape if left.shape is not None else right.shape
+            return left.but(shape=shape, marks=left.marks | {"combined"})
         if left.kind == right.kind == "per_example":
             return left
     if op_ is ast.Mult and "per_example" in (left.kind, right.kind):
@@ -164,8 +169,17 @@ def _of_data(op_: type[ast.operator], left: Tensor, right: Tensor) -> Value:
     shape = (shapes.product if op_ is ast.MatMult else shapes.broadcast)(left.shape, right.shape)
     if shape is None:
         return UNKNOWN
-    dtype = "float" if "float" in (left.dtype, right.dtype) or op_ is ast.Div else ""
+    same = left.dtype if left.dtype == right.dtype else ""
+    dtype = "float" if "float" in (left.dtype, right.dtype) or op_ is ast.Div else same
     marks = (left.marks | right.marks) & {"sequence", "unsure rank"}
-    return Tensor(
-        "data", left.made, None, shape, dtype or (left.dtype if left.dtype == right.dtype else ""), marks
-    )
+    return Tensor("data", left.made, None, shape, dtype, marks)
+
+
+@op("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal")
+def _compared(call: Call) -> Value:
+    operators: dict[str, type[ast.cmpop]] = {"g": ast.Gt, "l": ast.Lt}
+    kind = operators[call.name.rpartition(".")[2][0]]
+    left, right = call.get(0, "input"), call.get(1, "other")
+    if not any(isinstance(one, Tensor) for one in alternatives(left)):
+        return UNKNOWN
+    return call.interpreter.compare(kind, left, right, call.node, call.frame)

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.values import UNKNOWN, Const, External, Made, Object, Repeat, Value, constant
+from likelihead.lint.interpreter.events import Reading
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    External,
+    Made,
+    Object,
+    Repeat,
+    Tensor,
+    Value,
+    alternatives,
+    constant,
+)
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
@@ -16,22 +29,26 @@ __all__ = [
     "CONSTRUCTORS",
     "DTYPES",
     "EXTERNALS",
+    "FLAT",
     "OPS",
+    "PACKAGES",
     "Call",
     "Handler",
+    "canonical",
     "constructor",
     "dtype_of",
     "external",
     "given_node",
     "number",
     "op",
+    "tell",
 ]
 
 
 class Call:
     """A call of something from outside, with its arguments by position and by name."""
 
-    __slots__ = ("args", "frame", "interpreter", "kwargs", "name", "node")
+    __slots__ = ("args", "frame", "interpreter", "kwargs", "name", "node", "owner")
 
     def __init__(
         self,
@@ -41,6 +58,7 @@ class Call:
         interpreter: Machine,
         node: ast.AST,
         frame: Frame,
+        owner: Value = UNKNOWN,
     ) -> None:
         self.name = name
         self.args = args
@@ -48,6 +66,7 @@ class Call:
         self.interpreter = interpreter
         self.node = node
         self.frame = frame
+        self.owner = owner  # of a method: the object as the program has it
 
     def given(self, position: int, name: str) -> Value | None:
         """An argument; None where the call does not give it."""
@@ -95,6 +114,36 @@ OPS: dict[str, Handler] = {}
 EXTERNALS: dict[str, Handler] = {}
 # By dotted name: classes, whose objects subclasses in the project are too.
 CONSTRUCTORS: dict[str, Handler] = {}
+# By the first part of the name: what a library's table makes of a name that none of the above has.
+PACKAGES: dict[str, Handler] = {}
+# Modules whose names may be written with the modules below them or without: ``timm.loss.cross_entropy.X``.
+FLAT: set[str] = set()
+
+
+@cache
+def canonical(name: str) -> str:
+    """One name for what torch and its look-alikes offer under several."""
+    for prefix, meant in (
+        ("likelihead.functional.", "torch.nn.functional."),
+        ("likelihead.nn.", "torch.nn."),
+        ("torch.nn.modules.module.", "torch.nn."),
+    ):
+        if name.startswith(prefix):
+            name = meant + name[len(prefix) :]
+    parts = name.split(".")
+    for count in (3, 2, 1):
+        if len(parts) > count and ".".join(parts[:count]) in FLAT:
+            inner = [one for one in parts[count:-1] if not one.islower()]
+            return ".".join([*parts[:count], *inner, parts[-1]])
+    if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
+        return ".".join(["torch", "nn", parts[-1]])
+    return name
+
+
+def tell(name: str, value: Value, call: Call, by: Value | None = None) -> None:
+    """Tell the rules what is done to a tensor."""
+    if any(isinstance(one, Tensor) for one in alternatives(value)):
+        call.interpreter.emit(Reading(call.node, call.frame, name, value, Const(None) if by is None else by))
 
 
 def op(*names: str) -> Callable[[Handler], Handler]:

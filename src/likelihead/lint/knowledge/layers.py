@@ -6,6 +6,7 @@ from typing import Any
 
 from likelihead.lint.knowledge.call import CONSTRUCTORS, OPS, Call
 from likelihead.lint.knowledge.links import apply_link
+from likelihead.lint.knowledge.tensors import batch_first
 from likelihead.lint.values import (
     UNKNOWN,
     Const,
@@ -94,14 +95,16 @@ def apply(layer: Object, call: Call) -> Value:
     if "Conv" in name and name.endswith("d"):
         size = constant(layer.options.get("out_channels"))
         sizes = (None, size if isinstance(size, int) else None, *(None,) * int(name[-2]))
-        return Tensor("logits", call.made(f"{name} layer"), None, sizes, "float", frozenset(("conv",)))
+        made = call.made(f"{name} layer")
+        return Tensor("logits", made, None, sizes, "float", frozenset(("conv",)), origin=layer)
     if name in _KEEPING:
         return map_union(value, lambda one: _kept(one, name))
     if name in _SPATIAL:
         return map_union(value, lambda one: _resized(one, name))
     if name in _ACTIVATIONS:
         shape = value.shape if isinstance(value, Tensor) else None
-        return Tensor("activations", call.made(name), None, shape, "float", frozenset((name.lower(),)))
+        marks = frozenset((name.lower(),)) | batch_first(value)
+        return Tensor("activations", call.made(name), None, shape, "float", marks)
     if name == "Flatten" and isinstance(value, Unknown) and not layer.options:
         return Tensor("data", None, None, (None, None))
     if name == "Flatten":
@@ -141,10 +144,11 @@ def _affine(layer: Object, size: Value | None, value: Value, call: Call) -> Valu
     out = constant(size)
     before: Shape = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
     shape = (*before[:-1], out if isinstance(out, int) else None)
-    marks = frozenset(("classes last",))
+    made = call.made(f"{layer.name.rpartition('.')[2]} layer")
+    marks = batch_first(value) | {"classes last"}
     if isinstance(value, Tensor):
         marks |= value.marks & {"sequence", "unsure rank"}
-    return Tensor("logits", call.made(f"{layer.name.rpartition('.')[2]} layer"), None, shape, "float", marks)
+    return Tensor("logits", made, None, shape, "float", marks, origin=layer)
 
 
 def _kept(value: Value, name: str) -> Value:
@@ -171,8 +175,10 @@ def _recurrent(layer: Object, value: Value, call: Call) -> Value:
     both = constant(layer.options.get("bidirectional"), False)
     width = hidden * (2 if both is True else 1) if isinstance(hidden, int) and both in (True, False) else None
     shape, dtype, marks = _sequence(value, width)
-    if isinstance(value, Tensor) and constant(layer.options.get("batch_first")) is True:
-        marks -= {"unsure rank"}
+    if constant(layer.options.get("batch_first"), False) is True:
+        marks |= {"batch first"}
+        if isinstance(value, Tensor):
+            marks -= {"unsure rank"}
     output = Tensor("data", None, None, shape, dtype, marks)
     return List([output, UNKNOWN], "tuple", call.frame.context)
 

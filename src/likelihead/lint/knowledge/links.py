@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.events import Link, Reading
-from likelihead.lint.knowledge.call import Call, op
+from likelihead.lint.knowledge.call import Call, op, tell
 from likelihead.lint.values import (
     UNKNOWN,
     Const,
@@ -76,7 +76,8 @@ def _log(call: Call) -> Value:
             return UNKNOWN
         made = call.made("log of a softmax") if value.kind == "probs" else call.made("log")
         output = value.but(kind=kind, made=made, marks=value.marks | {"by hand"}, origin=value, calls=())
-        call.interpreter.emit(Link(call.node, call.frame, "log", value, output))
+        if not call.name.startswith(("numpy.", "math.")):  # which have no log_softmax to use instead
+            call.interpreter.emit(Link(call.node, call.frame, "log", value, output))
         return output
 
     return map_union(call.get(0, "input"), one)
@@ -109,4 +110,5 @@ def _exp(call: Call) -> Value:
 
 @op("logsumexp")
 def _logsumexp(call: Call) -> Value:
+    tell("logsumexp", call.get(0, "input"), call)
     return Tensor("lse", call.made("logsumexp"), dtype="float")

@@ -24,7 +24,22 @@ if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
     from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["CALLS", "ELEMENTS", "METHODS", "attribute", "call", "element", "item", "method", "public_names"]
+__all__ = [
+    "ARGUMENTS",
+    "ATTRIBUTES",
+    "CALLS",
+    "ELEMENTS",
+    "METHODS",
+    "STARS",
+    "argument",
+    "attribute",
+    "call",
+    "element",
+    "item",
+    "method",
+    "public_names",
+    "starred",
+]
 
 # What an object of a class does when it is called, when it is iterated over, and its methods and attributes,
 # by the dotted name of the class; a library's table of knowledge adds its own.
@@ -32,6 +47,10 @@ CALLS: dict[str, Callable[[Object, Call], Value]] = {}
 ELEMENTS: dict[str, Callable[[Object, Call], Value]] = {}
 METHODS: dict[tuple[str, str], Callable[[Object, Call], Value]] = {}
 ATTRIBUTES: dict[str, Callable[[Object, str, Call], Value]] = {}
+# What a library hands the methods that it calls, by the dotted name of the class and the parameter's name.
+ARGUMENTS: dict[tuple[str, str], Callable[[Object], Value]] = {}
+# What ``from module import *`` brings, as names and the dotted names that they stand for.
+STARS: dict[str, dict[str, str]] = {}
 
 # Methods of a module that return the module.
 _SELF = frozenset(
@@ -85,7 +104,7 @@ def method(
     frame: Frame,
 ) -> Value:
     """A method of an object that the project does not define."""
-    this = Call(name, args, kwargs, interpreter, node, frame)
+    this = Call(name, args, kwargs, interpreter, node, frame, owner)
     base = owner.base if isinstance(owner, Instance) else owner
     if isinstance(base, Object):
         handler = METHODS.get((base.name, name))
@@ -154,6 +173,18 @@ def _next(iterator: Value, interpreter: Machine, node: ast.AST, frame: Frame) ->
         return UNKNOWN
     bound = interpreter.attribute(iterator, "__next__", node, frame)
     return interpreter.call(bound, [], {}, node, frame)
+
+
+def argument(owner: Instance | None, parameter: str) -> Value:
+    """What the library that calls a method of the object hands it under this name."""
+    base = owner.base if owner is not None else None
+    handler = ARGUMENTS.get((base.name, parameter)) if base is not None else None
+    return handler(base) if handler is not None and base is not None else UNKNOWN
+
+
+def starred(module: str) -> dict[str, str]:
+    """What ``from module import *`` brings, by dotted name."""
+    return STARS.get(module) or {name: f"{module}.{name}" for name in public_names(module)}
 
 
 def public_names(module: str) -> Iterable[str]:

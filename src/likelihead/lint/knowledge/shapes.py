@@ -129,6 +129,8 @@ def reshaped(name: str, shape: Shape | None, call: Call) -> Shape | None:
         if shape is None or ... in shape or not isinstance(start, int) or not isinstance(end, int):
             return None
         sizes = list(shape)
+        if not -len(sizes) <= start < len(sizes):
+            return None
         moved = sizes.pop(start)
         sizes.insert(end % len(shape), moved)
         return tuple(sizes)
@@ -155,6 +157,8 @@ def _squeezed(shape: Shape | None, dim: Any) -> Shape | None:
         if ... in shape or None in shape[1:]:
             return None
         return tuple(size for i, size in enumerate(shape) if size != 1 or (False))
+    if not shape:
+        return shape
     if dim == -1:
         return shape[:-1] if shape[-1] == 1 else (shape if isinstance(shape[-1], int) else None)
     if ... in shape:
@@ -180,7 +184,7 @@ def _unsqueezed(shape: Shape | None, dim: Any) -> Shape | None:
 def _flattened(shape: Shape | None, start: Any, end: Any) -> Shape | None:
     if start == 0 and end == -1:
         return (None,)
-    if shape is None or not isinstance(start, int) or not isinstance(end, int):
+    if not shape or not isinstance(start, int) or not isinstance(end, int):
         return None
     if start == 0 and end == -2:
         return (None, shape[-1])
@@ -263,7 +267,7 @@ def _is_class_dim(value: Tensor, position: int, rank: int | None, count: int) ->
     """Whether an index at a position may pick a class."""
     if position == 0:
         return rank == 1
-    if rank is not None:
+    if rank:
         dim = value.dim if isinstance(value.dim, int) else -1
         return position == dim % rank
     return position == 1 or position == count - 1

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.knowledge import shapes
-from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op
+from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op, tell
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -17,6 +17,7 @@ from likelihead.lint.values import (
     Repeat,
     Shape,
     Tensor,
+    Union,
     Unknown,
     Value,
     alternatives,
@@ -64,9 +65,9 @@ def attribute(value: Tensor, name: str, interpreter: Machine, node: ast.AST, fra
     if name in ("data", "grad_fn"):
         return value if name == "data" else UNKNOWN
     if name in ("T", "mT"):
-        return value.but(
-            shape=shapes.swapped(value.shape, -1, -2), dim="?", marks=value.marks - {"classes last"}
-        )
+        shape = shapes.swapped(value.shape, -1, -2)
+        marks = (value.marks - {"classes last"}) | {"turned"}
+        return value.but(shape=shape, dim="?", marks=marks)
     if name == "shape":
         return _sizes(value, frame)
     if name == "ndim":
@@ -106,6 +107,11 @@ def method(
     return handler(Call(name, [owner, *args], kwargs, interpreter, node, frame))
 
 
+def batch_first(value: Value) -> frozenset[str]:
+    """The mark of a sequence whose first dimension is the batch, for what is made of each of its steps."""
+    return value.marks & {"batch first"} if isinstance(value, Tensor) else frozenset()
+
+
 # -- operations that keep a kind
 
 
@@ -116,12 +122,22 @@ def keep(value: Value, **changes: Any) -> Value:
 
 @op(
     "clone", "detach", "detach_", "contiguous", "cpu", "cuda", "requires_grad_", "numpy", "nan_to_num",
-    "clamp", "clip", "clamp_", "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad",
-    "xpu",
+    "clamp_min", "clamp_max", "pin_memory", "npu", "share_memory_", "retain_grad", "xpu",
     "maximum", "minimum", "ascontiguousarray", "asarray",
 )  # fmt: skip
 def _same(call: Call) -> Value:
     return keep(call.get(0, "input"))
+
+
+@op("clamp", "clamp_", "clip")
+def _clamp(call: Call) -> Value:
+    least, most = (call.const(i, name, None) for i, name in ((1, "min"), (2, "max")))
+    inside = all(isinstance(one, (int, float)) and 0 <= one <= 1 for one in (least, most))
+    # Logits that are kept in [0, 1] are what somebody means by probabilities.
+    return map_union(
+        call.get(0, "input"),
+        lambda one: one if isinstance(one, Tensor) and not (inside and one.kind == "logits") else UNKNOWN,
+    )
 
 
 @op("dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout")
@@ -202,6 +218,10 @@ def _casted(value: Value, dtype: str, call: Call) -> Value:
     return value.but(dtype=dtype, marks=marks)
 
 
+# What puts the dimensions in another order.
+_TURNING = ("permute", "transpose", "t", "swapaxes", "movedim", "moveaxis", "adjoint")
+
+
 @op(
     "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "permute",
     "transpose", "t", "swapaxes", "movedim", "moveaxis", "expand", "expand_as", "repeat", "view_as",
@@ -219,13 +239,12 @@ def _reshaped(call: Call) -> Value:
             return Tensor("data", None, None, (None, None))
         if not isinstance(value, Tensor):
             return UNKNOWN
-        shape = shapes.reshaped(call.name.rpartition(".")[2], value.shape, call)
-        moved = (
-            call.name.rpartition(".")[2] not in ("squeeze", "expand", "contiguous", "clone")
-            and value.dim is not None
-        )
-        dim = shapes.moved_dim(call.name.rpartition(".")[2], value, call) if moved else value.dim
-        return value.but(shape=shape, dim=dim, marks=_marks_after(call.name.rpartition(".")[2], value.marks))
+        name = call.name.rpartition(".")[2]
+        shape = shapes.reshaped(name, value.shape, call)
+        moved = name not in ("squeeze", "expand", "contiguous", "clone") and value.dim is not None
+        dim = shapes.moved_dim(name, value, call) if moved else value.dim
+        marks = _marks_after(name, value.marks) - {"batch first"}
+        return value.but(shape=shape, dim=dim, marks=marks | {"turned"} if name in _TURNING else marks)
 
     return map_union(call.get(0, "input"), one)
 
@@ -314,16 +333,20 @@ def _mean(call: Call) -> Value:
         if not isinstance(value, Tensor):
             return UNKNOWN
         if value.kind == "per_example":
+            if dim is None:
+                tell("summed", value, call)
             return figures.reduced(value, "mean", call) if dim is None else value
         if value.kind == "data":
             return _reduced_data(value, dim, call)
-        if dim is None or value.kind not in LINKED:
+        if dim is None or value.kind not in LINKED or (value.kind == "probs" and value.dim == dim):
             return UNKNOWN
         if value.kind == "log_probs":
             return value.but(kind="data", shape=None)
         keepdim = call.const(2, "keepdim", False) is True
         return value.but(
-            shape=shapes.reduced(value.shape, dim, keepdim), dim="?" if value.dim is not None else None
+            shape=shapes.reduced(value.shape, dim, keepdim),
+            dim="?" if value.dim is not None else None,
+            marks=value.marks - {"batch first"} | {"averaged"},
         )
 
     return map_union(value, one)
@@ -349,6 +372,8 @@ def _sum(call: Call) -> Value:
             return figures.total(value, call)
         if not isinstance(value, Tensor):
             return UNKNOWN
+        if value.kind in ("per_example", "exp_logits"):
+            tell("summed", value, call)
         if value.kind == "per_example":
             return figures.reduced(value, "sum", call) if dim is None else value
         if value.kind in ("exp", "exp_logits"):
@@ -366,6 +391,7 @@ def _argmax(call: Call) -> Value:
     value = call.get(0, "input")
     dim = call.const(1, "dim", call.const(9, "axis", None))
     shape = None
+    tell("argmax", value, call, Const(dim))
     if isinstance(value, Tensor) and dim is not None:
         shape = shapes.reduced(value.shape, dim, call.const(2, "keepdim", False) is True)
     return Tensor("indices", call.made("argmax"), None, shape, "long", origin=value)
@@ -381,13 +407,16 @@ def _max(call: Call) -> Value:
     dim = call.given(1, "dim")
     if dim is None or not (isinstance(dim, Const) and isinstance(dim.value, int)):
         return UNKNOWN
+    tell("argmax", value, call, dim)
     return _pair(value, dim.value, call.const(2, "keepdim", False) is True, call, ("values", "indices"))
 
 
 @op("topk", "sort", "median", "kthvalue", "mode")
 def _topk(call: Call) -> Value:
     value = call.get(0, "input")
-    if not isinstance(value, (Tensor, Unknown)):
+    if call.name.endswith("topk"):
+        tell("argmax", value, call, Const(call.const(2, "dim", -1)))
+    if not isinstance(value, (Tensor, Unknown, Union)):
         return UNKNOWN
     if call.name.endswith("topk"):
         return _pair(value, None, True, call, ("values", "indices"))
@@ -436,12 +465,13 @@ def index(value: Tensor, at: Value, interpreter: Machine, node: ast.AST, frame: 
         return Tensor("one_hot", value.made, None, (*rows, value.last), value.dtype, origin=at)
     shape, picks = shapes.indexed(value, at)
     kind = value.kind
-    if picks and kind in ("probs", "log_probs", "sigmoid", "one_hot"):
+    if picks and kind in ("probs", "log_probs", "one_hot"):
         kind = "picked"
-    marks = value.marks
+    dim = value.dim if value.dim in (None, -1) else "?"
+    marks = value.marks - {"batch first"}
     if marks:
         marks = marks - shapes.lost_by_index(value, at)
-    return value.but(shape=shape, kind=kind, marks=marks, dim=value.dim if value.dim in (None, -1) else "?")
+    return value.but(shape=shape, kind=kind, dim=dim, marks=marks)
 
 
 @op("item", "tolist")
@@ -509,7 +539,8 @@ def _activation(call: Call) -> Value:
     name = call.name.rpartition(".")[2].rstrip("_")
     value = call.get(0, "input")
     shape = value.shape if isinstance(value, Tensor) else None
-    return Tensor("activations", call.made(name), None, shape, "float", frozenset((name,)))
+    marks = frozenset((name,)) | batch_first(value)
+    return Tensor("activations", call.made(name), None, shape, "float", marks)
 
 
 @op("linear", "conv1d", "conv2d", "conv3d", "bilinear", "conv_transpose2d")

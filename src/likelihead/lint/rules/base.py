@@ -8,7 +8,7 @@ reported has to hold for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from likelihead.lint.interpreter.events import Built, Comparison, Event, Link, LossCall, Reading
@@ -25,11 +25,14 @@ class Verdict:
         detail: what is known of this case, as a full sentence.
         source: the value that is at fault; the finding says where it was made.
         event: where, if it is not the event that the rule was asked about.
+        until: asked when the whole file was looked at: whether it is a hazard after all. For what is only
+            known from what becomes of a value later, or from what else takes it.
     """
 
     detail: str
     source: Value | None = None
     event: Event | None = None
+    until: Callable[[], bool] | None = None
 
 
 class Rule:

@@ -1,21 +1,39 @@
-"""A sigmoid before binary cross-entropy with logits, which takes one of its own."""
+"""A sigmoid before binary cross-entropy with logits, which takes one of its own.
+
+## Example
+
+```python
+loss = F.binary_cross_entropy_with_logits(torch.sigmoid(model(x)), y)
+```
+
+## Use instead
+
+```python
+loss = F.binary_cross_entropy_with_logits(model(x), y)
+```
+
+## Conventions
+
+`MultiLabelSoftMarginLoss`, timm's `BinaryCrossEntropy`, `SoftBCEWithLogitsLoss` of
+segmentation-models-pytorch and Keras's `BinaryCrossentropy(from_logits=True)` are the same loss.
+
+## Not reported
+
+A sigmoid that only predicts or gates; a sigmoid as the target.
+"""
 
 from __future__ import annotations
 
-from likelihead.lint.interpreter.events import LossCall
-from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.values import Tensor
+from likelihead.lint.rules.link import LinkRule
 
 __all__ = ["LH106"]
 
 
-class LH106(Rule):
+class LH106(LinkRule):
     """Sigmoid output into BCE-with-logits."""
 
     code = "LH106"
-
-    def loss(self, call: LossCall) -> Verdict | None:
-        value = call.input
-        if call.loss.family == "bce_with_logits" and isinstance(value, Tensor) and value.kind == "sigmoid":
-            return Verdict(f"{call.name} applies a sigmoid of its own to this output of a sigmoid.", value)
-        return None
+    family = "bce_with_logits"
+    others = ("focal_with_logits",)
+    kinds = ("sigmoid",)
+    text = "{loss} applies a sigmoid of its own to this output of a sigmoid."
