@@ -54,7 +54,7 @@ class LH401(Rule):
         if not _is_reduced(call) or call.option("weight") is not None:
             return None
         ignored = call.option("ignore_index", -100)
-        if ignored is ... or (isinstance(ignored, (int, float)) and padding == f"{PADDED}{int(ignored)}"):
+        if ignored is ... or (isinstance(ignored, int) and padding == f"{PADDED}{ignored}"):
             return None
         if ignored != -100 and not padding.removeprefix(PADDED).lstrip("-").isdigit():
             return None
