@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import class_count, takes_indices
+from likelihead.lint.rules.sizes import class_count, is_one_of_several, takes_indices
 from likelihead.lint.values import Tensor, Value
 
 __all__ = ["LH202"]
@@ -43,6 +43,10 @@ class LH202(Rule):
     code = "LH202"
 
     def loss(self, call: LossCall) -> Verdict | None:
+        verdict = self._judge(call)
+        return None if verdict is None or is_one_of_several(call) else verdict
+
+    def _judge(self, call: LossCall) -> Verdict | None:
         target = call.target
         if not isinstance(target, Tensor) or not target.dtype or not takes_indices(call):
             return None

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import holds_indices, takes_indices
+from likelihead.lint.rules.sizes import holds_indices, is_one_of_several, takes_indices
 from likelihead.lint.values import Shape, Tensor
 
 __all__ = ["LH302"]
@@ -41,6 +41,10 @@ class LH302(Rule):
     code = "LH302"
 
     def loss(self, call: LossCall) -> Verdict | None:
+        verdict = self._judge(call)
+        return None if verdict is None or is_one_of_several(call) else verdict
+
+    def _judge(self, call: LossCall) -> Verdict | None:
         value, target = call.input, call.target
         if not isinstance(value, Tensor) or not isinstance(target, Tensor):
             return None

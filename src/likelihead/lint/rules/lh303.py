@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import class_count, takes_indices
+from likelihead.lint.rules.sizes import class_count, is_one_of_several, takes_indices
 from likelihead.lint.values import Tensor
 
 __all__ = ["LH303"]
@@ -39,6 +39,10 @@ class LH303(Rule):
     code = "LH303"
 
     def loss(self, call: LossCall) -> Verdict | None:
+        verdict = self._judge(call)
+        return None if verdict is None or is_one_of_several(call) else verdict
+
+    def _judge(self, call: LossCall) -> Verdict | None:
         value = call.input
         if not isinstance(value, Tensor) or value.kind not in ("logits", "log_probs", "probs", "sigmoid"):
             return None
