@@ -69,7 +69,7 @@ _OTHER_LOSSES = re.compile(r"mse|l1|bce|binary|cross_?entropy|nll|hinge|regress"
 def is_one_of_several(call: LossCall) -> bool:
     """Whether the call stands in one way of an ``if`` and the call of a loss in another.
 
-    Which of them is gone may hang on what the sizes hang on: ``if self.n_labels == 1: mse(...) else: ce(...)``.
+    Which of them is gone may hang on what the sizes hang on: ``if n_labels == 1: mse(...) else: ce(...)``.
     """
     function = call.frame.function
     branches = ast.walk(function.node) if function is not None else iter(())
