@@ -162,6 +162,16 @@ def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, nod
     return UNKNOWN
 
 
+@op("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal")
+def _compared(call: Call) -> Value:
+    operators: dict[str, type[ast.cmpop]] = {"g": ast.Gt, "l": ast.Lt}
+    kind = operators[call.name.rpartition(".")[2][0]]
+    left, right = call.get(0, "input"), call.get(1, "other")
+    if not any(isinstance(one, Tensor) for one in alternatives(left)):
+        return UNKNOWN
+    return call.interpreter.compare(kind, left, right, call.node, call.frame)
+
+
 def _of_data(op_: type[ast.operator], left: Tensor, right: Tensor) -> Value:
     """Of numbers of which the sizes are known, the sizes."""
     if left.shape is None or right.shape is None:
@@ -173,13 +183,3 @@ def _of_data(op_: type[ast.operator], left: Tensor, right: Tensor) -> Value:
     dtype = "float" if "float" in (left.dtype, right.dtype) or op_ is ast.Div else same
     marks = (left.marks | right.marks) & {"sequence", "unsure rank"}
     return Tensor("data", left.made, None, shape, dtype, marks)
-
-
-@op("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal")
-def _compared(call: Call) -> Value:
-    operators: dict[str, type[ast.cmpop]] = {"g": ast.Gt, "l": ast.Lt}
-    kind = operators[call.name.rpartition(".")[2][0]]
-    left, right = call.get(0, "input"), call.get(1, "other")
-    if not any(isinstance(one, Tensor) for one in alternatives(left)):
-        return UNKNOWN
-    return call.interpreter.compare(kind, left, right, call.node, call.frame)

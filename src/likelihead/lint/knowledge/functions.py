@@ -138,14 +138,14 @@ def construct(
 _TABLES = (
     builtin,
     containers,
+    data,
     layers,
     links,
     losses,
     makers,
     objects,
     overlap,
-    tensors,
-    data,
     tables,
+    tensors,
     libraries,
 )

@@ -165,16 +165,6 @@ def element(owner: Object | Instance, interpreter: Machine, node: ast.expr | Non
     return UNKNOWN
 
 
-def _next(iterator: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
-    """An entry of what ``__iter__`` returned, which may be the object itself."""
-    if not isinstance(iterator, Instance):
-        return interpreter.element(iterator, None, frame)
-    if iterator.cls.find("__next__") is None:
-        return UNKNOWN
-    bound = interpreter.attribute(iterator, "__next__", node, frame)
-    return interpreter.call(bound, [], {}, node, frame)
-
-
 def argument(owner: Instance | None, parameter: str) -> Value:
     """What the library that calls a method of the object hands it under this name."""
     base = owner.base if owner is not None else None
@@ -185,6 +175,16 @@ def argument(owner: Instance | None, parameter: str) -> Value:
 def starred(module: str) -> dict[str, str]:
     """What ``from module import *`` brings, by dotted name."""
     return STARS.get(module) or {name: f"{module}.{name}" for name in public_names(module)}
+
+
+def _next(iterator: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """An entry of what ``__iter__`` returned, which may be the object itself."""
+    if not isinstance(iterator, Instance):
+        return interpreter.element(iterator, None, frame)
+    if iterator.cls.find("__next__") is None:
+        return UNKNOWN
+    bound = interpreter.attribute(iterator, "__next__", node, frame)
+    return interpreter.call(bound, [], {}, node, frame)
 
 
 def public_names(module: str) -> Iterable[str]:
@@ -200,6 +200,13 @@ def public_names(module: str) -> Iterable[str]:
         names |= set(OPS)
     names |= {"torch": {"nn", "optim", "no_grad"}, "torch.nn": {"Module", "functional"}}.get(module, set())
     return sorted(name for name in names if "." not in name)
+
+
+def _subset_element(owner: Object, call: Call) -> Value:
+    return call.interpreter.item(owner.options.get("dataset", UNKNOWN), UNKNOWN, call.node, call.frame)
+
+
+ELEMENTS["torch.utils.data.Subset"] = _subset_element
 
 
 def _tensor_dataset_element(owner: Object, call: Call) -> Value:
