@@ -179,8 +179,7 @@ def _of_data(op_: type[ast.operator], left: Tensor, right: Tensor) -> Value:
     shape = (shapes.product if op_ is ast.MatMult else shapes.broadcast)(left.shape, right.shape)
     if shape is None:
         return UNKNOWN
-    dtype = "float" if "float" in (left.dtype, right.dtype) or op_ is ast.Div else ""
+    same = left.dtype if left.dtype == right.dtype else ""
+    dtype = "float" if "float" in (left.dtype, right.dtype) or op_ is ast.Div else same
     marks = (left.marks | right.marks) & {"sequence", "unsure rank"}
-    return Tensor(
-        "data", left.made, None, shape, dtype or (left.dtype if left.dtype == right.dtype else ""), marks
-    )
+    return Tensor("data", left.made, None, shape, dtype, marks)

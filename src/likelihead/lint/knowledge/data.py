@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from math import inf
+from math import isfinite
 
 from likelihead.lint.interpreter.events import Comparison
 from likelihead.lint.knowledge.call import Call, constructor, external, given_node, op
@@ -134,8 +134,8 @@ def _pad(call: Call) -> Value:
     number = call.const(3, "value", 0)
     if not filled_up or not isinstance(sides, List) or not isinstance(sides.items[1], Unknown):
         return UNKNOWN
-    if not isinstance(number, (int, float)) or number != number or abs(number) == inf:
-        return UNKNOWN  # infinity and NaN are no class
+    if not isinstance(number, (int, float)) or not isfinite(number):
+        return UNKNOWN
     if isinstance(value, Tensor) and value.kind not in ("data", "indices"):
         return UNKNOWN
     dtype = value.dtype if isinstance(value, Tensor) else ""
@@ -155,7 +155,7 @@ def _padding(call: Call) -> str:
     """What ``pad_sequence`` fills up with: a number, or "the padding id"; "" where it is not known."""
     value = call.given(2, "padding_value")
     number = 0 if value is None else constant(value)
-    if isinstance(number, (int, float)):
+    if isinstance(number, (int, float)) and isfinite(number):
         return str(int(number))
     node = given_node(call.node, "padding_value")
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

@@ -46,8 +46,11 @@ def _tensor(call: Call) -> Value:
     if shape is None:
         return Tensor("data", call.made(name), dtype=dtype) if dtype else UNKNOWN
     whole = _all_integers(content)
+    given = dtype or "dtype" in call.kwargs
     marks = frozenset(("zero",)) if content in (0, (0,)) else frozenset()
-    return Tensor("data", call.made(name), None, shape, dtype or ("long" if whole else "float"), marks)
+    return Tensor(
+        "data", call.made(name), None, shape, dtype if given else "long" if whole else "float", marks
+    )
 
 
 def _all_integers(content: Any) -> bool:
@@ -74,28 +77,34 @@ def _made_of_size(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
     if not call.name.startswith("torch") and name != "eye":
         return UNKNOWN
-    dtype = dtype_of(call)
     if name == "randint":
         sizes = call.given(1 if "high" in call.kwargs or len(call.args) == 2 else 2, "size")
         high = call.const(1 if len(call.args) > 2 else 0, "high", None)
         shape = None if sizes is None else shapes.from_sizes([sizes])
         marks = frozenset((f"below {high}",)) if isinstance(high, int) else frozenset()
-        return Tensor("indices", call.made("randint"), None, shape, dtype or "long", marks)
+        return Tensor("indices", call.made("randint"), None, shape, _dtype(call, "long"), marks)
     if name in ("randn", "rand", "zeros", "ones", "empty"):
         sizes = call.kwargs.get("size")
         shape = shapes.from_sizes(
             [sizes] if sizes is not None else [one for one in call.args if not _is_dtype(one)]
         )
         marks = frozenset(("zero",)) if name == "zeros" else frozenset()
-        return Tensor("data", call.made(name), None, shape, dtype or "float", marks)
-    if name == "full":
-        return Tensor("data", call.made(name), None, shapes.from_sizes([call.get(0, "size")]), dtype)
+        return Tensor("data", call.made(name), None, shape, _dtype(call, "float"), marks)
+    if name in ("full", "normal"):
+        size = call.given(0 if name == "full" else 2, "size")
+        shape = None if size is None else shapes.from_sizes([size])
+        return Tensor("data", call.made(name), None, shape, dtype_of(call))
     if name == "eye":
-        return Tensor("data", call.made(name), None, _square(call), dtype or "float")
+        return Tensor("data", call.made(name), None, _square(call), _dtype(call, "float"))
     if name in ("randperm", "arange") and not any(isinstance(constant(one), float) for one in call.args):
         # Whole numbers from 0 on: class indices, where they are the target of a loss.
-        return Tensor("indices", call.made(name), None, (None,), dtype or "long")
-    return Tensor("data", call.made(name), None, (None,), dtype or "float")
+        return Tensor("indices", call.made(name), None, (None,), _dtype(call, "long"))
+    return Tensor("data", call.made(name), None, (None,), _dtype(call, "float"))
+
+
+def _dtype(call: Call, default: str) -> str:
+    """The dtype that is asked for, or the default if none is."""
+    return dtype_of(call) if "dtype" in call.kwargs else dtype_of(call) or default
 
 
 def _square(call: Call) -> Shape | None:
@@ -112,6 +121,6 @@ def _made_like(call: Call) -> Value:
     value = call.get(0, "input")
     if isinstance(value, Tensor):
         return Tensor(
-            "data", call.made(call.name.rpartition(".")[2]), None, value.shape, dtype_of(call) or value.dtype
+            "data", call.made(call.name.rpartition(".")[2]), None, value.shape, _dtype(call, value.dtype)
         )
     return UNKNOWN

@@ -107,7 +107,9 @@ def _output(owner: Object, call: Call) -> Value:
             if isinstance(value, Const) or (isinstance(value, Object) and value.name in _INNER):
                 continue
             return UNKNOWN
-        data = Tensor("data", dtype="float")
+        # The head of a classifier is given one row of features for each example.
+        rows = (None, None) if isinstance(whole, Tensor) and whole.rank == 2 else None
+        data = Tensor("data", shape=rows, dtype="float")
         one = call.interpreter.call(value, [data], {}, call.node, call.frame)
         if isinstance(value, Object) and value.name == _PART:
             one = whole if value.options.get("_head") is not None else UNKNOWN

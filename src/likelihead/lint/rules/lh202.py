@@ -1,21 +1,35 @@
 """A target of cross-entropy whose dtype cannot be that of class indices.
 
-Known: class indices that were made floats, and floats of the shape of indices; bools; integers of 32, 16
-and 8 bits, which torch refuses; bytes for more than 256 classes, which torch takes as they are: class 300
-is trained as class 44.
+Certain are class indices that were made floats, floats of the shape of indices, bools, and integers of 32,
+16 and 8 bits, which torch refuses. Bytes are taken as they are, so that class 300 is trained as class 44:
+they are reported where there are more than 256 classes.
 
-Example: ``F.cross_entropy(logits, y.float())`` or ``F.cross_entropy(logits, x > 0)``; use instead
-``y.long()``, on values that are still exact.
+## Example
 
-Not reported: floats of the shape of the input, which are probabilities; bytes for up to 256 classes; the
-targets of binary and regression losses, which are floats.
+```python
+target = (score > 0)
+loss = F.cross_entropy(logits, target)
+```
+
+## Use instead
+
+```python
+target = (score > 0).long()
+loss = F.cross_entropy(logits, target)
+```
+
+## Not reported
+
+Floats of the shape of the input, which are probabilities; targets of which the shape is not known; bytes
+for up to 256 classes; a dtype that the source does not tell (`.to(other)`, `.type_as(other)`); the targets
+of binary and regression losses.
 """
 
 from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import class_count, takes_indices
+from likelihead.lint.rules.sizes import class_count, is_one_of_several, takes_indices
 from likelihead.lint.values import Tensor, Value
 
 __all__ = ["LH202"]
@@ -29,6 +43,10 @@ class LH202(Rule):
     code = "LH202"
 
     def loss(self, call: LossCall) -> Verdict | None:
+        verdict = self._judge(call)
+        return None if verdict is None or is_one_of_several(call) else verdict
+
+    def _judge(self, call: LossCall) -> Verdict | None:
         target = call.target
         if not isinstance(target, Tensor) or not target.dtype or not takes_indices(call):
             return None

@@ -1,16 +1,27 @@
-"""The values of ``max`` along a dimension, compared with class numbers.
+"""The values of `max` along a dimension, compared with class numbers.
 
-``torch.max(output, 1)`` returns the largest logits and, second, where they are. Compared with labels, the
-values are never equal to them.
+Known are pairs unpacked in the wrong order, `[0]`, `.values`, `amax` and `topk`, compared by `==`, `!=`,
+`eq` or `ne`, or given to scikit-learn's metrics of classes, also after they were collected in lists. The
+other side has to be known as class indices, or to have a name of labels.
 
-Known: unpacked in the wrong order, by ``[0]``, by ``.values``, by ``amax``, by ``topk``; compared with
-``==``, ``!=``, ``eq``, ``ne``, or given to scikit-learn's metrics of classes.
+## Example
 
-Example: ``predicted, _ = torch.max(output, 1)`` and then ``predicted == labels``; use instead ``_,
-predicted = torch.max(output, 1)`` or ``output.argmax(dim=1)``.
+```python
+predicted, _ = torch.max(logits, 1)
+correct = (predicted == labels).sum()
+```
 
-Not reported: values compared with a threshold, with the scores that they are the largest of, or with
-something that is not known to be labels.
+## Use instead
+
+```python
+_, predicted = torch.max(logits, 1)
+correct = (predicted == labels).sum()
+```
+
+## Not reported
+
+Values compared with a threshold, with the scores that they are the largest of, or with something that is
+not known to be labels; the maximum of what is not known to be scores.
 """
 
 from __future__ import annotations

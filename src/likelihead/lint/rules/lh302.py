@@ -1,22 +1,33 @@
-"""An input of one column, ``[B, 1]``, against a target ``[B]``, or the other way round.
+"""An input of one column, `[B, 1]`, against a target `[B]`, or the other way round.
 
-Subtracted, the two broadcast to ``[B, B]``: each prediction is compared with every target. The binary
-losses and cross-entropy raise instead.
+The mean squared and absolute errors broadcast the two to `[B, B]`; the binary losses and cross-entropy
+(`[B, 1]` indices) raise. Sizes are followed from tensors that the program makes, columns of pandas,
+scikit-learn's and numpy's data, `TensorDataset`, the project's data sets and loaders.
 
-Known: the sizes of linear heads, data sets, loaders, slices, ``squeeze`` and ``unsqueeze``, as far as the
-source tells them.
+## Example
 
-Example: ``F.mse_loss(net(x), y)`` with ``nn.Linear(d, 1)`` last and ``y`` of shape ``[B]``; use instead
-``net(x).squeeze(-1)`` or ``y.unsqueeze(1)``.
+```python
+net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
+y = torch.tensor(table["price"].values)  # [N]
+loss = F.mse_loss(net(x), y)
+```
 
-Not reported: sizes of which one is not known; a target of a single number.
+## Use instead
+
+```python
+loss = F.mse_loss(net(x).squeeze(-1), y)
+```
+
+## Not reported
+
+Sizes of which one is not known; a target of one number; sizes that are known and differ.
 """
 
 from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import holds_indices, takes_indices
+from likelihead.lint.rules.sizes import holds_indices, is_one_of_several, takes_indices
 from likelihead.lint.values import Shape, Tensor
 
 __all__ = ["LH302"]
@@ -30,6 +41,10 @@ class LH302(Rule):
     code = "LH302"
 
     def loss(self, call: LossCall) -> Verdict | None:
+        verdict = self._judge(call)
+        return None if verdict is None or is_one_of_several(call) else verdict
+
+    def _judge(self, call: LossCall) -> Verdict | None:
         value, target = call.input, call.target
         if not isinstance(value, Tensor) or not isinstance(target, Tensor):
             return None

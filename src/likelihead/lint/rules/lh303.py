@@ -1,23 +1,33 @@
 """One logit into cross-entropy, or two logits into a binary loss, for a task of two classes.
 
-A softmax over one class is always 1, so the loss is 0 and nothing is learned. Two logits in a binary loss
-are two separate yes-or-no questions: against ``[B]`` or ``[B, 1]`` the sizes do not fit, and against the
-one-hot rows of two classes the model is asked the same twice.
+The width of the head is followed through arguments and defaults of the model's class, `Sequential` and
+functions that make the model. Two logits are reported against targets `[B]`, `[B, 1]` and the one-hot rows
+of two classes.
 
-Known: the width of the head, through ``Sequential``, arguments and options of the model's class.
+## Example
 
-Example: ``nn.Linear(d, 1)`` with ``CrossEntropyLoss``, ``nn.Linear(d, 2)`` with ``BCEWithLogitsLoss``; use
-instead one logit with ``BCEWithLogitsLoss``, or two with ``CrossEntropyLoss`` and class indices.
+```python
+model = nn.Linear(300, 1)
+loss = F.cross_entropy(model(x), y)
+```
 
-Not reported: two outputs with two labels that are independent (stacked columns, or targets of which nothing
-is known); scores of a sequence's positions.
+## Use instead
+
+```python
+loss = F.binary_cross_entropy_with_logits(model(x).squeeze(1), y.float())
+```
+
+## Not reported
+
+Two outputs with two labels of their own, and targets of which nothing is known; the scores of a sequence's
+positions or of several answers, one number each.
 """
 
 from __future__ import annotations
 
 from likelihead.lint.interpreter.events import LossCall
 from likelihead.lint.rules.base import Rule, Verdict
-from likelihead.lint.rules.sizes import class_count, takes_indices
+from likelihead.lint.rules.sizes import class_count, is_one_of_several, takes_indices
 from likelihead.lint.values import Tensor
 
 __all__ = ["LH303"]
@@ -29,6 +39,10 @@ class LH303(Rule):
     code = "LH303"
 
     def loss(self, call: LossCall) -> Verdict | None:
+        verdict = self._judge(call)
+        return None if verdict is None or is_one_of_several(call) else verdict
+
+    def _judge(self, call: LossCall) -> Verdict | None:
         value = call.input
         if not isinstance(value, Tensor) or value.kind not in ("logits", "log_probs", "probs", "sigmoid"):
             return None

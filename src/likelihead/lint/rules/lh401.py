@@ -1,14 +1,28 @@
-"""Padded targets that are scored: they hold the padding id, and no ``ignore_index`` covers it.
+"""Padded targets that are scored: they hold the padding id, and no `ignore_index` covers it.
 
-Known: ``pad_sequence`` and its ``padding_value``, also in the ``collate_fn`` of a loader; a tokenizer's
-``input_ids`` with ``padding=True`` as labels; shifted, flattened, cast or moved afterwards.
+Known are `pad_sequence` and its `padding_value`, `F.pad` to a length, also in the `collate_fn` of a loader,
+and a tokenizer's `input_ids` with `padding=True`; shifted, flattened, cast, moved or taken step by step
+afterwards.
 
-Example: ``F.cross_entropy(logits.transpose(1, 2), pad_sequence(tags, batch_first=True))``; use instead
-``pad_sequence(tags, batch_first=True, padding_value=-100)`` or ``ignore_index=PAD``.
+## Example
 
-Not reported: padding with -100; targets that were written to, masked or selected from; losses without a
-reduction, which are masked afterwards; class weights, which may be zero at the padding; an ``ignore_index``
-or padding value that is not known.
+```python
+tags = pad_sequence(tags, batch_first=True)
+loss = F.cross_entropy(logits.transpose(1, 2), tags)
+```
+
+## Use instead
+
+```python
+tags = pad_sequence(tags, batch_first=True, padding_value=-100)
+loss = F.cross_entropy(logits.transpose(1, 2), tags)
+```
+
+## Not reported
+
+Targets that were written to, masked or selected from; losses without a reduction, which are masked
+afterwards; class weights, which may be zero at the padding; a single text; an `ignore_index` or a padding
+value that is not known.
 """
 
 from __future__ import annotations
@@ -40,7 +54,7 @@ class LH401(Rule):
         if not _is_reduced(call) or call.option("weight") is not None:
             return None
         ignored = call.option("ignore_index", -100)
-        if ignored is ... or (isinstance(ignored, (int, float)) and padding == f"{PADDED}{int(ignored)}"):
+        if ignored is ... or (isinstance(ignored, int) and padding == f"{PADDED}{ignored}"):
             return None
         if ignored != -100 and not padding.removeprefix(PADDED).lstrip("-").isdigit():
             return None

@@ -1,12 +1,25 @@
-"""An ``ignore_index`` that is one of the classes, so that this class is never learned.
+"""An `ignore_index` that is one of the classes, so that this class is never learned.
 
-Certain where the head has two classes, and where the targets are known to hold the class: labels of an
-image data set, or numbers that were drawn below the count of classes, one for each example.
+Certain where the head has two classes, and where the targets are known to hold every class: labels of
+torchvision's data sets, or numbers drawn below the count of classes, one for each example. The place is
+where the loss is made.
 
-Example: ``nn.CrossEntropyLoss(ignore_index=0)`` for background and object; use instead the default, -100.
+## Example
 
-Not reported: an index outside the head; names that say padding, void or unlabelled; sequences, where the
-index may be a padding id.
+```python
+criterion = nn.CrossEntropyLoss(ignore_index=0)  # 0 is background, 1 is crack
+```
+
+## Use instead
+
+```python
+criterion = nn.CrossEntropyLoss()
+```
+
+## Not reported
+
+An index outside the head; names that say padding, void or unlabelled; sequences and images of more classes,
+where the index may be what nobody labelled.
 """
 
 from __future__ import annotations

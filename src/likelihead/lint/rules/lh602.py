@@ -1,15 +1,25 @@
-"""Class weights given to a binary loss as its ``weight``, or of another length than there are classes.
+"""Class weights given to a binary loss as its `weight`, or of another length than there are classes.
 
-The ``weight`` of the binary losses multiplies elements, whatever their label. The ``weight`` of
-cross-entropy has one number for each class.
+Known are weights written as numbers, scaled or inverted, and those of scikit-learn's
+`compute_class_weight`, against the width of the head. The place is where the loss is made.
 
-Known: weights written as a list, of ``compute_class_weight``; the width of the head.
+## Example
 
-Example: ``nn.BCEWithLogitsLoss(weight=torch.tensor([0.2, 0.8]))`` for one logit; use instead
-``pos_weight=torch.tensor([4.0])``.
+```python
+criterion = nn.BCEWithLogitsLoss(weight=torch.tensor([0.2, 0.8]))
+loss = criterion(model(x), y)  # [B, 1]
+```
 
-Not reported: a weight for each label of several, or for each example; weights of which the length is not
-known.
+## Use instead
+
+```python
+criterion = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([4.0]))
+loss = criterion(model(x), y)
+```
+
+## Not reported
+
+A weight for each of several labels, or for each example; weights or heads of which the size is not known.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from likelihead.lint.interpreter.events import Event, LossCall
@@ -14,6 +15,7 @@ __all__ = [
     "classes_are_last",
     "head_of",
     "holds_indices",
+    "is_one_of_several",
     "name_of",
     "takes_indices",
 ]
@@ -59,6 +61,31 @@ def holds_indices(value: Value | None) -> bool:
         if value.kind == "data"
         else value.kind == "indices" and value.dtype != "float"
     )
+
+
+_OTHER_LOSSES = re.compile(r"mse|l1|bce|binary|cross_?entropy|nll|hinge|regress", re.IGNORECASE)
+
+
+def is_one_of_several(call: LossCall) -> bool:
+    """Whether the call stands in one way of an ``if`` and the call of a loss in another.
+
+    Which of them is gone may hang on what the sizes hang on: ``if n_labels == 1: mse(...) else: ce(...)``.
+    """
+    function = call.frame.function
+    branches = ast.walk(function.node) if function is not None else iter(())
+    return any(isinstance(one, ast.If) and _has_another_loss(one, call.node) for one in branches)
+
+
+def _has_another_loss(branch: ast.If, call: ast.AST) -> bool:
+    ways = [branch.body, branch.orelse]
+    inside = [any(node is call for part in way for node in ast.walk(part)) for way in ways]
+    if not any(inside):
+        # Behind the branch, if that returns.
+        behind = getattr(call, "lineno", 0) > (branch.end_lineno or 0)
+        other = branch.body if behind and isinstance(branch.body[-1], ast.Return) else []
+    else:
+        other = ways[inside.index(False)]
+    return any(_OTHER_LOSSES.search(ast.unparse(part)) for part in other)
 
 
 class _Place:

@@ -63,3 +63,24 @@ def choose(answers, right):
 def pointer(states, start):
     score = nn.Linear(64, 1)
     return F.cross_entropy(score(states).squeeze(-1), start)
+
+
+class Scorer(nn.Module):
+    """A regression of one number, or a classification: which one hangs on the width."""
+
+    def __init__(self, n_labels=1, task="regression"):
+        super().__init__()
+        self.fc = nn.Linear(300, n_labels)
+        self.task = task
+
+    def forward(self, x, labels, task):
+        logits = self.fc(x)
+        if task == "regression":
+            return F.mse_loss(logits.squeeze(-1), labels)
+        else:
+            return F.cross_entropy(logits, labels)
+
+
+def score(x, labels, task):
+    loss = Scorer(n_labels=1)(x, labels, task)
+    return loss
