@@ -65,6 +65,8 @@ class Attributes(Machine):
             return value.items[name]
         if isinstance(value, List) and value.names and name in value.names:
             return value.items[value.names.index(name)]
+        if isinstance(value, Figure) and name == "data":
+            return value
         if isinstance(value, (List, Dict, Const, Figure)):
             return Bound(value, name)
         if isinstance(value, Unknown) and name in tensors.TELLING_METHODS:

@@ -39,8 +39,8 @@ from likelihead.lint.values import (
 __all__ = ["Calls"]
 
 MAX_DEPTH = 24
-# Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep in a
-# network says nothing of what comes out of its head.
+# Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep
+# in a network says nothing of what comes out of its head.
 CALL_BUDGET = 40_000
 LEAST_BUDGET = 600
 

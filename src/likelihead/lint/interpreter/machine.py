@@ -62,7 +62,9 @@ class Machine:
         # The bodies of imported modules are not reported on: they have an analysis of their own.
         self.quiet = False
         self.active: dict[ast.AST, int] = {}
+        # The loops and comprehensions that are gone through, and what each ran over last.
         self.loop_nodes: list[ast.AST] = []
+        self.loops_over: dict[ast.AST, Value] = {}
         self.class_bodies: list[Class] = []
         # Everything that was made on the way, to be gone into at the end.
         self.functions: list[Function] = []

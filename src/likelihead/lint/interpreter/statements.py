@@ -9,6 +9,7 @@ from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
+from likelihead.lint.knowledge import rounds
 from likelihead.lint.values import (
     UNKNOWN,
     Class,
@@ -165,12 +166,16 @@ class Statements(Machine):
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> int:
         iterable = self.eval(node.iter, frame)
         entries = self.entries(iterable, frame)
+        self.loops_over[node] = rounds.source(node.iter, iterable, self, frame)
         if entries is not None and len(entries) <= MAX_UNROLLED and not _jumps(node):
+            self.loop_nodes.append(node)
             for entry in entries:
                 self.bind(node.target, entry, frame)
                 ended = self.block(node.body, frame)
                 if ended == _OUT:
+                    self.loop_nodes.pop()
                     return ended
+            self.loop_nodes.pop()
             return self.block(node.orelse, frame)
         element = self.element(iterable, node.iter, frame)
 

@@ -72,14 +72,6 @@ def _batched(value: Value, context: Context) -> Value:
 ELEMENTS["torch.utils.data.DataLoader"] = _loader_element
 
 
-@external("torch.utils.data.random_split")
-def _random_split(call: Call) -> Value:
-    lengths = call.get(1, "lengths")
-    if isinstance(lengths, List) and lengths.complete:
-        return List([call.get(0, "dataset")] * len(lengths.items), "list", call.frame.context)
-    return List([Repeat(call.get(0, "dataset"))], "list", call.frame.context)
-
-
 @external("torch.utils.data.Subset", "torch.utils.data.dataset.Subset")
 def _subset(call: Call) -> Value:
     return call.get(0, "dataset")

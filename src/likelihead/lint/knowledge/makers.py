@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.knowledge import shapes
+from likelihead.lint.knowledge import figures, shapes
 from likelihead.lint.knowledge.call import Call, dtype_of, op
 from likelihead.lint.values import (
     UNKNOWN,
     External,
+    Figure,
     Shape,
     Tensor,
     Value,
@@ -34,6 +35,8 @@ def _tensor(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
     dtype = dtype_of(call) or {"FloatTensor": "float", "LongTensor": "long", "Tensor": "float"}.get(name, "")
     value = call.get(0, "data")
+    if isinstance(value, Figure) or figures.are_figures(value):
+        return value
     if isinstance(value, Tensor):
         return value.but(dtype=dtype or value.dtype)
     content = constant(value)
@@ -43,7 +46,8 @@ def _tensor(call: Call) -> Value:
     if shape is None:
         return Tensor("data", call.made(name), dtype=dtype) if dtype else UNKNOWN
     whole = _all_integers(content)
-    return Tensor("data", call.made(name), None, shape, dtype or ("long" if whole else "float"))
+    marks = frozenset(("zero",)) if content in (0, (0,)) else frozenset()
+    return Tensor("data", call.made(name), None, shape, dtype or ("long" if whole else "float"), marks)
 
 
 def _all_integers(content: Any) -> bool:
@@ -82,7 +86,8 @@ def _made_of_size(call: Call) -> Value:
         shape = shapes.from_sizes(
             [sizes] if sizes is not None else [one for one in call.args if not _is_dtype(one)]
         )
-        return Tensor("data", call.made(name), None, shape, dtype or "float")
+        marks = frozenset(("zero",)) if name == "zeros" else frozenset()
+        return Tensor("data", call.made(name), None, shape, dtype or "float", marks)
     if name == "full":
         return Tensor("data", call.made(name), None, shapes.from_sizes([call.get(0, "size")]), dtype)
     if name == "eye":

@@ -202,6 +202,13 @@ def public_names(module: str) -> Iterable[str]:
     return sorted(name for name in names if "." not in name)
 
 
+def _subset_element(owner: Object, call: Call) -> Value:
+    return call.interpreter.item(owner.options.get("dataset", UNKNOWN), UNKNOWN, call.node, call.frame)
+
+
+ELEMENTS["torch.utils.data.Subset"] = _subset_element
+
+
 def _tensor_dataset_element(owner: Object, call: Call) -> Value:
     tensors = owner.options.get("*")
     if not isinstance(tensors, List):

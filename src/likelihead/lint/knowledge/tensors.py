@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.knowledge import shapes
+from likelihead.lint.knowledge import figures, rounds, shapes
 from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op, tell
 from likelihead.lint.values import (
     UNKNOWN,
@@ -97,8 +97,6 @@ def method(
 ) -> Value:
     """``tensor.name(...)``; also of a figure, or of something unknown where the name says enough."""
     if isinstance(owner, Figure) or name == "backward":
-        from likelihead.lint.knowledge import figures
-
         return figures.method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
     handler = OPS.get(name)
     if handler is None:
@@ -278,6 +276,8 @@ def _concatenated(call: Call) -> Value:
     entries = call.get(0, "tensors")
     if not isinstance(entries, List) or not entries.items:
         return UNKNOWN
+    if figures.are_figures(entries):
+        return entries
     values = [one.value if isinstance(one, Repeat) else one for one in entries.items]
     options = [one for value in values for one in alternatives(value) if not isinstance(one, Const)]
     tensors = [one for one in options if isinstance(one, Tensor)]
@@ -314,15 +314,27 @@ def _parts(call: Call) -> Value:
         shape = value.shape if value.rank and call.const(2, "dim", 0) == 0 else None
         if shape is not None:
             shape = shape[1:] if call.name.endswith("unbind") else (None, *shape[1:])
-        return List([Repeat(value.but(shape=shape))], "list", call.frame.context)
+        marks = value.marks | {rounds.UNEVEN} if _leaves_a_rest(value, call) else value.marks
+        return List([Repeat(value.but(shape=shape, marks=marks))], "list", call.frame.context)
 
     return map_union(call.get(0, "input"), one)
 
 
+def _leaves_a_rest(value: Tensor, call: Call) -> bool:
+    """Whether the parts of a tensor are known not to have equally many rows."""
+    rows = value.shape[0] if value.shape else None
+    amount = call.const(1, "split_size", None)
+    return (
+        isinstance(rows, int)
+        and isinstance(amount, int)
+        and amount > 0
+        and call.const(2, "dim", 0) == 0
+        and rows % amount != 0
+    )
+
+
 @op("mean", "average", "nanmean")
 def _mean(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     value = call.get(0, "input")
     dim = call.const(1, "dim", call.const(9, "axis", None))
 
@@ -362,8 +374,6 @@ def _reduced_data(value: Tensor, dim: Any, call: Call) -> Value:
 
 @op("sum", "nansum")
 def _sum(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     dim = call.const(1, "dim", call.const(9, "axis", None))
 
     def one(value: Value) -> Value:
