@@ -83,7 +83,7 @@ class Project:
             module = name.lstrip(".")
             first = module.partition(".")[0]
             if level := len(name) - len(module):
-                places: Sequence[Path] = [(folder, folder, *folder.parents)[min(level, len(folder.parents))]]
+                places: Sequence[Path] = (folder, *folder.parents)[level - 1 : level]
             else:
                 places = self._places_of(folder, first)
             files = (_module_file(place, module) for place in places)

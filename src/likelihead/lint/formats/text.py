@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -37,7 +39,7 @@ def _finding(result: Result, finding: Finding) -> Iterator[str]:
         yield f"  by way of {click.style(where(call), bold=True)}: {call.text}"
     yield f"  {click.style('remedy:', fg='green')} {hazard.remedy}"
     if finding in result.unfixed:
-        yield f"  not fixed: {result.unfixed[finding]}"
+        yield f"  not fixed: {result.unfixed[finding].replace(f'{Path.cwd()}{os.sep}', '')}"
 
 
 def _excerpt(result: Result, place: Place, colour: str) -> Iterator[str]:
