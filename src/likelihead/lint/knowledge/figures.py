@@ -260,7 +260,8 @@ def _each(item: Value, call: Call) -> Value:
 def _exponential(value: Figure, made: object) -> Value:
     if not value.unit or value.kind in ("perplexity", *_COUNTS):
         return UNKNOWN
-    return value.but(kind="perplexity", made=made)
+    marks = value.marks | {"of a batch"} if value.kind == "loss" else value.marks
+    return value.but(kind="perplexity", made=made, marks=marks)
 
 
 @op("exp2")

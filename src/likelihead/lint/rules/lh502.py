@@ -26,6 +26,8 @@ _OPTIMIZERS = re.compile(r"opt|scaler|adam|sgd", re.IGNORECASE)
 _SCHEDULERS = re.compile(r"sched|warmup", re.IGNORECASE)
 _PARTS = re.compile(r"micro|accum|chunk|split|batches|loader\b", re.IGNORECASE)
 
+# Of these, the losses are terms of one sum.
+_TASKS = re.compile(r"task|meta|domain|view|head|client|agent", re.IGNORECASE)
 _Blocks = (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -52,6 +54,8 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
     way = _way(loop, backward)
     if way is None or any(isinstance(one, _Blocks) for one in way[1:]) or _rescales(within):
         return False
+    if isinstance(backward, ast.Call) and any(one.arg == "retain_graph" for one in backward.keywords):
+        return False  # the steps of one sequence, or the terms of one loss
     if any(_counts(one) or _mentions(one, "accumulate") for one in way[1:]):
         return False
     steps = [way for call in _calls(loop, "step") if _is_step(call) and (way := _way(loop, call))]
@@ -63,7 +67,10 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
 
 def _steps_behind(loop: ast.For | ast.AsyncFor | ast.While, within: ast.AST) -> bool:
     """Whether the optimizer steps once behind a loop over the parts of a batch."""
-    if isinstance(loop, ast.While) or not _PARTS.search(ast.unparse(loop.iter)):
+    if isinstance(loop, ast.While):
+        return False
+    iterable = ast.unparse(loop.iter)
+    if not _PARTS.search(iterable) or _TASKS.search(iterable):
         return False
     way = _way(within, loop)
     block = _block(way[-2], loop) if way else []

@@ -7,7 +7,8 @@ the exponential.
 Instead, add up the nats of all tokens and their number, divide, and take the exponential once, at
 the end.
 
-Not reported: the perplexity of a batch or sentence that is shown as it is, or sorted by.
+Not reported: the perplexity of a batch or sentence that is shown as it is, or sorted by; the mean over
+runs of a perplexity that each took of all its data.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from likelihead.lint.rules.lh702 import is_perplexity
 from likelihead.lint.values import Figure
 
 __all__ = ["LH701"]
+
+_AVERAGES = (("divide", "sum_of_perplexities"), ("mean", "perplexity"))
 
 
 class LH701(Rule):
@@ -38,9 +41,7 @@ class LH701(Rule):
             self.exponentials[event.node] = event
             if value.kind == "mean_of_means":
                 return Verdict("This is the exponential of a mean of batch means.", value)
-        elif (event.name == "divide" and value.kind == "sum_of_perplexities") or (
-            event.name == "mean" and value.kind == "perplexity"
-        ):
+        elif (event.name, value.kind) in _AVERAGES and "of a batch" in value.marks:
             taken = self.exponentials.get(value.made.node) if value.made else None
             if taken is not None:
                 return Verdict("The perplexities of the batches are averaged.", taken.value, taken)

@@ -42,7 +42,7 @@ class LH702(Rule):
         value = event.value
         if not isinstance(value, Figure) or not is_perplexity(event):
             return None
-        if event.name == "power" and value.unit == "nats":
+        if event.name == "power" and value.unit == "nats" and "of an unknown base" not in value.marks:
             return Verdict("This is two to the power of nats, which are for the exponential.", value)
         if event.name == "exp" and value.unit == "bits":
             return Verdict("This is the exponential of bits, which are for the powers of two.", value)

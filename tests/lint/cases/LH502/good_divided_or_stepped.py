@@ -99,6 +99,16 @@ def several_tasks(model, tasks, optimizer):
     optimizer.step()
 
 
+def truncated(cell, optimizer, xs, ys, hidden):
+    for t, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        out, hidden = cell(x, hidden)
+        criterion(out, y).backward(retain_graph=True)
+        if t % 20 == 19:
+            optimizer.step()
+            optimizer.zero_grad()
+            hidden = hidden.detach()
+
+
 def accelerated(model, loader, optimizer, accelerator):
     for x, y in loader:
         with accelerator.accumulate(model):
