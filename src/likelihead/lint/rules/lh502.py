@@ -1,14 +1,38 @@
 """Gradients of several micro-batches are added up, and the losses are not divided.
 
-The linter looks at ``loss.backward()`` of a mean (also through a ``GradScaler``) in a loop that
-steps the optimizer on each k-th round only, or once behind the loop over the parts of a batch.
+The finding is `loss.backward()` of a mean (also through a `GradScaler`) in a loop that steps the optimizer
+on each k-th round only, or once behind a loop over the parts of a batch.
 
-Instead, divide the loss by the number of micro-batches, if they are of equal size, or the sum of
-the losses by the number of examples or tokens of the whole step.
+## Example
 
-Not reported: a loss that was divided on some way; ``accelerator.backward``, Lightning and other
-trainers, which divide themselves; several losses with a ``backward`` each before one step; a step
-or ``zero_grad`` in each round; gradients that are rescaled before the step.
+```python
+for i, (x, y) in enumerate(loader):
+    criterion(model(x), y).backward()
+    if (i + 1) % 4 == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+```
+
+## Use instead
+
+```python
+for i, (x, y) in enumerate(loader):
+    (criterion(model(x), y) / 4).backward()  # parts of equal size; else the sum over the step's count
+    if (i + 1) % 4 == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+```
+
+## Conventions
+
+`accelerator.backward` (and all within `accelerator.accumulate`), Lightning and Hugging Face's `Trainer`
+divide themselves.
+
+## Not reported
+
+A loss that is divided, or weighted, on some way; a sum over examples; several losses with a `backward` each
+before one step; a step or a `zero_grad` in each round; the terms of several tasks, or the steps of one
+sequence (`retain_graph`); gradients that are rescaled before the step.
 """
 
 from __future__ import annotations
