@@ -78,6 +78,8 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
     way = _way(loop, backward)
     if way is None or any(isinstance(one, _Blocks) for one in way[1:]) or _rescales(within):
         return False
+    if _divides(loop, backward):
+        return False  # under a condition that the settings of this run do not meet
     if isinstance(backward, ast.Call) and any(one.arg == "retain_graph" for one in backward.keywords):
         return False  # the steps of one sequence, or the terms of one loss
     if any(_counts(one) or _mentions(one, "accumulate") for one in way[1:]):
@@ -87,6 +89,21 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
     if steps:
         return bool(zeros) and all(any(map(_counts, one)) for one in (*steps, *zeros))
     return not zeros and _steps_behind(loop, within)
+
+
+def _divides(loop: ast.AST, backward: ast.AST) -> bool:
+    """Whether the loop has a division of what is differentiated anywhere."""
+    names = {one.id for one in ast.walk(backward) if isinstance(one, ast.Name)}
+    for node in ast.walk(loop):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Div, ast.Mult)):
+            targets: list[ast.expr] = [node.target]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+            targets = node.targets if isinstance(node.value.op, (ast.Div, ast.Mult)) else []
+        else:
+            continue
+        if any(isinstance(one, ast.Name) and one.id in names for one in targets):
+            return True
+    return False
 
 
 def _steps_behind(loop: ast.For | ast.AsyncFor | ast.While, within: ast.AST) -> bool:

@@ -1,5 +1,7 @@
 """Accumulation that is divided, and loops that do not accumulate though they may look so."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -34,6 +36,23 @@ def divided_if_needed(model, loader, optimizer, steps):
             loss = loss / steps
         loss.backward()
         if (i + 1) % steps == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@dataclass
+class Settings:
+    accumulation_steps: int = 1
+
+
+def divided_by_setting(model, loader, optimizer):
+    args = Settings()
+    for i, (x, y) in enumerate(loader):
+        loss = criterion(model(x), y)
+        if args.accumulation_steps > 1:
+            loss = loss / args.accumulation_steps
+        loss.backward()
+        if (i + 1) % args.accumulation_steps == 0:
             optimizer.step()
             optimizer.zero_grad()
 
