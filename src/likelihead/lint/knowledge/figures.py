@@ -72,25 +72,32 @@ def announce(
 
 
 def _judged(left: Value, right: Value, node: ast.AST, interpreter: Machine) -> Value:
-    """What is divided, with a mark on sums that become a mean of uneven batches."""
-    ways = [
-        one.but(marks=one.marks | {"becomes a mean of means"})
-        if isinstance(one, Figure)
-        and all(_is_mean_of_means(one, by, node, interpreter) for by in alternatives(right))
-        else one
-        for one in alternatives(left)
-    ]
+    """What is divided, with a mark on what becomes a mean of uneven batches."""
+    ways: list[Value] = []
+    for one in alternatives(left):
+        if isinstance(one, Figure):
+            by = alternatives(right)
+            if all(_is_mean_of_means(one, other, node, interpreter) for other in by):
+                one = one.but(marks=one.marks | {"becomes a mean of means"})
+            elif one.kind == "perplexity" and all(_is_share(one, other, node, interpreter) for other in by):
+                one = one.but(kind="sum_of_perplexities")
+        ways.append(one)
     return ways[0] if len(ways) == 1 else Union(tuple(ways))
 
 
+def _is_share(value: Figure, by: Value, node: ast.AST, interpreter: Machine) -> bool:
+    """Whether it is divided by the number of rounds, to be added up: ``total += x / len(loader)``."""
+    return (
+        bool(interpreter.loop_nodes)
+        and isinstance(by, Figure)
+        and rounds.counts(value.but(loop=interpreter.loop_nodes[-1]), by, node, interpreter)
+    )
+
+
 def _is_mean_of_means(value: Figure, by: Value, node: ast.AST, interpreter: Machine) -> bool:
-    if value.kind == "loss" and "item" in value.marks and interpreter.loop_nodes:
-        # a share of the mean, added up later: ``total += loss.item() / len(loader)``
-        value = value.but(loop=interpreter.loop_nodes[-1])
-        return (
-            isinstance(by, Figure)
-            and rounds.counts(value, by, node, interpreter)
-            and rounds.are_uneven(value, interpreter)
+    if value.kind == "loss" and "item" in value.marks:
+        return _is_share(value, by, node, interpreter) and rounds.are_uneven(
+            value.but(loop=interpreter.loop_nodes[-1]), interpreter
         )
     return (
         value.kind == "sum_of_means"
@@ -260,7 +267,8 @@ def _each(item: Value, call: Call) -> Value:
 def _exponential(value: Figure, made: object) -> Value:
     if not value.unit or value.kind in ("perplexity", *_COUNTS):
         return UNKNOWN
-    return value.but(kind="perplexity", made=made)
+    marks = value.marks | {"of a batch"} if value.kind == "loss" else value.marks
+    return value.but(kind="perplexity", made=made, marks=marks)
 
 
 @op("exp2")

@@ -14,6 +14,7 @@ from likelihead.lint.values import (
     Object,
     Tensor,
     Value,
+    alternatives,
 )
 
 if TYPE_CHECKING:
@@ -123,6 +124,10 @@ def call_loss(
         ignored = event.option("ignore_index")
         if ignored is not None:
             marks.add("ignore_index")
+        if loss.family == "nll" and not all(
+            isinstance(one, Tensor) and one.kind == "log_probs" for one in alternatives(value)
+        ):
+            marks.add("of an unknown base")
         return Figure("loss" if reduction == "mean" else "loss_sum", made, "nats", frozenset(marks))
     return UNKNOWN
 

@@ -48,6 +48,7 @@ class Facts:
         inside: all nodes of its body.
         stored: the names and attributes that are assigned in it, and where.
         counters: those that grow by one in each round.
+        jumps: whether a ``break`` or ``continue`` may leave out the last round.
     """
 
     def __init__(self, loop: ast.AST) -> None:
@@ -55,6 +56,7 @@ class Facts:
         iterable: ast.expr | None = getattr(first, "iter", None)
         self.iterable = None if iterable is None else _unwrapped(iterable)
         self.inside: set[ast.AST] = set()
+        self.jumps = False
         self.stored: dict[str, list[ast.AST]] = {}
         self.counters: set[str] = set()
         self._rounds(loop)
@@ -64,6 +66,7 @@ class Facts:
     def _rounds(self, loop: ast.AST) -> None:
         for node in ast.walk(loop):
             self.inside.add(node)
+            self.jumps = self.jumps or isinstance(node, (ast.Break, ast.Continue))
             if isinstance(node, ast.Assign):
                 for target in node.targets:
                     self.stored.setdefault(ast.dump(_load(target)), []).append(node)
@@ -189,6 +192,8 @@ def are_uneven(figure: Figure, interpreter: Machine) -> bool:
     # is no number yet may be what is trained on, over the steps of a sequence.
     if "ignore_index" in figure.marks and ("item" in figure.marks or isinstance(over, Object)):
         return True
+    if facts(figure.loop).jumps:
+        return False
     if isinstance(over, Object):
         return over.name == "torch.utils.data.DataLoader" and _is_ragged(over)
     if _are_parts(over) or _are_uneven_starts(figure.loop, interpreter):

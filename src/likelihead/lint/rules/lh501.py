@@ -1,16 +1,35 @@
 """The mean over batches of the means of batches that are not all of one size.
 
-The linter follows the losses of the batches into sums (``total += loss.item()``) and lists, to the
-division by the number of batches (``len(loader)``, a counter, ``len(losses)``) or the mean of the
-list. It reports only where it sees that the batches differ: a ``DataLoader`` without ``drop_last``
-whose data are not known to be a multiple of the batch size, a loss with ``ignore_index``, or parts
-of a tensor that do not divide it.
+The losses of the batches are followed into sums (`total += loss.item()`) and lists, to the division by the
+number of batches (`len(loader)`, a counter, `len(losses)`) or the mean of the list. The finding is that
+division or mean. It needs evidence that the batches differ: a `DataLoader` whose data are not known to be a
+multiple of the batch size, a loss with `ignore_index`, or a `split` or `range` that leaves a rest.
 
-Instead, add ``loss.item() * len(target)`` (or the number of tokens that count), and divide by the
-sum of those numbers.
+## Example
 
-Not reported: averages that are looked at within the loop, or over an interval of it; loaders with
-``drop_last``, of one example a batch, or of which nothing is known.
+```python
+loader = DataLoader(dataset, batch_size=64)
+total = 0.0
+for x, y in loader:
+    total += criterion(model(x), y).item()
+mean = total / len(loader)
+```
+
+## Use instead
+
+```python
+total, count = 0.0, 0
+for x, y in loader:
+    total += criterion(model(x), y).item() * len(y)
+    count += len(y)
+mean = total / count
+```
+
+## Not reported
+
+Averages that are looked at within the loop, or over an interval of it; loaders with `drop_last`, of one
+example a batch, or of which nothing is known; loops that a `break` or `continue` may end early; averages
+that a class of its own keeps.
 """
 
 from __future__ import annotations

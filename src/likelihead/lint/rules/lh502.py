@@ -1,14 +1,38 @@
 """Gradients of several micro-batches are added up, and the losses are not divided.
 
-The linter looks at ``loss.backward()`` of a mean (also through a ``GradScaler``) in a loop that
-steps the optimizer on each k-th round only, or once behind the loop over the parts of a batch.
+The finding is `loss.backward()` of a mean (also through a `GradScaler`) in a loop that steps the optimizer
+on each k-th round only, or once behind a loop over the parts of a batch.
 
-Instead, divide the loss by the number of micro-batches, if they are of equal size, or the sum of
-the losses by the number of examples or tokens of the whole step.
+## Example
 
-Not reported: a loss that was divided on some way; ``accelerator.backward``, Lightning and other
-trainers, which divide themselves; several losses with a ``backward`` each before one step; a step
-or ``zero_grad`` in each round; gradients that are rescaled before the step.
+```python
+for i, (x, y) in enumerate(loader):
+    criterion(model(x), y).backward()
+    if (i + 1) % 4 == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+```
+
+## Use instead
+
+```python
+for i, (x, y) in enumerate(loader):
+    (criterion(model(x), y) / 4).backward()  # parts of equal size; else the sum over the step's count
+    if (i + 1) % 4 == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+```
+
+## Conventions
+
+`accelerator.backward` (and all within `accelerator.accumulate`), Lightning and Hugging Face's `Trainer`
+divide themselves.
+
+## Not reported
+
+A loss that is divided, or weighted, on some way; a sum over examples; several losses with a `backward` each
+before one step; a step or a `zero_grad` in each round; the terms of several tasks, or the steps of one
+sequence (`retain_graph`); gradients that are rescaled before the step.
 """
 
 from __future__ import annotations
@@ -26,6 +50,8 @@ _OPTIMIZERS = re.compile(r"opt|scaler|adam|sgd", re.IGNORECASE)
 _SCHEDULERS = re.compile(r"sched|warmup", re.IGNORECASE)
 _PARTS = re.compile(r"micro|accum|chunk|split|batches|loader\b", re.IGNORECASE)
 
+# Of these, the losses are terms of one sum.
+_TASKS = re.compile(r"task|meta|domain|view|head|client|agent", re.IGNORECASE)
 _Blocks = (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -52,6 +78,10 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
     way = _way(loop, backward)
     if way is None or any(isinstance(one, _Blocks) for one in way[1:]) or _rescales(within):
         return False
+    if _divides(loop, backward):
+        return False  # under a condition that the settings of this run do not meet
+    if isinstance(backward, ast.Call) and any(one.arg == "retain_graph" for one in backward.keywords):
+        return False  # the steps of one sequence, or the terms of one loss
     if any(_counts(one) or _mentions(one, "accumulate") for one in way[1:]):
         return False
     steps = [way for call in _calls(loop, "step") if _is_step(call) and (way := _way(loop, call))]
@@ -61,9 +91,27 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
     return not zeros and _steps_behind(loop, within)
 
 
+def _divides(loop: ast.AST, backward: ast.AST) -> bool:
+    """Whether the loop has a division of what is differentiated anywhere."""
+    names = {one.id for one in ast.walk(backward) if isinstance(one, ast.Name)}
+    for node in ast.walk(loop):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Div, ast.Mult)):
+            targets: list[ast.expr] = [node.target]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+            targets = node.targets if isinstance(node.value.op, (ast.Div, ast.Mult)) else []
+        else:
+            continue
+        if any(isinstance(one, ast.Name) and one.id in names for one in targets):
+            return True
+    return False
+
+
 def _steps_behind(loop: ast.For | ast.AsyncFor | ast.While, within: ast.AST) -> bool:
     """Whether the optimizer steps once behind a loop over the parts of a batch."""
-    if isinstance(loop, ast.While) or not _PARTS.search(ast.unparse(loop.iter)):
+    if isinstance(loop, ast.While):
+        return False
+    iterable = ast.unparse(loop.iter)
+    if not _PARTS.search(iterable) or _TASKS.search(iterable):
         return False
     way = _way(within, loop)
     block = _block(way[-2], loop) if way else []

@@ -1,13 +1,29 @@
 """The mean over ranks of means that each rank took over a count of its own.
 
-The linter follows a loss into ``all_reduce`` (or ``reduce``) and from there to the division by the
-number of ranks, or to ``ReduceOp.AVG``. It reports only where the counts of the ranks differ: a sum
-that each rank divided by its own count, or a loss with ``ignore_index``.
+A loss is followed into `all_reduce` (or `reduce`). The finding is the division by the number of ranks
+behind it, or the call with `ReduceOp.AVG`. It needs evidence that the counts of the ranks differ: each rank
+divided a sum by its own count, or the loss has an `ignore_index`.
 
-Instead, reduce the sum and the count, and divide once.
+## Example
 
-Not reported: means of batches of equally many examples, as a ``DistributedSampler`` deals them out;
-gradients.
+```python
+mean = nats / tokens
+dist.all_reduce(mean)
+mean = mean / dist.get_world_size()
+```
+
+## Use instead
+
+```python
+dist.all_reduce(nats)
+dist.all_reduce(tokens)
+mean = nats / tokens
+```
+
+## Not reported
+
+Means of batches of equally many examples, as a `DistributedSampler` deals them out; gradients, which
+`DistributedDataParallel` averages; metrics that are no losses.
 """
 
 from __future__ import annotations

@@ -1,13 +1,30 @@
 """A perplexity as a mean of perplexities, or as the exponential of a mean of batch means.
 
-The linter follows the exponential of each batch's loss into a sum or a list, and from there to a
-division or mean; and the means that LH501 is about into ``exp`` (or ``2 **`` of bits). The place is
-the exponential.
+The exponential of each batch's loss is followed into a sum or a list, and from there to a division or mean;
+and a mean of means (LH501) into `exp`, or `2 **` of bits. The finding is the exponential.
 
-Instead, add up the nats of all tokens and their number, divide, and take the exponential once, at
-the end.
+## Example
 
-Not reported: the perplexity of a batch or sentence that is shown as it is, or sorted by.
+```python
+perplexity = 0.0
+for ids in loader:
+    perplexity += math.exp(loss_of(model, ids).item()) / len(loader)
+```
+
+## Use instead
+
+```python
+nats, tokens = 0.0, 0
+for ids in loader:
+    nats += loss_of(model, ids).item() * count_of(ids)
+    tokens += count_of(ids)
+perplexity = math.exp(nats / tokens)
+```
+
+## Not reported
+
+The perplexity of a batch or sentence that is shown as it is, or sorted by; the mean over runs of a
+perplexity that each took of all its data; a mean of means of batches that are not known to differ.
 """
 
 from __future__ import annotations
@@ -20,6 +37,8 @@ from likelihead.lint.rules.lh702 import is_perplexity
 from likelihead.lint.values import Figure
 
 __all__ = ["LH701"]
+
+_AVERAGES = (("divide", "sum_of_perplexities"), ("mean", "perplexity"))
 
 
 class LH701(Rule):
@@ -38,9 +57,7 @@ class LH701(Rule):
             self.exponentials[event.node] = event
             if value.kind == "mean_of_means":
                 return Verdict("This is the exponential of a mean of batch means.", value)
-        elif (event.name == "divide" and value.kind == "sum_of_perplexities") or (
-            event.name == "mean" and value.kind == "perplexity"
-        ):
+        elif (event.name, value.kind) in _AVERAGES and "of a batch" in value.marks:
             taken = self.exponentials.get(value.made.node) if value.made else None
             if taken is not None:
                 return Verdict("The perplexities of the batches are averaged.", taken.value, taken)

@@ -1,12 +1,24 @@
-"""A perplexity of the wrong base: two to the power of nats, or the exponential of bits.
+"""Perplexity of the wrong base: two to the power of nats, or the exponential of bits.
 
-The losses of torch are in nats. The linter follows their unit through sums and divisions; a
-division by ``math.log(2)`` makes bits of nats.
+The losses of torch are in nats. Their unit is followed through sums, means and divisions; a division by
+`math.log(2)` makes bits of nats. The finding is the exponential.
 
-Instead, ``math.exp(nats)`` or ``2 ** bits``.
+## Example
 
-Not reported: a loss that was multiplied or divided by what may be a conversion and is not known to
-be one.
+```python
+perplexity = 2 ** F.cross_entropy(logits, y)
+```
+
+## Use instead
+
+```python
+perplexity = torch.exp(F.cross_entropy(logits, y))
+```
+
+## Not reported
+
+A loss that was multiplied or divided by what may be a conversion and is not known to be one; `nll_loss` of
+what may be logarithms to another base; powers of other losses.
 """
 
 from __future__ import annotations
@@ -42,7 +54,7 @@ class LH702(Rule):
         value = event.value
         if not isinstance(value, Figure) or not is_perplexity(event):
             return None
-        if event.name == "power" and value.unit == "nats":
+        if event.name == "power" and value.unit == "nats" and "of an unknown base" not in value.marks:
             return Verdict("This is two to the power of nats, which are for the exponential.", value)
         if event.name == "exp" and value.unit == "bits":
             return Verdict("This is the exponential of bits, which are for the powers of two.", value)

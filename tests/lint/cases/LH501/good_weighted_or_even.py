@@ -68,6 +68,24 @@ def one_by_one():
     return np.mean([criterion(model(x), y).item() for x, y in loader])
 
 
+def first_batches(loader):
+    total = 0.0
+    for i, (x, y) in enumerate(loader):
+        total += criterion(model(x), y).item()
+        if i == 1:
+            break
+    return total / (i + 1)
+
+
+def full_batches(loader):
+    losses = []
+    for x, y in loader:
+        if len(x) < 64:
+            continue
+        losses.append(criterion(model(x), y).item())
+    return np.mean(losses)
+
+
 def from_settings(args, loader_options):
     loader = DataLoader(data, batch_size=args.batch_size, **loader_options)
     return np.mean([criterion(model(x), y).item() for x, y in loader])
@@ -131,7 +149,7 @@ def accuracy(loader):
 
 if __name__ == "__main__":
     batches = DataLoader(data, batch_size=64)
-    for way in (weighted, weighted_by_length, weighted_list, summed, of_examples, accuracy):
+    for way in (weighted, weighted_by_length, weighted_list, summed, of_examples, accuracy, first_batches):
         way(batches)
     shown_on_the_way(batches, torch.optim.SGD(model.parameters()))
     terms_of_one_loss(batches, [model, nn.Linear(10, 3)])

@@ -1,5 +1,7 @@
 """Accumulation that is divided, and loops that do not accumulate though they may look so."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -34,6 +36,23 @@ def divided_if_needed(model, loader, optimizer, steps):
             loss = loss / steps
         loss.backward()
         if (i + 1) % steps == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@dataclass
+class Settings:
+    accumulation_steps: int = 1
+
+
+def divided_by_setting(model, loader, optimizer):
+    args = Settings()
+    for i, (x, y) in enumerate(loader):
+        loss = criterion(model(x), y)
+        if args.accumulation_steps > 1:
+            loss = loss / args.accumulation_steps
+        loss.backward()
+        if (i + 1) % args.accumulation_steps == 0:
             optimizer.step()
             optimizer.zero_grad()
 
@@ -97,6 +116,16 @@ def several_tasks(model, tasks, optimizer):
         x, y = task.sample()
         criterion(model(x, task), y).backward()
     optimizer.step()
+
+
+def truncated(cell, optimizer, xs, ys, hidden):
+    for t, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        out, hidden = cell(x, hidden)
+        criterion(out, y).backward(retain_graph=True)
+        if t % 20 == 19:
+            optimizer.step()
+            optimizer.zero_grad()
+            hidden = hidden.detach()
 
 
 def accelerated(model, loader, optimizer, accelerator):

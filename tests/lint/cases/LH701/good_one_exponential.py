@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -48,6 +49,18 @@ def shown(loader, optimizer):
 def of_each_sentence(sentences):
     scores = [math.exp(nats(ids[None]).item()) for ids in sentences]
     return sorted(scores)[:10], max(scores)
+
+
+def over_runs(loaders):
+    runs = [summed(loader) for loader in loaders]
+    again = []
+    for loader in loaders:
+        total, tokens = 0.0, 0
+        for (ids,) in loader:
+            total += nats(ids, reduction="sum").item()
+            tokens += ids[:, 1:].numel()
+        again.append(math.exp(total / tokens))
+    return np.mean(runs), np.mean(again)
 
 
 def probability_of_a_batch(batches):

@@ -37,6 +37,11 @@ def as_the_caller_says(ids, log_base):
     return 2 ** (nats(ids).item() / log_base)
 
 
+def log2_likelihood(ids):
+    # in bits from the start
+    return 2 ** F.nll_loss(model(ids[:-1]).softmax(-1).log2(), ids[1:])
+
+
 def squared(ids, target):
     return nats(ids) ** 2 + 2 ** F.mse_loss(ids.float(), target)
 
