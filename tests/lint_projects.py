@@ -23,13 +23,14 @@ class Net(nn.Module):
     def forward(self, x):
         return torch.softmax(self.body(x), dim=1)
 """
-#: LH101 on line 9, of what line 11 of `MODEL` makes.
+#: LH101 on line 10, of what line 11 of `MODEL` makes.
 ACROSS = """\
 from torch import nn
 
 from model import Net
 
-net, criterion = Net(), nn.CrossEntropyLoss()
+net = Net()
+criterion = nn.CrossEntropyLoss()
 
 
 def step(x, y):

@@ -31,7 +31,9 @@ def test_the_library_leaves_optional_packages_unloaded(statement: str) -> None:
     assert loaded_after(statement, OPTIONAL) == set()
 
 
-@pytest.mark.parametrize("module", ["hazards", "errors", "cli", "cli.explain", "cli.info"])
+@pytest.mark.parametrize(
+    "module", ["hazards", "errors", "cli", "cli.explain", "cli.info", "cli.lint", "lint", "lint.run"]
+)
 def test_light_modules_leave_torch_and_numpy_unloaded(module: str) -> None:
     assert loaded_after(f"import likelihead.{module}", {"torch", "numpy"} | OPTIONAL) == set()
 

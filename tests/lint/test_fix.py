@@ -279,6 +279,13 @@ def test_what_cannot_be_fixed_says_why() -> None:
     ]
 
 
+@pytest.mark.parametrize("reduction", ["'none'", "how"])
+def test_a_loss_that_may_only_pick_an_entry_is_left_alone(reduction: str) -> None:
+    text = F + f"def step(x, y, how):\n    return -F.nll_loss(x, y, reduction={reduction}) + x.logsumexp(1)\n"
+    assert "pick its entry" in reason(text, "LH105", "F.nll", unsafe=True)
+    assert "cross_entropy" in changed(text.replace(f"={reduction}", "='sum'"), "LH105", "F.nll")
+
+
 def test_a_file_that_libcst_cannot_read_is_left_alone() -> None:
     text = "def step(x, y:\n    return F.cross_entropy(F.softmax(x, dim=1), y)\n"
     finding = Finding(Place("a.py", 2, 12, 2, 53), "LH101", "", made=Place("a.py", 2, 28, 2, 47))

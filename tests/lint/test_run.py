@@ -26,11 +26,11 @@ def found(result: Result) -> list[tuple[str, str, int]]:
 def test_a_finding_names_both_places_and_the_calls_between(tmp_path: Path) -> None:
     write(tmp_path, {"model.py": MODEL, "train.py": ACROSS})
     result = lint_paths([tmp_path])
-    assert found(result) == [("train.py", "LH101", 9)]
+    assert found(result) == [("train.py", "LH101", 10)]
     (finding,) = result.findings
     assert finding.made is not None
     assert (Path(finding.made.path).name, finding.made.line) == ("model.py", 11)
-    assert [(Path(call.path).name, call.line) for call in finding.calls] == [("train.py", 9)]
+    assert [(Path(call.path).name, call.line) for call in finding.calls] == [("train.py", 10)]
     assert result.problems == []
     assert (result.statistics.files, result.statistics.analysed) == (2, 2)
 
@@ -38,7 +38,7 @@ def test_a_finding_names_both_places_and_the_calls_between(tmp_path: Path) -> No
 def test_paths_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"model.py": MODEL, "scripts/train.py": ACROSS})
     monkeypatch.chdir(tmp_path / "scripts")
-    assert found(lint_paths(["train.py"])) == [("train.py", "LH101", 9)]
+    assert found(lint_paths(["train.py"])) == [("train.py", "LH101", 10)]
 
 
 def test_what_lies_outside_the_paths_is_looked_at_and_not_reported(tmp_path: Path) -> None:
@@ -234,9 +234,20 @@ def _deadly(tasks: list[workers.Task]) -> list[Any]:
 def test_what_was_read_is_let_go_before_it_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """But not what the first file reads already: so much is read for each of them."""
     monkeypatch.setattr(workers, "_CHARACTERS", 100)
-    write(tmp_path, {"model.py": MODEL, "train.py": ACROSS, "a.py": BAD})
-    assert found(lint_paths([tmp_path])) == [("a.py", "LH101", 5), ("train.py", "LH101", 9)]
+    write(tmp_path, {f"{name}.py": f"import torch\n# {'x' * 600}\n" for name in "abcdef"})
+    first = "import torch\nimport a, b, c, d, e, f\n"
+    for text, kept in (("import torch\n", 1), (first, 7)):
+        write(tmp_path, {"0.py": text})
+        analyser = workers.Analyser()
+        projects = {id(analyser._project): analyser._project}
+        for path in sorted(tmp_path.glob("*.py")):
+            analyser((path, {}))
+            projects[id(analyser._project)] = analyser._project
+        assert (len(projects) == 1) is (kept == 7)
+    write(tmp_path, {"model.py": MODEL, "train.py": ACROSS, "z.py": BAD})
+    assert found(lint_paths([tmp_path])) == [("train.py", "LH101", 10), ("z.py", "LH101", 5)]
 
 
 def test_what_is_wrong_with_a_call(tmp_path: Path) -> None:
@@ -248,7 +259,7 @@ def test_what_is_wrong_with_a_call(tmp_path: Path) -> None:
 
 def test_the_linter_loads_neither_torch_nor_what_it_does_not_need() -> None:
     program = (
-        "import sys, likelihead.lint\nassert likelihead.lint.lint_paths\nfrom likelihead.lint import analysis\n"
+        "import sys, likelihead.lint\nassert likelihead.lint.lint_paths\nimport likelihead.lint.analysis\n"
         "print(sorted({'torch', 'numpy', 'libcst', 'rich', 'multiprocessing.pool'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -127,7 +127,7 @@ class _Shelf:
         )
 
     def put(self, outcome: Outcome, losses: Mapping[str, str], glances: Glances) -> None:
-        more = sorted(set(outcome.reads) - glances.reach(outcome.path))
+        more = glances.unreached(outcome.path, outcome.reads)
         self._changed = True
         self._entries[str(outcome.path)] = {
             "key": glances.key(outcome.path, more),

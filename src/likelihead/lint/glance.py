@@ -41,8 +41,23 @@ class Glance:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True)
+class _Knot:
+    """Files that import each other, round and round; most often one alone.
+
+    Attributes:
+        key: stands for the names and bytes of its files and of all that they reach.
+        concerned: whether one of these names torch or keras.
+        beyond: the knots that its files import directly.
+    """
+
+    key: str
+    concerned: bool
+    beyond: frozenset[int]
+
+
 class Glances:
-    """Files, each glanced at once.
+    """Files, each glanced at once, and what they reach by their imports.
 
     Args:
         project: says which file an import means.
@@ -52,7 +67,8 @@ class Glances:
     def __init__(self, project: Project, overlay: Mapping[Path, bytes]) -> None:
         self._project, self._overlay = project, overlay
         self._glances: dict[Path, Glance] = {}
-        self._reach: dict[Path, frozenset[Path]] = {}
+        self._knots: list[_Knot] = []
+        self._knot_of: dict[Path, int] = {}
 
     def at(self, path: Path) -> Glance:
         """The file's bytes in short."""
@@ -68,31 +84,81 @@ class Glances:
         marked = any(mark in data for mark in _MARKS)
         return Glance(digest_of(data), marked, tuple(dict.fromkeys(_imports(path, data))))
 
-    def reach(self, path: Path) -> frozenset[Path]:
-        """The file and all files of the project that it may import, by however many steps."""
-        if path not in self._reach:
-            seen, waiting = {path}, [path]
-            while waiting:
-                current = waiting.pop()
-                if current in self._reach:
-                    seen |= self._reach[current]
-                    continue
-                for name in self.at(current).imports:
-                    new = set(self._project.candidates(current.parent, name)) - seen
-                    seen |= new
-                    waiting += new
-            self._reach[path] = frozenset(seen)
-        return self._reach[path]
-
     def concerned(self, path: Path) -> bool:
-        """Whether the file, or one that it imports, names torch or keras."""
-        return self.at(path).marked or any(self.at(one).marked for one in self.reach(path))
+        """Whether the file, or one that it imports by however many steps, names torch or keras."""
+        return self.at(path).marked or self._knot(path).concerned
 
     def key(self, path: Path, more: Iterable[Path] = ()) -> str:
         """What stands for the names and bytes of all files that a file and those of `more` reach."""
-        files = self.reach(path).union(*(self.reach(one) for one in more))
-        return digest_of(
-            "\n".join(f"{one} {self.at(one).digest}" for one in sorted(files)).encode(errors="replace")
+        keys = sorted(self._knot(one).key for one in more)
+        return digest_of(" ".join([self._knot(path).key, *keys]).encode())
+
+    def unreached(self, path: Path, others: Iterable[Path]) -> list[Path]:
+        """Those of the other files that the file does not reach by its imports."""
+        self._knot(path)
+        seen = {self._knot_of[path]}
+        waiting = list(seen)
+        while waiting:
+            new = self._knots[waiting.pop()].beyond - seen
+            seen |= new
+            waiting += new
+        return sorted(other for other in set(others) if self._knot_of.get(other) not in seen)
+
+    def _knot(self, path: Path) -> _Knot:
+        if path not in self._knot_of:
+            self._explore(path)
+        return self._knots[self._knot_of[path]]
+
+    def _next(self, path: Path) -> list[Path]:
+        names, folder = self.at(path).imports, path.parent
+        found = [one for name in names for one in self._project.candidates(folder, name)]
+        return list(dict.fromkeys(found))
+
+    def _explore(self, root: Path) -> None:
+        """Tie what the file reaches into knots: the strongly connected components, by Tarjan's algorithm.
+
+        In time linear in files and imports, where a set of files for each file would be quadratic.
+        """
+        following: dict[Path, list[Path]] = {root: self._next(root)}
+        order: dict[Path, int] = {root: 0}
+        low: dict[Path, int] = {root: 0}
+        open_files = [root]  # of no knot yet, in the order in which they were met
+        way = [(root, iter(following[root]))]
+        while way:
+            path, rest = way[-1]
+            for one in rest:
+                if one in self._knot_of:
+                    continue
+                if one not in order:
+                    order[one] = low[one] = len(order)
+                    open_files.append(one)
+                    following[one] = self._next(one)
+                    way.append((one, iter(following[one])))
+                    break
+                low[path] = min(low[path], order[one])
+            else:
+                way.pop()
+                if way:
+                    low[way[-1][0]] = min(low[way[-1][0]], low[path])
+                if low[path] == order[path]:
+                    tied = [open_files.pop()]
+                    while tied[-1] != path:
+                        tied.append(open_files.pop())
+                    self._tie(tied, following)
+
+    def _tie(self, files: list[Path], following: Mapping[Path, list[Path]]) -> None:
+        self._knot_of.update(dict.fromkeys(files, len(self._knots)))
+        numbers = {self._knot_of[one] for path in files for one in following[path]}
+        beyond = frozenset(numbers - {len(self._knots)})
+        lines = sorted(f"{path} {self.at(path).digest}" for path in files)
+        lines += sorted(self._knots[number].key for number in beyond)
+        self._knots.append(
+            _Knot(
+                digest_of("\n".join(lines).encode(errors="surrogateescape")),
+                any(self.at(path).marked for path in files)
+                or any(self._knots[number].concerned for number in beyond),
+                beyond,
+            )
         )
 
 

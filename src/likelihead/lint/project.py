@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ class Project:
         # Modules that the analysis has executed, which the files of one process share.
         self.modules: dict[Path, Any] = {}
         self._sources: dict[Path, Source | None] = {}
-        self._candidates: dict[tuple[Path, str], tuple[Path, ...]] = {}
+        self._candidates: dict[Path, dict[str, tuple[Path, ...]]] = {}
+        self._places: dict[Path, dict[str, tuple[Path, ...]]] = {}
         self._folders: dict[Path, tuple[Path, ...]] = {}
+        self._listed: dict[Path, frozenset[str]] = {}
 
     def source(self, path: Path) -> Source | None:
         """The file's source, or None (and an entry in `problems`) where it cannot be had."""
@@ -75,17 +77,38 @@ class Project:
 
         A file is not what it imports itself, so there may be a second one.
         """
-        key = (folder, name)
-        if key not in self._candidates:
+        known = self._candidates.setdefault(folder, {})
+        found = known.get(name)
+        if found is None:
             module = name.lstrip(".")
+            first = module.partition(".")[0]
             if level := len(name) - len(module):
-                found = [
-                    _module_file((folder, folder, *folder.parents)[min(level, len(folder.parents))], module)
-                ]
+                places: Sequence[Path] = [(folder, folder, *folder.parents)[min(level, len(folder.parents))]]
             else:
-                found = [_module_file(place, module) for place in self._search_folders(folder)]
-            self._candidates[key] = tuple(path for path in found if path is not None)[:2]
-        return self._candidates[key]
+                places = self._places_of(folder, first)
+            files = (_module_file(place, module) for place in places)
+            found = known[name] = tuple(file for file in files if file is not None)[:2]
+        return found
+
+    def _places_of(self, folder: Path, first: str) -> tuple[Path, ...]:
+        """Where the first part of an absolute import's name is; of most imports it is nowhere."""
+        known = self._places.setdefault(folder, {})
+        places = known.get(first)
+        if places is None:
+            places = known[first] = tuple(
+                place
+                for place in self._search_folders(folder)
+                if first in (names := self._names_in(place)) or f"{first}.py" in names
+            )
+        return places
+
+    def _names_in(self, folder: Path) -> frozenset[str]:
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._listed[folder] = frozenset()
+        return self._listed[folder]
 
     def _search_folders(self, folder: Path) -> tuple[Path, ...]:
         if folder in self._folders:
@@ -103,6 +126,14 @@ class Project:
         return self._folders[folder]
 
 
+def _module_file(folder: Path, module: str) -> Path | None:
+    base = os.path.join(folder, *module.split("."))
+    for candidate in (os.path.join(base, "__init__.py"), f"{base}.py" if module else ""):  # a package first
+        if candidate and os.path.isfile(candidate):
+            return Path(candidate)
+    return None
+
+
 def top_of(folder: Path) -> Path | None:
     """The top of the project that a folder belongs to, if it belongs to one."""
     return next((above for above in (folder, *folder.parents) if _is_top(above)), None)
@@ -110,17 +141,3 @@ def top_of(folder: Path) -> Path | None:
 
 def _is_top(folder: Path) -> bool:
     return any((folder / top).exists() for top in _TOPS)
-
-
-def _module_file(folder: Path, module: str) -> Path | None:
-    if not module:
-        return folder / "__init__.py" if _is_file(folder / "__init__.py") else None
-    base = folder.joinpath(*module.split("."))
-    for candidate in (base / "__init__.py", base.with_name(base.name + ".py")):  # a package goes first
-        if _is_file(candidate):
-            return candidate
-    return None
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)

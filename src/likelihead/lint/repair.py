@@ -145,6 +145,9 @@ class _Bench:
     def _tried(self, findings: list[Finding]) -> tuple[list[Finding], dict[Path, bytes], Result]:
         """The findings that would be gone, the new bytes of files, and what is found then."""
         texts = {path: text for path in self._around if (text := self.result.texts.of(path)) is not None}
+        self.result.unfixed |= {
+            one: "cells of notebooks are not edited" for one in findings if one.place.cell
+        }
         fixes = fix_project(
             {str(path): text.text for path, text in texts.items()}, findings, unsafe=self._unsafe
         )
@@ -231,8 +234,10 @@ def diff(repaired: Repair) -> str:
 
 def summary(repaired: Repair, failed: list[Problem]) -> str:
     """What was written, in one line."""
-    lost = {problem.path for problem in failed}
-    files = [path for path in repaired.changed if str(path) not in lost]
-    fixed = [finding for finding in repaired.fixed if finding.path not in lost]
-    of = len(repaired.fixed) + len(repaired.result.findings)
-    return f"Fixed {len(fixed)} of {of} findings, by changes in {len(files)} files."
+    files = len(repaired.changed)
+    if failed:
+        return f"Wrote {files - len(failed)} of {files} changed files."
+    found = len(repaired.fixed) + len(repaired.result.findings)
+    return (
+        f"Fixed {len(repaired.fixed)} of {found} findings; changed {files} file{'' if files == 1 else 's'}."
+    )

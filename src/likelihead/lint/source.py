@@ -58,11 +58,19 @@ class Text:
 # In small letters: losses and what is done with them, predictions, and entry points.
 _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
-    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "topk(", "2 **", "2**", "pow(",
-    "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(", ".ge(",
-    "softmax(", "sigmoid(", ".round(", "compile(", "train(",
-    "train_", "trainer", "fit(", "main(",
+    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "amax(", "topk(", "2 **", "2**",
+    "pow(", "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(",
+    ".ge(", "softmax(", "sigmoid(", ".round(", "compile(", "train(", "train_", "trainer", "fit(", "main(",
+    "neuralnet", "learner(", "create_model(", "from_pretrained(",
 )  # fmt: skip
+
+# Networks, losses and what goes into them, on their way.
+_MAKING = (
+    "softmax", "sigmoid", "nn.", "linear", "model", "logit", "prob", "activation", "forward", "head", "target",
+    "label", "loader", "dataset", "module", "onehot", "one_hot",
+)  # fmt: skip
+# Functions of fewer lines are always gone into: they hold the constants of a configuration, and what others call.
+SMALL = 12
 
 
 @dataclass(eq=False)
@@ -83,25 +91,37 @@ class Source:
     digest: str
     lines: list[str] = field(default_factory=list)
 
+    def is_telling(self, node: ast.AST) -> bool:
+        """Whether a function or class holds a word without which there is nothing to find in it."""
+        return _has_line(self._telling_lines, node)
+
+    def matters(self, node: ast.AST) -> bool:
+        """Whether a function may make or take anything that is looked for: no plot, no download, no parser."""
+        return (
+            _height(node) < SMALL
+            or _has_line(self._telling_lines, node)
+            or _has_line(self._making_lines, node)
+        )
+
     @cached_property
     def _telling_lines(self) -> list[int]:
+        return self._lines_with(_TELLING)
+
+    @cached_property
+    def _making_lines(self) -> list[int]:
+        return self._lines_with(_MAKING)
+
+    def _lines_with(self, words: tuple[str, ...]) -> list[int]:
         text = "\n".join(self.lines).lower()
         starts = [0, *(end.end() for end in re.finditer("\n", text))]
         found: set[int] = set()
-        for word in _TELLING:
+        for word in words:
             at = text.find(word)
             while at >= 0:
                 line = bisect_right(starts, at)
                 found.add(line)
                 at = text.find(word, starts[line]) if line < len(starts) else -1
         return sorted(found)
-
-    def is_telling(self, node: ast.AST) -> bool:
-        """Whether a function or class holds a word without which there is nothing to find in it."""
-        start: int = getattr(node, "lineno", 1)
-        last: int = getattr(node, "end_lineno", start)
-        first = bisect_left(self._telling_lines, start)
-        return first < len(self._telling_lines) and self._telling_lines[first] <= last
 
 
 def digest_of(data: bytes) -> str:
@@ -154,3 +174,16 @@ def read(path: Path, data: bytes | None = None) -> Source | Problem:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
+
+
+def _height(node: ast.AST) -> int:
+    start: int = getattr(node, "lineno", 1)
+    end: int = getattr(node, "end_lineno", start)
+    return end - start + 1
+
+
+def _has_line(lines: list[int], node: ast.AST) -> bool:
+    start: int = getattr(node, "lineno", 1)
+    last: int = getattr(node, "end_lineno", start)
+    first = bisect_left(lines, start)
+    return first < len(lines) and lines[first] <= last

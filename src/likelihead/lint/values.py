@@ -43,6 +43,7 @@ __all__ = [
     "Value",
     "alternatives",
     "constant",
+    "is_zero",
     "join",
     "key",
     "map_union",
@@ -57,14 +58,19 @@ Shape = tuple[Any, ...]
 
 
 class Made:
-    """The place in the source where a value was made, and what happened there in a few words."""
+    """The place in the source where a value was made, and what happened there in a few words.
 
-    __slots__ = ("node", "scope", "text")
+    `edited` says that entries of it were overwritten since, by that name or any other: what is known of its
+    values does not hold any more.
+    """
+
+    __slots__ = ("edited", "node", "scope", "text")
 
     def __init__(self, scope: Scope, node: ast.AST, text: str) -> None:
         self.scope = scope
         self.node = node
         self.text = text
+        self.edited = False
 
 
 class Context:
@@ -471,9 +477,11 @@ class Figure(Value):
         made: where it became that.
         marks: what else is known.
         calls: the calls that it was returned from since, innermost first.
+        loop: of a sum, or of a loss kept in a list: the loop over whose rounds it was taken.
+        origin: what it is the length or the sum of.
     """
 
-    __slots__ = ("calls", "kind", "made", "marks", "unit")
+    __slots__ = ("calls", "kind", "loop", "made", "marks", "origin", "unit")
 
     def __init__(
         self,
@@ -482,12 +490,16 @@ class Figure(Value):
         unit: str = "",
         marks: frozenset[str] = frozenset(),
         calls: tuple[Made, ...] = (),
+        loop: ast.AST | None = None,
+        origin: Value | None = None,
     ) -> None:
         self.kind = kind
         self.made = made
         self.unit = unit
         self.marks = marks
         self.calls = calls
+        self.loop = loop
+        self.origin = origin
 
     def but(self, **changes: Any) -> Figure:
         """The same figure with some attributes changed."""
@@ -519,7 +531,8 @@ def key(value: Value) -> Any:
         made = id(value.made.node) if value.made else 0
         return (value.kind, value.dim, made, value.shape, value.dtype, value.marks)
     if isinstance(value, Figure):
-        return (value.kind, value.unit, id(value.made.node) if value.made else 0, value.marks)
+        made = id(value.made.node) if value.made else 0
+        return (value.kind, value.unit, made, value.marks, id(value.loop), id(value.origin))
     if isinstance(value, External):
         return value.name
     if isinstance(value, Union):
@@ -566,11 +579,24 @@ def join(first: Value, second: Value) -> Value:
         if this not in keys:
             options.append(option)
             keys.append(this)
+    if len(options) > 1 and any(isinstance(one, Figure) and one.kind in SUMS for one in options):
+        options = [one for one in options if not is_zero(one)]
     if len(options) == 1:
         return options[0]
     if len(options) > MAX_ALTERNATIVES:
         return UNKNOWN
     return Union(tuple(options))
+
+
+# Figures of which zero is one, of nothing.
+SUMS = frozenset(("sum_of_means", "sum_of_losses", "sum_of_perplexities", "loss_sum"))
+
+
+def is_zero(value: Value) -> bool:
+    """Whether it is a number or tensor of zero, that a sum starts with."""
+    if isinstance(value, Const):
+        return type(value.value) in (int, float) and value.value == 0
+    return isinstance(value, Tensor) and "zero" in value.marks
 
 
 def map_union(value: Value, function: Callable[[Value], Value]) -> Value:

@@ -22,8 +22,11 @@ __all__ = ["Analyser", "Task", "analyse_all"]
 #: A file, and the wrappers of losses that its settings name.
 Task = tuple[Path, Mapping[str, str]]
 
-# Syntax trees take some hundred bytes for each character; beyond this the files read so far are let go.
+# Syntax trees and what is known of their values take some forty bytes for each character: beyond so many
+# characters the files read so far are let go. Where the first file alone imports that many, nearly every file
+# does, and letting go of them would be reading them again for each.
 _CHARACTERS = 6_000_000
+_GROWTH = 1.5
 # A process of its own has to start, and reads again what others have read.
 _FILES_PER_WORKER = 24
 _CHUNKS_PER_WORKER = 4
@@ -39,16 +42,24 @@ class Analyser:
     def __init__(self, overlay: Mapping[Path, bytes] | None = None) -> None:
         self._overlay = overlay
         self._project = Project(overlay)
+        self._allowed = 0.0
 
     def __call__(self, task: Task) -> Outcome:
         """Analyse a file."""
         path, losses = task
-        if self._project.characters > _CHARACTERS:
+        if self._project.characters > self._allowed > 0:
             self._project = Project(self._overlay)
+            self._allowed = 0.0
+        try:
+            return self._analyse(path, dict(losses))
+        finally:
+            self._allowed = self._allowed or max(_CHARACTERS, _GROWTH * self._project.characters)
+
+    def _analyse(self, path: Path, losses: dict[str, str]) -> Outcome:
         if self._project.source(path) is None:
             return Outcome(path, problem=self._project.problems[path])
         try:
-            report = analysis.analyse(path, self._project, dict(losses))
+            report = analysis.analyse(path, self._project, losses)
         except RecursionError:
             return Outcome(
                 path, problem=Problem(str(path), "its code is nested too deeply to be interpreted")

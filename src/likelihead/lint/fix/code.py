@@ -12,6 +12,8 @@ import libcst as cst
 from libcst.metadata import (
     Assignment,
     BaseAssignment,
+    BuiltinScope,
+    ClassScope,
     CodeRange,
     ImportAssignment,
     MetadataWrapper,
@@ -149,9 +151,46 @@ class Code:
         return names.pop() if len(names) == 1 else None
 
     def bindings(self, name: cst.Name) -> list[BaseAssignment]:
-        """Everything in the file that may give this name, where it is read, its value."""
-        scope = self.scopes.get(name)
-        return [] if scope is None else [b for b in scope[name.value] if name in self._references(b)]
+        """Everything in the file that may give this name its value, in whatever order."""
+        scope = self._scope_of(name)
+        return [] if scope is None else list(scope.assignments[name.value])
+
+    def reads(self, binding: BaseAssignment) -> list[cst.Name]:
+        """Everything in the file that reads the name of a binding, in whatever order."""
+        return self._reads.get((binding.scope, binding.name), [])
+
+    @cached_property
+    def _reads(self) -> dict[tuple[Scope, str], list[cst.Name]]:
+        # Not libcst's references: those leave out what stands above a binding, where a loop comes back to it.
+        found: dict[tuple[Scope, str], list[cst.Name]] = {}
+        for nodes in self._words.values():
+            for node in nodes:
+                if isinstance(node, cst.Name) and node not in self._by_target and self._is_read(node):
+                    scope = self._scope_of(node)
+                    if scope is not None:
+                        found.setdefault((scope, node.value), []).append(node)
+        return found
+
+    def _is_read(self, name: cst.Name) -> bool:
+        parent = self.parent(name)
+        if isinstance(parent, cst.Attribute):
+            return parent.value is name
+        if isinstance(parent, cst.Arg):
+            return parent.value is name
+        if isinstance(parent, cst.Param):
+            return parent.default is name
+        return not isinstance(
+            parent, (cst.ImportAlias, cst.ImportFrom, cst.AsName, cst.NameItem, cst.FunctionDef, cst.ClassDef)
+        )
+
+    def _scope_of(self, name: cst.Name) -> Scope | None:
+        """The scope in which a name that is read is bound."""
+        first = scope = self.scopes.get(name)
+        while scope is not None and not isinstance(scope, BuiltinScope):
+            if scope.assignments[name.value] and (scope is first or not isinstance(scope, ClassScope)):
+                return scope
+            scope = scope.parent
+        return None
 
     def bound_at(self, target: cst.CSTNode) -> BaseAssignment | None:
         """The binding that a name (or parameter, or definition) in the place of a target makes."""
@@ -176,9 +215,14 @@ class Code:
             if isinstance(binding, ImportAssignment)
         ]
 
-    @staticmethod
-    def _references(binding: BaseAssignment) -> set[cst.CSTNode]:
-        return {access.node for access in binding.references}
+    @cached_property
+    def stars(self) -> list[cst.ImportFrom]:
+        """The statements that import all the names of a module."""
+        return [
+            node
+            for node in self.positions
+            if isinstance(node, cst.ImportFrom) and isinstance(node.names, cst.ImportStar)
+        ]
 
     def mentions(self, identifier: str) -> Iterator[cst.CSTNode]:
         """Each name, attribute or string that is this word."""

@@ -389,6 +389,8 @@ class Flow:
     def _always_passed(self, code: Code, function: cst.FunctionDef) -> bool:
         """Whether each mention of the function is a call that passes what is followed."""
         owner = code.parent(code.parent(function))
+        if isinstance(owner, cst.ClassDef) and function.name.value in ("forward", "__call__"):
+            return False  # called through its objects, which are not gone after
         method = isinstance(owner, cst.ClassDef) and function.name.value != "__init__"
         if isinstance(owner, cst.ClassDef) and method:
             reads = list(attribute_reads(self.project, code, owner, function.name.value))

@@ -17,7 +17,7 @@ _LOOPS = (cst.For, cst.While)
 
 def loads(code: Code, binding: BaseAssignment) -> list[cst.CSTNode]:
     """The places that may read what this binding gave its name; of ``x += 1`` the target."""
-    places: set[cst.CSTNode] = {access.node for access in binding.references}
+    places: set[cst.CSTNode] = set(code.reads(binding))
     places.update(_augmented(code, binding))
     return sorted((place for place in places if _sees(code, place, binding)), key=lambda n: code.span(n))
 
@@ -40,9 +40,9 @@ def same_value(code: Code, name: cst.Name, there: cst.CSTNode) -> bool:
     if start > end or any(start <= at <= end for at in (_from(code, b) for b in bindings)):
         return False
     return not any(
-        _is_changed(code, access.node) and start <= code.span(access.node)[0] <= end
+        _is_changed(code, read) and start <= code.span(read)[0] <= end
         for binding in here
-        for access in binding.references
+        for read in code.reads(binding)
     )
 
 
@@ -52,7 +52,7 @@ def changed_in_place(code: Code, name: cst.Name) -> bool:
     return scope is not None and any(
         isinstance(code.parent(place), cst.AugAssign) or _is_changed(code, place)
         for binding in scope[name.value]
-        for place in (*(access.node for access in binding.references), getattr(binding, "node", name))
+        for place in (*code.reads(binding), getattr(binding, "node", name))
     )
 
 

@@ -136,6 +136,8 @@ def _task(project: Project, criteria: Criteria, finding: Finding) -> _Task:
     call = code.call_at(finding.place)
     if call is None:
         raise Cannot("the call that was found is not there: has the file changed?")
+    if finding.code in ("LH104", "LH105") and _per_example(code, call):
+        raise Cannot("a loss of each example alone may be meant to pick its entry")
     task = _Task(finding, code, call, remedy)
     if remedy.kind is not None:
         if finding.made is None:
@@ -146,6 +148,15 @@ def _task(project: Project, criteria: Criteria, finding: Finding) -> _Task:
     if remedy.loss:
         task.criterion = criteria.at(code, call, remedy.loss)
     return task
+
+
+def _per_example(code: Code, call: cst.Call) -> bool:
+    return any(
+        arg.keyword is not None
+        and arg.keyword.value == "reduction"
+        and code.source(arg.value).strip("\"'") not in ("mean", "sum")
+        for arg in call.args
+    )
 
 
 def _groups(tasks: Sequence[_Task]) -> list[list[_Task]]:

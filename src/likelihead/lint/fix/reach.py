@@ -9,7 +9,8 @@ import libcst as cst
 from libcst.metadata import BaseAssignment
 
 from likelihead.lint.fix.code import Code, Project
-from likelihead.lint.fix.names import loads
+from likelihead.lint.fix.names import loads, value_of
+from likelihead.lint.fix.torch_names import SAME_MODULE_METHODS
 
 __all__ = [
     "attribute_reads",
@@ -59,15 +60,16 @@ def called_function(
     if isinstance(func, cst.Attribute) and isinstance(func.value, cst.Name) and func.value.value == "self":
         owner = code.owner(func)
         method = owner and _method(owner, func.attr.value)
-        return (code, method, 1) if method and not method.decorators else None
+        if method is not None:
+            return (code, method, 1) if not method.decorators else None
     found = _definition(project, code, func) if isinstance(func, cst.Name) else None
-    if found is None:
+    if found is not None and isinstance(found[1], cst.FunctionDef):
+        return (found[0], found[1], 0) if not found[1].decorators else None
+    made, name = (found, "__init__") if found is not None else (_class_of(project, code, func), "forward")
+    if made is None or not isinstance(made[1], cst.ClassDef):
         return None
-    there, node = found
-    if isinstance(node, cst.ClassDef):
-        start = _method(node, "__init__")
-        return (there, start, 1) if start else None
-    return (there, node, 0) if not node.decorators else None
+    method = _method(made[1], name)
+    return (made[0], method, 1) if method is not None and not method.decorators else None
 
 
 def parameter_of(function: cst.FunctionDef, bound: int, call: cst.Call, arg: cst.Arg) -> cst.Param | None:
@@ -104,6 +106,30 @@ _KNOWN_BASES = {
     "lightning.pytorch.LightningModule",
     "pytorch_lightning.LightningModule",
 }
+
+
+def _class_of(project: Project, code: Code, func: cst.BaseExpression) -> tuple[Code, cst.ClassDef] | None:
+    """The class of the object that is called, if it is made in one place alone."""
+    values: list[cst.BaseExpression | None] = []
+    if isinstance(func, cst.Name):
+        values = [value_of(code, binding) for binding in code.bindings(func)]
+    elif isinstance(func, cst.Attribute) and code.source(func.value) == "self":
+        for word in code.mentions(func.attr.value):
+            target = code.parent(word)
+            if isinstance(target, cst.Attribute) and is_target(code, target):
+                assign = code.parent(code.parent(target))
+                values.append(assign.value if isinstance(assign, cst.Assign) else None)
+    made = values[0] if len(values) == 1 else None
+    while (
+        isinstance(made, cst.Call)
+        and isinstance(made.func, cst.Attribute)
+        and made.func.attr.value in SAME_MODULE_METHODS
+    ):
+        made = made.func.value
+    if not isinstance(made, cst.Call) or not isinstance(made.func, cst.Name):
+        return None
+    found = _definition(project, code, made.func)
+    return (found[0], found[1]) if found is not None and isinstance(found[1], cst.ClassDef) else None
 
 
 def _definition(
@@ -157,7 +183,8 @@ def top_reads(project: Project, code: Code, binding: BaseAssignment) -> Iterator
     while len(exporters) != known:
         known = len(exporters)
         for there in _may_import(project, exporters, name):
-            if any(_brings(project, there, b.node, name, exporters) for b in there.imports):
+            statements = [*(binding.node for binding in there.imports), *there.stars]
+            if any(_brings(project, there, node, name, exporters) for node in statements):
                 exporters.add(there.path)
     is_class = isinstance(getattr(binding, "node", None), cst.ClassDef)
     for there in _may_import(project, exporters, name):
@@ -205,7 +232,7 @@ def _comes_from(project: Project, there: Code, word: cst.CSTNode, name: str, exp
         return False
     bindings = there.bindings(word)
     if not bindings:  # by a star, or not at all
-        return any(_brings(project, there, b.node, name, exporters) for b in there.imports)
+        return any(_brings(project, there, node, name, exporters) for node in there.stars)
     return any(_brings(project, there, getattr(b, "node", word), name, exporters) for b in bindings)
 
 

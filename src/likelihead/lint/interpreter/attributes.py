@@ -65,6 +65,8 @@ class Attributes(Machine):
             return value.items[name]
         if isinstance(value, List) and value.names and name in value.names:
             return value.items[value.names.index(name)]
+        if isinstance(value, Figure) and name == "data":
+            return value
         if isinstance(value, (List, Dict, Const, Figure)):
             return Bound(value, name)
         if isinstance(value, Unknown) and name in tensors.TELLING_METHODS:
@@ -87,7 +89,11 @@ class Attributes(Machine):
             if found is not None:
                 return found
         if instance.base is not None:
-            return self.attribute(instance.base, name, node, frame)
+            found = self.attribute(instance.base, name, node, frame)
+            is_method = isinstance(found, Bound) and found.owner is instance.base
+            return Bound(instance, name) if is_method else found
+        if name in ("module", "_orig_mod"):
+            return instance  # of what torch.compile and DistributedDataParallel put around it
         return Bound(instance, name)
 
     def _bind_member(
@@ -148,6 +154,8 @@ class Attributes(Machine):
     def _class_attribute(self, cls: Class, name: str) -> Value:
         member = cls.find(name)
         if member is None:
+            if name in ("from_pretrained", "load_from_checkpoint", "from_config", "_from_config"):
+                return Bound(cls, name) if next(cls.externals(), None) is not None else UNKNOWN
             return Const(cls.name) if name == "__name__" else UNKNOWN
         if isinstance(member[0], Function) and "classmethod" in member[0].decorators:
             return Bound(cls, name, member[0])
@@ -172,7 +180,7 @@ class Attributes(Machine):
                 if one.born.root is not context.root:
                     continue
                 old = one.read(name, context)
-                if old is None or key(old) != key(new):
+                if old is not None and key(old) != key(new):
                     self.epoch += 1
                 one.write(name, new, context)
             elif isinstance(one, List) and one.names and name in one.names:

@@ -8,7 +8,8 @@ from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
-from likelihead.lint.knowledge import containers, functions, objects, tensors
+from likelihead.lint.knowledge import containers, data, functions, objects, tensors
+from likelihead.lint.knowledge.call import Call
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
     UNKNOWN,
@@ -38,8 +39,10 @@ from likelihead.lint.values import (
 __all__ = ["Calls"]
 
 MAX_DEPTH = 24
-# Nodes that one call may look at, with all that it calls.
-CALL_BUDGET = 15_000
+# Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep
+# in a network says nothing of what comes out of its head.
+CALL_BUDGET = 40_000
+LEAST_BUDGET = 600
 
 # Methods that are called on a user's object in place of a call of it.
 _METHODS_OF_CALLS = ("__call__", "forward", "call")
@@ -111,6 +114,8 @@ class Calls(Machine):
             return self.call(
                 function.function, [*function.args, *args], {**function.kwargs, **kwargs}, node, frame
             )
+        if "return_tensors" in kwargs:
+            return data.unknown_call(Call("?", args, kwargs, self, node, frame))
         return UNKNOWN
 
     def _call_bound(
@@ -128,6 +133,8 @@ class Calls(Machine):
             return objects.method(owner, bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, Super):
             return self._call_super(owner, bound.name, args, kwargs, node, frame)
+        if isinstance(owner, Class):  # from_pretrained and the like: any arguments
+            return self.instantiate(owner, [Repeat(UNKNOWN)], {"**": UNKNOWN}, node, frame)
         return UNKNOWN
 
     def _call_super(
@@ -214,6 +221,8 @@ class Calls(Machine):
         active = self.active.get(function.node, 0)
         if active >= 2 or caller.depth >= MAX_DEPTH:
             return UNKNOWN
+        if not function.scope.source.matters(function.node):
+            return UNKNOWN
         memo = (
             id(function.node),
             id(function.closure),
@@ -247,7 +256,7 @@ class Calls(Machine):
     def _run(self, function: Function, frame: Frame) -> Value:
         self.active[function.node] = self.active.get(function.node, 0) + 1
         whole = self.budget
-        self.budget = min(whole, CALL_BUDGET)
+        self.budget = min(whole, max(CALL_BUDGET >> min(frame.depth, 8), LEAST_BUDGET))
         allowed = self.budget
         nesting, loops, bodies = self.nesting, len(self.loop_nodes), len(self.class_bodies)
         self.nesting = 0

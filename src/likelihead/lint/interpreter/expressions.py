@@ -11,7 +11,7 @@ from typing import Any
 from likelihead.lint.interpreter.events import Comparison, Reading
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
-from likelihead.lint.knowledge import arithmetic, figures
+from likelihead.lint.knowledge import arithmetic, figures, rounds
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -183,7 +183,10 @@ class Expressions(Machine):
         inner = self._inner(frame)
         results: list[Value] = []
         known = self._generate(
-            node, node.generators, inner, lambda: results.append(self.eval(node.elt, inner))
+            node,
+            node.generators,
+            inner,
+            lambda: results.append(rounds.kept(self.eval(node.elt, inner), node)),
         )
         return List(results if known else [Repeat(one) for one in results], "list", frame.context)
 
@@ -218,6 +221,8 @@ class Expressions(Machine):
         first, rest = generators[0], generators[1:]
         iterable = self.eval(first.iter, frame)
         entries = self.entries(iterable, frame)
+        if node not in self.loop_nodes:
+            self.loops_over[node] = rounds.source(first.iter, iterable, self, frame)
         known = entries is not None and len(entries) <= 64
         for entry in (
             entries if entries is not None and known else [self.element(iterable, first.iter, frame)]
@@ -247,13 +252,20 @@ class Expressions(Machine):
 
     def binary(self, op: type[ast.operator], left: Value, right: Value, node: ast.AST, frame: Frame) -> Value:
         """``left op right``."""
+        if op in (ast.Div, ast.Pow):
+            figures.announce(op, left, right, self, node, frame)
+        return self._binary(op, left, right, node, frame)
+
+    def _binary(
+        self, op: type[ast.operator], left: Value, right: Value, node: ast.AST, frame: Frame
+    ) -> Value:
         if isinstance(left, Unknown) and isinstance(right, Unknown):
             return UNKNOWN
         if isinstance(left, Union) or isinstance(right, Union):
             if len(alternatives(left)) * len(alternatives(right)) > 16:
                 return UNKNOWN
             return map_union(
-                left, lambda one: map_union(right, lambda other: self.binary(op, one, other, node, frame))
+                left, lambda one: map_union(right, lambda other: self._binary(op, one, other, node, frame))
             )
         if isinstance(left, Figure) or isinstance(right, Figure):
             return figures.binary(op, left, right, self, node, frame)

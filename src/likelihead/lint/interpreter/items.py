@@ -71,7 +71,8 @@ class Items(Machine):
                 isinstance(one, Repeat) for one in before
             ):
                 return value.items[at]
-            return UNKNOWN
+            # Of a list of any number of entries, each may be the one.
+            return value.element() if all(isinstance(one, Repeat) for one in value.items) else UNKNOWN
         if isinstance(at, slice) and value.complete:
             names = None if value.names is None else value.names[at]
             return List(value.items[at], value.kind, frame.context, names, value.made)
@@ -85,6 +86,8 @@ class Items(Machine):
         for one in alternatives(value):
             if isinstance(one, Dict) and one.born.root is frame.context.root:
                 self.set_dict_item(one, index, new, certain, frame)
+            elif isinstance(one, Object) and isinstance(index, Const):
+                self.set_attribute(one, f"[{index.value!r}]", new, frame)
             elif isinstance(one, List) and one.born.root is frame.context.root:
                 at = index.value if isinstance(index, Const) else None
                 if isinstance(at, str) and one.names and at in one.names:

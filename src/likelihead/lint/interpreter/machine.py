@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Exhausted", "Machine", "Observer"]
 
-# Nodes that one function, and one file as a whole, may look at, with all that they call.
+# Nodes that one function may look at, with all that it calls; and one file, for each of its lines and to start with.
 FUNCTION_BUDGET = 30_000
-FILE_BUDGET = 150_000
+FILE_BUDGET = 20_000
+LINE_BUDGET = 60
 
 
 class Exhausted(Exception):
@@ -53,7 +54,7 @@ class Machine:
         self.main: Scope | None = None
         self.root_context = Context()
         # What is left of the budget, and how deep the expression is that is looked at.
-        self.budget = FILE_BUDGET
+        self.budget = FUNCTION_BUDGET
         self.nesting = 0
         # Counts the changes to objects; what a function returned is remembered as long as there are none.
         self.epoch = 0
@@ -61,12 +62,15 @@ class Machine:
         # The bodies of imported modules are not reported on: they have an analysis of their own.
         self.quiet = False
         self.active: dict[ast.AST, int] = {}
+        # The loops and comprehensions that are gone through, and what each ran over last.
         self.loop_nodes: list[ast.AST] = []
+        self.loops_over: dict[ast.AST, Value] = {}
         self.class_bodies: list[Class] = []
         # Everything that was made on the way, to be gone into at the end.
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
+        self.networks: list[Object] = []  # of libraries, made outside of the project's classes
         self.entered_functions: set[int] = set()
         self.entered_methods: set[tuple[int, int]] = set()
         self.set_up: set[tuple[int, int]] = set()

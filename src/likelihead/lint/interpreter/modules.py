@@ -92,8 +92,8 @@ class Modules(Machine):
             else self.project.resolve(module, path)
         )
         if found is None or found == path:
-            names = [] if node.level else objects.public_names(module)
-            return [(name, External(f"{module}.{name}")) for name in names]
+            names = {} if node.level else objects.starred(module)
+            return [(name, External(meant)) for name, meant in names.items()]
         value = self.module(found, scope)
         if not isinstance(value, Module):
             return []

@@ -10,9 +10,11 @@ from likelihead.lint.interpreter.calls import Calls
 from likelihead.lint.interpreter.expressions import Expressions
 from likelihead.lint.interpreter.frames import Frame, Scope
 from likelihead.lint.interpreter.items import Items
-from likelihead.lint.interpreter.machine import FILE_BUDGET, FUNCTION_BUDGET, Exhausted
+from likelihead.lint.interpreter.lone import lone_network, takes_network
+from likelihead.lint.interpreter.machine import FILE_BUDGET, FUNCTION_BUDGET, LINE_BUDGET, Exhausted
 from likelihead.lint.interpreter.modules import Modules
 from likelihead.lint.interpreter.statements import Statements
+from likelihead.lint.knowledge import objects
 from likelihead.lint.values import UNKNOWN, Class, Context, Function, Instance, Value
 
 __all__ = ["Interpreter"]
@@ -36,13 +38,14 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
         self.main = scope
         self.execute(scope)
         self.root_context = scope.frame.context
-        self._left = FILE_BUDGET
+        self._left = FILE_BUDGET + LINE_BUDGET * len(source.lines)
         self._gone_into: set[tuple[ast.AST, ast.AST | None]] = set()
         self._next_instance = 0
         self._objects(scope)
         for cls in [one for one in self.classes if one.scope is scope]:
             self._class(cls, scope)
-        for function in [one for one in self.functions if one.scope is scope]:
+        # A function that takes the network comes last: then it is known which networks there are.
+        for function in sorted((one for one in self.functions if one.scope is scope), key=takes_network):
             if id(function.node) not in self.entered_functions and function.bound_class is None:
                 self._root(function, [], scope)
                 self._objects(scope)
@@ -109,13 +112,16 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
             self.note_exhausted(function)
             return
         spec = function.node.args
-        missing = len((*spec.posonlyargs, *spec.args)) - len(args)
+        missing = [*spec.posonlyargs, *spec.args][len(args) :]
         instance = args[0] if args and isinstance(args[0], Instance) else None
         self.budget = min(FUNCTION_BUDGET, self._left)
         before = self.budget
-        unknown: list[Value] = [UNKNOWN] * missing
         try:
             outside = self._outside(scope)
+            if instance is None and function.bound_class is None and takes_network(function):
+                unknown = [lone_network(parameter.arg, self, scope, outside) for parameter in missing]
+            else:
+                unknown = [objects.argument(instance, parameter.arg) for parameter in missing]
             self.invoke(function, [*args, *unknown], {"**": UNKNOWN}, function.node, outside, instance)
         except (Exhausted, RecursionError):
             self.note_exhausted(function)

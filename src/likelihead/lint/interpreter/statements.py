@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
+from likelihead.lint.knowledge import rounds
 from likelihead.lint.values import (
     UNKNOWN,
     Class,
@@ -16,7 +18,9 @@ from likelihead.lint.values import (
     External,
     Function,
     List,
+    Tensor,
     Value,
+    alternatives,
     join,
     key,
 )
@@ -77,7 +81,11 @@ class Statements(Machine):
         elif isinstance(target, ast.Attribute):
             self.set_attribute(self.eval(target.value, frame), target.attr, value, frame)
         elif isinstance(target, ast.Subscript):
-            self.set_item(self.eval(target.value, frame), self.eval(target.slice, frame), value, frame)
+            owner = self.eval(target.value, frame)
+            for one in alternatives(owner):
+                if isinstance(one, Tensor) and one.made is not None:
+                    one.made.edited = True
+            self.set_item(owner, self.eval(target.slice, frame), value, frame)
         elif isinstance(target, ast.Starred):
             self.bind(target.value, UNKNOWN, frame)
 
@@ -158,12 +166,16 @@ class Statements(Machine):
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> int:
         iterable = self.eval(node.iter, frame)
         entries = self.entries(iterable, frame)
-        if entries is not None and len(entries) <= MAX_UNROLLED and not _jumps(node.body):
+        self.loops_over[node] = rounds.source(node.iter, iterable, self, frame)
+        if entries is not None and len(entries) <= MAX_UNROLLED and not _jumps(node):
+            self.loop_nodes.append(node)
             for entry in entries:
                 self.bind(node.target, entry, frame)
                 ended = self.block(node.body, frame)
                 if ended == _OUT:
+                    self.loop_nodes.pop()
                     return ended
+            self.loop_nodes.pop()
             return self.block(node.orelse, frame)
         element = self.element(iterable, node.iter, frame)
 
@@ -183,7 +195,7 @@ class Statements(Machine):
             return self.block(node.body, frame)
 
         self.loop(body, node, frame)
-        if outcome and isinstance(node.test, ast.Constant) and not _jumps(node.body, ast.Break):
+        if outcome and isinstance(node.test, ast.Constant) and not _jumps(node, ast.Break):
             return _OUT
         return self.block(node.orelse, frame)
 
@@ -363,10 +375,11 @@ def _changed(before: dict[str, Value], after: dict[str, Value]) -> bool:
     return any(name in before and key(before[name]) != key(value) for name, value in after.items())
 
 
-def _jumps(body: list[ast.stmt], *kinds: type[ast.stmt]) -> bool:
-    """Whether the statements leave the loop that they are the body of (a ``continue`` counts too)."""
+@lru_cache(maxsize=4096)
+def _jumps(loop: ast.For | ast.AsyncFor | ast.While, *kinds: type[ast.stmt]) -> bool:
+    """Whether the body of a loop leaves it (a ``continue`` counts too)."""
     wanted = kinds or (ast.Break, ast.Continue)
-    stack: list[ast.AST] = list(body)
+    stack: list[ast.AST] = list(loop.body)
     while stack:
         node = stack.pop()
         if isinstance(node, wanted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from likelihead.lint.knowledge import shapes
 from likelihead.lint.knowledge.call import Call, number, op
 from likelihead.lint.values import (
     UNKNOWN,
@@ -67,11 +68,22 @@ def binary(
         return right.but(marks=right.marks | {"shifted"})
     if op_ is ast.Sub and right.kind in ("one_hot", "multi_hot"):
         return right
+    if op_ in (ast.Sub, ast.Div) and right.kind == "data":
+        return _with_number(op_, right, amount, frame, node)
     return UNKNOWN
 
 
 def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: Frame, node: ast.AST) -> Value:
     kind = value.kind
+    if kind in ("data", "indices") and op_ in (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.FloorDiv):
+        floats = op_ is ast.Div or isinstance(amount, float)
+        changed = value.but(
+            marks=value.marks & {"sequence", "unsure rank", "class weights", "negated"},
+            dtype="float" if floats else value.dtype,
+        )
+        return (
+            changed if kind == "data" or op_ in (ast.Add, ast.Sub, ast.FloorDiv) else changed.but(kind="data")
+        )
     if op_ in (ast.Add, ast.Sub):
         if abs(amount) <= 1e-3:
             return value.but(marks=value.marks | {"eps"})
@@ -145,6 +157,8 @@ def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, nod
     if op_ is ast.Mult and "per_example" in (left.kind, right.kind):
         per_example = left if left.kind == "per_example" else right
         return per_example.but(marks=per_example.marks | {"weighted"})
+    if {left.kind, right.kind} <= {"data", "indices"}:
+        return _of_data(op_, left, right)
     return UNKNOWN
 
 
@@ -156,3 +170,17 @@ def _compared(call: Call) -> Value:
     if not any(isinstance(one, Tensor) for one in alternatives(left)):
         return UNKNOWN
     return call.interpreter.compare(kind, left, right, call.node, call.frame)
+
+
+def _of_data(op_: type[ast.operator], left: Tensor, right: Tensor) -> Value:
+    """Of numbers of which the sizes are known, the sizes."""
+    if left.shape is None or right.shape is None:
+        return UNKNOWN
+    shape = (shapes.product if op_ is ast.MatMult else shapes.broadcast)(left.shape, right.shape)
+    if shape is None:
+        return UNKNOWN
+    dtype = "float" if "float" in (left.dtype, right.dtype) or op_ is ast.Div else ""
+    marks = (left.marks | right.marks) & {"sequence", "unsure rank"}
+    return Tensor(
+        "data", left.made, None, shape, dtype or (left.dtype if left.dtype == right.dtype else ""), marks
+    )

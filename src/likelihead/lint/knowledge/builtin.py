@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from likelihead.lint.knowledge import figures
 from likelihead.lint.knowledge.call import Call, constructor, external
 from likelihead.lint.values import (
     UNKNOWN,
@@ -41,14 +42,12 @@ def _partial(call: Call) -> Value:
 @external("builtins.len")
 def _len(call: Call) -> Value:
     value = call.get(0, "obj")
-    if isinstance(value, List) and value.complete:
+    if isinstance(value, List) and value.complete and not figures.are_figures(value):
         return Const(len(value.items))
     if isinstance(value, Const) and isinstance(value.value, (str, tuple, list, range)):
         return Const(len(value.value))
     if isinstance(value, Dict) and value.rest is None:
         return Const(len(value.items))
-    from likelihead.lint.knowledge import figures
-
     return figures.length(value, call)
 
 
@@ -273,8 +272,6 @@ def _converted(call: Call) -> Value:
 
 @external("builtins.sum")
 def _sum(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     value = call.get(0, "iterable")
     return figures.total(value, call) if isinstance(value, List) else UNKNOWN
 
@@ -304,7 +301,27 @@ def _loader(call: Call) -> Value:
         "pin_memory",
         "drop_last",
     )
-    return call.object(parameters)
+    made = call.object(parameters)
+    if "**" in call.kwargs:
+        made.options.setdefault("drop_last", UNKNOWN)
+    return made
+
+
+@external("torch.utils.data.random_split")
+def _random_split(call: Call) -> Value:
+    lengths = call.get(1, "lengths")
+    if not isinstance(lengths, List) or not lengths.complete:
+        return List([Repeat(call.get(0, "dataset"))], "list", call.frame.context)
+    parts: list[Value] = [
+        Object(
+            "torch.utils.data.Subset",
+            {"dataset": call.get(0, "dataset"), "length": one},
+            call.frame.context,
+            call.made("random_split"),
+        )
+        for one in lengths.items
+    ]
+    return List(parts, "list", call.frame.context)
 
 
 @constructor("torch.utils.data.TensorDataset")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.events import Reading
@@ -28,12 +29,16 @@ __all__ = [
     "CONSTRUCTORS",
     "DTYPES",
     "EXTERNALS",
+    "FLAT",
     "OPS",
+    "PACKAGES",
     "Call",
     "Handler",
+    "canonical",
     "constructor",
     "dtype_of",
     "external",
+    "given_node",
     "number",
     "op",
     "tell",
@@ -43,7 +48,7 @@ __all__ = [
 class Call:
     """A call of something from outside, with its arguments by position and by name."""
 
-    __slots__ = ("args", "frame", "interpreter", "kwargs", "name", "node")
+    __slots__ = ("args", "frame", "interpreter", "kwargs", "name", "node", "owner")
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Call:
         interpreter: Machine,
         node: ast.AST,
         frame: Frame,
+        owner: Value = UNKNOWN,
     ) -> None:
         self.name = name
         self.args = args
@@ -60,6 +66,7 @@ class Call:
         self.interpreter = interpreter
         self.node = node
         self.frame = frame
+        self.owner = owner  # of a method: the object as the program has it
 
     def given(self, position: int, name: str) -> Value | None:
         """An argument; None where the call does not give it."""
@@ -107,6 +114,30 @@ OPS: dict[str, Handler] = {}
 EXTERNALS: dict[str, Handler] = {}
 # By dotted name: classes, whose objects subclasses in the project are too.
 CONSTRUCTORS: dict[str, Handler] = {}
+# By the first part of the name: what a library's table makes of a name that none of the above has.
+PACKAGES: dict[str, Handler] = {}
+# Modules whose names may be written with the modules below them or without: ``timm.loss.cross_entropy.X``.
+FLAT: set[str] = set()
+
+
+@cache
+def canonical(name: str) -> str:
+    """One name for what torch and its look-alikes offer under several."""
+    for prefix, meant in (
+        ("likelihead.functional.", "torch.nn.functional."),
+        ("likelihead.nn.", "torch.nn."),
+        ("torch.nn.modules.module.", "torch.nn."),
+    ):
+        if name.startswith(prefix):
+            name = meant + name[len(prefix) :]
+    parts = name.split(".")
+    for count in (3, 2, 1):
+        if len(parts) > count and ".".join(parts[:count]) in FLAT:
+            inner = [one for one in parts[count:-1] if not one.islower()]
+            return ".".join([*parts[:count], *inner, parts[-1]])
+    if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
+        return ".".join(["torch", "nn", parts[-1]])
+    return name
 
 
 def tell(name: str, value: Value, call: Call, by: Value | None = None) -> None:
@@ -148,6 +179,12 @@ def constructor(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def given_node(node: ast.AST, name: str) -> ast.expr | None:
+    """The expression that a call gives an argument by name."""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((one.value for one in keywords if one.arg == name), None)
+
+
 def number(value: Value) -> float | None:
     """The number that a constant is."""
     if (
@@ -171,6 +208,8 @@ DTYPES = {
 def dtype_of(call: Call) -> str:
     """The dtype that a call names, by keyword or by position."""
     for value in [call.kwargs.get("dtype"), *call.args[1:]]:
+        if (isinstance(value, External) and value.name == "builtins.int") or constant(value) == "int":
+            return "long"  # Python's int is numpy's and torch's of 64 bits; torch.int has 32
         if isinstance(value, External) and value.name.rpartition(".")[2] in DTYPES:
             return DTYPES[value.name.rpartition(".")[2]]
         if isinstance(value, Const) and isinstance(value.value, str):

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.knowledge import figures, rounds
 from likelihead.lint.knowledge.call import Call, constructor
 from likelihead.lint.values import (
     UNKNOWN,
@@ -114,7 +115,8 @@ def _list_method(
         interpreter.epoch += 1
         if owner.names is not None:
             owner.names.append(str(len(owner.items)))
-        owner.append(args[0], context)
+        loop = interpreter.loop_nodes[-1] if interpreter.loop_nodes else None
+        owner.append(rounds.kept(args[0], loop), context)
         return Const(None) if owner.kind == "list" else owner
     if name == "extend" and args:
         interpreter.epoch += 1
@@ -154,6 +156,8 @@ def _list_method(
             return List(pairs if owner.complete else [Repeat(UNKNOWN)], "list", context)
     if name == "copy":
         return List(owner.items, owner.kind, context, owner.names, owner.made)
+    if figures.are_figures(owner):
+        return figures.list_method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
     return UNKNOWN
 
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import ast
-from functools import cache
 from typing import TYPE_CHECKING
 
 from likelihead.lint.knowledge import (
     builtin,
     containers,
+    data,
     layers,
+    libraries,
     links,
     losses,
     makers,
     objects,
     overlap,
+    tables,
     tensors,
 )
-from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
+from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, PACKAGES, Call, canonical
 from likelihead.lint.values import UNKNOWN, Object, Value
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
     from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["call", "canonical", "construct"]
+__all__ = ["call", "construct"]
 
 # Their functions are those of the table of operations, if they have the name of one.
 _OP_MODULES = frozenset(
@@ -59,22 +61,6 @@ PASS_THROUGH = frozenset(
 )
 
 
-@cache
-def canonical(name: str) -> str:
-    """One name for what torch and its look-alikes offer under several."""
-    for prefix, meant in (
-        ("likelihead.functional.", "torch.nn.functional."),
-        ("likelihead.nn.", "torch.nn."),
-        ("torch.nn.modules.module.", "torch.nn."),
-    ):
-        if name.startswith(prefix):
-            name = meant + name[len(prefix) :]
-    parts = name.split(".")
-    if parts[:3] == ["torch", "nn", "modules"] and len(parts) > 3:
-        return ".".join(["torch", "nn", parts[-1]])
-    return name
-
-
 def call(
     name: str,
     args: list[Value],
@@ -92,6 +78,9 @@ def call(
         return handler(Call(name, args, kwargs, interpreter, node, frame))
     if name in PASS_THROUGH:
         return args[0] if args else kwargs.get("module", kwargs.get("model", UNKNOWN))
+    package = PACKAGES.get(name.partition(".")[0])
+    if package is not None:
+        return package(Call(name, args, kwargs, interpreter, node, frame))
     module, _, last = name.rpartition(".")
     if module in _OP_MODULES and last in OPS:
         return OPS[last](Call(name, args, kwargs, interpreter, node, frame))
@@ -131,7 +120,7 @@ def construct(
     node: ast.AST,
     frame: Frame,
 ) -> Value:
-    """An object of a class from outside, as base of the project's; without `args`, of unknown options."""
+    """An object of a class from outside, or base of one of the project; no `args`: options unknown."""
     name = canonical(name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:
@@ -146,4 +135,17 @@ def construct(
 
 
 # Importing them fills the tables.
-_TABLES = (builtin, containers, layers, links, losses, makers, objects, overlap, tensors)
+_TABLES = (
+    builtin,
+    containers,
+    data,
+    layers,
+    links,
+    losses,
+    makers,
+    objects,
+    overlap,
+    tables,
+    tensors,
+    libraries,
+)

@@ -7,7 +7,18 @@ from typing import Any
 from likelihead.lint.knowledge.call import CONSTRUCTORS, OPS, Call
 from likelihead.lint.knowledge.links import apply_link
 from likelihead.lint.knowledge.tensors import batch_first
-from likelihead.lint.values import UNKNOWN, Const, List, Object, Shape, Tensor, Value, constant, map_union
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    List,
+    Object,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    map_union,
+)
 
 __all__ = ["LAYERS", "apply"]
 
@@ -94,6 +105,8 @@ def apply(layer: Object, call: Call) -> Value:
         shape = value.shape if isinstance(value, Tensor) else None
         marks = frozenset((name.lower(),)) | batch_first(value)
         return Tensor("activations", call.made(name), None, shape, "float", marks)
+    if name == "Flatten" and isinstance(value, Unknown) and not layer.options:
+        return Tensor("data", None, None, (None, None))
     if name == "Flatten":
         options = [layer.options.get("start_dim", Const(1)), layer.options.get("end_dim", Const(-1))]
         return OPS["flatten"](Call("flatten", [value, *options], {}, call.interpreter, call.node, call.frame))
@@ -102,7 +115,8 @@ def apply(layer: Object, call: Call) -> Value:
     if name == "Embedding":
         size = constant(layer.options.get("embedding_dim"))
         shape = value.shape if isinstance(value, Tensor) and value.shape is not None else (...,)
-        return Tensor("data", None, None, (*shape, size if isinstance(size, int) else None), "float")
+        sizes = (*shape, size if isinstance(size, int) else None)
+        return Tensor("data", None, None, sizes, "float", frozenset(("sequence",)))
     if name in (
         "TransformerEncoder",
         "TransformerDecoder",
@@ -110,7 +124,8 @@ def apply(layer: Object, call: Call) -> Value:
         "TransformerDecoderLayer",
         "Transformer",
     ):
-        return Tensor("data", None, None, (None, None, None), "float")
+        given = call.get(1, "tgt") if name == "Transformer" else value
+        return Tensor("data", None, None, *_sequence(given, None))
     if name in ("LayerNorm", "RMSNorm") and isinstance(value, Tensor):
         return Tensor("data", None, None, value.shape, "float")
     return UNKNOWN
@@ -130,7 +145,10 @@ def _affine(layer: Object, size: Value | None, value: Value, call: Call) -> Valu
     before: Shape = value.shape if isinstance(value, Tensor) and value.shape else (..., None)
     shape = (*before[:-1], out if isinstance(out, int) else None)
     made = call.made(f"{layer.name.rpartition('.')[2]} layer")
-    return Tensor("logits", made, None, shape, "float", batch_first(value), origin=layer)
+    marks = batch_first(value) | {"classes last"}
+    if isinstance(value, Tensor):
+        marks |= value.marks & {"sequence", "unsure rank"}
+    return Tensor("logits", made, None, shape, "float", marks, origin=layer)
 
 
 def _kept(value: Value, name: str) -> Value:
@@ -156,8 +174,18 @@ def _recurrent(layer: Object, value: Value, call: Call) -> Value:
     hidden = constant(layer.options.get("hidden_size"))
     both = constant(layer.options.get("bidirectional"), False)
     width = hidden * (2 if both is True else 1) if isinstance(hidden, int) and both in (True, False) else None
-    marks = {"sequence"}
+    shape, dtype, marks = _sequence(value, width)
     if constant(layer.options.get("batch_first"), False) is True:
-        marks.add("batch first")
-    output = Tensor("data", None, None, (None, None, width), "float", frozenset(marks))
+        marks |= {"batch first"}
+        if isinstance(value, Tensor):
+            marks -= {"unsure rank"}
+    output = Tensor("data", None, None, shape, dtype, marks)
     return List([output, UNKNOWN], "tuple", call.frame.context)
+
+
+def _sequence(value: Value, width: int | None) -> tuple[Shape, str, frozenset[str]]:
+    """Shape, dtype and marks of what a layer makes of a batch of sequences (or perhaps of one)."""
+    if isinstance(value, Tensor) and value.shape is not None and value.rank is not None and value.rank > 1:
+        last = value.shape[-1] if width is None else width
+        return (*value.shape[:-1], last), "float", frozenset(("sequence",))
+    return (None, None, width), "float", frozenset(("sequence", "unsure rank"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.events import Link, Reading
+from likelihead.lint.knowledge import figures
 from likelihead.lint.knowledge.call import Call, op, tell
 from likelihead.lint.values import (
     UNKNOWN,
     Const,
     Figure,
+    List,
     Object,
     Tensor,
     Union,
@@ -89,9 +91,7 @@ def _exp(call: Call) -> Value:
     call.interpreter.emit(Reading(call.node, call.frame, "exp", value))
 
     def one(value: Value) -> Value:
-        from likelihead.lint.knowledge import figures
-
-        if isinstance(value, Figure):
+        if isinstance(value, (Figure, List)):
             return figures.exp(value, call)
         if isinstance(value, Const):
             return UNKNOWN

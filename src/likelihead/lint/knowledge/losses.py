@@ -34,7 +34,7 @@ class Loss:
         target: the same of the target.
         parameters: of the constructor, or of the function, by position.
         kind: what the input has to be, in words, for messages.
-        averaged: whether the default reduction is the mean.
+        reduction: the one that is the default.
     """
 
     family: str
@@ -42,7 +42,7 @@ class Loss:
     input: tuple[int, str] = (0, "input")
     target: tuple[int, str] = (1, "target")
     parameters: tuple[str, ...] = ()
-    averaged: bool = True
+    reduction: str = "mean"
 
 
 _CE = ("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
@@ -111,7 +111,7 @@ def call_loss(
     target = call.given(*loss.target)
     event = LossCall(call.node, call.frame, loss, name.rpartition(".")[2], value, target, options, criterion)
     call.interpreter.emit(event)
-    reduction = event.option("reduction", "mean" if loss.averaged else "sum")
+    reduction = event.option("reduction", loss.reduction)
     for old, meaning in (("size_average", "sum"), ("reduce", "none")):
         if event.option(old) is False:
             reduction = meaning

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.knowledge import shapes
+from likelihead.lint.knowledge import figures, shapes
 from likelihead.lint.knowledge.call import Call, dtype_of, op
 from likelihead.lint.values import (
     UNKNOWN,
     External,
+    Figure,
+    Shape,
     Tensor,
     Value,
     constant,
@@ -33,6 +35,8 @@ def _tensor(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
     dtype = dtype_of(call) or {"FloatTensor": "float", "LongTensor": "long", "Tensor": "float"}.get(name, "")
     value = call.get(0, "data")
+    if isinstance(value, Figure) or figures.are_figures(value):
+        return value
     if isinstance(value, Tensor):
         return value.but(dtype=dtype or value.dtype)
     content = constant(value)
@@ -42,7 +46,8 @@ def _tensor(call: Call) -> Value:
     if shape is None:
         return Tensor("data", call.made(name), dtype=dtype) if dtype else UNKNOWN
     whole = _all_integers(content)
-    return Tensor("data", call.made(name), None, shape, dtype or ("long" if whole else "float"))
+    marks = frozenset(("zero",)) if content in (0, (0,)) else frozenset()
+    return Tensor("data", call.made(name), None, shape, dtype or ("long" if whole else "float"), marks)
 
 
 def _all_integers(content: Any) -> bool:
@@ -67,7 +72,7 @@ def _all_integers(content: Any) -> bool:
 )
 def _made_of_size(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
-    if not call.name.startswith("torch"):
+    if not call.name.startswith("torch") and name != "eye":
         return UNKNOWN
     dtype = dtype_of(call)
     if name == "randint":
@@ -81,16 +86,21 @@ def _made_of_size(call: Call) -> Value:
         shape = shapes.from_sizes(
             [sizes] if sizes is not None else [one for one in call.args if not _is_dtype(one)]
         )
-        return Tensor("data", call.made(name), None, shape, dtype or "float")
+        marks = frozenset(("zero",)) if name == "zeros" else frozenset()
+        return Tensor("data", call.made(name), None, shape, dtype or "float", marks)
     if name == "full":
         return Tensor("data", call.made(name), None, shapes.from_sizes([call.get(0, "size")]), dtype)
-    return Tensor(
-        "data",
-        call.made(name),
-        None,
-        (None,) if name in ("randperm", "arange", "linspace") else None,
-        dtype or ("long" if name in ("randperm", "arange") else "float"),
-    )
+    if name == "eye":
+        return Tensor("data", call.made(name), None, _square(call), dtype or "float")
+    if name in ("randperm", "arange") and not any(isinstance(constant(one), float) for one in call.args):
+        # Whole numbers from 0 on: class indices, where they are the target of a loss.
+        return Tensor("indices", call.made(name), None, (None,), dtype or "long")
+    return Tensor("data", call.made(name), None, (None,), dtype or "float")
+
+
+def _square(call: Call) -> Shape | None:
+    size = call.const(0, "n")
+    return None if len(call.args) > 1 else (size, size) if isinstance(size, int) else (None, None)
 
 
 def _is_dtype(value: Value) -> bool:

@@ -12,19 +12,34 @@ from likelihead.lint.values import (
     UNKNOWN,
     Bound,
     Const,
-    Context,
     Instance,
     List,
     Object,
     Tensor,
     Value,
+    map_union,
 )
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame
     from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["CALLS", "ELEMENTS", "METHODS", "attribute", "call", "element", "item", "method", "public_names"]
+__all__ = [
+    "ARGUMENTS",
+    "ATTRIBUTES",
+    "CALLS",
+    "ELEMENTS",
+    "METHODS",
+    "STARS",
+    "argument",
+    "attribute",
+    "call",
+    "element",
+    "item",
+    "method",
+    "public_names",
+    "starred",
+]
 
 # What an object of a class does when it is called, when it is iterated over, and its methods and attributes,
 # by the dotted name of the class; a library's table of knowledge adds its own.
@@ -32,6 +47,10 @@ CALLS: dict[str, Callable[[Object, Call], Value]] = {}
 ELEMENTS: dict[str, Callable[[Object, Call], Value]] = {}
 METHODS: dict[tuple[str, str], Callable[[Object, Call], Value]] = {}
 ATTRIBUTES: dict[str, Callable[[Object, str, Call], Value]] = {}
+# What a library hands the methods that it calls, by the dotted name of the class and the parameter's name.
+ARGUMENTS: dict[tuple[str, str], Callable[[Object], Value]] = {}
+# What ``from module import *`` brings, as names and the dotted names that they stand for.
+STARS: dict[str, dict[str, str]] = {}
 
 # Methods of a module that return the module.
 _SELF = frozenset(
@@ -85,7 +104,7 @@ def method(
     frame: Frame,
 ) -> Value:
     """A method of an object that the project does not define."""
-    this = Call(name, args, kwargs, interpreter, node, frame)
+    this = Call(name, args, kwargs, interpreter, node, frame, owner)
     base = owner.base if isinstance(owner, Instance) else owner
     if isinstance(base, Object):
         handler = METHODS.get((base.name, name))
@@ -140,8 +159,32 @@ def element(owner: Object | Instance, interpreter: Machine, node: ast.expr | Non
             bound = interpreter.attribute(owner, name, node or owner.cls.node, frame)
             args = [] if name == "__iter__" else [UNKNOWN]
             result = interpreter.call(bound, list(args), {}, node or owner.cls.node, frame)
-            return result if name == "__getitem__" else interpreter.element(result, None, frame)
+            if name == "__getitem__":
+                return result
+            return map_union(result, lambda one: _next(one, interpreter, node or owner.cls.node, frame))
     return UNKNOWN
+
+
+def argument(owner: Instance | None, parameter: str) -> Value:
+    """What the library that calls a method of the object hands it under this name."""
+    base = owner.base if owner is not None else None
+    handler = ARGUMENTS.get((base.name, parameter)) if base is not None else None
+    return handler(base) if handler is not None and base is not None else UNKNOWN
+
+
+def starred(module: str) -> dict[str, str]:
+    """What ``from module import *`` brings, by dotted name."""
+    return STARS.get(module) or {name: f"{module}.{name}" for name in public_names(module)}
+
+
+def _next(iterator: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+    """An entry of what ``__iter__`` returned, which may be the object itself."""
+    if not isinstance(iterator, Instance):
+        return interpreter.element(iterator, None, frame)
+    if iterator.cls.find("__next__") is None:
+        return UNKNOWN
+    bound = interpreter.attribute(iterator, "__next__", node, frame)
+    return interpreter.call(bound, [], {}, node, frame)
 
 
 def public_names(module: str) -> Iterable[str]:
@@ -159,24 +202,11 @@ def public_names(module: str) -> Iterable[str]:
     return sorted(name for name in names if "." not in name)
 
 
-def _loader_element(owner: Object, call: Call) -> Value:
-    dataset = owner.options.get("dataset")
-    if dataset is None:
-        return UNKNOWN
-    entry = call.interpreter.item(dataset, UNKNOWN, call.node, call.frame)
-    return _batched(entry, call.frame.context)
+def _subset_element(owner: Object, call: Call) -> Value:
+    return call.interpreter.item(owner.options.get("dataset", UNKNOWN), UNKNOWN, call.node, call.frame)
 
 
-def _batched(value: Value, context: Context) -> Value:
-    """A batch of what a dataset has: one more dimension in front."""
-    if isinstance(value, Tensor):
-        return value.but(shape=None if value.shape is None else (None, *value.shape))
-    if isinstance(value, List) and value.kind in ("tuple", "list"):
-        return List([_batched(one, context) for one in value.items], "list", context)
-    return UNKNOWN
-
-
-ELEMENTS["torch.utils.data.DataLoader"] = _loader_element
+ELEMENTS["torch.utils.data.Subset"] = _subset_element
 
 
 def _tensor_dataset_element(owner: Object, call: Call) -> Value:

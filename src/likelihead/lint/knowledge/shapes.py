@@ -8,7 +8,18 @@ from typing import Any
 from likelihead.lint.knowledge.call import Call
 from likelihead.lint.values import Const, List, Repeat, Shape, Tensor, Unknown, Value
 
-__all__ = ["from_sizes", "indexed", "moved_dim", "of_nested", "reduced", "reshaped", "swapped"]
+__all__ = [
+    "broadcast",
+    "from_sizes",
+    "indexed",
+    "lost_by_index",
+    "moved_dim",
+    "of_nested",
+    "product",
+    "reduced",
+    "reshaped",
+    "swapped",
+]
 
 
 def from_sizes(values: list[Value]) -> Shape | None:
@@ -118,6 +129,8 @@ def reshaped(name: str, shape: Shape | None, call: Call) -> Shape | None:
         if shape is None or ... in shape or not isinstance(start, int) or not isinstance(end, int):
             return None
         sizes = list(shape)
+        if not -len(sizes) <= start < len(sizes):
+            return None
         moved = sizes.pop(start)
         sizes.insert(end % len(shape), moved)
         return tuple(sizes)
@@ -144,6 +157,8 @@ def _squeezed(shape: Shape | None, dim: Any) -> Shape | None:
         if ... in shape or None in shape[1:]:
             return None
         return tuple(size for i, size in enumerate(shape) if size != 1 or (False))
+    if not shape:
+        return shape
     if dim == -1:
         return shape[:-1] if shape[-1] == 1 else (shape if isinstance(shape[-1], int) else None)
     if ... in shape:
@@ -169,7 +184,7 @@ def _unsqueezed(shape: Shape | None, dim: Any) -> Shape | None:
 def _flattened(shape: Shape | None, start: Any, end: Any) -> Shape | None:
     if start == 0 and end == -1:
         return (None,)
-    if shape is None or not isinstance(start, int) or not isinstance(end, int):
+    if not shape or not isinstance(start, int) or not isinstance(end, int):
         return None
     if start == 0 and end == -2:
         return (None, shape[-1])
@@ -203,6 +218,10 @@ def indexed(value: Tensor, at: Value) -> tuple[Shape | None, bool]:
         and not isinstance(parts[0], Const)
         and not (isinstance(parts[0], List) and parts[0].kind == "slice")
     ):
+        rows = parts[0]
+        whole = isinstance(rows, Tensor) and (rows.kind == "indices" or rows.dtype in ("long", "int"))
+        if whole and isinstance(rows, Tensor) and rows.shape and rows.rank and value.rank and shape:
+            return (*rows.shape, *shape[1:]), False
         # A mask or a list of rows: the last dimension stays, or a mask of the whole shape picks numbers.
         return (None if shape is None or value.last is None else (..., value.last)), False
     rank = value.rank
@@ -248,7 +267,47 @@ def _is_class_dim(value: Tensor, position: int, rank: int | None, count: int) ->
     """Whether an index at a position may pick a class."""
     if position == 0:
         return rank == 1
-    if rank is not None:
+    if rank:
         dim = value.dim if isinstance(value.dim, int) else -1
         return rank > 0 and position == dim % rank
     return position == 1 or position == count - 1
+
+
+def lost_by_index(value: Tensor, at: Value) -> set[str]:
+    """The marks of a tensor that ``tensor[at]`` does not have any more."""
+    parts = list(at.items) if isinstance(at, List) and at.kind == "tuple" else [at]
+    constants = [one.value for one in parts if isinstance(one, Const)]
+    sliced = len(constants) == len(parts) and all(isinstance(one, slice) for one in constants)
+    lost: set[str] = set()
+    if not sliced:
+        lost |= {"class weights", "sequence"}
+        if len(parts) > 2:
+            lost.add("unsure rank")
+        whole = constants[-1:] == [slice(None)] and isinstance(parts[-1], Const)
+        if value.rank is None or (len(parts) >= value.rank and not whole):
+            lost.add("classes last")
+        columns = len(parts) > 1 and constants[:1] == [slice(None)]
+        if len(constants) < len(parts) and not (columns and not any(isinstance(one, List) for one in parts)):
+            lost |= {mark for mark in value.marks if mark.startswith("padded with")}
+    return lost
+
+
+def broadcast(first: Shape, second: Shape) -> Shape | None:
+    """The shape of a sum; None where it is not certain."""
+    if ... in first or ... in second:
+        return None
+    longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
+    sizes = list(longer)
+    for i in range(1, len(shorter) + 1):
+        a, b = longer[-i], shorter[-i]
+        sizes[-i] = b if a == 1 else a if b == 1 or a == b else b if a is None else a if b is None else ...
+    return None if ... in sizes else tuple(sizes)
+
+
+def product(first: Shape, second: Shape) -> Shape | None:
+    """The shape of a matrix product of matrices and vectors."""
+    if ... in first or ... in second or not first or not second or len(second) > 2:
+        return None
+    if len(first) == 1:
+        return second[1:] if len(second) == 2 else ()
+    return (*first[:-1], *second[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from likelihead.lint.knowledge import shapes
+from likelihead.lint.knowledge import figures, rounds, shapes
 from likelihead.lint.knowledge.call import DTYPES, OPS, Call, dtype_of, op, tell
 from likelihead.lint.values import (
     UNKNOWN,
@@ -15,6 +15,7 @@ from likelihead.lint.values import (
     List,
     Object,
     Repeat,
+    Shape,
     Tensor,
     Union,
     Unknown,
@@ -39,6 +40,7 @@ TELLING_METHODS = frozenset(
         "sigmoid_",
         "argmax",
         "max",
+        "amax",
         "long",
         "float",
         "double",
@@ -64,13 +66,13 @@ def attribute(value: Tensor, name: str, interpreter: Machine, node: ast.AST, fra
         return value if name == "data" else UNKNOWN
     if name in ("T", "mT"):
         shape = shapes.swapped(value.shape, -1, -2)
-        return value.but(shape=shape, dim="?", marks=value.marks | {"turned"})
+        return value.but(shape=shape, dim="?", marks=(value.marks - {"classes last"}) | {"turned"})
     if name == "shape":
         return _sizes(value, frame)
     if name == "ndim":
         return UNKNOWN if value.rank is None else Const(value.rank)
-    if name in ("values", "indices") and value.kind == "max":
-        return UNKNOWN
+    if name == "values" and value.kind in ("data", "indices"):
+        return value  # of a column of a table
     return Bound(value, name)
 
 
@@ -95,8 +97,6 @@ def method(
 ) -> Value:
     """``tensor.name(...)``; also of a figure, or of something unknown where the name says enough."""
     if isinstance(owner, Figure) or name == "backward":
-        from likelihead.lint.knowledge import figures
-
         return figures.method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
     handler = OPS.get(name)
     if handler is None:
@@ -163,16 +163,44 @@ def _is(value: Value, *kinds: str) -> bool:
     "type_as",
 )
 def _cast(call: Call) -> Value:
-    wanted = call.name if call.name in DTYPES else dtype_of(call)
+    wanted = DTYPES[call.name] if call.name in DTYPES else dtype_of(call)
     value = call.get(0, "input")
+    if not wanted and call.name in ("to", "type", "type_as", "astype") and _may_change_dtype(call):
+        return map_union(value, lambda one: _casted(one, "", call))
     if isinstance(value, Unknown):
         return (
-            Tensor("data", call.made(f"{call.name}()"), dtype=wanted)
+            Tensor("data", call.made(f"{call.name}()"), shape=_flat(call.node), dtype=wanted)
             if wanted and call.name != "to"
             else UNKNOWN
         )
     return map_union(
         value, lambda one: _casted(one, wanted or (one.dtype if isinstance(one, Tensor) else ""), call)
+    )
+
+
+def _flat(node: ast.AST) -> Shape | None:
+    """One dimension, where ``node`` is a cast of something unknown after ``view(-1)`` or ``flatten()``."""
+    cast = node.func if isinstance(node, ast.Call) else None
+    before = cast.value if isinstance(cast, ast.Attribute) else None
+    name = before.func.attr if isinstance(before, ast.Call) and isinstance(before.func, ast.Attribute) else ""
+    args = [ast.unparse(one) for one in before.args] if isinstance(before, ast.Call) else []
+    flat = (name in ("view", "reshape") and args == ["-1"]) or (name in ("flatten", "ravel") and not args)
+    return (None,) if flat else None
+
+
+def _may_change_dtype(call: Call) -> bool:
+    """Whether a cast is given something, not a device, whose dtype is not known."""
+    if call.name != "to" or "dtype" in call.kwargs or "other" in call.kwargs:
+        return True
+    first = call.node.args[0] if isinstance(call.node, ast.Call) and call.node.args else None
+    if first is None or not call.args[1:]:
+        return False
+    if isinstance(call.args[1], Tensor):
+        return True
+    text = ast.unparse(first).lower()
+    return "dtype" in text or (
+        isinstance(call.args[1], Unknown)
+        and not any(word in text for word in ("dev", "cuda", "gpu", "cpu", "rank", "xpu", "mps", "npu"))
     )
 
 
@@ -197,17 +225,35 @@ _TURNING = ("permute", "transpose", "t", "swapaxes", "movedim", "moveaxis", "adj
     "reshape_as", "ravel", "expand_dims", "tile", "adjoint", "repeat_interleave", "roll", "flip",
 )  # fmt: skip
 def _reshaped(call: Call) -> Value:
+    flat = (
+        call.name == "torch.flatten"
+        and call.const(1, "start_dim", 0) == 1
+        and call.given(2, "end_dim") is None
+    )
+
     def one(value: Value) -> Value:
+        if flat and isinstance(value, Unknown):
+            return Tensor("data", None, None, (None, None))
         if not isinstance(value, Tensor):
             return UNKNOWN
         name = call.name.rpartition(".")[2]
         shape = shapes.reshaped(name, value.shape, call)
         moved = name not in ("squeeze", "expand", "contiguous", "clone") and value.dim is not None
         dim = shapes.moved_dim(name, value, call) if moved else value.dim
-        marks = value.marks - {"batch first"}
+        marks = _marks_after(name, value.marks) - {"batch first"}
         return value.but(shape=shape, dim=dim, marks=marks | {"turned"} if name in _TURNING else marks)
 
     return map_union(call.get(0, "input"), one)
+
+
+def _marks_after(name: str, marks: frozenset[str]) -> frozenset[str]:
+    """What is still known of the order of the dimensions after a reshape."""
+    if not marks or name in ("expand", "repeat", "roll", "flip"):
+        return marks
+    if name in ("view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"):
+        lost = {"classes last", "sequence", "unsure rank"}
+        return frozenset(one for one in marks - lost if not one.startswith("below"))
+    return marks - {"classes last"}
 
 
 @op("index_select", "narrow", "masked_select", "take_along_dim", "gather", "take", "select")
@@ -217,8 +263,9 @@ def _selected(call: Call) -> Value:
             return UNKNOWN
         name = call.name.rpartition(".")[2]
         if name in ("gather", "take_along_dim", "take", "select", "masked_select"):
-            # The entries that were picked are no distribution any more.
-            return value.but(kind="picked" if value.kind in LINKED else value.kind, shape=None)
+            # The entries that were picked are no distribution any more, and may be without padding.
+            kind = "picked" if value.kind in LINKED else value.kind
+            return value.but(kind=kind, shape=None, marks=value.marks & {"negated", "by hand"})
         return value.but(shape=None if value.shape is None or value.last is None else (..., value.last))
 
     return map_union(call.get(0, "input"), one)
@@ -229,6 +276,8 @@ def _concatenated(call: Call) -> Value:
     entries = call.get(0, "tensors")
     if not isinstance(entries, List) or not entries.items:
         return UNKNOWN
+    if figures.are_figures(entries):
+        return entries
     values = [one.value if isinstance(one, Repeat) else one for one in entries.items]
     options = [one for value in values for one in alternatives(value) if not isinstance(one, Const)]
     tensors = [one for one in options if isinstance(one, Tensor)]
@@ -244,6 +293,8 @@ def _concatenated(call: Call) -> Value:
     if name == "stack":
         known = dim == 0 and first.rank is not None and first.shape is not None
         shape = (len(tensors) if entries.complete else None, *first.shape) if known and first.shape else None
+        if dim in (1, -1) and first.rank == 1 and first.shape:
+            shape = (first.shape[0], len(tensors) if entries.complete else None)
         return first.but(shape=shape, dim="?" if first.dim is not None else None)
     if dim == 0 and name != "hstack":
         shape = None if first.shape is None else (None, *first.shape[1:]) if first.rank else first.shape
@@ -260,15 +311,30 @@ def _parts(call: Call) -> Value:
     def one(value: Value) -> Value:
         if not isinstance(value, Tensor):
             return UNKNOWN
-        return List([Repeat(value.but(shape=None))], "list", call.frame.context)
+        shape = value.shape if value.rank and call.const(2, "dim", 0) == 0 else None
+        if shape is not None:
+            shape = shape[1:] if call.name.endswith("unbind") else (None, *shape[1:])
+        marks = value.marks | {rounds.UNEVEN} if _leaves_a_rest(value, call) else value.marks
+        return List([Repeat(value.but(shape=shape, marks=marks))], "list", call.frame.context)
 
     return map_union(call.get(0, "input"), one)
 
 
+def _leaves_a_rest(value: Tensor, call: Call) -> bool:
+    """Whether the parts of a tensor are known not to have equally many rows."""
+    rows = value.shape[0] if value.shape else None
+    amount = call.const(1, "split_size", None)
+    return (
+        isinstance(rows, int)
+        and isinstance(amount, int)
+        and amount > 0
+        and call.const(2, "dim", 0) == 0
+        and rows % amount != 0
+    )
+
+
 @op("mean", "average", "nanmean")
 def _mean(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     value = call.get(0, "input")
     dim = call.const(1, "dim", call.const(9, "axis", None))
 
@@ -281,6 +347,8 @@ def _mean(call: Call) -> Value:
             if dim is None:
                 tell("summed", value, call)
             return figures.reduced(value, "mean", call) if dim is None else value
+        if value.kind == "data":
+            return _reduced_data(value, dim, call)
         if dim is None or value.kind not in LINKED or (value.kind == "probs" and value.dim == dim):
             return UNKNOWN
         if value.kind == "log_probs":
@@ -295,10 +363,17 @@ def _mean(call: Call) -> Value:
     return map_union(value, one)
 
 
+def _reduced_data(value: Tensor, dim: Any, call: Call) -> Value:
+    """The sum or mean of numbers of which the sizes are known."""
+    if value.kind != "data":
+        return UNKNOWN
+    keepdim = call.const(2, "keepdim", False) is True
+    shape = () if dim is None else shapes.reduced(value.shape, dim, keepdim)
+    return UNKNOWN if shape is None else Tensor("data", value.made, None, shape, value.dtype)
+
+
 @op("sum", "nansum")
 def _sum(call: Call) -> Value:
-    from likelihead.lint.knowledge import figures
-
     dim = call.const(1, "dim", call.const(9, "axis", None))
 
     def one(value: Value) -> Value:
@@ -312,7 +387,7 @@ def _sum(call: Call) -> Value:
             return figures.reduced(value, "sum", call) if dim is None else value
         if value.kind in ("exp", "exp_logits"):
             return value.but(kind="sum_exp", dim=dim)
-        return UNKNOWN
+        return _reduced_data(value, dim, call)
 
     return map_union(call.get(0, "input"), one)
 
@@ -387,14 +462,25 @@ def _one_hot(call: Call) -> Value:
 # -- entries
 
 
+def _picks_rows(at: Value) -> bool:
+    """Whether an index is neither a number nor a slice."""
+    return not isinstance(at, Const) and not (isinstance(at, List) and at.kind in ("slice", "tuple"))
+
+
 def index(value: Tensor, at: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
     """``tensor[at]``."""
+    if value.kind == "data" and value.made is not None and value.made.text == "eye" and _picks_rows(at):
+        rows = at.shape if isinstance(at, Tensor) and at.shape is not None else (...,)
+        return Tensor("one_hot", value.made, None, (*rows, value.last), value.dtype, origin=at)
     shape, picks = shapes.indexed(value, at)
     kind = value.kind
     if picks and kind in ("probs", "log_probs", "one_hot"):
         kind = "picked"
+    marks = value.marks
+    if marks:
+        marks = marks - shapes.lost_by_index(value, at) - {"batch first"}
     dim = value.dim if value.dim in (None, -1) else "?"
-    return value.but(shape=shape, kind=kind, dim=dim, marks=value.marks - {"batch first"})
+    return value.but(shape=shape, kind=kind, dim=dim, marks=marks)
 
 
 @op("item", "tolist")
@@ -430,7 +516,7 @@ def _resized(call: Call) -> Value:
     return map_union(call.get(0, "input"), one)
 
 
-@op("where", "masked_fill", "masked_fill_")
+@op("where", "masked_fill")
 def _filled(call: Call) -> Value:
     name = call.name.rpartition(".")[2]
     if name.startswith("masked_fill"):

@@ -16,7 +16,8 @@ loss = F.cross_entropy(model(x), y)  # the same
 ## Conventions
 
 skorch's `NeuralNetClassifier` takes the logarithm itself before an `NLLLoss`: there a softmax is right and
-a log-softmax is what is reported.
+a log-softmax is what is reported. So it is with Keras's categorical cross-entropies, unless told
+`from_logits=True`.
 
 ## Not reported
 
@@ -27,7 +28,10 @@ error.
 
 from __future__ import annotations
 
+from likelihead.lint.interpreter.events import LossCall
+from likelihead.lint.rules.base import Verdict
 from likelihead.lint.rules.link import PickedRule
+from likelihead.lint.values import Tensor
 
 __all__ = ["LH104"]
 
@@ -38,3 +42,9 @@ class LH104(PickedRule):
     code = "LH104"
     kinds = ("probs",)
     text = "{loss} expects log-probabilities and takes no logarithm of this output of a softmax."
+
+    def loss(self, call: LossCall) -> Verdict | None:
+        value = call.input
+        if call.loss.family == "nll_of_probs" and isinstance(value, Tensor) and value.kind == "log_probs":
+            return Verdict(f"{call.name} expects {call.loss.kind}, and this is a log-softmax.", value)
+        return super().loss(call)

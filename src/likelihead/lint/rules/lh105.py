@@ -14,6 +14,11 @@ loss = F.nll_loss(model(x), y)  # whose last layer is a Linear
 loss = F.cross_entropy(model(x), y)
 ```
 
+## Conventions
+
+Keras's categorical cross-entropies, unless told `from_logits=True`, and skorch's `NeuralNetClassifier` with
+`NLLLoss` take probabilities, and the log of them themselves: there logits are reported just so.
+
 ## Not reported
 
 `nll_loss` that only picks the score of the target: negated, or beside a `logsumexp` of the same logits, as
@@ -32,4 +37,5 @@ class LH105(PickedRule):
 
     code = "LH105"
     kinds = ("logits",)
-    text = "{loss} expects log-probabilities, and this is the output of a layer as it is."
+    others = ("nll_of_probs",)
+    text = "{loss} expects {kind}, and this is the output of a layer as it is."

@@ -34,5 +34,6 @@ class LH106(LinkRule):
 
     code = "LH106"
     family = "bce_with_logits"
+    others = ("focal_with_logits",)
     kinds = ("sigmoid",)
     text = "{loss} applies a sigmoid of its own to this output of a sigmoid."

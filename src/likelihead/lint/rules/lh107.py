@@ -30,5 +30,6 @@ class LH107(LinkRule):
 
     code = "LH107"
     family = "bce_with_logits"
+    others = ("focal_with_logits",)
     kinds = ("probs",)
     text = "{loss} applies a sigmoid to this output of a softmax."

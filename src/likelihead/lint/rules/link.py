@@ -19,19 +19,27 @@ class LinkRule(Rule):
 
     Attributes:
         family: of the loss.
+        others: families of other losses of the same link.
         kinds: of the input, that are wrong for it.
-        text: what is said of it; ``{loss}`` is its name.
+        text: what is said of it; ``{loss}`` is its name, ``{kind}`` what it takes.
     """
 
     family: ClassVar[str]
+    others: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]]
     text: ClassVar[str]
 
     def loss(self, call: LossCall) -> Verdict | None:
         value = call.input
-        if call.loss.family != self.family or not isinstance(value, Tensor) or value.kind not in self.kinds:
+        if call.loss.family != self.family and call.loss.family not in self.others:
             return None
-        return Verdict(self.text.format(loss=call.name), value) if self.applies(call, value) else None
+        if not isinstance(value, Tensor) or value.kind not in self.kinds:
+            return None
+        return (
+            Verdict(self.text.format(loss=call.name, kind=call.loss.kind), value)
+            if self.applies(call, value)
+            else None
+        )
 
     def applies(self, call: LossCall, value: Tensor) -> bool:
         """What else has to be so."""

@@ -1,0 +1,35 @@
+"""The libraries around torch of which something is known. Importing them fills the tables."""
+
+from __future__ import annotations
+
+from likelihead.lint.knowledge import (
+    fastai,
+    keras,
+    kornia,
+    monai,
+    own,
+    skorch,
+    smp,
+    timm,
+    torchvision,
+    training,
+    transformers,
+    wrappers,
+)
+
+__all__ = ["LIBRARIES"]
+
+LIBRARIES = (
+    fastai,
+    keras,
+    kornia,
+    monai,
+    own,
+    skorch,
+    smp,
+    timm,
+    torchvision,
+    training,
+    transformers,
+    wrappers,
+)
