@@ -44,9 +44,9 @@ def probabilities(x):
     return F.cross_entropy(Net()(x), soft / soft.sum(dim=1, keepdim=True))
 
 
-def one_example(net, x):
+def one_example(scores):
     # one row without a batch, against the probabilities of its classes
-    return F.cross_entropy(net(x), torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    return F.cross_entropy(scores, torch.tensor([0.1, 0.2, 0.3, 0.4]))
 
 
 def bytes_of_few(x):
