@@ -1,12 +1,23 @@
 """A float one-hot matrix as the target of cross-entropy, where the class indices do the same.
 
-Known: ``one_hot(...).float()``, ``zeros(...).scatter_(1, index, 1)``, ``eye(C)[index]``, also through a
-batch.
+Known: `one_hot(...).float()`, `zeros(...).scatter_(1, index, 1)`, `eye(C)[index]`, also through a batch.
 
-Example: ``F.cross_entropy(logits, F.one_hot(y, C).float())``; use instead ``F.cross_entropy(logits, y)``.
+## Example
 
-Not reported: rows that were mixed, smoothed, scaled or averaged afterwards, which no index can say; one-hot
-rows into other losses (MSE, BCE).
+```python
+F.cross_entropy(logits, F.one_hot(y, C).float())
+```
+
+## Use instead
+
+```python
+F.cross_entropy(logits, y)
+```
+
+## Not reported
+
+Rows that were mixed, smoothed, scaled or averaged afterwards, which no index can say; one-hot rows into
+other losses (MSE, BCE).
 """
 
 from __future__ import annotations

@@ -4,11 +4,24 @@ Known: class indices that were made floats, and floats of the shape of indices; 
 and 8 bits, which torch refuses; bytes for more than 256 classes, which torch takes as they are: class 300
 is trained as class 44.
 
-Example: ``F.cross_entropy(logits, y.float())`` or ``F.cross_entropy(logits, x > 0)``; use instead
-``y.long()``, on values that are still exact.
+## Example
 
-Not reported: floats of the shape of the input, which are probabilities; bytes for up to 256 classes; the
-targets of binary and regression losses, which are floats.
+```python
+F.cross_entropy(logits, y.float())
+F.cross_entropy(logits, x > 0)
+```
+
+## Use instead
+
+```python
+F.cross_entropy(logits, y)  # int64, as it was
+F.cross_entropy(logits, (x > 0).long())
+```
+
+## Not reported
+
+Floats of the shape of the input, which are probabilities; bytes for up to 256 classes; the targets of
+binary and regression losses, which are floats.
 """
 
 from __future__ import annotations

@@ -1,16 +1,29 @@
-"""The values of ``max`` along a dimension, compared with class numbers.
+"""The values of `max` along a dimension, compared with class numbers.
 
-``torch.max(output, 1)`` returns the largest logits and, second, where they are. Compared with labels, the
+`torch.max(output, 1)` returns the largest logits and, second, where they are. Compared with labels, the
 values are never equal to them.
 
-Known: unpacked in the wrong order, by ``[0]``, by ``.values``, by ``amax``, by ``topk``; compared with
-``==``, ``!=``, ``eq``, ``ne``, or given to scikit-learn's metrics of classes.
+Known: unpacked in the wrong order, by `[0]`, by `.values`, by `amax`, by `topk`; compared with `==`, `!=`,
+`eq`, `ne`, or given to scikit-learn's metrics of classes.
 
-Example: ``predicted, _ = torch.max(output, 1)`` and then ``predicted == labels``; use instead ``_,
-predicted = torch.max(output, 1)`` or ``output.argmax(dim=1)``.
+## Example
 
-Not reported: values compared with a threshold, with the scores that they are the largest of, or with
-something that is not known to be labels.
+```python
+predicted, _ = torch.max(output, 1)
+correct += (predicted == labels).sum()
+```
+
+## Use instead
+
+```python
+predicted = output.argmax(dim=1)
+correct += (predicted == labels).sum()
+```
+
+## Not reported
+
+Values compared with a threshold, with the scores that they are the largest of, or with something that is
+not known to be labels.
 """
 
 from __future__ import annotations

@@ -1,14 +1,27 @@
-"""Logits of a sequence, ``[B, T, V]``, into cross-entropy as they are.
+"""Logits of a sequence, `[B, T, V]`, into cross-entropy as they are.
 
-Cross-entropy takes dimension 1 for the classes. The linter follows the sizes through LSTM, GRU, Transformer,
-embedding and linear layers. It is certain where the classes are last, as a linear layer leaves them, and the
-target holds indices of two or more dimensions, or the layers before make sequences of three dimensions.
+Cross-entropy takes dimension 1 for the classes. The linter follows the sizes through LSTM, GRU,
+Transformer, embedding and linear layers. It is certain where the classes are last, as a linear layer leaves
+them, and the target holds indices of two or more dimensions, or the layers before make sequences of three
+dimensions.
 
-Example: ``F.cross_entropy(self.fc(lstm_out), tags)``; use instead
-``F.cross_entropy(logits.flatten(0, 1), tags.flatten())`` or ``logits.transpose(1, 2)``.
+## Example
 
-Not reported: logits that were permuted, viewed or flattened; convolutions, whose classes are in dimension 1;
-targets of one dimension; a recurrent layer that may have been given one sequence without a batch.
+```python
+loss = F.cross_entropy(self.fc(lstm_out), tags)  # [B, T, V] and [B, T]
+```
+
+## Use instead
+
+```python
+loss = F.cross_entropy(self.fc(lstm_out).flatten(0, 1), tags.flatten())
+loss = F.cross_entropy(self.fc(lstm_out).transpose(1, 2), tags)  # the same
+```
+
+## Not reported
+
+Logits that were permuted, viewed or flattened; convolutions, whose classes are in dimension 1; targets of
+one dimension; a recurrent layer that may have been given one sequence without a batch.
 """
 
 from __future__ import annotations

@@ -1,15 +1,27 @@
-"""An input of one column, ``[B, 1]``, against a target ``[B]``, or the other way round.
+"""An input of one column, `[B, 1]`, against a target `[B]`, or the other way round.
 
-Subtracted, the two broadcast to ``[B, B]``: each prediction is compared with every target. The binary
-losses and cross-entropy raise instead.
+Subtracted, the two broadcast to `[B, B]`: each prediction is compared with every target. The binary losses
+and cross-entropy raise instead.
 
-Known: the sizes of linear heads, data sets, loaders, slices, ``squeeze`` and ``unsqueeze``, as far as the
+Known: the sizes of linear heads, data sets, loaders, slices, `squeeze` and `unsqueeze`, as far as the
 source tells them.
 
-Example: ``F.mse_loss(net(x), y)`` with ``nn.Linear(d, 1)`` last and ``y`` of shape ``[B]``; use instead
-``net(x).squeeze(-1)`` or ``y.unsqueeze(1)``.
+## Example
 
-Not reported: sizes of which one is not known; a target of a single number.
+```python
+net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+loss = F.mse_loss(net(x), y)  # [B, 1] and [B]
+```
+
+## Use instead
+
+```python
+loss = F.mse_loss(net(x).squeeze(-1), y)
+```
+
+## Not reported
+
+Sizes of which one is not known; a target of a single number.
 """
 
 from __future__ import annotations

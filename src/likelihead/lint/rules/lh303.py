@@ -1,16 +1,29 @@
 """One logit into cross-entropy, or two logits into a binary loss, for a task of two classes.
 
 A softmax over one class is always 1, so the loss is 0 and nothing is learned. Two logits in a binary loss
-are two separate yes-or-no questions: against ``[B]`` or ``[B, 1]`` the sizes do not fit, and against the
+are two separate yes-or-no questions: against `[B]` or `[B, 1]` the sizes do not fit, and against the
 one-hot rows of two classes the model is asked the same twice.
 
-Known: the width of the head, through ``Sequential``, arguments and options of the model's class.
+Known: the width of the head, through `Sequential`, arguments and options of the model's class.
 
-Example: ``nn.Linear(d, 1)`` with ``CrossEntropyLoss``, ``nn.Linear(d, 2)`` with ``BCEWithLogitsLoss``; use
-instead one logit with ``BCEWithLogitsLoss``, or two with ``CrossEntropyLoss`` and class indices.
+## Example
 
-Not reported: two outputs with two labels that are independent (stacked columns, or targets of which nothing
-is known); scores of a sequence's positions.
+```python
+loss = nn.CrossEntropyLoss()(nn.Linear(8, 1)(x), y)
+loss = nn.BCEWithLogitsLoss()(nn.Linear(8, 2)(x), F.one_hot(y, 2).float())
+```
+
+## Use instead
+
+```python
+loss = nn.BCEWithLogitsLoss()(nn.Linear(8, 1)(x).squeeze(-1), y.float())
+loss = nn.CrossEntropyLoss()(nn.Linear(8, 2)(x), y)
+```
+
+## Not reported
+
+Two outputs with two labels that are independent (stacked columns, or targets of which nothing is known);
+scores of a sequence's positions.
 """
 
 from __future__ import annotations

@@ -1,14 +1,27 @@
-"""Padded targets that are scored: they hold the padding id, and no ``ignore_index`` covers it.
+"""Padded targets that are scored: they hold the padding id, and no `ignore_index` covers it.
 
-Known: ``pad_sequence`` and its ``padding_value``, also in the ``collate_fn`` of a loader; a tokenizer's
-``input_ids`` with ``padding=True`` as labels; shifted, flattened, cast or moved afterwards.
+Known: `pad_sequence` and its `padding_value`, also in the `collate_fn` of a loader; a tokenizer's
+`input_ids` with `padding=True` as labels; shifted, flattened, cast or moved afterwards.
 
-Example: ``F.cross_entropy(logits.transpose(1, 2), pad_sequence(tags, batch_first=True))``; use instead
-``pad_sequence(tags, batch_first=True, padding_value=-100)`` or ``ignore_index=PAD``.
+## Example
 
-Not reported: padding with -100; targets that were written to, masked or selected from; losses without a
-reduction, which are masked afterwards; class weights, which may be zero at the padding; an ``ignore_index``
-or padding value that is not known.
+```python
+target = pad_sequence(tags, batch_first=True)
+loss = F.cross_entropy(logits.transpose(1, 2), target)
+```
+
+## Use instead
+
+```python
+target = pad_sequence(tags, batch_first=True, padding_value=-100)
+loss = F.cross_entropy(logits.transpose(1, 2), target)
+```
+
+## Not reported
+
+Padding with -100; targets that were written to, masked or selected from; losses without a reduction, which
+are masked afterwards; class weights, which may be zero at the padding; an `ignore_index` or padding value
+that is not known.
 """
 
 from __future__ import annotations

@@ -1,12 +1,24 @@
-"""An ``ignore_index`` that is one of the classes, so that this class is never learned.
+"""An `ignore_index` that is one of the classes, so that this class is never learned.
 
 Certain where the head has two classes, and where the targets are known to hold the class: labels of an
 image data set, or numbers that were drawn below the count of classes, one for each example.
 
-Example: ``nn.CrossEntropyLoss(ignore_index=0)`` for background and object; use instead the default, -100.
+## Example
 
-Not reported: an index outside the head; names that say padding, void or unlabelled; sequences, where the
-index may be a padding id.
+```python
+criterion = nn.CrossEntropyLoss(ignore_index=0)  # of background and object
+```
+
+## Use instead
+
+```python
+criterion = nn.CrossEntropyLoss()
+```
+
+## Not reported
+
+An index outside the head; names that say padding, void or unlabelled; sequences, where the index may be a
+padding id.
 """
 
 from __future__ import annotations

@@ -1,14 +1,36 @@
 """Gradients of several micro-batches are added up, and the losses are not divided.
 
-The linter looks at ``loss.backward()`` of a mean (also through a ``GradScaler``) in a loop that
-steps the optimizer on each k-th round only, or once behind the loop over the parts of a batch.
+The linter looks at `loss.backward()` of a mean (also through a `GradScaler`) in a loop that steps the
+optimizer on each k-th round only, or once behind the loop over the parts of a batch.
 
-Instead, divide the loss by the number of micro-batches, if they are of equal size, or the sum of
-the losses by the number of examples or tokens of the whole step.
+Instead, divide the loss by the number of micro-batches, if they are of equal size, or the sum of the losses
+by the number of examples or tokens of the whole step.
 
-Not reported: a loss that was divided on some way; ``accelerator.backward``, Lightning and other
-trainers, which divide themselves; several losses with a ``backward`` each before one step; a step
-or ``zero_grad`` in each round; gradients that are rescaled before the step.
+## Example
+
+```python
+for i, (x, y) in enumerate(loader):
+    F.cross_entropy(net(x), y).backward()
+    if (i + 1) % 4 == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+```
+
+## Use instead
+
+```python
+for i, (x, y) in enumerate(loader):
+    (F.cross_entropy(net(x), y) / 4).backward()
+    if (i + 1) % 4 == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+```
+
+## Not reported
+
+A loss that was divided on some way; `accelerator.backward`, Lightning and other trainers, which divide
+themselves; several losses with a `backward` each before one step; a step or `zero_grad` in each round;
+gradients that are rescaled before the step.
 """
 
 from __future__ import annotations

@@ -1,13 +1,30 @@
 """The mean over ranks of means that each rank took over a count of its own.
 
-The linter follows a loss into ``all_reduce`` (or ``reduce``) and from there to the division by the
-number of ranks, or to ``ReduceOp.AVG``. It reports only where the counts of the ranks differ: a sum
-that each rank divided by its own count, or a loss with ``ignore_index``.
+The linter follows a loss into `all_reduce` (or `reduce`) and from there to the division by the number of
+ranks, or to `ReduceOp.AVG`. It reports only where the counts of the ranks differ: a sum that each rank
+divided by its own count, or a loss with `ignore_index`.
 
 Instead, reduce the sum and the count, and divide once.
 
-Not reported: means of batches of equally many examples, as a ``DistributedSampler`` deals them out;
-gradients.
+## Example
+
+```python
+loss = F.cross_entropy(logits, y, ignore_index=0)
+dist.all_reduce(loss)
+loss = loss / dist.get_world_size()
+```
+
+## Use instead
+
+```python
+total = torch.stack([F.cross_entropy(logits, y, ignore_index=0, reduction="sum"), (y != 0).sum()])
+dist.all_reduce(total)
+loss = total[0] / total[1]
+```
+
+## Not reported
+
+Means of batches of equally many examples, as a `DistributedSampler` deals them out; gradients.
 """
 
 from __future__ import annotations

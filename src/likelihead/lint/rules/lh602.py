@@ -1,15 +1,25 @@
-"""Class weights given to a binary loss as its ``weight``, or of another length than there are classes.
+"""Class weights given to a binary loss as its `weight`, or of another length than there are classes.
 
-The ``weight`` of the binary losses multiplies elements, whatever their label. The ``weight`` of
-cross-entropy has one number for each class.
+The `weight` of the binary losses multiplies elements, whatever their label. The `weight` of cross-entropy
+has one number for each class.
 
-Known: weights written as a list, of ``compute_class_weight``; the width of the head.
+Known: weights written as a list, of `compute_class_weight`; the width of the head.
 
-Example: ``nn.BCEWithLogitsLoss(weight=torch.tensor([0.2, 0.8]))`` for one logit; use instead
-``pos_weight=torch.tensor([4.0])``.
+## Example
 
-Not reported: a weight for each label of several, or for each example; weights of which the length is not
-known.
+```python
+criterion = nn.BCEWithLogitsLoss(weight=torch.tensor([0.2, 0.8]))  # of one logit
+```
+
+## Use instead
+
+```python
+criterion = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([4.0]))
+```
+
+## Not reported
+
+A weight for each label of several, or for each example; weights of which the length is not known.
 """
 
 from __future__ import annotations

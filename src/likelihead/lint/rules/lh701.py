@@ -1,13 +1,26 @@
 """A perplexity as a mean of perplexities, or as the exponential of a mean of batch means.
 
-The linter follows the exponential of each batch's loss into a sum or a list, and from there to a
-division or mean; and the means that LH501 is about into ``exp`` (or ``2 **`` of bits). The place is
-the exponential.
+The linter follows the exponential of each batch's loss into a sum or a list, and from there to a division
+or mean; and the means that LH501 is about into `exp` (or `2 **` of bits). The place is the exponential.
 
-Instead, add up the nats of all tokens and their number, divide, and take the exponential once, at
-the end.
+Instead, add up the nats of all tokens and their number, divide, and take the exponential once, at the end.
 
-Not reported: the perplexity of a batch or sentence that is shown as it is, or sorted by.
+## Example
+
+```python
+perplexities = [math.exp(loss) for loss in losses]
+perplexity = sum(perplexities) / len(perplexities)
+```
+
+## Use instead
+
+```python
+perplexity = math.exp(sum(nats) / sum(tokens))
+```
+
+## Not reported
+
+The perplexity of a batch or sentence that is shown as it is, or sorted by.
 """
 
 from __future__ import annotations

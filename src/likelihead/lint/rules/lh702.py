@@ -1,12 +1,25 @@
 """A perplexity of the wrong base: two to the power of nats, or the exponential of bits.
 
-The losses of torch are in nats. The linter follows their unit through sums and divisions; a
-division by ``math.log(2)`` makes bits of nats.
+The losses of torch are in nats. The linter follows their unit through sums and divisions; a division by
+`math.log(2)` makes bits of nats.
 
-Instead, ``math.exp(nats)`` or ``2 ** bits``.
+Instead, `math.exp(nats)` or `2 ** bits`.
 
-Not reported: a loss that was multiplied or divided by what may be a conversion and is not known to
-be one.
+## Example
+
+```python
+perplexity = 2 ** F.cross_entropy(logits, y).item()
+```
+
+## Use instead
+
+```python
+perplexity = math.exp(F.cross_entropy(logits, y).item())
+```
+
+## Not reported
+
+A loss that was multiplied or divided by what may be a conversion and is not known to be one.
 """
 
 from __future__ import annotations
