@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 
 from likelihead.lint.interpreter.events import Comparison
 from likelihead.lint.knowledge.call import Call, constructor, external, given_node, op
@@ -133,8 +134,11 @@ def _pad(call: Call) -> Value:
     number = call.const(3, "value", 0)
     if not filled_up or not isinstance(sides, List) or not isinstance(sides.items[1], Unknown):
         return UNKNOWN
-    if not isinstance(number, (int, float)) or (
-        isinstance(value, Tensor) and value.kind not in ("data", "indices")
+    if (
+        not isinstance(number, (int, float))
+        or number in (math.inf, -math.inf)
+        or number != number
+        or (isinstance(value, Tensor) and value.kind not in ("data", "indices"))
     ):
         return UNKNOWN
     dtype = value.dtype if isinstance(value, Tensor) else ""
