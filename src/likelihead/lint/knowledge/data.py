@@ -136,8 +136,7 @@ def _pad(call: Call) -> Value:
         return UNKNOWN
     if (
         not isinstance(number, (int, float))
-        or number in (math.inf, -math.inf)
-        or number != number
+        or not math.isfinite(number)
         or (isinstance(value, Tensor) and value.kind not in ("data", "indices"))
     ):
         return UNKNOWN
