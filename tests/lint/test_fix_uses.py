@@ -146,6 +146,16 @@ def test_ways_that_are_followed(use: str) -> None:
     assert softmax_goes(use)
 
 
+def test_a_name_that_promises_probabilities_is_kept_true() -> None:
+    for use in (
+        "def predict_proba(x):\n    return Net()(x)\nce(predict_proba(1), 2)\n",
+        "def run(x):\n    return {'probs': Net()(x)}\nce(run(1)['probs'], 2)\n",
+        "def run(x):\n    return dict(probs=Net()(x))\nce(run(1)['probs'], 2)\n",
+    ):
+        assert not softmax_goes(use)
+        assert softmax_goes(use.replace("probs", "out").replace("proba", "out"))
+
+
 def test_ways_over_files_are_followed() -> None:
     step = "import {} as m\nfrom torch import nn\nce = nn.CrossEntropyLoss()\nce(m.Net()(1), 2)\n"
     for others in (

@@ -116,6 +116,18 @@ TORCHVISION = {
         nn.NLLLoss()(out, y)  # expect: LH105
         nn.CrossEntropyLoss()(out, y) + 0.4 * nn.CrossEntropyLoss()(aux, y)
     """,
+    "a network in a Sequential": """
+        import torch.nn as nn
+        from efficientnet_pytorch import EfficientNet
+        from torchvision.models import resnet18
+        model = nn.DataParallel(nn.Sequential(resnet18(), nn.Softmax(dim=1)))
+        nn.CrossEntropyLoss()(model(x), y)  # expect: LH101
+        nn.CrossEntropyLoss()(model.module(x), y)  # expect: LH101
+        other = EfficientNet.from_pretrained("efficientnet-b0", num_classes=2)
+        nn.NLLLoss()(other(x), y)  # expect: LH105
+        other._fc = nn.Sequential(nn.Linear(1280, 2), nn.LogSoftmax(dim=1))
+        nn.NLLLoss()(other(x), y)
+    """,
     "focal loss": """
         import torch
         from torchvision.ops import sigmoid_focal_loss
@@ -165,6 +177,20 @@ TIMM = {
     """,
 }
 
+GRAPHS = {
+    "PyTorch Geometric and DGL": """
+        import dgl.nn, torch.nn.functional as F
+        from torch_geometric.nn import GCNConv, SAGEConv
+        from torch_geometric.nn.conv import GATConv
+        F.nll_loss(GCNConv(16, 7)(x, edges), y)  # expect: LH105
+        F.nll_loss(GATConv(16, 7, heads=1, concat=False)(x, edges), y)  # expect: LH105
+        F.nll_loss(dgl.nn.GraphConv(16, 7)(graph, x), y)  # expect: LH105
+        F.nll_loss(dgl.nn.GraphConv(16, 7, activation=F.log_softmax)(graph, x), y)
+        F.nll_loss(SAGEConv(16, 7, normalize=True)(x, edges), y)
+        F.nll_loss(F.log_softmax(GCNConv(16, 7)(x, edges), dim=1), y)
+    """,
+}
+
 SEGMENTATION = {
     "smp: the activation of the model": """
         import segmentation_models_pytorch as smp
@@ -190,6 +216,8 @@ SEGMENTATION = {
         smp.utils.losses.DiceLoss()(model(x), y)  # expect: LH111
         smp.utils.losses.DiceLoss(activation="sigmoid")(model(x), y)
         smp.losses.DiceLoss("binary", from_logits=flag)(model(x), y)
+        smp.utils.train.TrainEpoch(model, loss=smp.utils.losses.DiceLoss(), metrics=[])  # expect: LH111
+        smp.utils.train.TrainEpoch(model, smp.losses.DiceLoss("binary"), [])
     """,
     "monai": """
         import torch
@@ -263,6 +291,25 @@ class Mine(Trainer):
         return F.cross_entropy(model(inputs["x"]), inputs["labels"])
 Mine(Net()).train()
     """,
+    "its model is made by a function": NET
+    + """
+from transformers import AutoModelForSequenceClassification, Trainer
+class Mine(Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        return nn.BCELoss()(outputs.logits, labels)  # expect: LH108
+def make():
+    return AutoModelForSequenceClassification.from_pretrained("x", num_labels=2)
+Mine(model_init=make, args=None).train()
+    """,
+    "a function for the loss": NET
+    + """
+from transformers import Trainer
+def loss(outputs, labels, num_items_in_batch=None):
+    return F.cross_entropy(outputs, labels)  # expect: LH101
+Trainer(model=Probs(), compute_loss_func=loss)
+    """,
     "a head": """
         import torch
         from torch import nn
@@ -334,6 +381,19 @@ create_supervised_trainer(Probs(), optimizer, nn.CrossEntropyLoss())  # expect: 
 create_supervised_trainer(LogProbs(), optimizer, F.nll_loss)
 create_supervised_trainer(Probs(), optimizer, nn.CrossEntropyLoss(), model_transform=torch.logit)
     """,
+    "catalyst and composer": NET
+    + """
+from catalyst import dl
+from composer.models import ComposerClassifier
+dl.SupervisedRunner().train(model=Probs(), criterion=nn.CrossEntropyLoss(), loaders=loaders)  # expect: LH101
+dl.SupervisedRunner().train(model=Net(), criterion=nn.CrossEntropyLoss(), loaders=loaders)
+class Mine(dl.SupervisedRunner):
+    def handle_batch(self, batch):
+        pass
+Mine().train(model=Probs(), criterion=nn.CrossEntropyLoss(), loaders=loaders)
+ComposerClassifier(Probs(), num_classes=3)  # expect: LH101
+ComposerClassifier(Net(), num_classes=3)
+    """,
     "accelerate, fabric, deepspeed": NET
     + """
 import deepspeed
@@ -381,6 +441,7 @@ KERAS = {
         model("log_softmax").compile("adam", loss="categorical_crossentropy")  # expect: LH104
         model("sigmoid").compile("adam", "binary_crossentropy")
         model(None).compile(optimizer="adam", loss="binary_crossentropy")  # expect: LH108
+        model(None).compile(loss=["binary_crossentropy"])  # expect: LH108
         model("relu").compile("adam", loss="binary_crossentropy")
         model(choose()).compile("adam", loss="binary_crossentropy")
         model(None).compile("adam", loss="mse")
@@ -393,6 +454,7 @@ KERAS = {
         net.add(Dense(8, activation="relu"))
         net.add(Dense(1))
         net.compile("adam", loss=BinaryCrossentropy(from_logits=True))
+        labels = net.predict(x) > 0.5  # expect: LH113
         net.compile("adam", loss=BinaryCrossentropy())  # expect: LH108
         net.add(Activation("sigmoid"))
         net.compile("adam", loss=BinaryCrossentropy(from_logits=True))  # expect: LH106
@@ -505,6 +567,7 @@ PROGRAMS = {
         ("torchvision", TORCHVISION),
         ("timm", TIMM),
         ("segmentation", SEGMENTATION),
+        ("graphs", GRAPHS),
         ("transformers", TRANSFORMERS),
         ("trainers", TRAINERS),
         ("keras", KERAS),

@@ -79,7 +79,8 @@ def fix_project(
         unsafe: whether fixes that may change more than the loss are wanted too.
 
     Returns:
-        Each file of `sources`, whether anything was fixed in it or not.
+        Each file of `sources`, whether anything was fixed in it or not. Findings of a file that is not among
+        them, a notebook for one, are in none.
     """
     result = {path: Fixed(text) for path, text in sources.items()}
     wanted = []

@@ -55,6 +55,7 @@ class Flow:
         shifted: the ends it reaches with something tiny added.
         others: the uses that are something else, ``"path:line"``.
         forks: places where one value or another goes on.
+        promised: names of functions and entries of dicts that say they are probabilities.
     """
 
     project: Project
@@ -66,6 +67,7 @@ class Flow:
     shifted: set[Place] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     forks: set[str] = field(default_factory=set)
+    promised: set[str] = field(default_factory=set)
     _seen: dict[tuple[str, cst.CSTNode], Steps] = field(default_factory=dict)
     _work: list[tuple[Code, cst.CSTNode, Steps]] = field(default_factory=list)
     _reads: list[tuple[Code, cst.Name]] = field(default_factory=list)
@@ -144,6 +146,7 @@ class Flow:
             if key is None:
                 self._other(code, node)
             else:
+                self._promise(key)
                 self._follow(code, above, (key, *steps))
         elif isinstance(parent, cst.Subscript) and parent.value is node and steps[:1] not in ((), (_CALL,)):
             index = parent.slice[0].slice if len(parent.slice) == 1 else None
@@ -154,6 +157,10 @@ class Flow:
                 self._follow(code, parent, steps[1:])
         elif not isinstance(parent, cst.ImportAlias):  # whose reads were followed where it was met
             self._other(code, node)
+
+    def _promise(self, name: str | int) -> None:
+        if "prob" in str(name).lower():
+            self.promised.add(str(name))
 
     def _shift(self, code: Code, node: cst.CSTNode, sum_: cst.BinaryOperation) -> None:
         """``log(p + eps)``."""
@@ -194,6 +201,7 @@ class Flow:
             else:
                 self._other(code, arg)
         elif isinstance(call.func, cst.Name) and call.func.value == "dict" and arg.keyword:
+            self._promise(arg.keyword.value)
             self._follow(code, call, (arg.keyword.value, *steps))
         elif _CALL in steps[:1] and code.source(call.func) in ("print", "super", "isinstance"):
             return
@@ -317,6 +325,7 @@ class Flow:
         if self._seen.setdefault((code.path, function), steps) != steps or not _is_plain(code, function):
             self._other(code, function)
             return
+        self._promise(function.name.value)
         owner = code.parent(code.parent(function))
         binding = code.bound_at(owner if isinstance(owner, cst.ClassDef) else function)
         if binding is None:

@@ -266,6 +266,8 @@ def _change_activations(
 def _doubt(flow: Flow, outcome: _Outcome) -> None:
     if flow.others:
         outcome.doubts.append(f"the value has another use at {min(flow.others)}")
+    if flow.promised:
+        outcome.doubts.append(f"{min(flow.promised)} would no longer be what its name says")
 
 
 def _locally(applied: Applied, flow: Flow, group: Sequence[_Task], outcome: _Outcome) -> str:

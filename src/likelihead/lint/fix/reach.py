@@ -59,12 +59,12 @@ def called_function(
     """The function that a call runs, and how many of its first parameters are already bound."""
     if isinstance(func, cst.Attribute) and isinstance(func.value, cst.Name) and func.value.value == "self":
         owner = code.owner(func)
-        method = owner and _method(owner, func.attr.value)
+        method = _method(owner, func.attr.value) if owner is not None else None
         if method is not None:
             return (code, method, 1) if not method.decorators else None
     found = _definition(project, code, func) if isinstance(func, cst.Name) else None
-    if found is not None and isinstance(found[1], cst.FunctionDef):
-        return (found[0], found[1], 0) if not found[1].decorators else None
+    if found is not None and isinstance(function := found[1], cst.FunctionDef):
+        return (found[0], function, 0) if not function.decorators else None
     made, name = (found, "__init__") if found is not None else (_class_of(project, code, func), "forward")
     if made is None or not isinstance(made[1], cst.ClassDef):
         return None

@@ -34,6 +34,9 @@ from likelihead.lint.values import (
 
 __all__ = ["Attributes"]
 
+# Where what torch.compile and DistributedDataParallel put around a module has it.
+_AROUND = ("module", "_orig_mod")
+
 
 class Attributes(Machine):
     """The part of the interpreter that reads and sets attributes."""
@@ -65,6 +68,8 @@ class Attributes(Machine):
             return value.items[name]
         if isinstance(value, List) and value.names and name in value.names:
             return value.items[value.names.index(name)]
+        if isinstance(value, List) and value.kind == "Sequential" and name in _AROUND:
+            return value
         if isinstance(value, Figure) and name == "data":
             return value
         if isinstance(value, (List, Dict, Const, Figure)):
@@ -92,8 +97,8 @@ class Attributes(Machine):
             found = self.attribute(instance.base, name, node, frame)
             is_method = isinstance(found, Bound) and found.owner is instance.base
             return Bound(instance, name) if is_method else found
-        if name in ("module", "_orig_mod"):
-            return instance  # of what torch.compile and DistributedDataParallel put around it
+        if name in _AROUND:
+            return instance
         return Bound(instance, name)
 
     def _bind_member(

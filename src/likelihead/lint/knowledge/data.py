@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import math
+from math import inf
 
 from likelihead.lint.interpreter.events import Comparison
 from likelihead.lint.knowledge.call import Call, constructor, external, given_node, op
@@ -134,11 +134,9 @@ def _pad(call: Call) -> Value:
     number = call.const(3, "value", 0)
     if not filled_up or not isinstance(sides, List) or not isinstance(sides.items[1], Unknown):
         return UNKNOWN
-    if (
-        not isinstance(number, (int, float))
-        or not math.isfinite(number)
-        or (isinstance(value, Tensor) and value.kind not in ("data", "indices"))
-    ):
+    if not isinstance(number, (int, float)) or number != number or abs(number) == inf:
+        return UNKNOWN  # infinity and NaN are no class
+    if isinstance(value, Tensor) and value.kind not in ("data", "indices"):
         return UNKNOWN
     dtype = value.dtype if isinstance(value, Tensor) else ""
     sizes = value.shape[:-1] if isinstance(value, Tensor) and value.shape and value.rank else None

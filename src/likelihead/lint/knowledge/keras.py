@@ -266,6 +266,8 @@ def _compile(base: Object, call: Call) -> Value:
     own_step = isinstance(owner, Instance) and any(
         owner.cls.find(name) is not None for name in ("train_step", "compute_loss", "compiled_loss")
     )
+    if isinstance(given, List) and len(given.items) == 1:
+        given = given.items[0]
     if given is None or own_step:
         return Const(None)
     root = next((one for one in _ROOTS if base.name.startswith(f"{one}.")), "keras")
@@ -288,6 +290,11 @@ def _compile(base: Object, call: Call) -> Value:
     return Const(None)
 
 
+def _predict(base: Object, call: Call) -> Value:
+    """The output as it is: Keras applies nothing to it."""
+    return call.interpreter.call(call.owner, [UNKNOWN], {}, call.node, call.frame)
+
+
 for _root in _ROOTS:
     for _path, _make, _kind, _apply in (
         ("Model", _model, _MODEL, _call_model),
@@ -300,3 +307,4 @@ for _root in _ROOTS:
             CALLS[_name] = _apply
             METHODS[_name, "compile"] = _compile
             METHODS[_name, "add"] = _add
+            METHODS[_name, "predict"] = METHODS[_name, "predict_on_batch"] = _predict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from likelihead.lint.knowledge import (
     fastai,
+    graphs,
     keras,
     kornia,
     monai,
@@ -21,6 +22,7 @@ __all__ = ["LIBRARIES"]
 
 LIBRARIES = (
     fastai,
+    graphs,
     keras,
     kornia,
     monai,

@@ -10,12 +10,13 @@ from likelihead.lint.knowledge.call import FLAT, Call, external
 from likelihead.lint.knowledge.losses import Loss, register_class
 from likelihead.lint.knowledge.networks import logits, network
 from likelihead.lint.knowledge.switched import register_switched
+from likelihead.lint.knowledge.trained import meet, output_of
 from likelihead.lint.values import UNKNOWN, Const, External, Tensor, Value, constant
 
 __all__: list[str] = []
 
 _SMP = "segmentation_models_pytorch"
-FLAT.update((f"{_SMP}.losses", f"{_SMP}.utils.losses"))
+FLAT.update((f"{_SMP}.losses", f"{_SMP}.utils.losses", "pytorch_toolbelt.losses"))
 
 _MODELS = (
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus",
@@ -42,6 +43,15 @@ def _model(call: Call) -> Value:
         made = call.made(f"{name}(activation={activation!r})")
         return network(call, output.but(kind=kind, dim=dim, made=made))
     return network(call, output) if activation in (None, "identity") else UNKNOWN
+
+
+@external(f"{_SMP}.utils.train.TrainEpoch", f"{_SMP}.utils.train.ValidEpoch")
+def _epoch(call: Call) -> Value:
+    """A loop that somebody else has written: model and loss meet in it."""
+    criterion = call.given(1, "loss")
+    if criterion is not None:
+        meet(criterion, output_of(call.get(0, "model"), call), call)
+    return UNKNOWN
 
 
 def _activation(given: Value | None) -> object:
@@ -76,6 +86,8 @@ _COMMON = ("mode", "classes", "log_loss", "from_logits", "smooth", "ignore_index
 _INPUT, _TARGET = (0, "y_pred"), (1, "y_true")
 for _name in ("DiceLoss", "JaccardLoss", "TverskyLoss"):
     register_switched(f"{_SMP}.losses.{_name}", _COMMON, _of_logits, _INPUT, _TARGET)
+for _name in ("DiceLoss", "JaccardLoss"):  # where they come from, and are used on their own
+    register_switched(f"pytorch_toolbelt.losses.{_name}", _COMMON, _of_logits, _INPUT, _TARGET)
 register_switched(f"{_SMP}.losses.FocalLoss", ("mode", "alpha", "gamma"), _focal_of_logits, _INPUT, _TARGET)
 for _name in ("DiceLoss", "JaccardLoss"):
     register_switched(

@@ -56,6 +56,16 @@ def _hub(call: Call) -> Value:
     return _model(name, call) if repository.startswith("pytorch/vision") else UNKNOWN
 
 
+@external(
+    "efficientnet_pytorch.EfficientNet.from_pretrained",
+    "efficientnet_pytorch.EfficientNet.from_name",
+)
+def _efficientnet(call: Call) -> Value:
+    if call.const(9, "include_top", True) is not True:
+        return UNKNOWN
+    return network(call, logits(call, "EfficientNet", call.given(9, "num_classes") or 1000))
+
+
 _FOCAL = Loss(
     "bce_with_logits", "logits", (0, "inputs"), (1, "targets"),
     ("inputs", "targets", "alpha", "gamma", "reduction"), "none",

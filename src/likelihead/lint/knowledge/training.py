@@ -1,10 +1,12 @@
-"""Poutyne and Ignite: functions and classes that are handed a model and its loss."""
+"""Poutyne, Ignite, Catalyst, Composer: functions and classes that are handed a model and its loss."""
 
 from __future__ import annotations
 
-from likelihead.lint.knowledge.call import FLAT, Call, external
-from likelihead.lint.knowledge.trained import meet, output_of
-from likelihead.lint.values import UNKNOWN, Const, External, Value
+from likelihead.lint.knowledge.call import FLAT, Call, constructor, external
+from likelihead.lint.knowledge.losses import Loss
+from likelihead.lint.knowledge.objects import CALLS, METHODS
+from likelihead.lint.knowledge.trained import meet, output_of, take
+from likelihead.lint.values import UNKNOWN, Const, External, Instance, Object, Value
 
 __all__: list[str] = []
 
@@ -44,4 +46,41 @@ def _ignite(call: Call) -> Value:
         criterion = call.given(2, "loss_fn")
         if criterion is not None:
             meet(criterion, output_of(call.get(0, "model"), call), call)
+    return UNKNOWN
+
+
+_RUNNERS = ("catalyst.dl.SupervisedRunner", "catalyst.runners.SupervisedRunner")
+
+
+@constructor(*_RUNNERS)
+def _runner(call: Call) -> Value:
+    return call.object(("model", "engine"))
+
+
+def _train(runner: Object, call: Call) -> Value:
+    """Model and criterion meet here, unless a subclass handles the batch itself."""
+    owner = call.owner
+    own = isinstance(owner, Instance) and any(
+        owner.cls.find(name) is not None for name in ("handle_batch", "on_batch_start", "forward")
+    )
+    model = call.kwargs.get("model", runner.options.get("model", UNKNOWN))
+    if not own and "criterion" in call.kwargs:
+        meet(call.kwargs["criterion"], output_of(model, call), call)
+    return Const(None)
+
+
+for _name in _RUNNERS:
+    METHODS[_name, "train"] = _train
+    CALLS[_name] = lambda owner, call: UNKNOWN
+
+
+@external("composer.models.ComposerClassifier", "composer.models.tasks.ComposerClassifier")
+def _composer(call: Call) -> Value:
+    """A classifier whose loss, unless another is given, is a cross-entropy of logits."""
+    output = output_of(call.get(0, "module"), call)
+    criterion = call.given(4, "loss_fn")
+    if criterion is not None:
+        meet(criterion, output, call)
+    elif "**" not in call.kwargs:
+        take(Loss("cross_entropy", "logits"), "soft_cross_entropy", output, {}, call)
     return UNKNOWN

@@ -5,7 +5,8 @@ from __future__ import annotations
 from likelihead.lint.knowledge.call import CONSTRUCTORS, FLAT, PACKAGES, Call
 from likelihead.lint.knowledge.networks import FORMS, NETWORK, logits, network
 from likelihead.lint.knowledge.objects import ARGUMENTS, ATTRIBUTES, CALLS, ELEMENTS, METHODS
-from likelihead.lint.values import UNKNOWN, Const, Dict, Instance, List, Object, Value, constant
+from likelihead.lint.knowledge.trained import meet, output_of
+from likelihead.lint.values import UNKNOWN, Const, Dict, Function, Instance, List, Object, Value, constant
 
 __all__: list[str] = []
 
@@ -105,11 +106,18 @@ _PARAMETERS = ("model", "args", "data_collator", "train_dataset", "eval_dataset"
 
 
 def _trainer(call: Call) -> Value:
-    return call.object(_PARAMETERS, _TRAINER)
+    made = call.object(_PARAMETERS, _TRAINER)
+    maker = call.kwargs.get("model_init")
+    if isinstance(maker, Function) and "model" not in made.options:
+        made.options["model"] = call.interpreter.call(maker, [], {}, call.node, call.frame)
+    loss, model = call.kwargs.get("compute_loss_func"), _given_model(made)
+    if isinstance(loss, Function) and model is not UNKNOWN:
+        meet(loss, output_of(model, call), call)
+    return made
 
 
 def _given_model(trainer: Object) -> Value:
-    """The model of the constructor; ``model_init`` is a function that makes it, which is not followed."""
+    """The model of the constructor, or the one that ``model_init`` makes."""
     found = trainer.options.get("model", UNKNOWN)
     return found if isinstance(found, Instance) or _is_network(found) else UNKNOWN
 
