@@ -98,14 +98,26 @@ class _Judge:
         }
 
     def see(self, event: Event) -> None:
+        self._decide([(event, found) for found in self._ask(event)])
+
+    def see_one_of(self, choice: list[list[Event]]) -> None:
+        """What happens at a call of one of several functions, of each of which a verdict has to hold."""
+        for kind in dict.fromkeys(type(event) for events in choice for event in events):
+            each = [[event for event in events if type(event) is kind] for events in choice]
+            verdicts = [(event, found) for events in each for event in events for found in self._ask(event)]
+            if all(each):
+                self._decide(verdicts)
+
+    def _ask(self, event: Event) -> list[list[tuple[Rule, Verdict]]]:
+        """What the rules say of each combination of the alternatives of an event."""
         method, names = _ASKED[type(event)]
         rules = self._asked[method]
         if not rules:
-            return
+            return []
         columns = [_ways(getattr(event, name)) for name in names]
         ways = list(product(*columns)) if columns else [()]
         if len(ways) > MAX_COMBINATIONS:
-            return
+            return [[]]
         verdicts: list[list[tuple[Rule, Verdict]]] = []
         for way in ways:
             one = copy(event)
@@ -113,10 +125,15 @@ class _Judge:
                 setattr(one, name, value)
             found = [(rule, verdict) for rule in rules if (verdict := getattr(rule, method)(one)) is not None]
             verdicts.append(found)
-        groups = {_group(rule) for rule, _ in verdicts[0]}
-        for group in groups:
-            if all(any(_group(rule) == group for rule, _ in found) for found in verdicts):
-                for found in verdicts:
+        return verdicts
+
+    def _decide(self, verdicts: list[tuple[Event, list[tuple[Rule, Verdict]]]]) -> None:
+        """Keep the verdicts of a group that are there in each case."""
+        if not verdicts:
+            return
+        for group in {_group(rule) for rule, _ in verdicts[0][1]}:
+            if all(any(_group(rule) == group for rule, _ in found) for _, found in verdicts):
+                for event, found in verdicts:
                     for rule, verdict in found:
                         if _group(rule) != group:
                             continue

@@ -388,15 +388,21 @@ class List(Value):
 
 
 class Dict(Value):
-    """A dictionary, ModuleDict or record by constant keys; `rest` stands for the keys that are not known."""
+    """A dictionary, ModuleDict or record by constant keys; `rest` stands for the keys that are not known.
 
-    __slots__ = ("born", "items", "kind", "rest")
+    `unsure` are keys that were set in a branch which may not run, and `behind` says how many of the keys may
+    stand before one that is not known.
+    """
+
+    __slots__ = ("behind", "born", "items", "kind", "rest", "unsure")
 
     def __init__(self, items: dict[Any, Value], kind: str, born: Context, rest: Value | None = None) -> None:
         self.items = items
         self.kind = kind
         self.born = born
         self.rest = rest
+        self.unsure: set[Any] = set()
+        self.behind = 0
 
     def element(self) -> Value:
         """The value of any one of the keys."""

@@ -195,6 +195,20 @@ class Attributes(Machine):
             elif isinstance(one, Module) and one.scope is frame.scope:
                 one.scope.frame.env[name] = new
 
+    def set_training(self, instance: Instance, mode: Value, frame: Frame) -> None:
+        """``module.train(mode)``; behind a branch in which it is called the mode is not known."""
+        if instance.read("training", instance.born) is None and instance.born.root is frame.context.root:
+            instance.write("training", UNKNOWN, instance.born)
+            self.moded.append(instance)
+        self.set_attribute(instance, "training", mode, frame)
+
+    def forget_training(self) -> None:
+        """Of what is run on its own it is not known in which mode."""
+        for instance in self.moded:
+            instance.attrs.pop("training", None)
+            self.epoch += 1
+        self.moded.clear()
+
     def object_item(self, value: Object, index: Value, node: ast.AST, frame: Frame) -> Value:
         return objects.item(value, index, self, node, frame)
 

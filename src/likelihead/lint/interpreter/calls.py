@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from likelihead.lint.interpreter.events import Event
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, data, functions, objects, tensors
@@ -95,7 +96,7 @@ class Calls(Machine):
     ) -> Value:
         """What a call returns."""
         if isinstance(function, Union):
-            return map_union(function, lambda one: self.call(one, args, kwargs, node, frame))
+            return self._call_one_of(function, args, kwargs, node, frame)
         if isinstance(function, Function):
             return self.invoke(function, args, kwargs, node, frame)
         if isinstance(function, Bound):
@@ -117,6 +118,28 @@ class Calls(Machine):
         if "return_tensors" in kwargs:
             return data.unknown_call(Call("?", args, kwargs, self, node, frame))
         return UNKNOWN
+
+    def _call_one_of(
+        self, choice: Union, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+    ) -> Value:
+        """One of several functions is called: what is reported of it has to hold for each of them."""
+        outside = self.choice
+        told: list[list[Event]] = []
+
+        def one(function: Value) -> Value:
+            events: list[Event] = []
+            self.choice = (node, events)
+            result = self.call(function, args, kwargs, node, frame)
+            if not (isinstance(function, Const) and function.value is None):
+                told.append(events)
+            return result
+
+        try:
+            return map_union(choice, one)
+        finally:
+            self.choice = outside
+            if not self.quiet:
+                self.observer.see_one_of(told)
 
     def _call_bound(
         self, bound: Bound, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame

@@ -32,6 +32,9 @@ class Observer(Protocol):
     def see(self, event: Event) -> None:
         """Something happened."""
 
+    def see_one_of(self, choice: list[list[Event]]) -> None:
+        """One of these lists is what happened at a call."""
+
 
 class Machine:
     """The state of an interpretation.
@@ -61,6 +64,8 @@ class Machine:
         self.memo: dict[Any, tuple[int, Context, Value]] = {}
         # The bodies of imported modules are not reported on: they have an analysis of their own.
         self.quiet = False
+        # While one of several functions is called: the call, and what happens at it.
+        self.choice: tuple[ast.AST, list[Event]] | None = None
         self.active: dict[ast.AST, int] = {}
         # The loops and comprehensions that are gone through, and what each ran over last.
         self.loop_nodes: list[ast.AST] = []
@@ -70,6 +75,7 @@ class Machine:
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
+        self.moded: list[Instance] = []  # those whose train() or eval() was called
         self.networks: list[Object] = []  # of libraries, made outside of the project's classes
         self.entered_functions: set[int] = set()
         self.entered_methods: set[tuple[int, int]] = set()
@@ -79,7 +85,9 @@ class Machine:
 
     def emit(self, event: Event) -> None:
         """Tell the observer, unless this is the body of a module that another analysis is about."""
-        if not self.quiet:
+        if self.choice is not None and self.choice[0] is event.node:
+            self.choice[1].append(event)
+        elif not self.quiet:
             self.observer.see(event)
 
     def note_exhausted(self, function: Function) -> None:
@@ -139,6 +147,7 @@ class Machine:
 
         # attributes.py
         def attribute(self, value: Value, name: str, node: ast.AST, frame: Frame) -> Value: ...
+        def set_training(self, instance: Instance, mode: Value, frame: Frame) -> None: ...
         def set_attribute(self, value: Value, name: str, new: Value, frame: Frame) -> None: ...
         def object_item(self, value: Object, index: Value, node: ast.AST, frame: Frame) -> Value: ...
         def object_element(self, value: Object | Instance, node: ast.expr | None, frame: Frame) -> Value: ...

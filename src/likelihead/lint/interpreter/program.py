@@ -114,6 +114,7 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
         spec = function.node.args
         missing = [*spec.posonlyargs, *spec.args][len(args) :]
         instance = args[0] if args and isinstance(args[0], Instance) else None
+        self.forget_training()
         self.budget = min(FUNCTION_BUDGET, self._left)
         before = self.budget
         try:

@@ -130,6 +130,15 @@ def _with_unknown(op_: type[ast.operator], value: Tensor, node: ast.AST, frame: 
     return UNKNOWN
 
 
+def _same_exp(left: Tensor, right: Tensor) -> bool:
+    """Whether two exponentials are of the same value: not only of values that are both unknown."""
+    if left.made is None or right.made is None or left.made.node is right.made.node:
+        return left.made is not None and right.made is not None
+    if isinstance(left.origin, Tensor) and isinstance(right.origin, Tensor):
+        return bool(key(left.origin) == key(right.origin))
+    return left.made.scope is right.made.scope and ast.dump(left.made.node) == ast.dump(right.made.node)
+
+
 def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, node: ast.AST) -> Value:
     if (
         op_ is ast.Div
@@ -138,7 +147,7 @@ def _two(op_: type[ast.operator], left: Tensor, right: Tensor, frame: Frame, nod
         and left.made
         and right.made
     ):
-        if left.made.node is right.made.node or key(left.origin or UNKNOWN) == key(right.origin or UNKNOWN):
+        if _same_exp(left, right):
             made = frame.scope.made(node, "softmax by hand")
             return Tensor(
                 "probs", made, right.dim, left.shape, "float", frozenset(("by hand",)), origin=left.origin

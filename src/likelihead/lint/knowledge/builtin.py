@@ -101,6 +101,7 @@ def _dict(call: Call) -> Value:
         return made
     if isinstance(first, Dict):
         made.items = {**first.items, **made.items}
+        made.unsure, made.behind = set(first.unsure), first.behind
         made.rest = first.rest if made.rest is None else made.rest
     elif isinstance(first, List) and first.complete:
         for pair in first.items:

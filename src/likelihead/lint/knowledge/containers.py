@@ -75,9 +75,11 @@ def _layers(call: Call) -> Value:
         entries = first.items if isinstance(first, List) else [Repeat(UNKNOWN)]
         return List(entries, kind, context, made=made)
     if isinstance(first, Dict) and len(call.args) == 1:
+        named = list(first.items.items())[first.behind :]
+        layers = [Repeat(one) if name in first.unsure else one for name, one in named]
         if first.rest is not None:
-            return List([Repeat(UNKNOWN)], kind, context, made=made)
-        return List(first.items.values(), kind, context, [str(name) for name in first.items], made)
+            return List([Repeat(UNKNOWN), *layers], kind, context, made=made)
+        return List(layers, kind, context, [str(name) for name, _ in named], made)
     names = [str(i) for i in range(len(call.args))]
     return List(call.args, kind, context, names, made)
 

@@ -113,6 +113,9 @@ def method(
         if name in ("forward", "__call__"):
             return call(base, args, kwargs, interpreter, node, frame)
     if name in _SELF:
+        if name in ("train", "eval") and isinstance(owner, Instance):
+            mode = Const(False) if name == "eval" else Const(this.const(0, "mode", True))
+            interpreter.set_training(owner, UNKNOWN if mode.value is ... else mode, frame)
         return owner
     if name in ("forward", "__call__") and isinstance(owner, Instance):
         return UNKNOWN

@@ -269,7 +269,7 @@ def _is_class_dim(value: Tensor, position: int, rank: int | None, count: int) ->
         return rank == 1
     if rank:
         dim = value.dim if isinstance(value.dim, int) else -1
-        return position == dim % rank
+        return rank > 0 and position == dim % rank
     return position == 1 or position == count - 1
 
 

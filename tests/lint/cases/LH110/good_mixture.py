@@ -25,3 +25,9 @@ def report(scores):
 
 def one_step(scores):
     return F.log_softmax(scores, dim=1)
+
+
+def info_nce(anchor, positive, others):
+    above = torch.exp((anchor * positive).sum(dim=1))
+    below = torch.exp(anchor @ others.T).sum(dim=1)
+    return -torch.log(above / below).mean()
