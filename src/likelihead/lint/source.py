@@ -106,6 +106,21 @@ class Source:
         )
 
     @cached_property
+    def bound_names(self) -> frozenset[str]:
+        """The names that the file sets somewhere, but for parameters; ``*`` of an import that brings any."""
+        names = {
+            one.id
+            for one in ast.walk(self.tree)
+            if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)
+        }
+        for one in ast.walk(self.tree):
+            if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names.add(one.name)
+            elif isinstance(one, (ast.Import, ast.ImportFrom)):
+                names |= {alias.asname or alias.name.partition(".")[0] for alias in one.names}
+        return frozenset(names)
+
+    @cached_property
     def _telling_lines(self) -> list[int]:
         return self._lines_with(_TELLING)
 
