@@ -177,8 +177,13 @@ def _reason(error: OSError) -> str:
 
 
 def _height(node: ast.AST) -> int:
+    """The lines of a function, without those of its docstring."""
     start: int = getattr(node, "lineno", 1)
     end: int = getattr(node, "end_lineno", start)
+    body = getattr(node, "body", ())
+    first = body[0] if isinstance(body, list) and body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        start += (first.end_lineno or first.lineno) - first.lineno + 1
     return end - start + 1
 
 
