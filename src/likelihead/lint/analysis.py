@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -67,15 +66,10 @@ def analyse(path: Path, project: Project, losses: dict[str, str] | None = None) 
     interpreter = Interpreter(project, project.modules, judge, losses or {})
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
-    # Syntax trees and values are many and live long; the collector would go through them again and again.
-    collects = gc.isenabled()
-    gc.disable()
     try:
         interpreter.run(path)
     finally:
         sys.setrecursionlimit(limit)
-        if collects:
-            gc.enable()
     judge.end()
     return Report(
         sorted(judge.findings.values()),

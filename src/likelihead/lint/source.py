@@ -66,10 +66,10 @@ _TELLING = (
 
 # Networks, losses and what goes into them, on their way.
 _MAKING = (
-    "softmax", "sigmoid", "nn.", "linear", "model", "logit", "prob", "activation", "forward", "head", "target",
-    "label", "loader", "dataset", "module", "onehot", "one_hot",
+    "softmax", "sigmoid", "nn.", "linear", "model", "logit", "prob", "activation", "forward", "head",
+    "target", "label", "loader", "dataset", "module", "onehot", "one_hot",
 )  # fmt: skip
-# Functions of fewer lines are always gone into: they hold the constants of a configuration, and what others call.
+# Functions of fewer lines are always gone into: they hold the constants of a configuration.
 SMALL = 12
 
 
@@ -96,7 +96,7 @@ class Source:
         return _has_line(self._telling_lines, node)
 
     def matters(self, node: ast.AST) -> bool:
-        """Whether a function may make or take anything that is looked for: no plot, no download, no parser."""
+        """Whether a function may make or take what is looked for, as no plot, download or parser does."""
         return (
             _height(node) < SMALL
             or _has_line(self._telling_lines, node)

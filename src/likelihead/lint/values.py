@@ -29,6 +29,7 @@ __all__ = [
     "Figure",
     "Function",
     "Instance",
+    "Lazy",
     "List",
     "Made",
     "Module",
@@ -148,6 +149,16 @@ class Module(Value):
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+
+
+class Lazy(Value):
+    """What an import from the project binds: the module is run when the name is first looked up."""
+
+    __slots__ = ("find", "value")
+
+    def __init__(self, find: Callable[[], Value]) -> None:
+        self.find = find
+        self.value: Value | None = None
 
 
 class Function(Value):

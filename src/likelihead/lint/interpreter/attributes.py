@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
@@ -137,23 +138,11 @@ class Attributes(Machine):
         """Which methods of a class, other than its constructor, set which attributes."""
         found = self.setter_tables.get(cls.node)
         if found is None:
-            found = {}
-            for statement in cls.node.body:
-                if (
-                    isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
-                    and statement.name != "__init__"
-                ):
-                    for one in ast.walk(statement):
-                        if (
-                            isinstance(one, ast.Attribute)
-                            and isinstance(one.ctx, ast.Store)
-                            and isinstance(one.value, ast.Name)
-                            and one.value.id == "self"
-                        ):
-                            methods = found.setdefault(one.attr, [])
-                            if statement.name not in methods:
-                                methods.append(statement.name)
-            self.setter_tables[cls.node] = found
+            found = self.setter_tables[cls.node] = {}
+            for method in cls.node.body:
+                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
+                    for name in dict.fromkeys(_attributes_set(method.body)):
+                        found.setdefault(name, []).append(method.name)
         return found
 
     def _class_attribute(self, cls: Class, name: str) -> Value:
@@ -214,3 +203,25 @@ class Attributes(Machine):
 
     def object_element(self, value: Object | Instance, node: ast.expr | None, frame: Frame) -> Value:
         return objects.element(value, self, node, frame)
+
+
+def _attributes_set(statements: list[ast.stmt]) -> Iterator[str]:
+    """The attributes of ``self`` that statements assign, those within branches and loops as well."""
+    for statement in statements:
+        targets: list[ast.expr] = []
+        if isinstance(statement, ast.Assign):
+            targets = list(statement.targets)
+        elif isinstance(statement, (ast.AnnAssign, ast.AugAssign, ast.For)):
+            targets = [statement.target]
+        for target in targets:
+            for one in target.elts if isinstance(target, (ast.Tuple, ast.List)) else (target,):
+                if (
+                    isinstance(one, ast.Attribute)
+                    and isinstance(one.value, ast.Name)
+                    and one.value.id == "self"
+                ):
+                    yield one.attr
+        for field in ("body", "orelse", "finalbody"):
+            yield from _attributes_set(getattr(statement, field, []))
+        for handler in getattr(statement, "handlers", []):
+            yield from _attributes_set(handler.body)

@@ -23,6 +23,7 @@ from likelihead.lint.values import (
     Figure,
     Function,
     Instance,
+    Lazy,
     List,
     Module,
     Object,
@@ -117,11 +118,12 @@ class Expressions(Machine):
         at: Frame | None = frame
         while at is not None:
             if name in at.env:
-                return at.env[name]
+                value = at.env[name]
+                return self.behind(value) if isinstance(value, (Lazy, Union)) else value
             at = at.closure
         env = frame.scope.env
         if name in env:
-            return env[name]
+            return self.behind(env[name])
         if name in _BUILTINS:
             return External(f"builtins.{name}")
         if name in CUSTOMARY:
@@ -365,7 +367,9 @@ class Expressions(Machine):
             return bool(value.value)
         if isinstance(value, List):
             return bool(value.items) if value.complete or not value.items else None
-        if isinstance(value, (Function, Class, Module, Partial, Bound, Object, External)):
+        if isinstance(value, External):
+            return not value.name.endswith("TYPE_CHECKING")
+        if isinstance(value, (Function, Class, Module, Partial, Bound, Object)):
             return True
         if isinstance(value, Instance):
             return None if value.cls.find("__len__") or value.cls.find("__bool__") else True

@@ -40,7 +40,9 @@ def lone_network(parameter: str, machine: Machine, scope: Scope, outside: Frame)
     classes = [one for one in machine.classes if one.scope is scope and _is_network(one)]
     used = _mentioned(machine, scope)
     classes = [one for one in classes if one.name not in used]
-    if any(isinstance(one, Class) and one.scope is not scope for one in scope.env.values()):
+    if any(
+        isinstance(one, Class) and one.scope is not scope for one in map(machine.behind, scope.env.values())
+    ):
         return UNKNOWN  # the network may be one of another file
     if len(classes) > 1:
         return UNKNOWN

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exhausted", "Machine", "Observer"]
 
-# Nodes that one function may look at, with all that it calls; and one file, for each of its lines and to start with.
+# Nodes that one function may look at, with all that it calls; and one file, to start with and for each line.
 FUNCTION_BUDGET = 30_000
 FILE_BUDGET = 20_000
 LINE_BUDGET = 60
@@ -154,6 +154,7 @@ class Machine:
 
         # modules.py
         def import_module(self, name: str, scope: Scope) -> Value: ...
+        def behind(self, value: Value) -> Value: ...
         def import_name(self, node: ast.ImportFrom, name: str, scope: Scope) -> Value: ...
         def import_all(self, node: ast.ImportFrom, scope: Scope) -> list[tuple[str, Value]]: ...
         def module_attribute(self, scope: Scope, name: str) -> Value: ...

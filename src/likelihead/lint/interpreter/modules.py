@@ -12,9 +12,12 @@ from likelihead.lint.values import (
     UNKNOWN,
     Context,
     External,
+    Lazy,
     Module,
+    Union,
     Value,
     constant,
+    map_union,
 )
 
 __all__ = ["Modules"]
@@ -30,7 +33,18 @@ class Modules(Machine):
             if self.project.is_package(name, scope.source.path):
                 return External(f"?{name}")  # a folder of the project without an __init__.py
             return External(name)
-        return self.module(path, scope)
+        return Lazy(lambda: self.module(path, scope))
+
+    def behind(self, value: Value) -> Value:
+        """The value behind an import, which runs the module if nobody has asked for it before."""
+        if isinstance(value, Lazy):
+            if value.value is None:
+                value.value = UNKNOWN  # of a name that is imported in a circle
+                value.value = self.behind(value.find())
+            return value.value
+        if isinstance(value, Union) and any(isinstance(one, Lazy) for one in value.options):
+            return map_union(value, self.behind)
+        return value
 
     def module(self, path: Path, importer: Scope) -> Value:
         """The module of a file, executed if it was not before."""
@@ -74,6 +88,10 @@ class Modules(Machine):
             below = self.project.resolve(f"{module}.{name}", path)
             if found is None and below is None:
                 return External(f"{module}.{name}")
+        return Lazy(lambda: self._import_name(found, below, name, scope))
+
+    def _import_name(self, found: Path | None, below: Path | None, name: str, scope: Scope) -> Value:
+        path = scope.source.path
         if found is not None and found != path:
             module_value = self.module(found, scope)
             if isinstance(module_value, Module) and name in module_value.scope.env:
@@ -108,7 +126,7 @@ class Modules(Machine):
     def module_attribute(self, scope: Scope, name: str) -> Value:
         """``module.name``, which may be a module of the package ``module``."""
         if name in scope.env:
-            return scope.env[name]
+            return self.behind(scope.env[name])
         path = scope.source.path
         if path.name == "__init__.py":
             found = self.project.resolve_relative(1, name, path)

@@ -280,7 +280,8 @@ def _sum(call: Call) -> Value:
 @external("builtins.vars", "builtins.locals", "builtins.globals")
 def _names(call: Call) -> Value:
     if call.name.endswith("globals"):
-        return Dict(dict(call.frame.scope.env.items()), "dict", call.frame.context, UNKNOWN)
+        names = {name: call.interpreter.behind(one) for name, one in call.frame.scope.env.items()}
+        return Dict(dict(names), "dict", call.frame.context, UNKNOWN)
     return UNKNOWN
 
 
