@@ -103,6 +103,7 @@ class Source:
             _height(node) < SMALL
             or _has_line(self._telling_lines, node)
             or _has_line(self._making_lines, node)
+            or _hands_back(node)
         )
 
     @cached_property
@@ -206,6 +207,22 @@ def _height(node: ast.AST) -> int:
     start: int = getattr(node, "lineno", 1)
     end: int = getattr(node, "end_lineno", start)
     return end - start + 1
+
+
+def _hands_back(node: ast.AST) -> bool:
+    """Whether a function, short but for its docstring, ends with the return of what it is given."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    first, last = node.body[0], node.body[-1]
+    if not isinstance(last, ast.Return) or not isinstance(last.value, ast.Name):
+        return False
+    name = last.value.id
+    return (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and _height(node) - _height(first) < SMALL
+        and any(one.arg == name for one in (*node.args.posonlyargs, *node.args.args))
+    )
 
 
 def _has_line(lines: list[int], node: ast.AST) -> bool:
