@@ -228,7 +228,7 @@ def dtype_of(call: Call) -> str:
 # Methods of a module that return the module.
 SELF_METHODS = frozenset(
     (
-        "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "train", "eval", "requires_grad_", "apply",
-        "share_memory", "xpu", "npu", "to_empty", "type",
+        "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "train", "eval", "requires_grad_",
+        "apply", "share_memory", "xpu", "npu", "to_empty", "type",
     )
 )  # fmt: skip

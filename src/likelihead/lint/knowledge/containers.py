@@ -124,7 +124,7 @@ def _list_method(owner: List, call: Call) -> Value:
     if name == "copy":
         return List(owner.items, owner.kind, context, owner.names, owner.made)
     if figures.are_figures(owner):
-        return figures.list_method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
+        return figures.list_method(owner, name, call.of(owner))
     return UNKNOWN
 
 
@@ -187,19 +187,7 @@ def _dict_method(owner: Dict, call: Call) -> Value:
 
 
 _STRING_METHODS = frozenset(
-    (
-        "lower",
-        "upper",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "split",
-        "startswith",
-        "endswith",
-        "replace",
-        "format",
-        "join",
-    )
+    ("lower", "upper", "strip", "lstrip", "rstrip", "split", "startswith", "endswith", "replace", "format")
 )
 
 

@@ -17,6 +17,7 @@ from likelihead.lint.values import (
     Object,
     Tensor,
     Value,
+    constant,
     map_union,
 )
 
@@ -82,13 +83,10 @@ def method(owner: Value, this: Call) -> Value:
         return owner
     if name in ("forward", "__call__") and isinstance(owner, Instance):
         return UNKNOWN
-    if (
-        name in ("add_module", "register_module", "__setattr__")
-        and len(args) >= 2
-        and isinstance(args[0], Const)
-    ):
-        if isinstance(args[0].value, str):
-            this.interpreter.set_attribute(owner, args[0].value, args[1], this.frame)
+    if name in ("add_module", "register_module", "__setattr__") and len(args) >= 2:
+        attribute_name = constant(args[0])
+        if isinstance(attribute_name, str):
+            this.interpreter.set_attribute(owner, attribute_name, args[1], this.frame)
         return Const(None)
     return UNKNOWN
 
