@@ -13,7 +13,7 @@ HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 LAST = "F.cross_entropy(F.softmax(torch.randn(2, 3), 1), torch.tensor([1, 2]))\n"
 
 PROGRAMS = {
-    "a list that holds itself": "x = []\nx.append(x)\ntorch.zeros(x)\nF.cross_entropy(x, x[0])\nx.extend(x)\n",
+    "a list that holds itself": "x = []\nx.append(x)\ntorch.zeros(x)\nF.cross_entropy(x, x)\nx.extend(x)\n",
     "a list in a tuple in it": "x = []\nt = (x,)\nx.append(t)\ndef loss(a): return a\nloss(t)\nloss(x)\n",
     "a dictionary that holds itself": "d = {}\nd['a'] = d\nd['a']['a'].update(d)\nF.softmax(d, d['a'])\n",
     "tuples that double": "x = (1,)\n" + "x = (x, x)\n" * 60 + "def loss(a): return a\nloss(x)\n",

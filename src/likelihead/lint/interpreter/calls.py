@@ -292,8 +292,9 @@ class Calls(Machine):
         if args and isinstance(args[0], Instance):
             self.entered_methods.add((id(function.node), id(args[0])))
         if _is_plain(result):
-            # The identities in the key mean these objects, as long as they are kept.
-            kept = (function, args, kwargs)
+            # With the function and arguments: a key may be the number of an object, given again once that is
+            # gone.
+            kept = (function, tuple(args), kwargs)
             self.memo[memo] = (self.epoch, caller.context.root, result, kept)
         return self.returned(result, function, node, caller)
 

@@ -8,8 +8,10 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from likelihead.lint.interpreter.customary import CUSTOMARY
 from likelihead.lint.interpreter.events import Comparison, Reading
 from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.interpreter.lone import unbound_network
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures, rounds
 from likelihead.lint.knowledge.containers import may_be_wide
@@ -47,29 +49,6 @@ MAX_NESTING = 120
 
 # Constants longer than this (bits of a number, characters of a text) are not worked out.
 MAX_LENGTH = 4096
-
-# What the names mean that public code gives the modules, where a snippet leaves out its imports.
-CUSTOMARY = {
-    "torch": "torch",
-    "nn": "torch.nn",
-    "F": "torch.nn.functional",
-    "keras": "keras",
-    "tf": "tensorflow",
-    "np": "numpy",
-    "math": "math",
-    "pl": "pytorch_lightning",
-    "optim": "torch.optim",
-    "torchvision": "torchvision",
-    "timm": "timm",
-    "smp": "segmentation_models_pytorch",
-    "DataLoader": "torch.utils.data.DataLoader",
-    "Dataset": "torch.utils.data.Dataset",
-    "TensorDataset": "torch.utils.data.TensorDataset",
-    "Variable": "torch.autograd.Variable",
-    "tqdm": "tqdm.tqdm",
-    "partial": "functools.partial",
-    "OrderedDict": "collections.OrderedDict",
-}
 
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -132,7 +111,7 @@ class Expressions(Machine):
             return External(f"builtins.{name}")
         if name in CUSTOMARY:
             return External(CUSTOMARY[name])
-        return UNKNOWN
+        return unbound_network(name, self, frame)
 
     # -- attributes and entries
 
