@@ -13,6 +13,7 @@ from likelihead.lint.knowledge import containers, data, functions, objects, tens
 from likelihead.lint.knowledge.call import Call
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
+    MAX_TUPLES,
     UNKNOWN,
     Bound,
     Class,
@@ -40,6 +41,7 @@ from likelihead.lint.values import (
 __all__ = ["Calls"]
 
 MAX_DEPTH = 24
+MAX_CALLING = 120
 # Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep
 # in a network says nothing of what comes out of its head.
 CALL_BUDGET = 40_000
@@ -95,6 +97,21 @@ class Calls(Machine):
         self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
         """What a call returns."""
+        # Layers may hold each other, or themselves, without a function of the project on the way.
+        self.budget -= 1
+        if self.budget < 0:
+            raise Exhausted
+        if self.calling >= MAX_CALLING:
+            return UNKNOWN
+        self.calling += 1
+        try:
+            return self._call(function, args, kwargs, node, frame)
+        finally:
+            self.calling -= 1
+
+    def _call(
+        self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+    ) -> Value:
         if isinstance(function, Union):
             return self._call_one_of(function, args, kwargs, node, frame)
         if isinstance(function, Function):
@@ -207,6 +224,8 @@ class Calls(Machine):
         }
         decorators = tuple(_decorator_name(one) for one in getattr(node, "decorator_list", ()))
         closure = frame if frame.function is not None else frame.closure
+        if closure is not None:
+            closure.shared = True
         made = Function(
             node,
             frame.scope,
@@ -274,8 +293,10 @@ class Calls(Machine):
         if args and isinstance(args[0], Instance):
             self.entered_methods.add((id(function.node), id(args[0])))
         if _is_plain(result):
-            # With the arguments: a key may be the number of an object, given again once that is gone.
-            self.memo[memo] = (self.epoch, caller.context.root, result, (tuple(args), kwargs))
+            # With the function and arguments: a key may be the number of an object, given again once that is
+            # gone.
+            kept = (function, tuple(args), kwargs)
+            self.memo[memo] = (self.epoch, caller.context.root, result, kept)
         return self.returned(result, function, node, caller)
 
     def _run(self, function: Function, frame: Frame) -> Value:
@@ -443,10 +464,14 @@ def _joined(values: list[Value]) -> Value:
     return found
 
 
-def _is_plain(value: Value) -> bool:
+def _is_plain(value: Value, depth: int = 0) -> bool:
     """Whether a value may be given out twice: nobody can change it."""
     if isinstance(value, Union):
-        return all(map(_is_plain, value.options))
+        return all(_is_plain(one, depth) for one in value.options)
     if isinstance(value, List):
-        return value.kind == "tuple" and all(map(_is_plain, value.items))
+        return (
+            value.kind == "tuple"
+            and depth < MAX_TUPLES
+            and all(_is_plain(one, depth + 1) for one in value.items)
+        )
     return isinstance(value, (Tensor, Figure, Const, Unknown))

@@ -14,6 +14,7 @@ from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.lone import unbound_network
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures, rounds
+from likelihead.lint.knowledge.containers import may_be_wide
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -45,6 +46,9 @@ __all__ = ["Expressions"]
 
 # Expressions nested deeper than this (generated code) are not looked into.
 MAX_NESTING = 120
+
+# Constants longer than this (bits of a number, characters of a text) are not worked out.
+MAX_LENGTH = 4096
 
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -425,13 +429,27 @@ def _is_none(value: Value) -> bool | None:
 
 def _fold(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Value:
     """The Python value of a constant expression, unless it is large or an error."""
+    if _is_large(function, left, right):
+        return UNKNOWN
     try:
         result = function(left, right)
     except Exception:  # of a constant expression in the analysed program: that program's error, not ours
         return UNKNOWN
-    if isinstance(result, (str, bytes, tuple, list)) and len(result) > 4096:
+    if isinstance(result, (str, bytes, tuple, list)) and len(result) > MAX_LENGTH:
         return UNKNOWN
     return Const(result)
+
+
+def _is_large(function: Callable[[Any, Any], Any], left: Any, right: Any) -> bool:
+    """Whether a product or a formatted text may be of any length: it is not even worked out."""
+    if function is operator.mod:
+        return isinstance(left, bytes) or (isinstance(left, str) and may_be_wide(left))
+    if function is not operator.mul:
+        return False
+    for one, count in ((left, right), (right, left)):
+        if isinstance(one, (str, bytes, tuple, list)):
+            return isinstance(count, int) and len(one) * count > MAX_LENGTH
+    return sum(one.bit_length() for one in (left, right) if isinstance(one, int)) > MAX_LENGTH
 
 
 _BUILTINS = frozenset(dir(builtins))

@@ -45,6 +45,7 @@ class Frame:
         instance: what ``self`` is, in a method.
         caller: the frame and the place of the call.
         returns: the values returned so far.
+        shared: whether functions look up names here: the frame is a module's, or was closed over.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Frame:
         "loops",
         "returns",
         "scope",
+        "shared",
         "site",
         "yields",
     )
@@ -88,6 +90,7 @@ class Frame:
         self.yields: list[Value] = []
         self.globals: set[str] = set()
         self.loops: list[Any] = []
+        self.shared = function is None
 
     def stack(self) -> tuple[Made, ...]:
         """The calls that led here, outermost first."""

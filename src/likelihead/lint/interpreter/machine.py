@@ -56,9 +56,10 @@ class Machine:
         self.losses = losses
         self.main: Scope | None = None
         self.root_context = Context()
-        # What is left of the budget, and how deep the expression is that is looked at.
+        # What is left of the budget, and how deep the expression is that is looked at, and the calls are.
         self.budget = FUNCTION_BUDGET
         self.nesting = 0
+        self.calling = 0
         # Counts the changes to objects; what a function returned is remembered as long as there are none.
         self.epoch = 0
         self.memo: dict[Any, tuple[int, Context, Value, Any]] = {}
