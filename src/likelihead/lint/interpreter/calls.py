@@ -10,6 +10,7 @@ from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, data, functions, objects, tensors
 from likelihead.lint.knowledge.call import Call
+from likelihead.lint.knowledge.losses import loss_of
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
     UNKNOWN,
@@ -30,10 +31,12 @@ from likelihead.lint.values import (
     Union,
     Unknown,
     Value,
+    alternatives,
     join,
     key,
     map_union,
     passed,
+    without_none,
 )
 
 __all__ = ["Calls"]
@@ -95,7 +98,7 @@ class Calls(Machine):
     ) -> Value:
         """What a call returns."""
         if isinstance(function, Union):
-            return map_union(function, lambda one: self.call(one, args, kwargs, node, frame))
+            return self._call_one_of(without_none(function), args, kwargs, node, frame)
         if isinstance(function, Function):
             return self.invoke(function, args, kwargs, node, frame)
         if isinstance(function, Bound):
@@ -118,6 +121,21 @@ class Calls(Machine):
             return data.unknown_call(Call("?", args, kwargs, self, node, frame))
         return UNKNOWN
 
+    def _call_one_of(
+        self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+    ) -> Value:
+        """A call of which it is not known what it calls.
+
+        Of several losses within an ``if``, the test may be about which of them it is: nothing is reported.
+        """
+        losses = [one for one in alternatives(function) if loss_of(one) is not None]
+        quiet = self.quiet
+        self.quiet = quiet or (frame.branches > 0 and len(losses) > 1)
+        try:
+            return map_union(function, lambda one: self.call(one, args, kwargs, node, frame))
+        finally:
+            self.quiet = quiet
+
     def _call_bound(
         self, bound: Bound, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
@@ -129,6 +147,8 @@ class Calls(Machine):
             return tensors.method(owner, bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, (List, Dict, Const)):
             return containers.method(owner, bound.name, args, kwargs, self, node, frame)
+        if bound.name == "__call__" and isinstance(owner, (Object, Instance)):
+            return self.call(owner, args, kwargs, node, frame)
         if isinstance(owner, (Object, Instance)):
             return objects.method(owner, bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, Super):

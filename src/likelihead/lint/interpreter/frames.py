@@ -45,10 +45,14 @@ class Frame:
         instance: what ``self`` is, in a method.
         caller: the frame and the place of the call.
         returns: the values returned so far.
+        choices: what the tests so far have decided (`conditions.Choice`).
+        branches: how many ``if`` of this call are around the statement.
     """
 
     __slots__ = (
+        "branches",
         "caller",
+        "choices",
         "closure",
         "context",
         "depth",
@@ -88,6 +92,8 @@ class Frame:
         self.yields: list[Value] = []
         self.globals: set[str] = set()
         self.loops: list[Any] = []
+        self.choices: list[Any] = []
+        self.branches = 0
 
     def stack(self) -> tuple[Made, ...]:
         """The calls that led here, outermost first."""
