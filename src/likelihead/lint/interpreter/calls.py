@@ -11,6 +11,7 @@ from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, data, functions, objects, tensors
 from likelihead.lint.knowledge.call import Call
+from likelihead.lint.knowledge.losses import loss_of
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
     MAX_TUPLES,
@@ -32,10 +33,12 @@ from likelihead.lint.values import (
     Union,
     Unknown,
     Value,
+    alternatives,
     join,
     key,
     map_union,
     passed,
+    without_none,
 )
 
 __all__ = ["Calls"]
@@ -113,7 +116,7 @@ class Calls(Machine):
         self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
         if isinstance(function, Union):
-            return self._call_one_of(function, args, kwargs, node, frame)
+            return self._call_one_of(without_none(function), args, kwargs, node, frame)
         if isinstance(function, Function):
             return self.invoke(function, args, kwargs, node, frame)
         if isinstance(function, Bound):
@@ -137,18 +140,22 @@ class Calls(Machine):
         return UNKNOWN
 
     def _call_one_of(
-        self, choice: Union, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+        self, choice: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
-        """One of several functions is called: what is reported of it has to hold for each of them."""
-        outside = self.choice
+        """One of several functions is called: what is reported of it has to hold for each of them.
+
+        Of several losses within an ``if``, the test may be about which of them it is: nothing is reported.
+        """
+        outside, quiet = self.choice, self.quiet
+        losses = [one for one in alternatives(choice) if loss_of(one) is not None]
+        self.quiet = quiet or (frame.branches > 0 and len(losses) > 1)
         told: list[list[Event]] = []
 
         def one(function: Value) -> Value:
             events: list[Event] = []
             self.choice = (node, events)
             result = self.call(function, args, kwargs, node, frame)
-            if not (isinstance(function, Const) and function.value is None):
-                told.append(events)
+            told.append(events)
             return result
 
         try:
@@ -157,6 +164,7 @@ class Calls(Machine):
             self.choice = outside
             if not self.quiet:
                 self.observer.see_one_of(told)
+            self.quiet = quiet
 
     def _call_bound(
         self, bound: Bound, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
@@ -170,6 +178,8 @@ class Calls(Machine):
             return tensors.method(owner, call)
         if isinstance(owner, (List, Dict, Const)):
             return containers.method(owner, call)
+        if bound.name == "__call__" and isinstance(owner, (Object, Instance)):
+            return self.call(owner, args, kwargs, node, frame)
         if isinstance(owner, (Object, Instance)):
             return objects.method(owner, call)
         if isinstance(owner, Super):
