@@ -53,6 +53,8 @@ TELLING_METHODS = frozenset(
         "exp",
         "log",
         "topk",
+        "prepare",
+        "prepare_model",
     ]
 )
 
