@@ -388,15 +388,25 @@ class List(Value):
 
 
 class Dict(Value):
-    """A dictionary, ModuleDict or record by constant keys; `rest` stands for the keys that are not known."""
+    """A dictionary, ModuleDict or record by constant keys; `rest` stands for the keys that are not known.
 
-    __slots__ = ("born", "items", "kind", "rest")
+    `tail` counts the known keys that were there when the last of the others was set, if all were set one by
+    one: those from there on are the last. Those of `unsure` were set in a branch, and may not be there.
+    """
+
+    __slots__ = ("born", "items", "kind", "rest", "tail", "unsure")
 
     def __init__(self, items: dict[Any, Value], kind: str, born: Context, rest: Value | None = None) -> None:
         self.items = items
         self.kind = kind
         self.born = born
         self.rest = rest
+        self.tail: int | None = None
+        self.unsure: set[Any] = set()
+
+    def entries(self) -> list[Value]:
+        """The values of the known keys, in order."""
+        return [Repeat(one) if name in self.unsure else one for name, one in self.items.items()]
 
     def element(self) -> Value:
         """The value of any one of the keys."""

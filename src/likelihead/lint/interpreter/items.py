@@ -101,10 +101,16 @@ class Items(Machine):
 
     def set_dict_item(self, value: Dict, index: Value, new: Value, certain: bool, frame: Frame) -> None:
         if not isinstance(index, Const) or not _is_key(index.value):
+            if value.rest is None or value.tail is not None:
+                value.tail = len(value.items)
             value.rest = new if value.rest is None else join(value.rest, new)
             return
         strong = certain and frame.context.surrounds(value.born)
         old = value.items.get(index.value)
+        if strong:
+            value.unsure.discard(index.value)
+        elif old is None:
+            value.unsure.add(index.value)
         value.items[index.value] = new if strong or old is None else join(old, new)
 
     def extend(self, value: List, more: Value, frame: Frame) -> None:

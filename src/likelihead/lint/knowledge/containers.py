@@ -76,8 +76,10 @@ def _layers(call: Call) -> Value:
         return List(entries, kind, context, made=made)
     if isinstance(first, Dict) and len(call.args) == 1:
         if first.rest is not None:
-            return List([Repeat(UNKNOWN)], kind, context, made=made)
-        return List(first.items.values(), kind, context, [str(name) for name in first.items], made)
+            last = [] if first.tail is None else first.entries()[first.tail :]
+            return List([Repeat(UNKNOWN), *last], kind, context, made=made)
+        names = None if first.unsure else [str(name) for name in first.items]
+        return List(first.entries(), kind, context, names, made)
     names = [str(i) for i in range(len(call.args))]
     return List(call.args, kind, context, names, made)
 
@@ -198,7 +200,7 @@ def _dict_method(
         pairs: list[Value] = [List([Const(key), one], "tuple", context) for key, one in owner.items.items()]
         return List(pairs if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "values":
-        return List(owner.items.values() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
+        return List(owner.entries() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "keys":
         return List(
             [Const(key) for key in owner.items] if owner.rest is None else [Repeat(UNKNOWN)], "list", context
