@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
 from likelihead.lint.knowledge import objects, tensors
@@ -86,7 +87,8 @@ class Attributes(Machine):
         if member is not None:
             return self._bind_member(member[0], instance, name, node, frame)
         if name == "training":
-            return UNKNOWN
+            mode = modes.mode_of(self, id(instance), frame)
+            return UNKNOWN if mode is None else Const(mode)
         if name == "__class__":
             return instance.cls
         if self._set_elsewhere(instance, name, frame):

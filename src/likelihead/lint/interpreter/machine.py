@@ -12,6 +12,7 @@ from likelihead.lint.values import Class, Context, Dict, Function, Instance, Lis
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame, Scope
+    from likelihead.lint.interpreter.modes import Mode
     from likelihead.lint.project import Project
 
 __all__ = ["Exhausted", "Machine", "Observer"]
@@ -76,6 +77,9 @@ class Machine:
         self.set_up: set[tuple[int, int]] = set()
         self.setter_tables: dict[ast.AST, dict[str, list[str]]] = {}
         self.exhausted: set[str] = set()
+        # By the identity of an object: whether it trains, where that is known; and which classes ask.
+        self.modes: dict[int, Mode] = {}
+        self.asking: dict[ast.AST, bool] = {}
 
     def emit(self, event: Event) -> None:
         """Tell the observer, unless this is the body of a module that another analysis is about."""

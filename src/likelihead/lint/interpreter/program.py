@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.interpreter.attributes import Attributes
 from likelihead.lint.interpreter.calls import Calls
 from likelihead.lint.interpreter.expressions import Expressions
@@ -125,6 +126,8 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
                 unknown = [lone_network(parameter.arg, self, scope, outside) for parameter in missing]
             else:
                 unknown = [objects.argument(instance, parameter.arg) for parameter in missing]
+            if instance is not None:
+                modes.note_step(self, instance, function.name, outside)
             self.invoke(function, [*args, *unknown], {"**": UNKNOWN}, function.node, outside, instance)
         except (Exhausted, RecursionError):
             self.note_exhausted(function)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.knowledge import layers, losses
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
 from likelihead.lint.values import (
@@ -112,6 +113,8 @@ def method(
             return handler(base, this)
         if name in ("forward", "__call__"):
             return call(base, args, kwargs, interpreter, node, frame)
+    if name in ("train", "eval"):
+        modes.note_call(interpreter, owner, name, args, frame)
     if name in _SELF:
         return owner
     if name in ("forward", "__call__") and isinstance(owner, Instance):
