@@ -55,6 +55,8 @@ class Text:
         return replace(place, cell=cell, line=line, end_line=line + place.end_line - place.line)
 
 
+_WORDS_OF_PEOPLE = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|#[^\n]*')
+
 # In small letters: losses and what is done with them, predictions, and entry points.
 _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
@@ -105,6 +107,21 @@ class Source:
         )
 
     @cached_property
+    def bound_names(self) -> frozenset[str]:
+        """The names that the file sets somewhere, but for parameters; ``*`` of an import that brings any."""
+        names = {
+            one.id
+            for one in ast.walk(self.tree)
+            if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)
+        }
+        for one in ast.walk(self.tree):
+            if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names.add(one.name)
+            elif isinstance(one, (ast.Import, ast.ImportFrom)):
+                names |= {alias.asname or alias.name.partition(".")[0] for alias in one.names}
+        return frozenset(names)
+
+    @cached_property
     def _telling_lines(self) -> list[int]:
         return self._lines_with(_TELLING)
 
@@ -112,9 +129,14 @@ class Source:
     def _making_lines(self) -> list[int]:
         return self._lines_with(_MAKING)
 
+    @cached_property
+    def _code(self) -> tuple[str, list[int]]:
+        """The code in small letters, without comments and docstrings, and where each line starts."""
+        text = _WORDS_OF_PEOPLE.sub(_line_ends, "\n".join(self.lines)).lower()
+        return text, [0, *(end.end() for end in re.finditer("\n", text))]
+
     def _lines_with(self, words: tuple[str, ...]) -> list[int]:
-        text = "\n".join(self.lines).lower()
-        starts = [0, *(end.end() for end in re.finditer("\n", text))]
+        text, starts = self._code
         found: set[int] = set()
         for word in words:
             at = text.find(word)
@@ -175,6 +197,10 @@ def read(path: Path, data: bytes | None = None) -> Source | Problem:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
+
+
+def _line_ends(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")
 
 
 def _height(node: ast.AST) -> int:

@@ -579,10 +579,10 @@ def alternatives(value: Value) -> tuple[Value, ...]:
 
 
 def join(first: Value, second: Value) -> Value:
-    """One of the two. A module, loss or constant that may also be unknown stays with what is known of it.
+    """One of the two. An object of a class of the project that may also be unknown stays what is known of it.
 
-    Only a tensor, figure or external name that may be unknown becomes unknown: what a network is given back
-    by ``torch.load`` or a wrapper is in all likelihood that network, but what a tensor is may not be guessed.
+    Everything else that may be unknown becomes unknown: what a network is given back by ``torch.load`` or a
+    wrapper is in all likelihood that network, but what a tensor or a loss is may not be guessed.
     """
     if first is second:
         return first

@@ -273,7 +273,8 @@ class Calls(Machine):
         if args and isinstance(args[0], Instance):
             self.entered_methods.add((id(function.node), id(args[0])))
         if _is_plain(result):
-            self.memo[memo] = (self.epoch, caller.context.root, result)
+            # With the arguments: a key may be the number of an object, given again once that is gone.
+            self.memo[memo] = (self.epoch, caller.context.root, result, (tuple(args), kwargs))
         return self.returned(result, function, node, caller)
 
     def _run(self, function: Function, frame: Frame) -> Value:

@@ -8,8 +8,10 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from likelihead.lint.interpreter.customary import CUSTOMARY
 from likelihead.lint.interpreter.events import Comparison, Reading
 from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.interpreter.lone import unbound_network
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures, rounds
 from likelihead.lint.values import (
@@ -43,29 +45,6 @@ __all__ = ["Expressions"]
 
 # Expressions nested deeper than this (generated code) are not looked into.
 MAX_NESTING = 120
-
-# What the names mean that public code gives the modules, where a snippet leaves out its imports.
-CUSTOMARY = {
-    "torch": "torch",
-    "nn": "torch.nn",
-    "F": "torch.nn.functional",
-    "keras": "keras",
-    "tf": "tensorflow",
-    "np": "numpy",
-    "math": "math",
-    "pl": "pytorch_lightning",
-    "optim": "torch.optim",
-    "torchvision": "torchvision",
-    "timm": "timm",
-    "smp": "segmentation_models_pytorch",
-    "DataLoader": "torch.utils.data.DataLoader",
-    "Dataset": "torch.utils.data.Dataset",
-    "TensorDataset": "torch.utils.data.TensorDataset",
-    "Variable": "torch.autograd.Variable",
-    "tqdm": "tqdm.tqdm",
-    "partial": "functools.partial",
-    "OrderedDict": "collections.OrderedDict",
-}
 
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -128,7 +107,7 @@ class Expressions(Machine):
             return External(f"builtins.{name}")
         if name in CUSTOMARY:
             return External(CUSTOMARY[name])
-        return UNKNOWN
+        return unbound_network(name, self, frame)
 
     # -- attributes and entries
 

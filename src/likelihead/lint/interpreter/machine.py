@@ -61,7 +61,7 @@ class Machine:
         self.nesting = 0
         # Counts the changes to objects; what a function returned is remembered as long as there are none.
         self.epoch = 0
-        self.memo: dict[Any, tuple[int, Context, Value]] = {}
+        self.memo: dict[Any, tuple[int, Context, Value, Any]] = {}
         # The bodies of imported modules are not reported on: they have an analysis of their own.
         self.quiet = False
         # While one of several functions is called: the call, and what happens at it.

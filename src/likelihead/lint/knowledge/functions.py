@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from likelihead.lint.knowledge import (
-    builtin,
-    containers,
-    data,
-    layers,
-    libraries,
-    links,
-    losses,
-    makers,
-    objects,
-    overlap,
-    tables,
-    tensors,
-)
+from likelihead.lint import knowledge
+from likelihead.lint.knowledge import layers, losses, objects
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, PACKAGES, Call, canonical
 from likelihead.lint.values import UNKNOWN, Object, Value
 
@@ -134,18 +124,6 @@ def construct(
     return handler(Call(name, args, kwargs, interpreter, node, frame))
 
 
-# Importing them fills the tables.
-_TABLES = (
-    builtin,
-    containers,
-    data,
-    layers,
-    links,
-    losses,
-    makers,
-    objects,
-    overlap,
-    tables,
-    tensors,
-    libraries,
-)
+# Each module of this package fills the tables when it is imported.
+for _module in iter_modules(knowledge.__path__):
+    import_module(f"{knowledge.__name__}.{_module.name}")
