@@ -102,15 +102,15 @@ class Calls(Machine):
         if isinstance(function, Bound):
             return self._call_bound(function, args, kwargs, node, frame)
         if isinstance(function, External):
-            return functions.call(function.name, args, kwargs, self, node, frame)
+            return functions.call(Call(function.name, args, kwargs, self, node, frame))
         if isinstance(function, Class):
             return self.instantiate(function, args, kwargs, node, frame)
         if isinstance(function, Instance):
             return self._call_instance(function, args, kwargs, node, frame)
         if isinstance(function, Object):
-            return objects.call(function, args, kwargs, self, node, frame)
+            return objects.call(function, Call(function.name, args, kwargs, self, node, frame))
         if isinstance(function, List):
-            return containers.call_sequential(function, args, kwargs, self, node, frame)
+            return containers.call_sequential(function, Call("", args, kwargs, self, node, frame))
         if isinstance(function, Partial):
             return self.call(
                 function.function, [*function.args, *args], {**function.kwargs, **kwargs}, node, frame
@@ -148,12 +148,13 @@ class Calls(Machine):
         if bound.function is not None:
             instance = owner if isinstance(owner, Instance) else None
             return self.invoke(bound.function, [owner, *args], kwargs, node, frame, instance)
+        call = Call(bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, (Tensor, Figure, Unknown, Union)):
-            return tensors.method(owner, bound.name, args, kwargs, self, node, frame)
+            return tensors.method(owner, call)
         if isinstance(owner, (List, Dict, Const)):
-            return containers.method(owner, bound.name, args, kwargs, self, node, frame)
+            return containers.method(owner, call)
         if isinstance(owner, (Object, Instance)):
-            return objects.method(owner, bound.name, args, kwargs, self, node, frame)
+            return objects.method(owner, call)
         if isinstance(owner, Super):
             return self._call_super(owner, bound.name, args, kwargs, node, frame)
         if isinstance(owner, Class):  # from_pretrained and the like: any arguments
@@ -175,8 +176,8 @@ class Calls(Machine):
             instance.base = self.base_object(owner.after, args, kwargs, node, frame) or instance.base
             return Const(None)
         if name in _METHODS_OF_CALLS and instance.base is not None:
-            return objects.call(instance.base, args, kwargs, self, node, frame)
-        return objects.method(instance, name, args, kwargs, self, node, frame)
+            return objects.call(instance.base, Call(instance.base.name, args, kwargs, self, node, frame))
+        return objects.method(instance, Call(name, args, kwargs, self, node, frame))
 
     def _call_instance(
         self, instance: Instance, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
@@ -191,7 +192,7 @@ class Calls(Machine):
             if found is not None:
                 return self.call(found, args, kwargs, node, frame)
         if instance.base is not None:
-            return objects.call(instance.base, args, kwargs, self, node, frame)
+            return objects.call(instance.base, Call(instance.base.name, args, kwargs, self, node, frame))
         return UNKNOWN
 
     # -- functions of the project
@@ -379,7 +380,9 @@ class Calls(Machine):
     ) -> Object | None:
         """What an object of the class is by its bases from outside; without `args`, of unknown options."""
         for name in cls.externals():
-            made = functions.construct(name, args, kwargs, self, node, frame)
+            made = functions.construct(
+                Call(name, args or [], kwargs, self, node, frame), known=args is not None
+            )
             if isinstance(made, Object):
                 return made
         return None
