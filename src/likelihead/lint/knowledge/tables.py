@@ -93,7 +93,21 @@ def _same(call: Call) -> Value:
     return value if isinstance(value, Tensor) and value.kind in ("data", "indices") else UNKNOWN
 
 
-@op("sin", "cos", "sqrt", "square", "abs", "sign", "arctan", "atan", "log1p", "expm1")
+@op(
+    "sin",
+    "cos",
+    "sqrt",
+    "square",
+    "abs",
+    "sign",
+    "arctan",
+    "atan",
+    "log1p",
+    "expm1",
+    "round",
+    "floor",
+    "ceil",
+)
 def _elementwise(call: Call) -> Value:
     value = call.get(0, "input")
     if not isinstance(value, Tensor) or value.kind != "data":
