@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from likelihead.lint.interpreter.events import Reading
-from likelihead.lint.knowledge import rounds
+from likelihead.lint.knowledge import rounds, terms
 from likelihead.lint.knowledge.call import OPS, Call, external, number, op
 from likelihead.lint.values import (
     UNKNOWN,
@@ -154,7 +154,7 @@ def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Val
         return UNKNOWN
     if is_zero(old):
         return new
-    if isinstance(old, Figure) and _weights_sum_to_one(node):
+    if "weighted mean" in new.marks and terms.weights_sum_to_one(node):
         return new.but(kind="loss", marks=new.marks | {"with another term"})
     if isinstance(old, Figure) and old.kind == new.kind == "loss_sum":
         return new
@@ -162,35 +162,6 @@ def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Val
         if isinstance(one, Figure) and one.kind == "loss":
             return one.but(marks=one.marks | {"with another term"})
     return UNKNOWN
-
-
-def _weights_sum_to_one(node: ast.AST) -> bool:
-    """``w * a + (1 - w) * b``."""
-    if not isinstance(node, ast.BinOp):
-        return False
-    factors = [
-        {ast.dump(side) for side in (term.left, term.right)}
-        for term in (node.left, node.right)
-        if isinstance(term, ast.BinOp) and isinstance(term.op, ast.Mult)
-    ]
-    rests = [
-        ast.dump(side.right)
-        for term in (node.left, node.right)
-        if isinstance(term, ast.BinOp)
-        for side in (term.left, term.right)
-        if isinstance(side, ast.BinOp)
-        and isinstance(side.op, ast.Sub)
-        and isinstance(side.left, ast.Constant)
-        and side.left.value == 1
-    ]
-    return len(factors) == 2 and any(rest in one for rest in rests for one in factors)
-
-
-def _terms(node: ast.AST) -> int:
-    """How many terms a sum has where it is written."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _terms(node.left) + _terms(node.right)
-    return 1
 
 
 def _times(value: Figure, by: Value, node: ast.AST, frame: Frame) -> Value:
@@ -204,7 +175,9 @@ def _times(value: Figure, by: Value, node: ast.AST, frame: Frame) -> Value:
         return UNKNOWN
     # by the number of examples or tokens; a fraction is a weight among other terms
     whole = amount is None or float(amount).is_integer()
-    return value.but(kind="loss_sum" if value.kind == "loss" and whole else "scaled", unit=unit)
+    if value.kind != "loss":
+        return value.but(kind="scaled", unit=unit)
+    return value.but(kind="loss_sum" if whole else "scaled", unit=unit, marks=value.marks | {"weighted mean"})
 
 
 def _over(value: Figure, by: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
@@ -212,7 +185,7 @@ def _over(value: Figure, by: Value, interpreter: Machine, node: ast.AST, frame: 
     if amount == 1 and value.kind != "sum_of_means":  # of those, the counter after one round may be
         return value
     several = value.kind == "loss" and "with another term" in value.marks and isinstance(node, ast.BinOp)
-    if several and amount == _terms(getattr(node, "left", node)) > 1:
+    if several and amount == terms.count(getattr(node, "left", node)) > 1:
         return value  # (a + b) / 2, the mean of two losses
     unit = _unit(value, by, node, frame, math.log(2))
     if unit != value.unit and unit:
