@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, sweep, scaling, identity, throughput, gpu, predict, host, plot."""
+"""`python -m benchmarks`: cpu, sweep, scaling, identity, throughput, lint, gpu, predict, host, plot."""
 
 from __future__ import annotations
 
@@ -132,6 +132,25 @@ def identity(
     )
     bench.deliver(results, out, save, overwrite)
     if not all(met for row in results.rows for _, _, met in row.outcomes()):
+        raise click.exceptions.Exit(1)
+
+
+@main.command("lint")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@bench.output_options
+def lint(folders: tuple[Path, ...], out: Path | None, save: Path | None, overwrite: bool) -> None:
+    """Time `likelihead lint` on up to 1000 files of FOLDERS that name torch or Keras.
+
+    Exit code 1 where a thousand of them take more than 10 s on one core.
+    """
+    from benchmarks.lint import SIZES, measure, met, page
+
+    bench.check_outputs(out, save, overwrite)
+    results = measure(folders, SIZES, lambda what: click.echo(f"{what} ...", err=True))
+    bench.deliver(results, out, save, overwrite, page)
+    if not met(results):
         raise click.exceptions.Exit(1)
 
 

@@ -237,7 +237,7 @@ def test_what_was_read_is_let_go_before_it_is_too_much(
     """But not what the first file reads already: so much is read for each of them."""
     monkeypatch.setattr(workers, "_CHARACTERS", 100)
     write(tmp_path, {f"{name}.py": f"import torch\n# {'x' * 600}\n" for name in "abcdef"})
-    first = "import torch\nimport a, b, c, d, e, f\n"
+    first = "import torch\nimport a, b, c, d, e, f\n\nprint(a, b, c, d, e, f)\n"
     for text, kept in (("import torch\n", 1), (first, 7)):
         write(tmp_path, {"0.py": text})
         analyser = workers.Analyser()

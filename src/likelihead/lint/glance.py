@@ -14,8 +14,12 @@ from likelihead.lint.source import digest_of
 
 __all__ = ["Glance", "Glances"]
 
-# What every file that uses torch or Keras holds somewhere.
-_MARKS = (b"torch", b"keras")
+# What every file that uses torch or Keras holds somewhere; and a snippet that leaves out its imports.
+_MARKS = (
+    b"torch", b"keras", b"EntropyLoss", b"NLLLoss", b"BCELoss", b"WithLogitsLoss", b"F.cross_entropy",
+    b"nll_loss", b"F.binary_cross_entropy", b"F.softmax", b"nn.Softmax", b"nn.Module", b"nn.Sequential",
+    b"NeuralNetClassifier",
+)  # fmt: skip
 # The beginning of a line of Python.
 _IMPORT = re.compile(
     rb"^[ \t]*(?:from[ \t]+(?P<module>[.\w]+)[ \t]+import[ \t]*(?P<names>\([^)]*\)|[^\r\n#\\]*)"
@@ -30,7 +34,7 @@ class Glance:
 
     Attributes:
         digest: of its bytes; empty where they cannot be read.
-        marked: whether it names torch or keras.
+        marked: whether it names torch, keras, or something of theirs that is called the same everywhere.
         imports: the names that it may import, with their dots.
         problem: why it cannot be read.
     """
@@ -47,7 +51,7 @@ class _Knot:
 
     Attributes:
         key: stands for the names and bytes of its files and of all that they reach.
-        concerned: whether one of these names torch or keras.
+        concerned: whether one of these is marked.
         beyond: the knots that its files import directly.
     """
 
@@ -85,7 +89,7 @@ class Glances:
         return Glance(digest_of(data), marked, tuple(dict.fromkeys(_imports(path, data))))
 
     def concerned(self, path: Path) -> bool:
-        """Whether the file, or one that it imports by however many steps, names torch or keras."""
+        """Whether the file, or one that it imports by however many steps, is marked."""
         return self.at(path).marked or self._knot(path).concerned
 
     def key(self, path: Path, more: Iterable[Path] = ()) -> str:

@@ -1,4 +1,8 @@
-"""The network of a script whose ``train(model, loader)`` nobody calls: the only one in the file."""
+"""The network of a script whose ``train(model, loader)`` nobody calls: the only one in the file.
+
+So it is with a trainer's class that nobody makes an object of, and with a snippet whose ``model`` is nowhere
+set.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from likelihead.lint.values import UNKNOWN, Class, Function, Value, join
+from likelihead.lint.interpreter.frames import Frame
+from likelihead.lint.values import UNKNOWN, Class, Function, Partial, Value, join
 
 if TYPE_CHECKING:
-    from likelihead.lint.interpreter.frames import Frame, Scope
+    from likelihead.lint.interpreter.frames import Scope
     from likelihead.lint.interpreter.machine import Machine
 
-__all__ = ["lone_network", "takes_network"]
+__all__ = ["is_trainer", "lone_network", "takes_network", "unbound_network"]
 
 _PARAMETERS = frozenset(("model", "net", "network", "classifier"))
 _MODULES = ("nn.Module", "nn.Sequential", "LightningModule", "PreTrainedModel")
@@ -33,10 +38,55 @@ def takes_network(function: Function) -> bool:
     return any(one.arg in _PARAMETERS for one in required)
 
 
+def is_trainer(cls: Class) -> bool:
+    """Whether a class is none of another library's, and so no network that holds another one."""
+    return cls.is_known() and next(cls.externals(), None) is None
+
+
+def unbound_network(name: str, machine: Machine, frame: Frame) -> Value:
+    """What ``model`` is in a snippet that shows one network, and leaves out where it is made.
+
+    The whole class may be left out but for its ``forward``.
+    """
+    scope = frame.scope
+    if (
+        name not in _PARAMETERS
+        or scope is not machine.main
+        or not scope.source.bound_names.isdisjoint((name, "*"))
+    ):
+        return UNKNOWN
+    found = _of_class(machine, scope, Frame(scope, {}, scope.frame.context))
+    if found is not None:
+        return found
+    forwards = [one for one in machine.functions if one.scope is scope and _is_cut_out(one)]
+    if len(forwards) != 1 or machine.classes:
+        return UNKNOWN
+    return Partial(forwards[0], [UNKNOWN], {})
+
+
+def _is_cut_out(function: Function) -> bool:
+    spec = function.node.args
+    return (
+        function.name == "forward"
+        and function.bound_class is None
+        and function.closure is None
+        and [one.arg for one in spec.args[:1]] == ["self"]
+    )
+
+
 def lone_network(parameter: str, machine: Machine, scope: Scope, outside: Frame) -> Value:
     """What a parameter of that name is in a file with one network: of the project, or else of a library."""
     if parameter not in _PARAMETERS:
         return UNKNOWN
+    found = _of_class(machine, scope, outside)
+    if found is not None:
+        return found
+    made = {id(one.made.node): one for one in machine.networks if one.made is not None}
+    return next(iter(made.values())) if len(made) == 1 else UNKNOWN
+
+
+def _of_class(machine: Machine, scope: Scope, outside: Frame) -> Value | None:
+    """An object of the file's only network; unknown if there are several, and None if there is none."""
     classes = [one for one in machine.classes if one.scope is scope and _is_network(one)]
     used = _mentioned(machine, scope)
     classes = [one for one in classes if one.name not in used]
@@ -47,8 +97,7 @@ def lone_network(parameter: str, machine: Machine, scope: Scope, outside: Frame)
     if len(classes) > 1:
         return UNKNOWN
     if not classes:
-        made = {id(one.made.node): one for one in machine.networks if one.made is not None}
-        return next(iter(made.values())) if len(made) == 1 else UNKNOWN
+        return None
     found: Value | None = None
     for instance in machine.instances:
         if instance.cls.node is classes[0].node and instance.born.root is machine.root_context:

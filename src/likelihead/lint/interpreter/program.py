@@ -7,10 +7,11 @@ from pathlib import Path
 
 from likelihead.lint.interpreter.attributes import Attributes
 from likelihead.lint.interpreter.calls import Calls
+from likelihead.lint.interpreter.conditions import Conditions
 from likelihead.lint.interpreter.expressions import Expressions
 from likelihead.lint.interpreter.frames import Frame, Scope
 from likelihead.lint.interpreter.items import Items
-from likelihead.lint.interpreter.lone import lone_network, takes_network
+from likelihead.lint.interpreter.lone import is_trainer, lone_network, takes_network
 from likelihead.lint.interpreter.machine import FILE_BUDGET, FUNCTION_BUDGET, LINE_BUDGET, Exhausted
 from likelihead.lint.interpreter.modules import Modules
 from likelihead.lint.interpreter.statements import Statements
@@ -23,7 +24,7 @@ __all__ = ["Interpreter"]
 _NO_METHODS = frozenset(("classmethod", "property", "cached_property"))
 
 
-class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
+class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes, Modules):
     """The abstract interpretation of one file and of what it reaches."""
 
     def run(self, path: Path) -> None:
@@ -84,9 +85,11 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
         self.budget = min(FUNCTION_BUDGET, self._left)
         before = self.budget
         try:
-            self.instantiate(
-                cls, [UNKNOWN] * len(parameters), {"**": UNKNOWN}, cls.node, self._outside(scope)
-            )
+            outside = self._outside(scope)
+            args: list[Value] = [UNKNOWN] * len(parameters)
+            if init and isinstance(init[0], Function) and is_trainer(cls) and takes_network(init[0]):
+                args = [lone_network(parameter.arg, self, scope, outside) for parameter in parameters]
+            self.instantiate(cls, args, {"**": UNKNOWN}, cls.node, outside)
         except (Exhausted, RecursionError):
             self.exhausted.add(f"{scope.source.path}:{cls.node.lineno} {cls.name}")
         self._left -= before - self.budget
@@ -119,7 +122,8 @@ class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
         before = self.budget
         try:
             outside = self._outside(scope)
-            if instance is None and function.bound_class is None and takes_network(function):
+            free = function.bound_class is None if instance is None else is_trainer(instance.cls)
+            if free and takes_network(function):
                 unknown = [lone_network(parameter.arg, self, scope, outside) for parameter in missing]
             else:
                 unknown = [objects.argument(instance, parameter.arg) for parameter in missing]

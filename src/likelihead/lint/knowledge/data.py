@@ -121,9 +121,20 @@ def _pad_sequence(call: Call) -> Value:
     element = sequences.element() if isinstance(sequences, List) else UNKNOWN
     first = element if isinstance(element, Tensor) else None
     shape = (None, None, *first.shape[1:]) if first and first.shape and first.rank else None
-    padding = _padding(call)
+    padding = "" if _is_by_type(call) else _padding(call)
     marks = frozenset((f"padded with {padding}",)) if padding else frozenset()
     return Tensor("data", call.made("pad_sequence"), None, shape, first.dtype if first else "", marks)
+
+
+def _is_by_type(call: Call) -> bool:
+    """Whether whatever is a tensor is padded, in a function for every field: many are of one length."""
+    within = call.frame.function.node if call.frame.function is not None else call.frame.scope.source.tree
+    return any(
+        any(isinstance(part, ast.Name) and part.id == "isinstance" for part in ast.walk(one.test))
+        and any(part is call.node for statement in one.body for part in ast.walk(statement))
+        for one in ast.walk(within)
+        if isinstance(one, ast.If)
+    )
 
 
 @external("torch.nn.functional.pad")

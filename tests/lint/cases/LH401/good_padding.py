@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 PAD, VOCAB = 1, 200
 
@@ -113,3 +113,31 @@ def shifted(model, labels):
     labels = F.pad(labels, (0, 1), value=0)
     loss = F.cross_entropy(model(labels).flatten(0, 1), labels[:, 1:].flatten())
     return loss
+
+
+class Answers(Dataset):
+    """As many labels for each example as there are questions."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __getitem__(self, i):
+        words, answers = self.rows[i]
+        return {"ids": torch.tensor(words), "answers": torch.LongTensor(answers), "id": i}
+
+
+def collate_fields(examples):
+    batch = {}
+    for key in examples[0]:
+        values = [one[key] for one in examples]
+        if isinstance(values[0], torch.Tensor):
+            values = pad_sequence(values, batch_first=True)
+        batch[key] = values
+    return batch
+
+
+def every_field(rows, heads):
+    for batch in DataLoader(Answers(rows), batch_size=8, collate_fn=collate_fields):
+        states = Model()(batch["ids"])[:, -1]
+        columns = batch["answers"].T
+        sum(F.cross_entropy(head(states), y) for head, y in zip(heads, columns, strict=True)).backward()
