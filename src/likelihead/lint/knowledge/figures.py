@@ -72,7 +72,7 @@ def announce(
     ):
         interpreter.emit(Reading(node, frame, "normalised", left, right))
     elif op_ is ast.Pow and any(isinstance(one, Figure) for one in alternatives(right)):
-        interpreter.emit(Reading(node, frame, "power", right, left))
+        interpreter.emit(Reading(node, frame, "exp" if _is_e(left) else "power", right, left))
 
 
 def _judged(left: Value, right: Value, node: ast.AST, interpreter: Machine) -> Value:
@@ -131,9 +131,13 @@ def binary(
         return _times(first, second, node, frame)
     if op_ is ast.Div and isinstance(left, Figure):
         return _over(left, right, interpreter, node, frame)
-    if op_ is ast.Pow and isinstance(right, Figure) and number(left) == 2:
-        return _exponential(right, frame.scope.made(node, "2 **"))
+    if op_ is ast.Pow and isinstance(right, Figure) and (number(left) == 2 or _is_e(left)):
+        return _exponential(right, frame.scope.made(node, "e **" if _is_e(left) else "2 **"))
     return UNKNOWN
+
+
+def _is_e(value: Value) -> bool:
+    return isinstance(value, External) and value.name in ("math.e", "numpy.e")
 
 
 def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Value:
@@ -366,6 +370,8 @@ def total(value: Figure | List, call: Call) -> Value:
         return UNKNOWN
 
     def summed(one: Value) -> Value:
+        if isinstance(one, Figure) and one.kind.startswith("ranks_of_"):
+            return one
         if isinstance(one, Figure) and one.loop is not None and one.kind in _SUMS:
             return one.but(kind=_SUMS[one.kind], origin=value)
         return UNKNOWN
@@ -457,6 +463,19 @@ def _all_reduce(call: Call) -> Value:
         result = map_union(value, _over_ranks) if name == "SUM" else UNKNOWN
         call.interpreter.bind(place, result, call.frame)
     return UNKNOWN
+
+
+@external("torch.distributed.all_gather", "torch.distributed.all_gather_object")
+def _all_gather(call: Call) -> Value:
+    """The list that is its first argument holds the value of each rank."""
+    value = call.get(1, "tensor")
+    place = call.node.args[0] if isinstance(call.node, ast.Call) and call.node.args else None
+    if isinstance(place, (ast.Name, ast.Attribute)) and any(
+        isinstance(one, Figure) for one in alternatives(value)
+    ):
+        each = Repeat(map_union(value, _over_ranks))
+        call.interpreter.bind(place, List([each], "list", call.frame.context), call.frame)
+    return Const(None)
 
 
 def _over_ranks(value: Value) -> Value:

@@ -117,7 +117,16 @@ class LH112(Rule):
         if isinstance(value, Tensor) and value.kind in ("probs", "log_probs") and value.made is not None:
             if "turned" in value.marks:
                 return None, None
-            return self._links.get(id(value.made.node)), value
+            link = self._links.get(id(value.made.node))
+            before = value.origin  # of log(softmax(x)), the softmax
+            if (
+                link is None
+                and isinstance(before, Tensor)
+                and before.kind == "probs"
+                and before.made is not None
+            ):
+                link = self._links.get(id(before.made.node))
+            return link, value
         return None, None
 
 

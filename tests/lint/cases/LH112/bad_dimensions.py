@@ -91,3 +91,8 @@ def tagged(words, tags):
     logits = Tags(100, 7)(words)
     log_probs = torch.log_softmax(logits.transpose(1, 2), dim=0)  # expect: LH112
     return F.nll_loss(log_probs, torch.zeros(4, 9, dtype=torch.long)), tags
+
+
+def log_by_hand(y):
+    scores = nn.Linear(8, 5)(torch.randn(4, 8))
+    return F.nll_loss(torch.log(F.softmax(scores, 0)), y)  # expect: LH110, LH112
