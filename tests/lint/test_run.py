@@ -120,6 +120,21 @@ def test_a_wrapper_may_be_the_projects_own_and_be_handed_on(tmp_path: Path) -> N
     assert found(lint_paths([tmp_path], settings=Settings())) == []
 
 
+@pytest.mark.parametrize(
+    ("loss", "code"),
+    [("cross_entropy", "LH101"), ("nll_loss", "LH104"), ("binary_cross_entropy_with_logits", "LH107")],
+)
+@pytest.mark.parametrize("name", ["loss", "Loss"])
+def test_a_wrapper_may_stand_for_each_loss_as_function_or_class(
+    name: str, loss: str, code: str, tmp_path: Path
+) -> None:
+    call = "mylib.Loss()" if name == "Loss" else "mylib.loss"
+    text = f"import mylib, torch\n\ndef f(m, x, y):\n    return {call}(torch.softmax(m(x), dim=1), y)\n"
+    write(tmp_path, {"train.py": text})
+    result = lint_paths([tmp_path], settings=Settings(losses={f"mylib.{name}": loss}))
+    assert found(result) == [("train.py", code, 4)]
+
+
 def test_notebooks_are_reported_by_cell(tmp_path: Path) -> None:
     cells = ["%matplotlib inline\n" + BAD.partition("\n\n\n")[0], "!ls\n" + BAD.partition("\n\n\n")[2]]
     book = {"cells": [{"cell_type": "code", "source": one} for one in cells], "nbformat": 4}

@@ -27,7 +27,7 @@ _OP_MODULES = frozenset(
 # What they return is, for the analysis, their first argument.
 PASS_THROUGH = frozenset(
     (
-        "torch.compile", "torch.jit.script", "torch.autograd.Variable", "copy.deepcopy", "copy.copy",
+        "torch.compile", "torch.jit.script", "torch.autograd.Variable",
         "torch.fx.symbolic_trace", "torch.nn.DataParallel", "torch.nn.parallel.DataParallel",
         "torch.nn.parallel.DistributedDataParallel", "torch.distributed.fsdp.FullyShardedDataParallel",
         "fairscale.nn.FullyShardedDataParallel", "apex.parallel.DistributedDataParallel",
