@@ -50,6 +50,7 @@ __all__ = [
     "key",
     "map_union",
     "passed",
+    "without_none",
 ]
 
 # More ways than this are no longer kept apart.
@@ -418,6 +419,10 @@ class Dict(Value):
         self.unsure: set[Any] = set()
         self.behind = 0
 
+    def entries(self) -> list[Value]:
+        """The values of the known keys, in order."""
+        return [Repeat(one) if name in self.unsure else one for name, one in self.items.items()]
+
     def element(self) -> Value:
         """The value of any one of the keys."""
         found = self.rest
@@ -637,6 +642,14 @@ def map_union(value: Value, function: Callable[[Value], Value]) -> Value:
         got = function(option)
         found = got if found is None else join(found, got)
     return UNKNOWN if found is None else found
+
+
+def without_none(value: Union) -> Value:
+    """The value where the program goes on: None has no attributes and cannot be called."""
+    options = tuple(one for one in value.options if not (isinstance(one, Const) and one.value is None))
+    if len(options) == len(value.options) or not options:
+        return value
+    return options[0] if len(options) == 1 else Union(options)
 
 
 def constant(value: Value | None, default: Any = None, depth: int = 0) -> Any:

@@ -11,6 +11,7 @@ from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, data, functions, objects, tensors
 from likelihead.lint.knowledge.call import Call
+from likelihead.lint.knowledge.losses import loss_of
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
     MAX_TUPLES,
@@ -32,10 +33,12 @@ from likelihead.lint.values import (
     Union,
     Unknown,
     Value,
+    alternatives,
     join,
     key,
     map_union,
     passed,
+    without_none,
 )
 
 __all__ = ["Calls"]
@@ -113,21 +116,21 @@ class Calls(Machine):
         self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
         if isinstance(function, Union):
-            return self._call_one_of(function, args, kwargs, node, frame)
+            return self._call_one_of(without_none(function), args, kwargs, node, frame)
         if isinstance(function, Function):
             return self.invoke(function, args, kwargs, node, frame)
         if isinstance(function, Bound):
             return self._call_bound(function, args, kwargs, node, frame)
         if isinstance(function, External):
-            return functions.call(function.name, args, kwargs, self, node, frame)
+            return functions.call(Call(function.name, args, kwargs, self, node, frame))
         if isinstance(function, Class):
             return self.instantiate(function, args, kwargs, node, frame)
         if isinstance(function, Instance):
             return self._call_instance(function, args, kwargs, node, frame)
         if isinstance(function, Object):
-            return objects.call(function, args, kwargs, self, node, frame)
+            return objects.call(function, Call(function.name, args, kwargs, self, node, frame))
         if isinstance(function, List):
-            return containers.call_sequential(function, args, kwargs, self, node, frame)
+            return containers.call_sequential(function, Call("", args, kwargs, self, node, frame))
         if isinstance(function, Partial):
             return self.call(
                 function.function, [*function.args, *args], {**function.kwargs, **kwargs}, node, frame
@@ -137,18 +140,22 @@ class Calls(Machine):
         return UNKNOWN
 
     def _call_one_of(
-        self, choice: Union, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+        self, choice: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
-        """One of several functions is called: what is reported of it has to hold for each of them."""
-        outside = self.choice
+        """One of several functions is called: what is reported of it has to hold for each of them.
+
+        Of several losses within an ``if``, the test may be about which of them it is: nothing is reported.
+        """
+        outside, quiet = self.choice, self.quiet
+        losses = [one for one in alternatives(choice) if loss_of(one) is not None]
+        self.quiet = quiet or (frame.branches > 0 and len(losses) > 1)
         told: list[list[Event]] = []
 
         def one(function: Value) -> Value:
             events: list[Event] = []
             self.choice = (node, events)
             result = self.call(function, args, kwargs, node, frame)
-            if not (isinstance(function, Const) and function.value is None):
-                told.append(events)
+            told.append(events)
             return result
 
         try:
@@ -157,6 +164,7 @@ class Calls(Machine):
             self.choice = outside
             if not self.quiet:
                 self.observer.see_one_of(told)
+            self.quiet = quiet
 
     def _call_bound(
         self, bound: Bound, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
@@ -165,12 +173,15 @@ class Calls(Machine):
         if bound.function is not None:
             instance = owner if isinstance(owner, Instance) else None
             return self.invoke(bound.function, [owner, *args], kwargs, node, frame, instance)
+        call = Call(bound.name, args, kwargs, self, node, frame)
         if isinstance(owner, (Tensor, Figure, Unknown, Union)):
-            return tensors.method(owner, bound.name, args, kwargs, self, node, frame)
+            return tensors.method(owner, call)
         if isinstance(owner, (List, Dict, Const)):
-            return containers.method(owner, bound.name, args, kwargs, self, node, frame)
+            return containers.method(owner, call)
+        if bound.name == "__call__" and isinstance(owner, (Object, Instance)):
+            return self.call(owner, args, kwargs, node, frame)
         if isinstance(owner, (Object, Instance)):
-            return objects.method(owner, bound.name, args, kwargs, self, node, frame)
+            return objects.method(owner, call)
         if isinstance(owner, Super):
             return self._call_super(owner, bound.name, args, kwargs, node, frame)
         if isinstance(owner, Class):  # from_pretrained and the like: any arguments
@@ -192,8 +203,8 @@ class Calls(Machine):
             instance.base = self.base_object(owner.after, args, kwargs, node, frame) or instance.base
             return Const(None)
         if name in _METHODS_OF_CALLS and instance.base is not None:
-            return objects.call(instance.base, args, kwargs, self, node, frame)
-        return objects.method(instance, name, args, kwargs, self, node, frame)
+            return objects.call(instance.base, Call(instance.base.name, args, kwargs, self, node, frame))
+        return objects.method(instance, Call(name, args, kwargs, self, node, frame))
 
     def _call_instance(
         self, instance: Instance, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
@@ -208,7 +219,7 @@ class Calls(Machine):
             if found is not None:
                 return self.call(found, args, kwargs, node, frame)
         if instance.base is not None:
-            return objects.call(instance.base, args, kwargs, self, node, frame)
+            return objects.call(instance.base, Call(instance.base.name, args, kwargs, self, node, frame))
         return UNKNOWN
 
     # -- functions of the project
@@ -400,7 +411,9 @@ class Calls(Machine):
     ) -> Object | None:
         """What an object of the class is by its bases from outside; without `args`, of unknown options."""
         for name in cls.externals():
-            made = functions.construct(name, args, kwargs, self, node, frame)
+            made = functions.construct(
+                Call(name, args or [], kwargs, self, node, frame), known=args is not None
+            )
             if isinstance(made, Object):
                 return made
         return None

@@ -46,10 +46,14 @@ class Frame:
         caller: the frame and the place of the call.
         returns: the values returned so far.
         shared: whether functions look up names here: the frame is a module's, or was closed over.
+        choices: what the tests so far have decided (`conditions.Choice`).
+        branches: how many ``if`` of this call are around the statement.
     """
 
     __slots__ = (
+        "branches",
         "caller",
+        "choices",
         "closure",
         "context",
         "depth",
@@ -91,6 +95,8 @@ class Frame:
         self.globals: set[str] = set()
         self.loops: list[Any] = []
         self.shared = function is None
+        self.choices: list[Any] = []
+        self.branches = 0
 
     def stack(self) -> tuple[Made, ...]:
         """The calls that led here, outermost first."""

@@ -10,6 +10,7 @@ from typing import Any
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
 from likelihead.lint.knowledge import containers, rounds
+from likelihead.lint.knowledge.call import Call
 from likelihead.lint.values import (
     UNKNOWN,
     Class,
@@ -129,7 +130,7 @@ class Statements(Machine):
                 for owner in alternatives(self.eval(target.value, frame)):
                     if isinstance(owner, (List, Dict)):
                         index = self.eval(target.slice, frame)
-                        containers.method(owner, "pop", [index], {}, self, target, frame)
+                        containers.method(owner, Call("pop", [index], {}, self, target, frame))
             elif isinstance(target, ast.Attribute):
                 self.set_attribute(self.eval(target.value, frame), target.attr, UNKNOWN, frame)
         return _ON
@@ -145,14 +146,24 @@ class Statements(Machine):
         if outcome is not None:
             return self.block(node.body if outcome else node.orelse, frame)
 
+        names: list[dict[str, Value]] = []
+
         def way(outcome: bool, body: list[ast.stmt]) -> Callable[[], int]:
             def go() -> int:
                 self.narrow(node.test, outcome, frame)
-                return self.block(body, frame)
+                frame.branches += 1
+                ended = self.block(body, frame)
+                frame.branches -= 1
+                if ended == _ON:
+                    names.append(frame.env)
+                return ended
 
             return go
 
-        return self.fork([way(True, node.body), way(False, node.orelse)], frame)
+        ended = self.fork([way(True, node.body), way(False, node.orelse)], frame)
+        if len(names) == 2:
+            self.note_ways(node.test, names[0], names[1], frame)
+        return ended
 
     def fork(self, branches: Sequence[Callable[[], int]], frame: Frame) -> int:
         """Go each of several ways from here, and join what the names are where they meet."""

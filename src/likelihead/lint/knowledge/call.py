@@ -32,6 +32,7 @@ __all__ = [
     "FLAT",
     "OPS",
     "PACKAGES",
+    "SELF_METHODS",
     "Call",
     "Handler",
     "canonical",
@@ -67,6 +68,11 @@ class Call:
         self.node = node
         self.frame = frame
         self.owner = owner  # of a method: the object as the program has it
+
+    def of(self, owner: Value) -> Call:
+        """The same call of a method as that of a function, whose first argument is the owner."""
+        args = [owner, *self.args]
+        return Call(self.name, args, self.kwargs, self.interpreter, self.node, self.frame, self.owner)
 
     def given(self, position: int, name: str) -> Value | None:
         """An argument; None where the call does not give it."""
@@ -217,3 +223,12 @@ def dtype_of(call: Call) -> str:
             if name in DTYPES:
                 return DTYPES[name]
     return ""
+
+
+# Methods of a module that return the module.
+SELF_METHODS = frozenset(
+    (
+        "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "train", "eval", "requires_grad_",
+        "apply", "share_memory", "xpu", "npu", "to_empty", "type",
+    )
+)  # fmt: skip

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.knowledge import figures, rounds
-from likelihead.lint.knowledge.call import Call, constructor
+from likelihead.lint.knowledge.call import SELF_METHODS, Call, constructor
 from likelihead.lint.values import (
     UNKNOWN,
     Const,
@@ -24,43 +23,37 @@ from likelihead.lint.values import (
 )
 
 if TYPE_CHECKING:
-    from likelihead.lint.interpreter.machine import Machine
+    pass
 
 __all__ = ["call_sequential", "method"]
 
 _LAYER_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
 
 
-def call_sequential(
-    value: List,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def call_sequential(value: List, call: Call) -> Value:
     """The layers of a Sequential, one after the other."""
-    if value.kind != "Sequential" or not args:
+    if value.kind != "Sequential" or not call.args:
         return UNKNOWN
-    current = args[0]
+    current, frame = call.args[0], call.frame
     for layer in list(value.items):
         if isinstance(layer, Repeat):
             outside = frame.context
             frame.context = Context(outside)
-            current = join(current, _apply(layer.value, current, interpreter, node, frame))
+            current = join(current, _apply(layer.value, current, call))
             frame.context = outside
         else:
-            current = _apply(layer, current, interpreter, node, frame)
-    return passed(current, frame.scope.made(node, "Sequential"))
+            current = _apply(layer, current, call)
+    return passed(current, call.made("Sequential"))
 
 
-def _apply(layer: Value, value: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
+def _apply(layer: Value, value: Value, call: Call) -> Value:
     """One layer of a Sequential: where it was made says more than where the whole is called."""
+    frame = call.frame
     if isinstance(layer, Object) and layer.made is not None:
         there = Frame(layer.made.scope, {}, frame.context, function=frame.function, instance=frame.instance)
         there.caller, there.site, there.depth = frame.caller, frame.site, frame.depth
-        return interpreter.call(layer, [value], {}, layer.made.node, there)
-    return interpreter.call(layer, [value], {}, node, frame)
+        return call.interpreter.call(layer, [value], {}, layer.made.node, there)
+    return call.interpreter.call(layer, [value], {}, call.node, frame)
 
 
 @constructor("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
@@ -77,43 +70,27 @@ def _layers(call: Call) -> Value:
         entries = first.items if isinstance(first, List) else [Repeat(UNKNOWN)]
         return List(entries, kind, context, made=made)
     if isinstance(first, Dict) and len(call.args) == 1:
-        named = list(first.items.items())[first.behind :]
-        layers = [Repeat(one) if name in first.unsure else one for name, one in named]
+        names, layers = list(first.items)[first.behind :], first.entries()[first.behind :]
         if first.rest is not None:
             return List([Repeat(UNKNOWN), *layers], kind, context, made=made)
-        return List(layers, kind, context, [str(name) for name, _ in named], made)
+        return List(layers, kind, context, [str(name) for name in names], made)
     names = [str(i) for i in range(len(call.args))]
     return List(call.args, kind, context, names, made)
 
 
-def method(
-    owner: Value,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def method(owner: Value, call: Call) -> Value:
     """A method of a list, tuple, dictionary, string or container of layers."""
     if isinstance(owner, List):
-        return _list_method(owner, name, args, kwargs, interpreter, node, frame)
+        return _list_method(owner, call)
     if isinstance(owner, Dict):
-        return _dict_method(owner, name, args, kwargs, interpreter, frame)
+        return _dict_method(owner, call)
     if isinstance(owner, Const) and isinstance(owner.value, str):
-        return _string_method(owner.value, name, args)
+        return _string_method(owner.value, call)
     return UNKNOWN
 
 
-def _list_method(
-    owner: List,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def _list_method(owner: List, call: Call) -> Value:
+    name, args, interpreter, frame = call.name, call.args, call.interpreter, call.frame
     context = frame.context
     if name == "append" and args:
         interpreter.epoch += 1
@@ -136,21 +113,8 @@ def _list_method(
         return _changed(owner, name, args, context)
     if owner.kind in _LAYER_CONTAINERS:
         if name in ("forward", "__call__"):
-            return call_sequential(owner, args, kwargs, interpreter, node, frame)
-        if name in (
-            "to",
-            "cuda",
-            "cpu",
-            "train",
-            "eval",
-            "half",
-            "float",
-            "double",
-            "apply",
-            "requires_grad_",
-            "bfloat16",
-            "share_memory",
-        ):
+            return call_sequential(owner, call)
+        if name in SELF_METHODS:
             return owner
         if name in ("children", "modules"):
             return List(owner.items, "list", context)
@@ -160,7 +124,7 @@ def _list_method(
     if name == "copy":
         return List(owner.items, owner.kind, context, owner.names, owner.made)
     if figures.are_figures(owner):
-        return figures.list_method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
+        return figures.list_method(owner, name, call.of(owner))
     return UNKNOWN
 
 
@@ -191,19 +155,13 @@ def _changed(owner: List, name: str, args: list[Value], context: Context) -> Val
     return UNKNOWN
 
 
-def _dict_method(
-    owner: Dict,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    frame: Frame,
-) -> Value:
+def _dict_method(owner: Dict, call: Call) -> Value:
+    name, args, interpreter, frame = call.name, call.args, call.interpreter, call.frame
     context = frame.context
     if name in ("clear", "pop", "popitem", "setdefault", "update"):
         interpreter.epoch += 1
         if owner.born.root is context.root:
-            return _changed_dict(owner, name, args, kwargs, interpreter, frame)
+            return _changed_dict(owner, call)
     if name in ("get", "pop", "setdefault") and args:
         default = args[1] if len(args) > 1 else Const(None)
         if isinstance(args[0], Const) and is_key(args[0].value):
@@ -215,7 +173,7 @@ def _dict_method(
         pairs: list[Value] = [List([Const(key), one], "tuple", context) for key, one in owner.items.items()]
         return List(pairs if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "values":
-        return List(owner.items.values() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
+        return List(owner.entries() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "keys":
         return List(
             [Const(key) for key in owner.items] if owner.rest is None else [Repeat(UNKNOWN)], "list", context
@@ -227,14 +185,8 @@ def _dict_method(
     return UNKNOWN
 
 
-def _changed_dict(
-    owner: Dict,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    frame: Frame,
-) -> Value:
+def _changed_dict(owner: Dict, call: Call) -> Value:
+    name, args, interpreter, frame = call.name, call.args, call.interpreter, call.frame
     if name == "update":
         more = args[0] if args else Dict({}, "dict", frame.context)
         if isinstance(more, List) and more.complete:
@@ -244,7 +196,7 @@ def _changed_dict(
                 dict(known), "dict", frame.context, None if len(known) == len(more.items) else UNKNOWN
             )
         if isinstance(more, Dict):
-            for key, one in (*list(more.items.items()), *kwargs.items()):
+            for key, one in (*list(more.items.items()), *call.kwargs.items()):
                 interpreter.set_item(owner, Const(key), one, frame)
             owner.rest = more.rest if owner.rest is None else owner.rest
         else:
@@ -277,20 +229,7 @@ def _changed_dict(
 # A longer text is no name or key.
 _MAX_TEXT = 4096
 _STRING_METHODS = frozenset(
-    [
-        "lower",
-        "upper",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "split",
-        "startswith",
-        "endswith",
-        "replace",
-        "title",
-        "format",
-        "join",
-    ]
+    ("lower", "upper", "strip", "lstrip", "rstrip", "split", "startswith", "endswith", "replace", "format")
 )
 
 
@@ -303,14 +242,14 @@ def may_be_wide(template: str) -> bool:
     return re.search(r"\d{4}|\*|\{[^}]*\{", template) is not None
 
 
-def _string_method(text: str, name: str, args: list[Value]) -> Value:
-    if name not in _STRING_METHODS or not all(isinstance(one, Const) for one in args):
+def _string_method(text: str, call: Call) -> Value:
+    if call.name not in _STRING_METHODS or not all(isinstance(one, Const) for one in call.args):
         return UNKNOWN
-    if (name == "format" and may_be_wide(text)) or len(text) > _MAX_TEXT:
+    if (call.name == "format" and may_be_wide(text)) or len(text) > _MAX_TEXT:
         return UNKNOWN
-    values: list[Any] = [one.value for one in args if isinstance(one, Const)]
+    values: list[Any] = [one.value for one in call.args if isinstance(one, Const)]
     try:
-        result = getattr(text, name)(*values)
+        result = getattr(text, call.name)(*values)
     except Exception:  # of a call in the analysed program: that program's error, not ours
         return UNKNOWN
     return Const(tuple(result) if isinstance(result, list) else result)

@@ -6,7 +6,7 @@ import ast
 from math import isfinite
 
 from likelihead.lint.interpreter.events import Comparison
-from likelihead.lint.knowledge.call import Call, constructor, external, given_node, op
+from likelihead.lint.knowledge.call import Call, constructor, external, given_node, op, tell
 from likelihead.lint.knowledge.objects import ELEMENTS
 from likelihead.lint.values import (
     UNKNOWN,
@@ -328,6 +328,7 @@ def _product(call: Call) -> Value:
 @op("multinomial")
 def _drawn(call: Call) -> Value:
     value = call.get(0, "input")
+    tell("normalised", value, call)
     count = call.const(1, "num_samples")
     shape = None
     if isinstance(value, Tensor) and value.shape is not None and value.rank:

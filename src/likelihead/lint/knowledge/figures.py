@@ -67,6 +67,10 @@ def announce(
     """Tell of ``left op right`` before its alternatives are looked at one by one."""
     if op_ is ast.Div and any(isinstance(one, Figure) for one in alternatives(left)):
         interpreter.emit(Reading(node, frame, "divide", _judged(left, right, node, interpreter), right))
+    elif op_ is ast.Div and any(
+        isinstance(one, Tensor) and one.kind == "exp_logits" for one in alternatives(left)
+    ):
+        interpreter.emit(Reading(node, frame, "normalised", left, right))
     elif op_ is ast.Pow and any(isinstance(one, Figure) for one in alternatives(right)):
         interpreter.emit(Reading(node, frame, "power", right, left))
 
@@ -150,12 +154,43 @@ def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Val
         return UNKNOWN
     if is_zero(old):
         return new
+    if isinstance(old, Figure) and _weights_sum_to_one(node):
+        return new.but(kind="loss", marks=new.marks | {"with another term"})
     if isinstance(old, Figure) and old.kind == new.kind == "loss_sum":
         return new
     for one in (new, old):
         if isinstance(one, Figure) and one.kind == "loss":
             return one.but(marks=one.marks | {"with another term"})
     return UNKNOWN
+
+
+def _weights_sum_to_one(node: ast.AST) -> bool:
+    """``w * a + (1 - w) * b``."""
+    if not isinstance(node, ast.BinOp):
+        return False
+    factors = [
+        {ast.dump(side) for side in (term.left, term.right)}
+        for term in (node.left, node.right)
+        if isinstance(term, ast.BinOp) and isinstance(term.op, ast.Mult)
+    ]
+    rests = [
+        ast.dump(side.right)
+        for term in (node.left, node.right)
+        if isinstance(term, ast.BinOp)
+        for side in (term.left, term.right)
+        if isinstance(side, ast.BinOp)
+        and isinstance(side.op, ast.Sub)
+        and isinstance(side.left, ast.Constant)
+        and side.left.value == 1
+    ]
+    return len(factors) == 2 and any(rest in one for rest in rests for one in factors)
+
+
+def _terms(node: ast.AST) -> int:
+    """How many terms a sum has where it is written."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _terms(node.left) + _terms(node.right)
+    return 1
 
 
 def _times(value: Figure, by: Value, node: ast.AST, frame: Frame) -> Value:
@@ -176,6 +211,9 @@ def _over(value: Figure, by: Value, interpreter: Machine, node: ast.AST, frame: 
     amount = number(by)
     if amount == 1 and value.kind != "sum_of_means":  # of those, the counter after one round may be
         return value
+    several = value.kind == "loss" and "with another term" in value.marks and isinstance(node, ast.BinOp)
+    if several and amount == _terms(getattr(node, "left", node)) > 1:
+        return value  # (a + b) / 2, the mean of two losses
     unit = _unit(value, by, node, frame, math.log(2))
     if unit != value.unit and unit:
         return value.but(unit=unit)

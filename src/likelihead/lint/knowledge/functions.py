@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
@@ -13,8 +12,7 @@ from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, PACKAGE
 from likelihead.lint.values import UNKNOWN, Object, Value
 
 if TYPE_CHECKING:
-    from likelihead.lint.interpreter.frames import Frame
-    from likelihead.lint.interpreter.machine import Machine
+    pass
 
 __all__ = ["call", "construct"]
 
@@ -28,100 +26,56 @@ _OP_MODULES = frozenset(
 
 # What they return is, for the analysis, their first argument.
 PASS_THROUGH = frozenset(
-    [
-        "torch.compile",
-        "torch.jit.script",
-        "torch.autograd.Variable",
-        "copy.deepcopy",
-        "copy.copy",
-        "torch.fx.symbolic_trace",
-        "torch.nn.DataParallel",
-        "torch.nn.parallel.DataParallel",
-        "torch.nn.parallel.DistributedDataParallel",
-        "torch.distributed.fsdp.FullyShardedDataParallel",
-        "fairscale.nn.FullyShardedDataParallel",
-        "apex.parallel.DistributedDataParallel",
-        "torch.nn.SyncBatchNorm.convert_sync_batchnorm",
-        "torch.nn.utils.weight_norm",
-        "torch.nn.utils.spectral_norm",
-        "torch.nn.utils.parametrizations.weight_norm",
-        "torch.nn.utils.parametrizations.spectral_norm",
-        "torch.quantization.prepare_qat",
-    ]
-)
+    (
+        "torch.compile", "torch.jit.script", "torch.autograd.Variable", "copy.deepcopy", "copy.copy",
+        "torch.fx.symbolic_trace", "torch.nn.DataParallel", "torch.nn.parallel.DataParallel",
+        "torch.nn.parallel.DistributedDataParallel", "torch.distributed.fsdp.FullyShardedDataParallel",
+        "fairscale.nn.FullyShardedDataParallel", "apex.parallel.DistributedDataParallel",
+        "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.nn.utils.weight_norm",
+        "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.weight_norm",
+        "torch.nn.utils.parametrizations.spectral_norm", "torch.quantization.prepare_qat",
+    )
+)  # fmt: skip
 
 
-def call(
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def call(this: Call) -> Value:
     """What a function or class from outside returns."""
-    name = canonical(name)
-    if name in interpreter.losses:
-        return _users_loss(name, args, kwargs, interpreter, node, frame)
+    name = this.name = canonical(this.name)
+    if name in this.interpreter.losses:
+        return _users_loss(this)
     handler = EXTERNALS.get(name) or CONSTRUCTORS.get(name)
+    if handler is None and name in PASS_THROUGH:
+        return this.args[0] if this.args else this.kwargs.get("module", this.kwargs.get("model", UNKNOWN))
+    handler = handler or PACKAGES.get(name.partition(".")[0])
     if handler is not None:
-        return handler(Call(name, args, kwargs, interpreter, node, frame))
-    if name in PASS_THROUGH:
-        return args[0] if args else kwargs.get("module", kwargs.get("model", UNKNOWN))
-    package = PACKAGES.get(name.partition(".")[0])
-    if package is not None:
-        return package(Call(name, args, kwargs, interpreter, node, frame))
+        return handler(this)
     module, _, last = name.rpartition(".")
-    if module in _OP_MODULES and last in OPS:
-        return OPS[last](Call(name, args, kwargs, interpreter, node, frame))
-    return UNKNOWN
+    return OPS[last](this) if module in _OP_MODULES and last in OPS else UNKNOWN
 
 
-def _users_loss(
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def _users_loss(this: Call) -> Value:
     """A loss of the settings: a class if its name looks like one, else a function."""
-    family = interpreter.losses[name]
-    if name.rpartition(".")[2][:1].isupper():
-        meant = next(
-            one
-            for one in losses.LOSSES
-            if one.startswith("torch.nn.") and "functional" not in one and losses.LOSSES[one].family == family
-        )
-        return call(meant, args, kwargs, interpreter, node, frame)
-    meant = next(
+    family, is_class = this.interpreter.losses[this.name], this.name.rpartition(".")[2][:1].isupper()
+    this.name = next(
         one
         for one in losses.LOSSES
-        if one.startswith("torch.nn.functional.") and losses.LOSSES[one].family == family
+        if one.startswith("torch.nn.")
+        and one.startswith("torch.nn.functional.") is not is_class
+        and losses.LOSSES[one].family == family
     )
-    return call(meant, args, kwargs, interpreter, node, frame)
+    return call(this)
 
 
-def construct(
-    name: str,
-    args: list[Value] | None,
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
-    """An object of a class from outside, or base of one of the project; no `args`: options unknown."""
-    name = canonical(name)
+def construct(this: Call, *, known: bool = True) -> Value:
+    """An object of a class from outside, or base of one of the project; its options may not be known."""
+    name = this.name = canonical(this.name)
     handler = CONSTRUCTORS.get(name)
     if handler is None:
         return UNKNOWN
-    if args is None:
-        return (
-            Object(name, {}, frame.context)
-            if name in losses.LOSSES or name in layers.LAYERS or name in objects.CALLS
-            else UNKNOWN
-        )
-    return handler(Call(name, args, kwargs, interpreter, node, frame))
+    if not known:
+        is_called = name in losses.LOSSES or name in layers.LAYERS or name in objects.CALLS
+        return Object(name, {}, this.frame.context) if is_called else UNKNOWN
+    return handler(this)
 
 
 # Each module of this package fills the tables when it is imported.

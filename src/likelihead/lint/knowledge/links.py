@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.events import Link, Reading
 from likelihead.lint.knowledge import figures
-from likelihead.lint.knowledge.call import Call, op, tell
+from likelihead.lint.knowledge.call import Call, external, op, tell
 from likelihead.lint.values import (
     UNKNOWN,
     Const,
@@ -112,3 +112,12 @@ def _exp(call: Call) -> Value:
 def _logsumexp(call: Call) -> Value:
     tell("logsumexp", call.get(0, "input"), call)
     return Tensor("lse", call.made("logsumexp"), dtype="float")
+
+
+@op("normalize")
+@external("torch.distributions.Categorical", "torch.distributions.categorical.Categorical")
+@external("torch.distributions.OneHotCategorical")
+def _normalised(call: Call) -> Value:
+    """What divides its first argument by the sum itself."""
+    tell("normalised", call.get(0, "probs"), call)
+    return UNKNOWN

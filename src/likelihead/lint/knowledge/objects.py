@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from likelihead.lint.knowledge import layers, losses
-from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, Call
+from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, SELF_METHODS, Call
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -17,6 +17,7 @@ from likelihead.lint.values import (
     Object,
     Tensor,
     Value,
+    constant,
     map_union,
 )
 
@@ -52,39 +53,9 @@ ARGUMENTS: dict[tuple[str, str], Callable[[Object], Value]] = {}
 # What ``from module import *`` brings, as names and the dotted names that they stand for.
 STARS: dict[str, dict[str, str]] = {}
 
-# Methods of a module that return the module.
-_SELF = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "float",
-        "double",
-        "half",
-        "bfloat16",
-        "train",
-        "eval",
-        "requires_grad_",
-        "apply",
-        "share_memory",
-        "xpu",
-        "npu",
-        "to_empty",
-        "type",
-    ]
-)
 
-
-def call(
-    owner: Object,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def call(owner: Object, this: Call) -> Value:
     """An object is called: a layer is applied, a loss taken."""
-    this = Call(owner.name, args, kwargs, interpreter, node, frame)
     if owner.name in losses.LOSSES:
         return losses.call_criterion(owner, this)
     if owner.name in CALLS:
@@ -94,41 +65,29 @@ def call(
     return UNKNOWN
 
 
-def method(
-    owner: Value,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def method(owner: Value, this: Call) -> Value:
     """A method of an object that the project does not define."""
-    this = Call(name, args, kwargs, interpreter, node, frame, owner)
+    name, args = this.name, this.args
+    this.owner = owner
     base = owner.base if isinstance(owner, Instance) else owner
     if isinstance(base, Object):
         handler = METHODS.get((base.name, name))
         if handler is not None:
             return handler(base, this)
         if name in ("forward", "__call__"):
-            return call(base, args, kwargs, interpreter, node, frame)
-    if name in _SELF:
+            return call(base, this)
+    if name in SELF_METHODS:
         if name in ("train", "eval") and isinstance(owner, Instance):
             mode = Const(False) if name == "eval" else Const(this.const(0, "mode", True))
-            interpreter.set_training(owner, UNKNOWN if mode.value is ... else mode, frame)
+            this.interpreter.set_training(owner, UNKNOWN if mode.value is ... else mode, this.frame)
         return owner
     if name in ("forward", "__call__") and isinstance(owner, Instance):
         return UNKNOWN
-    if (
-        name in ("add_module", "register_module", "__setattr__")
-        and len(args) >= 2
-        and isinstance(args[0], Const)
-    ):
-        if isinstance(args[0].value, str):
-            interpreter.set_attribute(owner, args[0].value, args[1], frame)
+    if name in ("add_module", "register_module", "__setattr__") and len(args) >= 2:
+        attribute_name = constant(args[0])
+        if isinstance(attribute_name, str):
+            this.interpreter.set_attribute(owner, attribute_name, args[1], this.frame)
         return Const(None)
-    if name == "__call__":
-        return interpreter.call(owner, args, kwargs, node, frame)
     return UNKNOWN
 
 

@@ -33,28 +33,11 @@ __all__ = ["LINKED", "TELLING_METHODS", "attribute", "index", "keep", "method"]
 
 # Methods whose name alone says what they return, whatever the object they are called on.
 TELLING_METHODS = frozenset(
-    [
-        "softmax",
-        "log_softmax",
-        "sigmoid",
-        "sigmoid_",
-        "argmax",
-        "max",
-        "amax",
-        "long",
-        "float",
-        "double",
-        "half",
-        "int",
-        "bool",
-        "byte",
-        "backward",
-        "item",
-        "exp",
-        "log",
-        "topk",
-    ]
-)
+    (
+        "softmax", "log_softmax", "sigmoid", "sigmoid_", "argmax", "max", "amax", "long", "float", "double",
+        "half", "int", "bool", "byte", "backward", "item", "exp", "log", "topk", "prepare", "prepare_model",
+    )
+)  # fmt: skip
 
 # The kinds that say how a tensor relates to probabilities; only operations that are known to keep one do.
 LINKED = frozenset(("logits", "log_probs", "probs", "sigmoid", "log_sigmoid", "exp_logits", "activations"))
@@ -86,22 +69,12 @@ def _sizes(value: Tensor, frame: Frame) -> Value:
     return List(sizes, "tuple", frame.context)
 
 
-def method(
-    owner: Value,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    interpreter: Machine,
-    node: ast.AST,
-    frame: Frame,
-) -> Value:
+def method(owner: Value, call: Call) -> Value:
     """``tensor.name(...)``; also of a figure, or of something unknown where the name says enough."""
-    if isinstance(owner, Figure) or name == "backward":
-        return figures.method(owner, name, Call(name, [owner, *args], kwargs, interpreter, node, frame))
-    handler = OPS.get(name)
-    if handler is None:
-        return UNKNOWN
-    return handler(Call(name, [owner, *args], kwargs, interpreter, node, frame))
+    if isinstance(owner, Figure) or call.name == "backward":
+        return figures.method(owner, call.name, call.of(owner))
+    handler = OPS.get(call.name)
+    return UNKNOWN if handler is None else handler(call.of(owner))
 
 
 def batch_first(value: Value) -> frozenset[str]:
@@ -412,6 +385,7 @@ def _max(call: Call) -> Value:
     if isinstance(value, (Figure, Const, List)):
         return UNKNOWN
     if call.name.endswith("amax"):
+        tell("argmax", value, call, Const(call.const(1, "dim", None)))
         return Tensor("max_values", call.made("amax"), dtype="float", origin=value)
     dim = call.given(1, "dim")
     if dim is None or not (isinstance(dim, Const) and isinstance(dim.value, int)):
