@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from likelihead.hazards import FAMILIES, HAZARDS, SEVERITIES
+from likelihead.lint.rules.pages import full_page
 
 INTRODUCTION = """\
 # Hazards
@@ -35,7 +36,9 @@ def pages() -> dict[str, str]:
         ]
         index.append("\n".join([f"## {title}\n", "| code | severity | what |", "|---|---|---|", *rows, ""]))
     index.append("\n".join(["```{toctree}", ":hidden:", "", *HAZARDS, "```", ""]))
-    return {"index.md": "\n".join(index)} | {f"{code}.md": hazard.page for code, hazard in HAZARDS.items()}
+    return {"index.md": "\n".join(index)} | {
+        f"{code}.md": full_page(hazard) for code, hazard in HAZARDS.items()
+    }
 
 
 def write_pages(app: Any) -> None:

@@ -44,15 +44,19 @@ __all__ = [
     "Value",
     "alternatives",
     "constant",
+    "is_key",
     "is_zero",
     "join",
     "key",
     "map_union",
     "passed",
+    "without_none",
 ]
 
 # More ways than this are no longer kept apart.
 MAX_ALTERNATIVES = 8
+# And lists and tuples within each other are not looked into any deeper.
+MAX_TUPLES = 4
 
 # The sizes of a tensor; None for a size that is not known, and Ellipsis in front where the rank is not known.
 Shape = tuple[Any, ...]
@@ -424,6 +428,10 @@ class Dict(Value):
         self.unsure: set[Any] = set()
         self.behind = 0
 
+    def entries(self) -> list[Value]:
+        """The values of the known keys, in order."""
+        return [Repeat(one) if name in self.unsure else one for name, one in self.items.items()]
+
     def element(self) -> Value:
         """The value of any one of the keys."""
         found = self.rest
@@ -548,8 +556,12 @@ class Union(Value):
         return " | ".join(map(repr, self.options))
 
 
-def key(value: Value) -> Any:
-    """Equal for values that are the same for the analysis."""
+def key(value: Value, depth: int = 0) -> Any:
+    """Equal for values that are the same for the analysis.
+
+    Of tuples in tuples only the outer ones are compared by what is in them: `x = (x, x)` is twice as large
+    each time.
+    """
     if isinstance(value, Const):
         constant = value.value
         return ("const", type(constant), constant if _hashable(constant) else repr(constant))
@@ -562,16 +574,21 @@ def key(value: Value) -> Any:
     if isinstance(value, External):
         return value.name
     if isinstance(value, Union):
-        return frozenset(key(option) for option in value.options)
+        return frozenset(key(option, depth) for option in value.options)
     if isinstance(value, Repeat):
-        return ("repeat", key(value.value))
-    if isinstance(value, List) and value.kind == "tuple":
-        return ("tuple", tuple(key(item) for item in value.items))
+        return ("repeat", key(value.value, depth))
+    if isinstance(value, List) and value.kind == "tuple" and depth < MAX_TUPLES:
+        return ("tuple", tuple(key(item, depth + 1) for item in value.items))
     if isinstance(value, Function):
         return ("function", id(value.node), id(value.closure))
     if isinstance(value, Bound):
         return ("bound", key(value.owner), value.name)
     return id(value)
+
+
+def is_key(value: Any) -> bool:
+    """Whether a constant can be a key of a dictionary."""
+    return isinstance(value, (str, int, float, bool, type(None), tuple)) and _hashable(value)
 
 
 def _hashable(constant: Any) -> bool:
@@ -636,12 +653,20 @@ def map_union(value: Value, function: Callable[[Value], Value]) -> Value:
     return UNKNOWN if found is None else found
 
 
-def constant(value: Value | None, default: Any = None) -> Any:
+def without_none(value: Union) -> Value:
+    """The value where the program goes on: None has no attributes and cannot be called."""
+    options = tuple(one for one in value.options if not (isinstance(one, Const) and one.value is None))
+    if len(options) == len(value.options) or not options:
+        return value
+    return options[0] if len(options) == 1 else Union(options)
+
+
+def constant(value: Value | None, default: Any = None, depth: int = 0) -> Any:
     """The Python value of a constant (also of a list or tuple of them); `default` for anything else."""
     if isinstance(value, Const):
         return value.value
-    if isinstance(value, List):
-        items = [constant(item, _MISSING) for item in value.items]
+    if isinstance(value, List) and depth < MAX_TUPLES:
+        items = [constant(item, _MISSING, depth + 1) for item in value.items]
         return default if _MISSING in items else tuple(items)
     return default
 
@@ -649,16 +674,18 @@ def constant(value: Value | None, default: Any = None) -> Any:
 _MISSING: Any = object()
 
 
-def passed(value: Value, here: Made) -> Value:
+def passed(value: Value, here: Made, depth: int = 0) -> Value:
     """The value after one more call has returned it; only tensors and figures remember their way."""
     if isinstance(value, (Tensor, Figure)):
         return value.but(calls=(*value.calls, here)) if len(value.calls) < 8 else value
     if isinstance(value, Union):
-        return Union(tuple(passed(one, here) for one in value.options))
+        return Union(tuple(passed(one, here, depth) for one in value.options))
+    if depth >= MAX_TUPLES:
+        return value
     if isinstance(value, List) and value.kind == "tuple":
-        return List([passed(one, here) for one in value.items], "tuple", value.born, value.names, value.made)
+        items = [passed(one, here, depth + 1) for one in value.items]
+        return List(items, "tuple", value.born, value.names, value.made)
     if isinstance(value, Dict) and value.kind == "record":
-        return Dict(
-            {name: passed(one, here) for name, one in value.items.items()}, "record", value.born, value.rest
-        )
+        entries = {name: passed(one, here, depth + 1) for name, one in value.items.items()}
+        return Dict(entries, "record", value.born, value.rest)
     return value

@@ -31,6 +31,7 @@ from likelihead.lint.values import (
     alternatives,
     key,
     map_union,
+    without_none,
 )
 
 __all__ = ["Attributes"]
@@ -47,7 +48,7 @@ class Attributes(Machine):
         if isinstance(value, Union):
             if all(isinstance(one, Tensor) for one in value.options) and name in OPS:
                 return Bound(value, name)  # one call: what is reported of it has to hold for each
-            return map_union(value, lambda one: self.attribute(one, name, node, frame))
+            return map_union(without_none(value), lambda one: self.attribute(one, name, node, frame))
         if isinstance(value, External):
             return External(f"{value.name}.{name}")
         if isinstance(value, Instance):
@@ -168,8 +169,10 @@ class Attributes(Machine):
 
     def set_attribute(self, value: Value, name: str, new: Value, frame: Frame) -> None:
         """``value.name = new``."""
-        context = frame.context if not isinstance(value, Union) else Context(frame.context)
+        known_otherwise = [id(one) for one in frame.env.values()] if isinstance(value, Union) else []
         for one in alternatives(value):
+            # Whichever of several it is, that one has it afterwards; another name may mean the other.
+            context = Context(frame.context) if id(one) in known_otherwise else frame.context
             if isinstance(one, (Instance, Object)):
                 if one.born.root is not context.root:
                     continue

@@ -11,8 +11,10 @@ from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import containers, data, functions, objects, tensors
 from likelihead.lint.knowledge.call import Call
+from likelihead.lint.knowledge.losses import loss_of
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.values import (
+    MAX_TUPLES,
     UNKNOWN,
     Bound,
     Class,
@@ -31,15 +33,18 @@ from likelihead.lint.values import (
     Union,
     Unknown,
     Value,
+    alternatives,
     join,
     key,
     map_union,
     passed,
+    without_none,
 )
 
 __all__ = ["Calls"]
 
 MAX_DEPTH = 24
+MAX_CALLING = 120
 # Nodes that one call may look at, with all that it calls: half of them a level further down. What is deep
 # in a network says nothing of what comes out of its head.
 CALL_BUDGET = 40_000
@@ -95,8 +100,23 @@ class Calls(Machine):
         self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
         """What a call returns."""
+        # Layers may hold each other, or themselves, without a function of the project on the way.
+        self.budget -= 1
+        if self.budget < 0:
+            raise Exhausted
+        if self.calling >= MAX_CALLING:
+            return UNKNOWN
+        self.calling += 1
+        try:
+            return self._call(function, args, kwargs, node, frame)
+        finally:
+            self.calling -= 1
+
+    def _call(
+        self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+    ) -> Value:
         if isinstance(function, Union):
-            return self._call_one_of(function, args, kwargs, node, frame)
+            return self._call_one_of(without_none(function), args, kwargs, node, frame)
         if isinstance(function, Function):
             return self.invoke(function, args, kwargs, node, frame)
         if isinstance(function, Bound):
@@ -120,18 +140,22 @@ class Calls(Machine):
         return UNKNOWN
 
     def _call_one_of(
-        self, choice: Union, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
+        self, choice: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
     ) -> Value:
-        """One of several functions is called: what is reported of it has to hold for each of them."""
-        outside = self.choice
+        """One of several functions is called: what is reported of it has to hold for each of them.
+
+        Of several losses within an ``if``, the test may be about which of them it is: nothing is reported.
+        """
+        outside, quiet = self.choice, self.quiet
+        losses = [one for one in alternatives(choice) if loss_of(one) is not None]
+        self.quiet = quiet or (frame.branches > 0 and len(losses) > 1)
         told: list[list[Event]] = []
 
         def one(function: Value) -> Value:
             events: list[Event] = []
             self.choice = (node, events)
             result = self.call(function, args, kwargs, node, frame)
-            if not (isinstance(function, Const) and function.value is None):
-                told.append(events)
+            told.append(events)
             return result
 
         try:
@@ -140,6 +164,7 @@ class Calls(Machine):
             self.choice = outside
             if not self.quiet:
                 self.observer.see_one_of(told)
+            self.quiet = quiet
 
     def _call_bound(
         self, bound: Bound, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
@@ -153,6 +178,8 @@ class Calls(Machine):
             return tensors.method(owner, call)
         if isinstance(owner, (List, Dict, Const)):
             return containers.method(owner, call)
+        if bound.name == "__call__" and isinstance(owner, (Object, Instance)):
+            return self.call(owner, args, kwargs, node, frame)
         if isinstance(owner, (Object, Instance)):
             return objects.method(owner, call)
         if isinstance(owner, Super):
@@ -207,6 +234,8 @@ class Calls(Machine):
         }
         decorators = tuple(_decorator_name(one) for one in getattr(node, "decorator_list", ()))
         closure = frame if frame.function is not None else frame.closure
+        if closure is not None:
+            closure.shared = True
         made = Function(
             node,
             frame.scope,
@@ -274,8 +303,10 @@ class Calls(Machine):
         if args and isinstance(args[0], Instance):
             self.entered_methods.add((id(function.node), id(args[0])))
         if _is_plain(result):
-            # With the arguments: a key may be the number of an object, given again once that is gone.
-            self.memo[memo] = (self.epoch, caller.context.root, result, (tuple(args), kwargs))
+            # With the function and arguments: a key may be the number of an object, given again once that is
+            # gone.
+            kept = (function, tuple(args), kwargs)
+            self.memo[memo] = (self.epoch, caller.context.root, result, kept)
         return self.returned(result, function, node, caller)
 
     def _run(self, function: Function, frame: Frame) -> Value:
@@ -443,10 +474,14 @@ def _joined(values: list[Value]) -> Value:
     return found
 
 
-def _is_plain(value: Value) -> bool:
+def _is_plain(value: Value, depth: int = 0) -> bool:
     """Whether a value may be given out twice: nobody can change it."""
     if isinstance(value, Union):
-        return all(map(_is_plain, value.options))
+        return all(_is_plain(one, depth) for one in value.options)
     if isinstance(value, List):
-        return value.kind == "tuple" and all(map(_is_plain, value.items))
+        return (
+            value.kind == "tuple"
+            and depth < MAX_TUPLES
+            and all(_is_plain(one, depth + 1) for one in value.items)
+        )
     return isinstance(value, (Tensor, Figure, Const, Unknown))

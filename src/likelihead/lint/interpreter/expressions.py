@@ -6,14 +6,16 @@ import ast
 import builtins
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
+from likelihead.lint.interpreter.conditions import is_none
 from likelihead.lint.interpreter.customary import CUSTOMARY
 from likelihead.lint.interpreter.events import Comparison, Reading
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.lone import unbound_network
 from likelihead.lint.interpreter.machine import Exhausted, Machine
 from likelihead.lint.knowledge import arithmetic, figures, rounds
+from likelihead.lint.knowledge.containers import may_be_wide
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -45,6 +47,9 @@ __all__ = ["Expressions"]
 
 # Expressions nested deeper than this (generated code) are not looked into.
 MAX_NESTING = 120
+
+# Constants longer than this (bits of a number, characters of a text) are not worked out.
+MAX_LENGTH = 4096
 
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -242,6 +247,8 @@ class Expressions(Machine):
     ) -> Value:
         if isinstance(left, Unknown) and isinstance(right, Unknown):
             return UNKNOWN
+        if op is ast.Add and isinstance(left, Unknown) and _holds_layers(right):
+            return List([Repeat(UNKNOWN), *right.items], right.kind, frame.context)
         if isinstance(left, Union) or isinstance(right, Union):
             if len(alternatives(left)) * len(alternatives(right)) > 16:
                 return UNKNOWN
@@ -321,7 +328,7 @@ class Expressions(Machine):
 
     def _identity(self, left: Value, right: Value, negated: bool) -> Value:
         if isinstance(right, Const) and right.value is None:
-            same = [_is_none(one) for one in alternatives(left)]
+            same = [is_none(one) for one in alternatives(left)]
             if len(set(same)) == 1 and same[0] is not None:
                 return Const(same[0] is not negated)
         elif isinstance(left, Const) and isinstance(right, Const):
@@ -332,13 +339,16 @@ class Expressions(Machine):
         outcome = self.truth(self.eval(node.test, frame))
         if outcome is not None:
             return self.eval(node.body if outcome else node.orelse, frame)
-        outside = frame.context
-        frame.context = Context(outside)
-        first = self.eval(node.body, frame)
-        frame.context = Context(outside)
-        second = self.eval(node.orelse, frame)
-        frame.context = outside
-        return join(first, second)
+        start, outside = frame.env, frame.context
+        found: list[Value] = []
+        for outcome, branch in ((True, node.body), (False, node.orelse)):
+            frame.env, frame.context = dict(start), Context(outside)
+            self.narrow(node.test, outcome, frame)
+            found.append(self.eval(branch, frame))
+        frame.env, frame.context = start, outside
+        value = join(*found)
+        self.note_choice(node.test, value, found[0], found[1], frame)
+        return value
 
     def truth(self, value: Value) -> bool | None:
         """Whether a value counts as true; None where that is not known."""
@@ -356,27 +366,6 @@ class Expressions(Machine):
             found = {self.truth(one) for one in value.options}
             return found.pop() if len(found) == 1 else None
         return None
-
-    def narrow(self, test: ast.expr, outcome: bool, frame: Frame) -> None:
-        """Leave of a name's alternatives what the test's outcome allows: ``if x is None``, ``if not x``."""
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            self.narrow(test.operand, not outcome, frame)
-            return
-        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) is outcome:
-            for part in test.values:
-                self.narrow(part, outcome, frame)
-            return
-        about: ast.expr = test
-        check: Callable[[Value], bool | None] = self.truth
-        if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
-            if not (isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None):
-                return
-            about, check = test.left, _is_none
-            outcome = outcome is isinstance(test.ops[0], ast.Is)
-        if isinstance(about, ast.Name) and isinstance(frame.env.get(about.id), Union):
-            left = [one for one in alternatives(frame.env[about.id]) if check(one) in (None, outcome)]
-            if left:
-                frame.env[about.id] = left[0] if len(left) == 1 else Union(tuple(left))
 
     # -- the rest
 
@@ -417,21 +406,34 @@ def _is_logits(value: Value) -> bool:
     return any(isinstance(one, Tensor) and one.kind == "logits" for one in alternatives(value))
 
 
-def _is_none(value: Value) -> bool | None:
-    if isinstance(value, Const):
-        return value.value is None
-    return None if isinstance(value, (Unknown, External)) else False
+def _holds_layers(value: Value) -> TypeGuard[List]:
+    """Whether it is a list of layers: then what it is added to is one too."""
+    return isinstance(value, List) and any(isinstance(one, (Object, Instance)) for one in value.items)
 
 
 def _fold(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Value:
     """The Python value of a constant expression, unless it is large or an error."""
+    if _is_large(function, left, right):
+        return UNKNOWN
     try:
         result = function(left, right)
     except Exception:  # of a constant expression in the analysed program: that program's error, not ours
         return UNKNOWN
-    if isinstance(result, (str, bytes, tuple, list)) and len(result) > 4096:
+    if isinstance(result, (str, bytes, tuple, list)) and len(result) > MAX_LENGTH:
         return UNKNOWN
     return Const(result)
+
+
+def _is_large(function: Callable[[Any, Any], Any], left: Any, right: Any) -> bool:
+    """Whether a product or a formatted text may be of any length: it is not even worked out."""
+    if function is operator.mod:
+        return isinstance(left, bytes) or (isinstance(left, str) and may_be_wide(left))
+    if function is not operator.mul:
+        return False
+    for one, count in ((left, right), (right, left)):
+        if isinstance(one, (str, bytes, tuple, list)):
+            return isinstance(count, int) and len(one) * count > MAX_LENGTH
+    return sum(one.bit_length() for one in (left, right) if isinstance(one, int)) > MAX_LENGTH
 
 
 _BUILTINS = frozenset(dir(builtins))

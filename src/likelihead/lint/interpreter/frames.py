@@ -45,10 +45,15 @@ class Frame:
         instance: what ``self`` is, in a method.
         caller: the frame and the place of the call.
         returns: the values returned so far.
+        shared: whether functions look up names here: the frame is a module's, or was closed over.
+        choices: what the tests so far have decided (`conditions.Choice`).
+        branches: how many ``if`` of this call are around the statement.
     """
 
     __slots__ = (
+        "branches",
         "caller",
+        "choices",
         "closure",
         "context",
         "depth",
@@ -59,6 +64,7 @@ class Frame:
         "loops",
         "returns",
         "scope",
+        "shared",
         "site",
         "yields",
     )
@@ -88,6 +94,9 @@ class Frame:
         self.yields: list[Value] = []
         self.globals: set[str] = set()
         self.loops: list[Any] = []
+        self.shared = function is None
+        self.choices: list[Any] = []
+        self.branches = 0
 
     def stack(self) -> tuple[Made, ...]:
         """The calls that led here, outermost first."""

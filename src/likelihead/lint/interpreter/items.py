@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
@@ -21,6 +20,7 @@ from likelihead.lint.values import (
     Union,
     Value,
     alternatives,
+    is_key,
     join,
     map_union,
 )
@@ -39,7 +39,7 @@ class Items(Machine):
         if isinstance(value, List):
             return self._list_item(value, index, frame)
         if isinstance(value, Dict):
-            if isinstance(index, Const) and _is_key(index.value):
+            if isinstance(index, Const) and is_key(index.value):
                 if index.value in value.items:
                     return value.items[index.value]
                 if value.kind == "record" and isinstance(index.value, int) and value.items:
@@ -82,6 +82,7 @@ class Items(Machine):
 
     def set_item(self, value: Value, index: Value, new: Value, frame: Frame) -> None:
         """``value[index] = new``."""
+        self.epoch += 1
         certain = not isinstance(value, Union)
         for one in alternatives(value):
             if isinstance(one, Dict) and one.born.root is frame.context.root:
@@ -100,18 +101,21 @@ class Items(Machine):
                     one.names = None
 
     def set_dict_item(self, value: Dict, index: Value, new: Value, certain: bool, frame: Frame) -> None:
-        if not isinstance(index, Const) or not _is_key(index.value):
+        if not isinstance(index, Const) or not is_key(index.value):
             value.rest = new if value.rest is None else join(value.rest, new)
             value.behind = len(value.items)
             return
         strong = certain and frame.context.surrounds(value.born)
         old = value.items.get(index.value)
-        if not strong and old is None:
+        if strong:
+            value.unsure.discard(index.value)
+        elif old is None:
             value.unsure.add(index.value)
         value.items[index.value] = new if strong or old is None else join(old, new)
 
     def extend(self, value: List, more: Value, frame: Frame) -> None:
         """``value += more`` and ``value.extend(more)``."""
+        self.epoch += 1
         if isinstance(more, List):
             for item in list(more.items):
                 value.append(item, frame.context)
@@ -146,7 +150,3 @@ class Items(Machine):
             return list(value.items)
         entries = self.entries(value, frame)
         return [Repeat(UNKNOWN)] if entries is None else entries
-
-
-def _is_key(value: Any) -> bool:
-    return isinstance(value, (str, int, float, bool, type(None), tuple))

@@ -56,9 +56,10 @@ class Machine:
         self.losses = losses
         self.main: Scope | None = None
         self.root_context = Context()
-        # What is left of the budget, and how deep the expression is that is looked at.
+        # What is left of the budget, and how deep the expression is that is looked at, and the calls are.
         self.budget = FUNCTION_BUDGET
         self.nesting = 0
+        self.calling = 0
         # Counts the changes to objects; what a function returned is remembered as long as there are none.
         self.epoch = 0
         self.memo: dict[Any, tuple[int, Context, Value, Any]] = {}
@@ -108,7 +109,15 @@ class Machine:
             self, op: type[ast.cmpop], left: Value, right: Value, node: ast.AST, frame: Frame
         ) -> Value: ...
         def truth(self, value: Value) -> bool | None: ...
+
+        # conditions.py
         def narrow(self, test: ast.expr, outcome: bool, frame: Frame) -> None: ...
+        def note_choice(
+            self, test: ast.expr, joined: Value, first: Value, second: Value, frame: Frame
+        ) -> None: ...
+        def note_ways(
+            self, test: ast.expr, first: dict[str, Value], second: dict[str, Value], frame: Frame
+        ) -> None: ...
 
         # items.py
         def item(self, value: Value, index: Value, node: ast.AST, frame: Frame) -> Value: ...

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from likelihead.lint.interpreter.attributes import Attributes
 from likelihead.lint.interpreter.calls import Calls
+from likelihead.lint.interpreter.conditions import Conditions
 from likelihead.lint.interpreter.expressions import Expressions
 from likelihead.lint.interpreter.frames import Frame, Scope
 from likelihead.lint.interpreter.items import Items
@@ -23,7 +24,7 @@ __all__ = ["Interpreter"]
 _NO_METHODS = frozenset(("classmethod", "property", "cached_property"))
 
 
-class Interpreter(Statements, Expressions, Items, Calls, Attributes, Modules):
+class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes, Modules):
     """The abstract interpretation of one file and of what it reaches."""
 
     def run(self, path: Path) -> None:

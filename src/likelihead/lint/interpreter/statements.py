@@ -9,12 +9,14 @@ from typing import Any
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
-from likelihead.lint.knowledge import rounds
+from likelihead.lint.knowledge import containers, rounds
+from likelihead.lint.knowledge.call import Call
 from likelihead.lint.values import (
     UNKNOWN,
     Class,
     Const,
     Context,
+    Dict,
     External,
     Function,
     List,
@@ -96,7 +98,10 @@ class Statements(Machine):
                 env[name] = value
             else:
                 env[name] = join(env[name], value) if name in env and frame.context.parent else value
+            self.epoch += 1
         else:
+            if frame.shared and name in frame.env:
+                self.epoch += 1  # a function that was called may return another value from now on
             frame.env[name] = value
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, frame: Frame) -> None:
@@ -120,6 +125,14 @@ class Statements(Machine):
         for target in node.targets:
             if isinstance(target, ast.Name):
                 frame.env.pop(target.id, None)
+                self.epoch += frame.shared
+            elif isinstance(target, ast.Subscript):
+                for owner in alternatives(self.eval(target.value, frame)):
+                    if isinstance(owner, (List, Dict)):
+                        index = self.eval(target.slice, frame)
+                        containers.method(owner, Call("pop", [index], {}, self, target, frame))
+            elif isinstance(target, ast.Attribute):
+                self.set_attribute(self.eval(target.value, frame), target.attr, UNKNOWN, frame)
         return _ON
 
     def _global(self, node: ast.Global, frame: Frame) -> int:
@@ -133,14 +146,24 @@ class Statements(Machine):
         if outcome is not None:
             return self.block(node.body if outcome else node.orelse, frame)
 
+        names: list[dict[str, Value]] = []
+
         def way(outcome: bool, body: list[ast.stmt]) -> Callable[[], int]:
             def go() -> int:
                 self.narrow(node.test, outcome, frame)
-                return self.block(body, frame)
+                frame.branches += 1
+                ended = self.block(body, frame)
+                frame.branches -= 1
+                if ended == _ON:
+                    names.append(frame.env)
+                return ended
 
             return go
 
-        return self.fork([way(True, node.body), way(False, node.orelse)], frame)
+        ended = self.fork([way(True, node.body), way(False, node.orelse)], frame)
+        if len(names) == 2:
+            self.note_ways(node.test, names[0], names[1], frame)
+        return ended
 
     def fork(self, branches: Sequence[Callable[[], int]], frame: Frame) -> int:
         """Go each of several ways from here, and join what the names are where they meet."""
@@ -148,6 +171,7 @@ class Statements(Machine):
         env: dict[str, Value] | None = None
         ends: set[int] = set()
         for branch in branches:
+            self.epoch += frame.shared
             frame.env = dict(start)
             frame.context = Context(outside)
             ended = branch()
@@ -157,6 +181,7 @@ class Statements(Machine):
             elif ended == _LOOP and frame.loops:
                 frame.loops[-1].append(frame.env)
         frame.context = outside
+        self.epoch += frame.shared
         if env is None:
             frame.env = start
             return _LOOP if _LOOP in ends else _OUT
@@ -216,6 +241,7 @@ class Statements(Machine):
                 for one in reached:
                     env = join_names(env, one)
                 frame.env = env
+                self.epoch += frame.shared
                 if round_ or len(frame.loops) > 2 or not _changed(start, env):
                     break
         finally:

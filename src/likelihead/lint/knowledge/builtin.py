@@ -29,6 +29,7 @@ from likelihead.lint.values import (
     Value,
     alternatives,
     constant,
+    is_key,
 )
 
 __all__: list[str] = []
@@ -37,6 +38,11 @@ __all__: list[str] = []
 @external("functools.partial")
 def _partial(call: Call) -> Value:
     return Partial(call.args[0], call.args[1:], dict(call.kwargs)) if call.args else UNKNOWN
+
+
+@external("builtins.print")
+def _print(call: Call) -> Value:
+    return Const(None)
 
 
 @external("builtins.len")
@@ -105,8 +111,9 @@ def _dict(call: Call) -> Value:
         made.rest = first.rest if made.rest is None else made.rest
     elif isinstance(first, List) and first.complete:
         for pair in first.items:
-            if isinstance(pair, List) and len(pair.items) == 2 and isinstance(pair.items[0], Const):
-                made.items[pair.items[0].value] = pair.items[1]
+            first = pair.items[0] if isinstance(pair, List) and len(pair.items) == 2 else UNKNOWN
+            if isinstance(pair, List) and isinstance(first, Const) and is_key(first.value):
+                made.items[first.value] = pair.items[1]
             else:
                 made.rest = UNKNOWN
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.interpreter.frames import Frame
@@ -16,6 +17,7 @@ from likelihead.lint.values import (
     Object,
     Repeat,
     Value,
+    is_key,
     join,
     passed,
 )
@@ -68,11 +70,10 @@ def _layers(call: Call) -> Value:
         entries = first.items if isinstance(first, List) else [Repeat(UNKNOWN)]
         return List(entries, kind, context, made=made)
     if isinstance(first, Dict) and len(call.args) == 1:
-        named = list(first.items.items())[first.behind :]
-        layers = [Repeat(one) if name in first.unsure else one for name, one in named]
+        names, layers = list(first.items)[first.behind :], first.entries()[first.behind :]
         if first.rest is not None:
             return List([Repeat(UNKNOWN), *layers], kind, context, made=made)
-        return List(layers, kind, context, [str(name) for name, _ in named], made)
+        return List(layers, kind, context, [str(name) for name in names], made)
     names = [str(i) for i in range(len(call.args))]
     return List(call.args, kind, context, names, made)
 
@@ -97,7 +98,6 @@ def _list_method(owner: List, call: Call) -> Value:
         owner.append(rounds.kept(args[0], loop), context)
         return Const(None) if owner.kind == "list" else owner
     if name == "extend" and args:
-        interpreter.epoch += 1
         interpreter.extend(owner, args[0], frame)
         return Const(None)
     if name in ("add_module", "register_module") and len(args) >= 2:
@@ -140,7 +140,12 @@ def _changed(owner: List, name: str, args: list[Value], context: Context) -> Val
             if owner.names is not None:
                 owner.names = None
             return owner.items.pop(at)
-    elif name not in ("sort", "reverse"):
+    elif certain and name == "reverse":
+        owner.items.reverse()
+        owner.names = None
+    elif name in ("sort", "reverse"):
+        owner.items = [Repeat(owner.element())] if owner.items else []
+    else:
         owner.items = [Repeat(UNKNOWN)]
         owner.names = None
     return UNKNOWN
@@ -149,9 +154,13 @@ def _changed(owner: List, name: str, args: list[Value], context: Context) -> Val
 def _dict_method(owner: Dict, call: Call) -> Value:
     name, args, interpreter, frame = call.name, call.args, call.interpreter, call.frame
     context = frame.context
+    if name in ("clear", "pop", "popitem", "setdefault", "update"):
+        interpreter.epoch += 1
+        if owner.born.root is context.root:
+            return _changed_dict(owner, call)
     if name in ("get", "pop", "setdefault") and args:
         default = args[1] if len(args) > 1 else Const(None)
-        if isinstance(args[0], Const):
+        if isinstance(args[0], Const) and is_key(args[0].value):
             if args[0].value in owner.items:
                 return owner.items[args[0].value]
             return default if owner.rest is None else UNKNOWN
@@ -160,21 +169,11 @@ def _dict_method(owner: Dict, call: Call) -> Value:
         pairs: list[Value] = [List([Const(key), one], "tuple", context) for key, one in owner.items.items()]
         return List(pairs if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "values":
-        return List(owner.items.values() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
+        return List(owner.entries() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "keys":
         return List(
             [Const(key) for key in owner.items] if owner.rest is None else [Repeat(UNKNOWN)], "list", context
         )
-    if name == "update" and args:
-        interpreter.epoch += 1
-        more = args[0]
-        if isinstance(more, Dict):
-            for key, one in more.items.items():
-                interpreter.set_item(owner, Const(key), one, frame)
-            owner.rest = more.rest if owner.rest is None else owner.rest
-        else:
-            owner.rest = UNKNOWN
-        return Const(None)
     if name == "copy":
         return Dict(dict(owner.items), owner.kind, context, owner.rest)
     if name in ("to", "cuda", "cpu", "train", "eval"):
@@ -182,13 +181,67 @@ def _dict_method(owner: Dict, call: Call) -> Value:
     return UNKNOWN
 
 
+def _changed_dict(owner: Dict, call: Call) -> Value:
+    name, args, interpreter, frame = call.name, call.args, call.interpreter, call.frame
+    if name == "update":
+        more = args[0] if args else Dict({}, "dict", frame.context)
+        if isinstance(more, List) and more.complete:
+            pairs = [one.items for one in more.items if isinstance(one, List) and len(one.items) == 2]
+            known = {one.value: value for one, value in pairs if isinstance(one, Const) and is_key(one.value)}
+            more = Dict(
+                dict(known), "dict", frame.context, None if len(known) == len(more.items) else UNKNOWN
+            )
+        if isinstance(more, Dict):
+            for key, one in (*list(more.items.items()), *call.kwargs.items()):
+                interpreter.set_item(owner, Const(key), one, frame)
+            owner.rest = more.rest if owner.rest is None else owner.rest
+        else:
+            # Any of the keys that are there may have another value now.
+            owner.items = {key: join(one, UNKNOWN) for key, one in owner.items.items()}
+            owner.rest = UNKNOWN
+        return Const(None)
+    index = args[0] if args else UNKNOWN
+    default = args[1] if len(args) > 1 else Const(None)
+    certain = frame.context.surrounds(owner.born)
+    if name == "clear":
+        if certain:
+            owner.items, owner.rest, owner.unsure = {}, None, set()
+        else:
+            owner.items = {key: join(one, UNKNOWN) for key, one in owner.items.items()}
+        return Const(None)
+    if not isinstance(index, Const) or not is_key(index.value):
+        return join(owner.element(), default) if owner.rest is None and args else UNKNOWN
+    if index.value in owner.items:
+        if name == "setdefault":
+            return owner.items[index.value]
+        return owner.items.pop(index.value) if certain else owner.items[index.value]
+    if owner.rest is not None:
+        return UNKNOWN
+    if name == "setdefault":
+        interpreter.set_item(owner, index, default, frame)
+    return default
+
+
+# A longer text is no name or key.
+_MAX_TEXT = 4096
 _STRING_METHODS = frozenset(
     ("lower", "upper", "strip", "lstrip", "rstrip", "split", "startswith", "endswith", "replace", "format")
 )
 
 
+def may_be_wide(template: str) -> bool:
+    """Whether a text to be formatted names a width of four digits, or takes one from its arguments.
+
+    >>> may_be_wide("%1000000000d"), may_be_wide("conv%d_%s")
+    (True, False)
+    """
+    return re.search(r"\d{4}|\*|\{[^}]*\{", template) is not None
+
+
 def _string_method(text: str, call: Call) -> Value:
     if call.name not in _STRING_METHODS or not all(isinstance(one, Const) for one in call.args):
+        return UNKNOWN
+    if (call.name == "format" and may_be_wide(text)) or len(text) > _MAX_TEXT:
         return UNKNOWN
     values: list[Any] = [one.value for one in call.args if isinstance(one, Const)]
     try:

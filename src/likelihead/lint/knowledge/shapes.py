@@ -123,6 +123,8 @@ def reshaped(name: str, shape: Shape | None, call: Call) -> Shape | None:
         order = from_order(call)
         if shape is None or ... in shape or order is None or len(order) != len(shape):
             return None if order is None else (None,) * len(order)
+        if not all(-len(shape) <= one < len(shape) for one in order):
+            return None  # an error of the analysed program
         return tuple(shape[one] for one in order)
     if name in ("movedim", "moveaxis"):
         start, end = call.const(1, "source", ...), call.const(2, "destination", ...)

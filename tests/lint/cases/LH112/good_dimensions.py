@@ -59,3 +59,9 @@ def channels_last(image, y):
 
 def channels(image, y):
     return F.nll_loss(nn.LogSoftmax(dim=1)(nn.Conv2d(3, 5, 1)(image)), y)
+
+
+def best_example_of_each_class(y):
+    """Not square: the examples compete for each class, and the loss only picks."""
+    log_probs = nn.Linear(16, 5)(torch.randn(8, 16)).log_softmax(0)
+    return F.nll_loss(log_probs, y, reduction="none").mean()
