@@ -108,6 +108,7 @@ def _asks(machine: Machine, instance: Instance) -> bool:
         known = machine.asking[node] = any(
             isinstance(one, ast.Attribute) and one.attr == "training"
             for cls in instance.cls.lineage()
+            if ".training" in cls.scope.source.text
             for one in ast.walk(cls.node)
         )
     return known
