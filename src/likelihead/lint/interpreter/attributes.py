@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
 from likelihead.lint.knowledge import objects, tensors
@@ -88,7 +89,8 @@ class Attributes(Machine):
         if member is not None:
             return self._bind_member(member[0], instance, name, node, frame)
         if name == "training":
-            return UNKNOWN
+            mode = modes.mode_of(self, id(instance), frame)
+            return UNKNOWN if mode is None else Const(mode)
         if name == "__class__":
             return instance.cls
         if self._set_elsewhere(instance, name, frame):
@@ -186,20 +188,6 @@ class Attributes(Machine):
                 one.append(new, context, name)
             elif isinstance(one, Module) and one.scope is frame.scope:
                 one.scope.frame.env[name] = new
-
-    def set_training(self, instance: Instance, mode: Value, frame: Frame) -> None:
-        """``module.train(mode)``; behind a branch in which it is called the mode is not known."""
-        if instance.read("training", instance.born) is None and instance.born.root is frame.context.root:
-            instance.write("training", UNKNOWN, instance.born)
-            self.moded.append(instance)
-        self.set_attribute(instance, "training", mode, frame)
-
-    def forget_training(self) -> None:
-        """Of what is run on its own it is not known in which mode."""
-        for instance in self.moded:
-            instance.attrs.pop("training", None)
-            self.epoch += 1
-        self.moded.clear()
 
     def object_item(self, value: Object, index: Value, node: ast.AST, frame: Frame) -> Value:
         return objects.item(value, index, self, node, frame)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.interpreter.events import Event
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Exhausted, Machine
@@ -121,6 +122,8 @@ class Calls(Machine):
             return self.invoke(function, args, kwargs, node, frame)
         if isinstance(function, Bound):
             return self._call_bound(function, args, kwargs, node, frame)
+        if self.modes:
+            modes.forget(self, function, [*args, *kwargs.values()], node, frame)
         if isinstance(function, External):
             return functions.call(Call(function.name, args, kwargs, self, node, frame))
         if isinstance(function, Class):
@@ -275,12 +278,14 @@ class Calls(Machine):
         if active >= 2 or caller.depth >= MAX_DEPTH:
             return UNKNOWN
         if not function.scope.source.matters(function.node):
+            modes.forget(self, UNKNOWN, args, node, caller)
             return UNKNOWN
         memo = (
             id(function.node),
             id(function.closure),
             tuple(map(key, args)),
             tuple((name, key(one)) for name, one in kwargs.items()),
+            modes.signature(self, caller),
         )
         known = self.memo.get(memo)
         # The call of an overlap loss is the place that is reported: each one is gone into.

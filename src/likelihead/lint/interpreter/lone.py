@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from likelihead.lint.interpreter.frames import Frame
@@ -88,11 +89,11 @@ def lone_network(parameter: str, machine: Machine, scope: Scope, outside: Frame)
 def _of_class(machine: Machine, scope: Scope, outside: Frame) -> Value | None:
     """An object of the file's only network; unknown if there are several, and None if there is none."""
     classes = [one for one in machine.classes if one.scope is scope and _is_network(one)]
-    used = _mentioned(machine, scope)
-    classes = [one for one in classes if one.name not in used]
-    if any(
-        isinstance(one, Class) and one.scope is not scope for one in map(machine.behind, scope.env.values())
-    ):
+    if classes:
+        used = _mentioned(machine, scope)
+        classes = [one for one in classes if one.name not in used]
+    names = map(machine.behind, scope.env.values())
+    if any(isinstance(one, Class) and one.scope is not scope for one in names):
         return UNKNOWN  # the network may be one of another file
     if len(classes) > 1:
         return UNKNOWN
@@ -122,10 +123,13 @@ def _is_network(cls: Class) -> bool:
 
 def _mentioned(machine: Machine, scope: Scope) -> set[str]:
     """The names that the classes of the file use in their bodies: their parts and bases."""
-    return {
-        node.id
-        for cls in machine.classes
-        if cls.scope is scope
-        for node in ast.walk(cls.node)
-        if isinstance(node, ast.Name) and node.id != cls.name
-    }
+    found: set[str] = set()
+    for cls in machine.classes:
+        if cls.scope is scope:
+            found |= _names_in(cls.node)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _names_in(node: ast.ClassDef) -> frozenset[str]:
+    return frozenset(one.id for one in ast.walk(node) if isinstance(one, ast.Name) and one.id != node.name)

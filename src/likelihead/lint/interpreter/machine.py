@@ -12,6 +12,7 @@ from likelihead.lint.values import Class, Context, Dict, Function, Instance, Lis
 
 if TYPE_CHECKING:
     from likelihead.lint.interpreter.frames import Frame, Scope
+    from likelihead.lint.interpreter.modes import Mode
     from likelihead.lint.project import Project
 
 __all__ = ["Exhausted", "Machine", "Observer"]
@@ -78,13 +79,15 @@ class Machine:
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
-        self.moded: list[Instance] = []  # those whose train() or eval() was called
         self.networks: list[Object] = []  # of libraries, made outside of the project's classes
         self.entered_functions: set[int] = set()
         self.entered_methods: set[tuple[int, int]] = set()
         self.set_up: set[tuple[int, int]] = set()
         self.setter_tables: dict[ast.AST, dict[str, list[str]]] = {}
         self.exhausted: set[str] = set()
+        # By the identity of an object: whether it trains, where that is known; and which classes ask.
+        self.modes: dict[int, Mode] = {}
+        self.asking: dict[ast.AST, bool] = {}
 
     def emit(self, event: Event) -> None:
         """Tell the observer, unless this is the body of a module that another analysis is about."""
@@ -158,7 +161,6 @@ class Machine:
 
         # attributes.py
         def attribute(self, value: Value, name: str, node: ast.AST, frame: Frame) -> Value: ...
-        def set_training(self, instance: Instance, mode: Value, frame: Frame) -> None: ...
         def set_attribute(self, value: Value, name: str, new: Value, frame: Frame) -> None: ...
         def object_item(self, value: Object, index: Value, node: ast.AST, frame: Frame) -> Value: ...
         def object_element(self, value: Object | Instance, node: ast.expr | None, frame: Frame) -> Value: ...

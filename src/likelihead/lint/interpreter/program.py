@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.interpreter.attributes import Attributes
 from likelihead.lint.interpreter.calls import Calls
 from likelihead.lint.interpreter.conditions import Conditions
@@ -122,7 +123,6 @@ class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes,
         spec = function.node.args
         missing = [*spec.posonlyargs, *spec.args][len(args) :]
         instance = args[0] if args and isinstance(args[0], Instance) else None
-        self.forget_training()
         self.budget = min(FUNCTION_BUDGET, self._left)
         before = self.budget
         try:
@@ -132,6 +132,8 @@ class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes,
                 unknown = [lone_network(parameter.arg, self, scope, outside) for parameter in missing]
             else:
                 unknown = [objects.argument(instance, parameter.arg) for parameter in missing]
+            if instance is not None:
+                modes.note_step(self, instance, function.name, outside)
             self.invoke(function, [*args, *unknown], {"**": UNKNOWN}, function.node, outside, instance)
         except (Exhausted, RecursionError):
             self.note_exhausted(function)

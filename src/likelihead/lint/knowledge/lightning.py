@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.knowledge.call import Call, constructor
 from likelihead.lint.knowledge.objects import METHODS
 from likelihead.lint.values import UNKNOWN, Const, Function, Instance, List, Object, Repeat, Value
@@ -44,11 +45,11 @@ def _run(trainer: Object, call: Call) -> Value:
         if any(_method(module, name) for name in _TRANSFERS):
             batch = UNKNOWN
         count = len(method.node.args.args) - 2
-        interpreter, mode = call.interpreter, Const(step == "training_step")
-        interpreter.set_training(module, mode, call.frame)
+        interpreter = call.interpreter
+        modes.note_step(interpreter, module, step, call.frame)
         bound = interpreter.attribute(module, step, call.node, call.frame)
         result = interpreter.call(bound, [batch, *[UNKNOWN] * count], {}, call.node, call.frame)
-    call.interpreter.set_training(module, UNKNOWN, call.frame)
+    modes.note_call(call.interpreter, module, "train", [UNKNOWN], call.frame)  # it is left in either
     return List([Repeat(result)], "list", call.frame.context) if call.name == "predict" else UNKNOWN
 
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from likelihead.lint.interpreter import modes
 from likelihead.lint.knowledge import layers, losses
 from likelihead.lint.knowledge.call import CONSTRUCTORS, EXTERNALS, OPS, SELF_METHODS, Call
 from likelihead.lint.values import (
@@ -76,10 +77,9 @@ def method(owner: Value, this: Call) -> Value:
             return handler(base, this)
         if name in ("forward", "__call__"):
             return call(base, this)
+    if name in ("train", "eval"):
+        modes.note_call(this.interpreter, owner, name, args, this.frame)
     if name in SELF_METHODS:
-        if name in ("train", "eval") and isinstance(owner, Instance):
-            mode = Const(False) if name == "eval" else Const(this.const(0, "mode", True))
-            this.interpreter.set_training(owner, UNKNOWN if mode.value is ... else mode, this.frame)
         return owner
     if name in ("forward", "__call__") and isinstance(owner, Instance):
         return UNKNOWN
