@@ -45,11 +45,15 @@ class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes,
         self._objects(scope)
         for cls in [one for one in self.classes if one.scope is scope]:
             self._class(cls, scope)
-        # A function that takes the network comes last: then it is known which networks there are.
-        for function in sorted((one for one in self.functions if one.scope is scope), key=takes_network):
-            if id(function.node) not in self.entered_functions and function.bound_class is None:
-                self._root(function, [], scope)
-                self._objects(scope)
+        # A function that takes the network comes last: then it is known which networks there are. Functions
+        # within functions (closures that are handed to others) are there when the outer ones were gone into.
+        seen = 0
+        while seen < len(self.functions):
+            found, seen = self.functions[seen:], len(self.functions)
+            for function in sorted((one for one in found if one.scope is scope), key=takes_network):
+                if id(function.node) not in self.entered_functions and function.bound_class is None:
+                    self._root(function, [], scope)
+                    self._objects(scope)
 
     def reads(self) -> set[Path]:
         """The other files that were looked at, directly or through one of them."""

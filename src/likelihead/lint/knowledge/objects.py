@@ -75,6 +75,10 @@ _SELF = frozenset(
 )
 
 
+# The lists that are modules themselves.
+_MODULES = ("Sequential", "ModuleList")
+
+
 def call(
     owner: Object,
     args: list[Value],
@@ -124,8 +128,20 @@ def method(
         if isinstance(args[0].value, str):
             interpreter.set_attribute(owner, args[0].value, args[1], frame)
         return Const(None)
-    if name == "__call__":
-        return interpreter.call(owner, args, kwargs, node, frame)
+    if name == "children" and isinstance(owner, Instance):
+        return _children(owner, frame)
+    return UNKNOWN
+
+
+def _children(owner: Instance, frame: Frame) -> Value:
+    """The layers of a user's module in the order of their definition, where each attribute is known."""
+    inner = [owner.read(name, frame.context) for name in owner.attrs]
+    others = [one for one in inner if one is not None and not isinstance(one, Const)]
+    if all(
+        isinstance(one, (Object, Instance)) or (isinstance(one, List) and one.kind in _MODULES)
+        for one in others
+    ):
+        return List(others, "list", frame.context)
     return UNKNOWN
 
 
