@@ -391,10 +391,19 @@ class Expressions(Machine):
         return UNKNOWN
 
     def _joined(self, node: ast.JoinedStr, frame: Frame) -> Value:
+        texts: list[str] = []
         for part in node.values:
+            plain = part
             if isinstance(part, ast.FormattedValue):
-                self.eval(part.value, frame)
-        return UNKNOWN
+                plain = part.value
+            value = self.eval(plain, frame)
+            formatted = isinstance(part, ast.FormattedValue) and (
+                part.conversion != -1 or part.format_spec is not None
+            )
+            if isinstance(value, Const) and type(value.value) in (str, int) and not formatted:
+                texts.append(str(value.value))
+        known = len(texts) == len(node.values) and sum(map(len, texts)) < 256
+        return Const("".join(texts)) if known else UNKNOWN
 
     def _starred(self, node: ast.Starred, frame: Frame) -> Value:
         self.eval(node.value, frame)

@@ -55,6 +55,10 @@ ARGUMENTS: dict[tuple[str, str], Callable[[Object], Value]] = {}
 STARS: dict[str, dict[str, str]] = {}
 
 
+# The lists that are modules themselves.
+_MODULES = ("Sequential", "ModuleList")
+
+
 def call(owner: Object, this: Call) -> Value:
     """An object is called: a layer is applied, a loss taken."""
     if owner.name in losses.LOSSES:
@@ -88,6 +92,20 @@ def method(owner: Value, this: Call) -> Value:
         if isinstance(attribute_name, str):
             this.interpreter.set_attribute(owner, attribute_name, args[1], this.frame)
         return Const(None)
+    if name == "children" and isinstance(owner, Instance):
+        return _children(owner, this.frame)
+    return UNKNOWN
+
+
+def _children(owner: Instance, frame: Frame) -> Value:
+    """The layers of a user's module in the order of their definition, where each attribute is known."""
+    inner = [owner.read(name, frame.context) for name in owner.attrs]
+    others = [one for one in inner if one is not None and not isinstance(one, Const)]
+    if all(
+        isinstance(one, (Object, Instance)) or (isinstance(one, List) and one.kind in _MODULES)
+        for one in others
+    ):
+        return List(others, "list", frame.context)
     return UNKNOWN
 
 
