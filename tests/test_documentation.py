@@ -124,6 +124,7 @@ def test_the_linters_page_has_each_rule_and_only_settings_that_exist() -> None:
     ]
     table = text.partition("<!-- rules -->\n\n")[2].partition("\n\n<!-- /rules -->")[0]
     assert table.splitlines()[2:] == rows
+    assert f"It knows {len(rows)} hazards" in (ROOT / "README.md").read_text(encoding="utf-8")
     toml = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
     for page in ("lint.md", "command-line.md"):
         (block,) = re.findall(

@@ -11,8 +11,9 @@ from likelihead.lint.rules.pages import full_page
 INTRODUCTION = """\
 # Hazards
 
-Each way to get a wrong, a fragile or a redundant loss has a code. The guard's warnings and errors name it,
-and `likelihead explain LH104` shows its page in the terminal. The examples assume
+Each way to get a wrong, a fragile or a redundant loss has a code. The [guard's](../guard.md) warnings and
+errors and the [linter's](../lint.md) findings name it, and `likelihead explain LH104` shows its page in the
+terminal. The examples assume
 
 ```python
 import torch

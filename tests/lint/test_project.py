@@ -48,7 +48,7 @@ def test_relative_imports(tmp_path: Path) -> None:
     assert project.resolve_relative(2, "", b) == tmp_path / "p/__init__.py"
     assert project.resolve_relative(2, "a", b) == tmp_path / "p/a.py"
     assert project.resolve_relative(1, "a", b) is None
-    assert project.resolve_relative(99, "a", b) is None
+    assert project.resolve_relative(99, "no_module_of_that_name", b) is None
 
 
 def test_a_file_is_read_once_and_a_broken_one_is_a_problem(tmp_path: Path) -> None:

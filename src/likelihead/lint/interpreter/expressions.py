@@ -234,7 +234,7 @@ class Expressions(Machine):
     def _bin_op(self, node: ast.BinOp, frame: Frame) -> Value:
         left = self.eval(node.left, frame)
         right = self.eval(node.right, frame)
-        if isinstance(node.op, ast.Mult) and (_is_logits(left) or _is_logits(right)):
+        if isinstance(node.op, ast.Mult) and (_is_unbounded(left) or _is_unbounded(right)):
             self.emit(Reading(node, frame, "product", left, right))
         return self.binary(type(node.op), left, right, node, frame)
 
@@ -404,8 +404,9 @@ class Expressions(Machine):
         return self.call_expression(node, frame)
 
 
-def _is_logits(value: Value) -> bool:
-    return any(isinstance(one, Tensor) and one.kind == "logits" for one in alternatives(value))
+def _is_unbounded(value: Value) -> bool:
+    """Whether it may be logits or log-probabilities, of which an overlap loss takes no product."""
+    return any(isinstance(one, Tensor) and one.kind in ("logits", "log_probs") for one in alternatives(value))
 
 
 def _holds_layers(value: Value) -> TypeGuard[List]:

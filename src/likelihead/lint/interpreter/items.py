@@ -6,7 +6,7 @@ import ast
 
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.interpreter.machine import Machine
-from likelihead.lint.knowledge import tensors
+from likelihead.lint.knowledge import rounds, tensors
 from likelihead.lint.values import (
     UNKNOWN,
     Bound,
@@ -63,8 +63,8 @@ class Items(Machine):
 
     def _list_item(self, value: List, index: Value, frame: Frame) -> Value:
         at = index.value if isinstance(index, Const) else None
-        if isinstance(at, str) and value.names and at in value.names:
-            return value.items[value.names.index(at)]
+        if isinstance(at, str) and (named := value.named(at)) is not None:
+            return named
         if isinstance(at, int) and not isinstance(at, bool):
             before = value.items[: at + 1] if at >= 0 else value.items[at:]
             if len(before) == (at + 1 if at >= 0 else -at) and not any(
@@ -116,9 +116,10 @@ class Items(Machine):
     def extend(self, value: List, more: Value, frame: Frame) -> None:
         """``value += more`` and ``value.extend(more)``."""
         self.epoch += 1
+        loop = self.loop_nodes[-1] if self.loop_nodes else None
         if isinstance(more, List):
             for item in list(more.items):
-                value.append(item, frame.context)
+                value.append(item if isinstance(item, Repeat) else rounds.kept(item, loop), frame.context)
         else:
             value.append(Repeat(self.element(more, None, frame)), frame.context)
 

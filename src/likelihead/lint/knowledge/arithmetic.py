@@ -75,15 +75,14 @@ def binary(
 
 def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: Frame, node: ast.AST) -> Value:
     kind = value.kind
-    if kind in ("data", "indices") and op_ in (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.FloorDiv):
+    whole = (ast.Add, ast.Sub, ast.FloorDiv, ast.Mod)
+    if kind in ("data", "indices") and op_ in (*whole, ast.Mult, ast.Div, ast.Pow):
         floats = op_ is ast.Div or isinstance(amount, float)
         changed = value.but(
             marks=value.marks & {"sequence", "unsure rank", "class weights", "negated"},
             dtype="float" if floats else value.dtype,
         )
-        return (
-            changed if kind == "data" or op_ in (ast.Add, ast.Sub, ast.FloorDiv) else changed.but(kind="data")
-        )
+        return changed if kind == "data" or op_ in whole else changed.but(kind="data")
     if op_ in (ast.Add, ast.Sub):
         if abs(amount) <= 1e-3:
             return value.but(marks=value.marks | {"eps"})

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from likelihead.lint.interpreter.events import Reading
-from likelihead.lint.knowledge import rounds
+from likelihead.lint.knowledge import rounds, terms
 from likelihead.lint.knowledge.call import OPS, Call, external, number, op
 from likelihead.lint.values import (
     UNKNOWN,
@@ -72,7 +72,7 @@ def announce(
     ):
         interpreter.emit(Reading(node, frame, "normalised", left, right))
     elif op_ is ast.Pow and any(isinstance(one, Figure) for one in alternatives(right)):
-        interpreter.emit(Reading(node, frame, "power", right, left))
+        interpreter.emit(Reading(node, frame, "exp" if _is_e(left) else "power", right, left))
 
 
 def _judged(left: Value, right: Value, node: ast.AST, interpreter: Machine) -> Value:
@@ -131,9 +131,13 @@ def binary(
         return _times(first, second, node, frame)
     if op_ is ast.Div and isinstance(left, Figure):
         return _over(left, right, interpreter, node, frame)
-    if op_ is ast.Pow and isinstance(right, Figure) and number(left) == 2:
-        return _exponential(right, frame.scope.made(node, "2 **"))
+    if op_ is ast.Pow and isinstance(right, Figure) and (number(left) == 2 or _is_e(left)):
+        return _exponential(right, frame.scope.made(node, "e **" if _is_e(left) else "2 **"))
     return UNKNOWN
+
+
+def _is_e(value: Value) -> bool:
+    return isinstance(value, External) and value.name in ("math.e", "numpy.e")
 
 
 def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Value:
@@ -154,7 +158,7 @@ def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Val
         return UNKNOWN
     if is_zero(old):
         return new
-    if isinstance(old, Figure) and _weights_sum_to_one(node):
+    if "weighted mean" in new.marks and terms.weights_sum_to_one(node):
         return new.but(kind="loss", marks=new.marks | {"with another term"})
     if isinstance(old, Figure) and old.kind == new.kind == "loss_sum":
         return new
@@ -162,35 +166,6 @@ def _plus(left: Value, right: Value, interpreter: Machine, node: ast.AST) -> Val
         if isinstance(one, Figure) and one.kind == "loss":
             return one.but(marks=one.marks | {"with another term"})
     return UNKNOWN
-
-
-def _weights_sum_to_one(node: ast.AST) -> bool:
-    """``w * a + (1 - w) * b``."""
-    if not isinstance(node, ast.BinOp):
-        return False
-    factors = [
-        {ast.dump(side) for side in (term.left, term.right)}
-        for term in (node.left, node.right)
-        if isinstance(term, ast.BinOp) and isinstance(term.op, ast.Mult)
-    ]
-    rests = [
-        ast.dump(side.right)
-        for term in (node.left, node.right)
-        if isinstance(term, ast.BinOp)
-        for side in (term.left, term.right)
-        if isinstance(side, ast.BinOp)
-        and isinstance(side.op, ast.Sub)
-        and isinstance(side.left, ast.Constant)
-        and side.left.value == 1
-    ]
-    return len(factors) == 2 and any(rest in one for rest in rests for one in factors)
-
-
-def _terms(node: ast.AST) -> int:
-    """How many terms a sum has where it is written."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _terms(node.left) + _terms(node.right)
-    return 1
 
 
 def _times(value: Figure, by: Value, node: ast.AST, frame: Frame) -> Value:
@@ -204,7 +179,9 @@ def _times(value: Figure, by: Value, node: ast.AST, frame: Frame) -> Value:
         return UNKNOWN
     # by the number of examples or tokens; a fraction is a weight among other terms
     whole = amount is None or float(amount).is_integer()
-    return value.but(kind="loss_sum" if value.kind == "loss" and whole else "scaled", unit=unit)
+    if value.kind != "loss":
+        return value.but(kind="scaled", unit=unit)
+    return value.but(kind="loss_sum" if whole else "scaled", unit=unit, marks=value.marks | {"weighted mean"})
 
 
 def _over(value: Figure, by: Value, interpreter: Machine, node: ast.AST, frame: Frame) -> Value:
@@ -212,7 +189,7 @@ def _over(value: Figure, by: Value, interpreter: Machine, node: ast.AST, frame: 
     if amount == 1 and value.kind != "sum_of_means":  # of those, the counter after one round may be
         return value
     several = value.kind == "loss" and "with another term" in value.marks and isinstance(node, ast.BinOp)
-    if several and amount == _terms(getattr(node, "left", node)) > 1:
+    if several and amount == terms.count(getattr(node, "left", node)) > 1:
         return value  # (a + b) / 2, the mean of two losses
     unit = _unit(value, by, node, frame, math.log(2))
     if unit != value.unit and unit:
@@ -393,6 +370,8 @@ def total(value: Figure | List, call: Call) -> Value:
         return UNKNOWN
 
     def summed(one: Value) -> Value:
+        if isinstance(one, Figure) and one.kind.startswith("ranks_of_"):
+            return one
         if isinstance(one, Figure) and one.loop is not None and one.kind in _SUMS:
             return one.but(kind=_SUMS[one.kind], origin=value)
         return UNKNOWN
@@ -484,6 +463,19 @@ def _all_reduce(call: Call) -> Value:
         result = map_union(value, _over_ranks) if name == "SUM" else UNKNOWN
         call.interpreter.bind(place, result, call.frame)
     return UNKNOWN
+
+
+@external("torch.distributed.all_gather", "torch.distributed.all_gather_object")
+def _all_gather(call: Call) -> Value:
+    """The list that is its first argument holds the value of each rank."""
+    value = call.get(1, "tensor")
+    place = call.node.args[0] if isinstance(call.node, ast.Call) and call.node.args else None
+    if isinstance(place, (ast.Name, ast.Attribute)) and any(
+        isinstance(one, Figure) for one in alternatives(value)
+    ):
+        each = Repeat(map_union(value, _over_ranks))
+        call.interpreter.bind(place, List([each], "list", call.frame.context), call.frame)
+    return Const(None)
 
 
 def _over_ranks(value: Value) -> Value:

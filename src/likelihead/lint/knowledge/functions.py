@@ -27,7 +27,7 @@ _OP_MODULES = frozenset(
 # What they return is, for the analysis, their first argument.
 PASS_THROUGH = frozenset(
     (
-        "torch.compile", "torch.jit.script", "torch.autograd.Variable", "copy.deepcopy", "copy.copy",
+        "torch.compile", "torch.jit.script", "torch.autograd.Variable",
         "torch.fx.symbolic_trace", "torch.nn.DataParallel", "torch.nn.parallel.DataParallel",
         "torch.nn.parallel.DistributedDataParallel", "torch.distributed.fsdp.FullyShardedDataParallel",
         "fairscale.nn.FullyShardedDataParallel", "apex.parallel.DistributedDataParallel",
@@ -55,14 +55,11 @@ def call(this: Call) -> Value:
 
 def _users_loss(this: Call) -> Value:
     """A loss of the settings: a class if its name looks like one, else a function."""
-    family, is_class = this.interpreter.losses[this.name], this.name.rpartition(".")[2][:1].isupper()
-    this.name = next(
-        one
-        for one in losses.LOSSES
-        if one.startswith("torch.nn.")
-        and one.startswith("torch.nn.functional.") is not is_class
-        and losses.LOSSES[one].family == family
-    )
+    function = this.interpreter.losses[this.name]
+    if this.name.rpartition(".")[2][:1].isupper():
+        this.name = f"torch.nn.{losses.FUNCTIONS[function]}"
+    else:
+        this.name = f"torch.nn.functional.{function}"
     return call(this)
 
 

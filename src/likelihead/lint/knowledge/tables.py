@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from likelihead.lint.knowledge import shapes
 from likelihead.lint.knowledge.call import Call, constructor, dtype_of, external, op
 from likelihead.lint.knowledge.objects import ATTRIBUTES, ELEMENTS, METHODS
@@ -15,6 +17,7 @@ from likelihead.lint.values import (
     Repeat,
     Tensor,
     Value,
+    alternatives,
     constant,
 )
 
@@ -93,9 +96,27 @@ def _same(call: Call) -> Value:
     return value if isinstance(value, Tensor) and value.kind in ("data", "indices") else UNKNOWN
 
 
-@op("sin", "cos", "sqrt", "square", "abs", "sign", "arctan", "atan", "log1p", "expm1")
+@op(
+    "sin",
+    "cos",
+    "sqrt",
+    "square",
+    "abs",
+    "sign",
+    "arctan",
+    "atan",
+    "log1p",
+    "expm1",
+    "round",
+    "floor",
+    "ceil",
+)
 def _elementwise(call: Call) -> Value:
     value = call.get(0, "input")
+    logits = any(isinstance(one, Tensor) and one.kind == "logits" for one in alternatives(value))
+    if logits and call.name.endswith("round") and len(call.args) == 1 and not call.kwargs:
+        # What is rounded to 0 or 1 is compared with one half.
+        call.interpreter.compare(ast.Gt, value, Const(0.5), call.node, call.frame)
     if not isinstance(value, Tensor) or value.kind != "data":
         return UNKNOWN
     return Tensor("data", value.made, None, value.shape, value.dtype)

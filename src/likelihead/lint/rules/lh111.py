@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import ast
 
-from likelihead.lint.interpreter.events import Event, Reading
+from likelihead.lint.interpreter.events import Event, LossCall, Reading
 from likelihead.lint.interpreter.frames import Frame
 from likelihead.lint.knowledge.overlap import is_overlap
 from likelihead.lint.rules.base import Verdict
@@ -53,8 +53,14 @@ class LH111(LinkRule):
 
     code = "LH111"
     family = "overlap"
-    kinds = ("logits",)
+    kinds = ("logits", "log_probs")
     text = "{loss} sums up probabilities, and this is the output of a layer as it is."
+
+    def loss(self, call: LossCall) -> Verdict | None:
+        verdict = super().loss(call)
+        if verdict is not None and isinstance(call.input, Tensor) and call.input.kind == "log_probs":
+            verdict.detail = f"{call.name} sums up probabilities, and these are the logarithms of some."
+        return verdict
 
     def reading(self, event: Reading) -> Verdict | None:
         if event.name != "product":
@@ -70,7 +76,8 @@ class LH111(LinkRule):
             return None
         if event.frame.function is None or not _is_summed(event.node, event.frame.function):
             return None
-        detail = f"{frame.function.name} multiplies the target with this output of a layer as it is."
+        what = "this output of a layer as it is" if logits.kind == "logits" else "log-probabilities"
+        detail = f"{frame.function.name} multiplies the target with {what}."
         return Verdict(detail, logits, Event(frame.site, frame.caller))
 
 
@@ -90,7 +97,7 @@ def _overlap_frame(frame: Frame) -> Frame | None:
 
 
 def _is_logits(value: Value) -> bool:
-    return isinstance(value, Tensor) and value.kind == "logits"
+    return isinstance(value, Tensor) and value.kind in LH111.kinds
 
 
 def _is_linked(value: Value) -> bool:

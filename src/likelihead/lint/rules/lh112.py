@@ -47,11 +47,15 @@ class LH112(Rule):
 
     def __init__(self) -> None:
         self._links: dict[int, Link] = {}
+        self._turned: dict[int, Link] = {}  # of which only the loss says what the dimensions are
 
     def link(self, event: Link) -> Verdict | None:
         if event.name not in ("softmax", "log_softmax") or not isinstance(event.input, Tensor):
             return None
-        if event.input.kind == "logits" and not event.input.marks & {"functional", "combined", "turned"}:
+        if event.input.kind == "logits" and not event.input.marks & {"functional", "combined"}:
+            if "turned" in event.input.marks:
+                self._turned[id(event.node)] = event
+                return None
             self._links[id(event.node)] = event
             if event.output.dim == 0 and "batch first" in event.input.marks:
                 return Verdict(_BATCH, event.input)
@@ -63,17 +67,25 @@ class LH112(Rule):
         if call.loss.family == "nll" and call.option("reduction", "mean") == "none":
             return None
         link, value = self._link_of(call.input)
+        targets = call.target.rank if isinstance(call.target, Tensor) else None
         if link is None or value is None:
-            return None
+            return self._before_the_loss(call.input, targets or 0)
         logits, dim = link.input, link.output.dim
         assert isinstance(logits, Tensor)
-        targets = call.target.rank if isinstance(call.target, Tensor) else None
         if dim == 0 and (_has_rows(logits) or (value.dim == 0 and (_has_rows(value) or targets))):
             return Verdict(_BATCH, logits, link)
         if dim in (1, -2) and logits.rank == 3 and "conv" not in logits.marks:
             flat = value.rank == 2 and value.last is not None and value.last == logits.last
             return Verdict(_STEPS, logits, link) if flat else None
         return self._by_rank(link, logits, value)
+
+    def _before_the_loss(self, value: Value, targets: int) -> Verdict | None:
+        """Of dimensions in the order that the loss asks for the first is the batch, if there are several."""
+        if not isinstance(value, Tensor) or value.made is None or value.dim != 0:
+            return None
+        link = self._turned.get(id(value.made.node))
+        several = targets > 1 or (value.rank or 0) > 2
+        return Verdict(_BATCH, link.input, link) if link is not None and several else None
 
     def reading(self, event: Reading) -> Verdict | None:
         if event.name != "argmax" or not isinstance(event.by, Const):
@@ -108,7 +120,16 @@ class LH112(Rule):
         if isinstance(value, Tensor) and value.kind in ("probs", "log_probs") and value.made is not None:
             if "turned" in value.marks:
                 return None, None
-            return self._links.get(id(value.made.node)), value
+            link = self._links.get(id(value.made.node))
+            before = value.origin  # of log(softmax(x)), the softmax
+            if (
+                link is None
+                and isinstance(before, Tensor)
+                and before.kind == "probs"
+                and before.made is not None
+            ):
+                link = self._links.get(id(before.made.node))
+            return link, value
         return None, None
 
 

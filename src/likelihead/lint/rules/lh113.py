@@ -1,7 +1,7 @@
 """A threshold of 0.5 on logits, where one half of probability is 0.
 
 That a value is logits is known from a loss of the program that takes it for logits: the same layer's output
-goes into binary cross-entropy with logits, cross-entropy, or the like.
+goes into binary cross-entropy with logits, cross-entropy, or the like. To `round` is to compare with 0.5.
 
 ## Example
 

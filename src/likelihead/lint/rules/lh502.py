@@ -82,12 +82,13 @@ def _accumulates(loop: ast.For | ast.AsyncFor | ast.While, backward: ast.AST, wi
         return False  # under a condition that the settings of this run do not meet
     if isinstance(backward, ast.Call) and any(one.arg == "retain_graph" for one in backward.keywords):
         return False  # the steps of one sequence, or the terms of one loss
-    if any(_counts(one) or _mentions(one, "accumulate") for one in way[1:]):
+    names = _counters(loop)
+    if any(_counts(one, names) or _mentions(one, "accumulate") for one in way[1:]):
         return False
     steps = [way for call in _calls(loop, "step") if _is_step(call) and (way := _way(loop, call))]
     zeros = [way for call in _calls(loop, "zero_grad") if (way := _way(loop, call))]
     if steps:
-        return bool(zeros) and all(any(map(_counts, one)) for one in (*steps, *zeros))
+        return bool(zeros) and all(any(_counts(node, names) for node in one) for one in (*steps, *zeros))
     return not zeros and _steps_behind(loop, within)
 
 
@@ -159,9 +160,29 @@ def _is_step(call: ast.Call) -> bool:
     return bool(_OPTIMIZERS.search(text)) and not _SCHEDULERS.search(ast.unparse(call.func))
 
 
-def _counts(node: ast.AST) -> bool:
-    """``if (i + 1) % k == 0``."""
-    return isinstance(node, ast.If) and any(isinstance(one, ast.Mod) for one in ast.walk(node.test))
+def _counts(node: ast.AST, names: frozenset[str] = frozenset()) -> bool:
+    """``if (i + 1) % k == 0``, also by a name that was given to the condition."""
+    return isinstance(node, ast.If) and any(
+        isinstance(one, ast.Mod) or (isinstance(one, ast.Name) and one.id in names)
+        for one in ast.walk(node.test)
+    )
+
+
+def _counters(loop: ast.AST) -> frozenset[str]:
+    """Names that a loop gives to a condition on the count of its rounds, and to nothing else."""
+    given: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(loop):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            given.setdefault(node.targets[0].id, []).append(node.value)
+    return frozenset(
+        name
+        for name, values in given.items()
+        if all(
+            isinstance(value, (ast.Compare, ast.BoolOp, ast.UnaryOp))
+            and any(isinstance(one, ast.Mod) for one in ast.walk(value))
+            for value in values
+        )
+    )
 
 
 def _mentions(node: ast.AST, name: str) -> bool:

@@ -1,8 +1,8 @@
 """The mean over ranks of means that each rank took over a count of its own.
 
-A loss is followed into `all_reduce` (or `reduce`). The finding is the division by the number of ranks
-behind it, or the call with `ReduceOp.AVG`. It needs evidence that the counts of the ranks differ: each rank
-divided a sum by its own count, or the loss has an `ignore_index`.
+A loss is followed into `all_reduce`, `reduce` or `all_gather`. The finding is the division by the number of
+ranks behind it, the mean of what was gathered, or the call with `ReduceOp.AVG`. It needs evidence that the
+counts of the ranks differ: each rank divided a sum by its own count, or the loss has an `ignore_index`.
 
 ## Example
 
@@ -43,9 +43,11 @@ class LH503(Rule):
 
     def reading(self, event: Reading) -> Verdict | None:
         value = event.value
-        if event.name not in ("divide", "average_ranks") or not isinstance(value, Figure):
+        if event.name not in ("divide", "mean", "average_ranks") or not isinstance(value, Figure):
             return None
         kind = value.kind.removeprefix("ranks_of_")
+        if event.name == "mean" and kind == value.kind:
+            return None
         if event.name == "divide" and (kind == value.kind or not is_rank_count(event.by, event.node)):
             return None
         if kind == "mean" or (kind == "loss" and "ignore_index" in value.marks):

@@ -75,3 +75,24 @@ class Pooled(nn.Module):
 def both(x, y):
     p = F.softmax(nn.Linear(6, 3)(torch.randn(8, 6)), dim=0)  # expect: LH112
     return F.cross_entropy(p, y)  # expect: LH101
+
+
+class Tags(nn.Module):
+    def __init__(self, words, tags):
+        super().__init__()
+        self.embedding = nn.Embedding(words, 16)
+        self.head = nn.Linear(16, tags)
+
+    def forward(self, words):
+        return self.head(self.embedding(words))
+
+
+def tagged(words, tags):
+    logits = Tags(100, 7)(words)
+    log_probs = torch.log_softmax(logits.transpose(1, 2), dim=0)  # expect: LH112
+    return F.nll_loss(log_probs, torch.zeros(4, 9, dtype=torch.long)), tags
+
+
+def log_by_hand(y):
+    scores = nn.Linear(8, 5)(torch.randn(4, 8))
+    return F.nll_loss(torch.log(F.softmax(scores, 0)), y)  # expect: LH110, LH112

@@ -28,3 +28,12 @@ def train_both(model, other, optimizer, loader, share):
         if (i + 1) % 4 == 0:
             optimizer.step()
             optimizer.zero_grad()
+
+
+def train_by_name(model, optimizer, loader, every):
+    for i, (x, y) in enumerate(loader):
+        F.cross_entropy(model(x), y).backward()  # expect: LH502
+        full = (i + 1) % every == 0
+        if full:
+            optimizer.step()
+            optimizer.zero_grad()
