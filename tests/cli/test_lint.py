@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -297,6 +299,21 @@ def test_the_program_with_several_processes() -> None:
     done = program("--jobs", "2", "--statistics", ".")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("60  LH101  ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes")
+def test_an_interrupt_is_one_line_whatever_the_processes_do() -> None:
+    write(Path.cwd(), {f"m{number}.py": BAD * 200 for number in range(200)})
+    words = [sys.executable, "-c", "from likelihead.cli import run; run()", "lint", ".", "--jobs", "2"]
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    while (
+        len(children.read_text().split()) < 3
+    ):  # two that work, and one that multiprocessing has beside them
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stdout, stderr) == (130, b"", b"Interrupted.\n")
 
 
 def test_the_program_loads_no_torch_and_little_else() -> None:

@@ -100,6 +100,15 @@ def test_the_linter_is_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     module._linter.cache_clear()
 
 
+def test_what_another_version_wrote_may_look_different(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    run(tmp_path)
+    (file,) = (tmp_path / CACHE_FOLDER).glob("lint-*")
+    for content in (b"[]", b"3", b'{"version": 7}'):
+        file.write_bytes(module.digest_of(content).encode() + b"\n" + content)
+        assert work(run(tmp_path)) == (4, 0)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\n{}", b"[]", None])
 def test_a_damaged_cache_is_none(content: bytes | None, tmp_path: Path) -> None:
     write(tmp_path, FILES)

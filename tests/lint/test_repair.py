@@ -192,6 +192,11 @@ def test_unsafe_fixes_are_asked_for(tmp_path: Path) -> None:
     assert list(unsafe.changed) == [tmp_path / "a.py"]
 
 
+def test_a_form_feed_ends_no_line_of_a_patch(tmp_path: Path) -> None:
+    put(tmp_path, {"a.py": BAD.replace("\n\n\n", "\n\x0c\n\n")})
+    assert "@@ -2,4 +2,4 @@\n \x0c\n \n def loss(x, y):\n" in diff(repair([tmp_path]))
+
+
 def test_a_difference_is_a_patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, {"a.py": BAD.rstrip("\n"), "b.py": GOOD})
     monkeypatch.chdir(tmp_path)

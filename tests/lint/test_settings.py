@@ -130,6 +130,7 @@ def test_all_keys(tmp_path: Path) -> None:
         ("[tool.likelihead.lint.per-file-ignores]\nx = ['E5']", "per-file-ignores of 'x' holds 'E5', which"),
         ("[tool.likelihead.lint]\nlosses = 1", "losses is 1; expected a table"),
         ("[tool.likelihead.lint.losses]\nce = 1", "losses has 1 for 'ce'; expected the name of a loss"),
+        ("[tool.likelihead.lint.losses]\na.ce = 'nll_loss'", "and the dotted name of the wrapper in quotes"),
         ("[tool.likelihead.lint.losses]\nce = 'crossentropy'", "did you mean 'cross_entropy'?"),
         ("[tool.likelihead.lint.losses]\nce = 'mse'", "expected one of binary_cross_entropy, "),
         ("[tool.likelihead.lint.losses]\n'a b' = 'nll_loss'", "losses has 'a b'; expected the dotted name"),

@@ -158,8 +158,11 @@ def _load(path: Path) -> dict[str, Any]:
     if checksum != digest_of(content).encode():
         return {}
     held = json.loads(content)
+    # What another version has written may look different in every way.
+    if not isinstance(held, dict) or held.get("linter") != _linter():
+        return {}
     entries: dict[str, Any] = held["files"]
-    return entries if held["linter"] == _linter() else {}
+    return entries
 
 
 def _finding(held: list[Any]) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -225,11 +226,16 @@ def diff(repaired: Repair) -> str:
         if old is None or new is None:
             continue
         name = shown(str(path))
-        lines = difflib.unified_diff(old.text.splitlines(True), new.text.splitlines(True), name, name)
+        lines = difflib.unified_diff(_lines(old.text), _lines(new.text), name, name)
         parts += [
             line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
         ]
     return "".join(parts)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as `patch` counts them: a form feed ends none."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def summary(repaired: Repair, failed: list[Problem]) -> str:

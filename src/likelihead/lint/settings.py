@@ -231,7 +231,12 @@ def parse_settings(section: Any, folder: Path) -> Settings:
     losses = _table(section, "losses", "a loss for each name of a wrapper")
     for wrapper, loss in losses.items():
         if not isinstance(loss, str):
-            raise OptionError(f"losses has {_shown(loss)} for {wrapper!r}; expected the name of a loss")
+            quoted = (
+                ', and the dotted name of the wrapper in quotes: "mylib.ce"' if isinstance(loss, dict) else ""
+            )
+            raise OptionError(
+                f"losses has {_shown(loss)} for {wrapper!r}; expected the name of a loss{quoted}"
+            )
     return Settings(
         select=_selectors("select", section["select"]) if "select" in section else (_EVERY,),
         ignore=_selectors("ignore", section.get("ignore", [])),

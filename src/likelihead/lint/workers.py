@@ -99,7 +99,9 @@ def analyse_all(
     chunks = [tasks[start : start + size] for start in range(0, len(tasks), size)]
     lost: list[Task] = []
     with _pool(workers, overlay) as pool:
-        for chunk, future in [(chunk, pool.submit(_work, chunk)) for chunk in chunks]:
+        with _no_interrupt():
+            futures = [pool.submit(_work, chunk) for chunk in chunks]
+        for chunk, future in zip(chunks, futures, strict=True):
             try:
                 yield from future.result()
             except BrokenProcessPool:
@@ -113,8 +115,10 @@ def _one_by_one(tasks: list[Task], overlay: Mapping[Path, bytes]) -> Iterator[Ou
     with _pool(1, overlay) as pool:
         while tasks:
             task = tasks.pop(0)
+            with _no_interrupt():
+                future = pool.submit(_work, [task])
             try:
-                yield from pool.submit(_work, [task]).result()
+                yield from future.result()
             except BrokenProcessPool:
                 reason = "the process that interpreted it was ended; there may be too little memory"
                 yield Outcome(task[0], problem=Problem(str(task[0]), reason), internal=True)
@@ -125,13 +129,32 @@ def _one_by_one(tasks: list[Task], overlay: Mapping[Path, bytes]) -> Iterator[Ou
 def _pool(workers: int, overlay: Mapping[Path, bytes]) -> Iterator[ProcessPoolExecutor]:
     # Never a fork: whoever calls this may have threads.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(dict(overlay),))
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for the rest
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # nobody waits for the rest
+        pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Put an interrupt off until the end; processes that are started here never see one.
+
+    Each would tell of it from the midst of its imports, before `_start` can see to that.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _analyser = Analyser()
