@@ -18,6 +18,7 @@ test: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/likelihead lint src tests examples docs
 	$(BIN)/python -m pytest
 
 # A second build of the kernels, under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own, tested

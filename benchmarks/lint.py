@@ -2,8 +2,8 @@
 
 The files are other people's, so they are not kept here: folders of unpacked packages or repositories are
 named on the command line, and the table says which they were. Of them every file counts that names torch or
-Keras. Each time is that of a process of its own which has loaded the linter already, beside torch-preflight on the
-same files if it is installed; its time is that of the whole command, since it cannot be had otherwise.
+Keras. Each time is that of a process of its own which has loaded the linter already, beside torch-preflight
+on the same files if it is installed; its time is that of the whole command: it cannot be had otherwise.
 """
 
 from __future__ import annotations

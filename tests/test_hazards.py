@@ -54,6 +54,13 @@ def test_a_page_holds_every_part(hazard: Hazard) -> None:
         assert part in page
 
 
+@pytest.mark.parametrize("hazard", every_hazard())
+def test_a_page_says_who_finds_it(hazard: Hazard) -> None:
+    detection = hazard.page.split("## Detection\n")[1]
+    assert ("The guard finds it" in detection) is bool(hazard.guard)
+    assert ("The linter finds it" in detection) is bool(hazard.lint)
+
+
 def test_the_pages_hold_no_stray_hazard() -> None:
     from importlib.resources import files
 

@@ -39,7 +39,10 @@ def test_light_modules_leave_torch_and_numpy_unloaded(module: str) -> None:
 
 
 def test_explaining_a_hazard_needs_no_torch() -> None:
-    statement = "from likelihead.hazards import HAZARDS\nassert all(h.page for h in HAZARDS.values())"
+    statement = (
+        "from likelihead.hazards import HAZARDS\nfrom likelihead.lint.rules.pages import full_page\n"
+        "assert all(full_page(h) for h in HAZARDS.values())"
+    )
     assert loaded_after(statement, {"torch", "numpy"}) == set()
 
 

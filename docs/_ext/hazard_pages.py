@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from likelihead.hazards import FAMILIES, HAZARDS, SEVERITIES
+from likelihead.lint.rules.pages import full_page
 
 INTRODUCTION = """\
 # Hazards
 
-Each way to get a wrong, a fragile or a redundant loss has a code. The guard's warnings and errors name it,
-and `likelihead explain LH104` shows its page in the terminal. The examples assume
+Each way to get a wrong, a fragile or a redundant loss has a code. The [guard's](../guard.md) warnings and
+errors and the [linter's](../lint.md) findings name it, and `likelihead explain LH104` shows its page in the
+terminal. The examples assume
 
 ```python
 import torch
@@ -35,7 +37,9 @@ def pages() -> dict[str, str]:
         ]
         index.append("\n".join([f"## {title}\n", "| code | severity | what |", "|---|---|---|", *rows, ""]))
     index.append("\n".join(["```{toctree}", ":hidden:", "", *HAZARDS, "```", ""]))
-    return {"index.md": "\n".join(index)} | {f"{code}.md": hazard.page for code, hazard in HAZARDS.items()}
+    return {"index.md": "\n".join(index)} | {
+        f"{code}.md": full_page(hazard) for code, hazard in HAZARDS.items()
+    }
 
 
 def write_pages(app: Any) -> None:

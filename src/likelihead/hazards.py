@@ -78,7 +78,7 @@ class Hazard:
 
     @property
     def page(self) -> str:
-        """The whole page as Markdown, for the terminal and the documentation."""
+        """The whole page as Markdown; `likelihead.lint.rules.pages` adds that of the rule."""
         return _TEMPLATE.format(
             hazard=self, severity=SEVERITIES[self.severity].capitalize(), detection=_detection(self)
         )
@@ -119,10 +119,18 @@ _EVIDENCE = {
 
 
 def _detection(hazard: Hazard) -> str:
-    if not hazard.guard:
-        return "The guard does not look for this: it cannot be known from one call of the loss."
-    evidence = " or ".join(_EVIDENCE[word] for word in hazard.guard.split(", "))
-    return f"The guard finds it on each call of the loss, {evidence}."
+    evidence = " or ".join(_EVIDENCE[word] for word in hazard.guard.split(", ") if word)
+    guard = (
+        f"The guard finds it on each call of the loss, {evidence}."
+        if evidence
+        else "The guard does not look for this: it cannot be known from one call of the loss."
+    )
+    lint = (
+        "The linter finds it in the source: `likelihead lint`."
+        if hazard.lint
+        else "The linter does not look for this: the source does not tell it."
+    )
+    return f"{guard}\n\n{lint}"
 
 
 _PAGE = re.compile(

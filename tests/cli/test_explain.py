@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from likelihead.cli import main
 from likelihead.hazards import FAMILIES, HAZARDS, lookup
+from likelihead.lint.rules.pages import rule_page
 
 
 @pytest.mark.parametrize("code", ["LH104", "lh104"])
@@ -30,6 +31,17 @@ def test_every_page_renders(code: str) -> None:
     result = CliRunner().invoke(main, ["explain", code])
     assert result.exit_code == 0
     assert code in result.stdout
+    assert ("In the source" in result.stdout) is bool(HAZARDS[code].lint)
+
+
+def test_the_page_of_the_rule_is_at_the_end() -> None:
+    page = rule_page(lookup("LH101"))
+    assert page is not None
+    shown = " ".join(CliRunner().invoke(main, ["explain", "LH101"]).stdout.split("In the source")[1].split())
+    assert page.splitlines()[0] in shown
+    for section in ("Example", "Use instead", "Conventions", "Not reported"):
+        assert section in shown
+    assert "a softmax as the target." in shown
 
 
 def test_without_a_code_all_are_listed() -> None:

@@ -115,6 +115,26 @@ def test_a_wrapper_may_stand_for_each_loss_as_function_or_class(
     assert found(result) == [("train.py", code, 4)]
 
 
+def test_a_wrapper_may_be_the_projects_own_and_be_handed_on(tmp_path: Path) -> None:
+    """What it calls cannot be seen through; its name says what it is, wherever it is imported from."""
+    files = {
+        "mylib/__init__.py": "from ._losses import ce, other\n",
+        "mylib/_losses.py": "def ce(p, y):\n    return magic(p, y)\n\n\nother = ce\n",
+        "train.py": (
+            "import torch\nimport mylib as m\nfrom mylib import ce, other\n\n\n"
+            "def one(x, y):\n    return ce(x.softmax(1), y)\n\n\n"
+            "def two(x, y):\n    return m.ce(x.softmax(1), y)\n\n\n"
+            "def three(x, y):\n    return other(x.softmax(1), y)\n"
+        ),
+        "star.py": "import torch\nfrom mylib import *\n\n\ndef f(x, y):\n    return ce(x.softmax(1), y)\n",
+    }
+    settings = Settings(losses={"mylib.ce": "cross_entropy"})
+    assert found(lint_paths([write(tmp_path, files)], settings=settings)) == [
+        ("star.py", "LH101", 6), ("train.py", "LH101", 7), ("train.py", "LH101", 11)
+    ]  # fmt: skip
+    assert found(lint_paths([tmp_path], settings=Settings())) == []
+
+
 def test_notebooks_are_reported_by_cell(tmp_path: Path) -> None:
     cells = ["%matplotlib inline\n" + BAD.partition("\n\n\n")[0], "!ls\n" + BAD.partition("\n\n\n")[2]]
     book = {"cells": [{"cell_type": "code", "source": one} for one in cells], "nbformat": 4}

@@ -122,6 +122,53 @@ class Client(object):
         for x, y in self.data:
             loss = self.criterion(model(x), y)  # expect: LH104
 """,
+    "layers by keys of which some are not known": """
+from collections import OrderedDict
+
+def stack(widths, last):
+    layers = OrderedDict()
+    for i, width in enumerate(widths):
+        layers[f"hidden{i}"] = nn.LazyLinear(width)
+    layers["scores"] = nn.LazyLinear(5)
+    layers["last"] = last
+    return nn.Sequential(layers)
+
+F.cross_entropy(stack(config.widths, nn.Softmax(dim=1))(x), y)  # expect: LH101
+F.cross_entropy(stack(config.widths, nn.Identity())(x), y)
+""",
+    "a layer that may be left out": """
+from collections import OrderedDict
+
+def stack(ends):
+    layers = OrderedDict()
+    layers["scores"] = nn.LazyLinear(5)
+    if ends:
+        layers["last"] = nn.Softmax(dim=1)
+    return nn.Sequential(layers)
+
+def chain(ends):
+    layers = {}
+    layers["scores"] = nn.LazyLinear(5)
+    if ends:
+        layers["last"] = nn.Softmax(dim=1)
+    return nn.Sequential(*layers.values())
+
+F.cross_entropy(stack(config.ends)(x), y)
+F.cross_entropy(chain(config.ends)(x), y)
+F.cross_entropy(stack(True)(x), y)  # expect: LH101
+F.cross_entropy(chain(True)(x), y)  # expect: LH101
+""",
+    "an accelerator that nobody made": """
+model = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))
+model, batches = accelerator.prepare(model, batches)
+F.cross_entropy(model(x), y)  # expect: LH101
+""",
+    "a sigmoid by hand": """
+def squash(z):
+    return 1 / (1 + torch.exp(-z))
+
+loss = F.binary_cross_entropy_with_logits(squash(x @ w + b), y)  # expect: LH106
+""",
     "a network that is given one": HEAD
     + """
 class Distilled(nn.Module):

@@ -33,8 +33,10 @@ def _show_page(hazard: Hazard) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from likelihead.lint.rules.pages import full_page
+
     console = Console()
-    console.print(Markdown(hazard.page), width=min(console.width, 100))
+    console.print(Markdown(full_page(hazard)), width=min(console.width, 100))
 
 
 def _show_table() -> None:

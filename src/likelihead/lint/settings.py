@@ -15,13 +15,14 @@ from typing import Any
 
 from likelihead.errors import OptionError
 from likelihead.hazards import HAZARDS
+from likelihead.lint.knowledge.losses import FUNCTIONS
 
 __all__ = ["LOSS_NAMES", "RULES", "Configuration", "Settings", "parse_settings"]
 
 #: The hazards that the linter looks for.
 RULES: tuple[str, ...] = tuple(hazard.code for hazard in HAZARDS.values() if hazard.lint)
 #: The losses that a wrapper may stand for, by torch's names.
-LOSS_NAMES = ("binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss")
+LOSS_NAMES = tuple(sorted(FUNCTIONS))
 _EVERY = "ALL"
 _TABLE = "[tool.likelihead.lint]"
 _KEYS = ("select", "ignore", "per-file-ignores", "losses")

@@ -419,6 +419,10 @@ class Dict(Value):
         self.unsure: set[Any] = set()
         self.behind = 0
 
+    def entries(self) -> list[Value]:
+        """The values of the known keys, in order."""
+        return [Repeat(one) if name in self.unsure else one for name, one in self.items.items()]
+
     def element(self) -> Value:
         """The value of any one of the keys."""
         found = self.rest

@@ -107,7 +107,9 @@ class Items(Machine):
             return
         strong = certain and frame.context.surrounds(value.born)
         old = value.items.get(index.value)
-        if not strong and old is None:
+        if strong:
+            value.unsure.discard(index.value)
+        elif old is None:
             value.unsure.add(index.value)
         value.items[index.value] = new if strong or old is None else join(old, new)
 

@@ -95,10 +95,19 @@ class Modules(Machine):
         if found is not None and found != path:
             module_value = self.module(found, scope)
             if isinstance(module_value, Module) and name in module_value.scope.env:
-                return module_value.scope.env[name]
+                return self._member(module_value.scope, name)
         if below is not None and below != path:
             return self.module(below, scope)
         return UNKNOWN
+
+    def _member(self, scope: Scope, name: str) -> Value:
+        """What a module holds under a name, or the loss that the user's settings take it for."""
+        path = scope.source.path
+        for wrapper in self.losses:
+            module, _, last = wrapper.rpartition(".")
+            if last == name and path in self.project.candidates(path.parent, module):
+                return External(wrapper)
+        return scope.env[name]
 
     def import_all(self, node: ast.ImportFrom, scope: Scope) -> list[tuple[str, Value]]:
         """What ``from module import *`` binds."""
@@ -118,15 +127,15 @@ class Modules(Machine):
         listed = constant(value.scope.env.get("__all__"))
         wanted = listed if isinstance(listed, (tuple, list)) else None
         return [
-            (name, one)
-            for name, one in value.scope.env.items()
+            (name, self._member(value.scope, name))
+            for name in value.scope.env
             if (name in wanted if wanted is not None else not name.startswith("_"))
         ]
 
     def module_attribute(self, scope: Scope, name: str) -> Value:
         """``module.name``, which may be a module of the package ``module``."""
         if name in scope.env:
-            return self.behind(scope.env[name])
+            return self.behind(self._member(scope, name))
         path = scope.source.path
         if path.name == "__init__.py":
             found = self.project.resolve_relative(1, name, path)

@@ -86,7 +86,7 @@ def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: F
     if op_ in (ast.Add, ast.Sub):
         if abs(amount) <= 1e-3:
             return value.but(marks=value.marks | {"eps"})
-        if kind in ("exp", "exp_logits") and amount == 1 and "negated" in _marks(value.origin):
+        if kind in ("exp", "exp_logits") and amount == 1 and op_ is ast.Add:
             return value.but(kind="one_plus_exp")
         if kind == "per_example":
             return value.but(marks=value.marks | {"shifted"})
@@ -105,10 +105,6 @@ def _with_number(op_: type[ast.operator], value: Tensor, amount: float, frame: F
     if op_ is ast.FloorDiv and kind in ("indices", "data"):
         return value
     return UNKNOWN
-
-
-def _marks(value: Value | None) -> frozenset[str]:
-    return value.marks if isinstance(value, Tensor) else frozenset()
 
 
 def _with_unknown(op_: type[ast.operator], value: Tensor, node: ast.AST, frame: Frame) -> Value:

@@ -70,11 +70,10 @@ def _layers(call: Call) -> Value:
         entries = first.items if isinstance(first, List) else [Repeat(UNKNOWN)]
         return List(entries, kind, context, made=made)
     if isinstance(first, Dict) and len(call.args) == 1:
-        named = list(first.items.items())[first.behind :]
-        layers = [Repeat(one) if name in first.unsure else one for name, one in named]
+        names, layers = list(first.items)[first.behind :], first.entries()[first.behind :]
         if first.rest is not None:
             return List([Repeat(UNKNOWN), *layers], kind, context, made=made)
-        return List(layers, kind, context, [str(name) for name, _ in named], made)
+        return List(layers, kind, context, [str(name) for name in names], made)
     names = [str(i) for i in range(len(call.args))]
     return List(call.args, kind, context, names, made)
 
@@ -174,7 +173,7 @@ def _dict_method(owner: Dict, call: Call) -> Value:
         pairs: list[Value] = [List([Const(key), one], "tuple", context) for key, one in owner.items.items()]
         return List(pairs if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "values":
-        return List(owner.items.values() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
+        return List(owner.entries() if owner.rest is None else [Repeat(UNKNOWN)], "list", context)
     if name == "keys":
         return List(
             [Const(key) for key in owner.items] if owner.rest is None else [Repeat(UNKNOWN)], "list", context

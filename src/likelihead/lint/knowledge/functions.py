@@ -55,14 +55,11 @@ def call(this: Call) -> Value:
 
 def _users_loss(this: Call) -> Value:
     """A loss of the settings: a class if its name looks like one, else a function."""
-    family, is_class = this.interpreter.losses[this.name], this.name.rpartition(".")[2][:1].isupper()
-    this.name = next(
-        one
-        for one in losses.LOSSES
-        if one.startswith("torch.nn.")
-        and one.startswith("torch.nn.functional.") is not is_class
-        and losses.LOSSES[one].family == family
-    )
+    function = this.interpreter.losses[this.name]
+    if this.name.rpartition(".")[2][:1].isupper():
+        this.name = f"torch.nn.{losses.FUNCTIONS[function]}"
+    else:
+        this.name = f"torch.nn.functional.{function}"
     return call(this)
 
 

@@ -20,7 +20,7 @@ from likelihead.lint.values import (
 if TYPE_CHECKING:
     pass
 
-__all__ = ["LOSSES", "Loss", "call_loss", "register_class", "register_function"]
+__all__ = ["FUNCTIONS", "LOSSES", "Loss", "call_loss", "register_class", "register_function"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ _TORCH: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("SoftMarginLoss", "soft_margin_loss", "hinge", "values", _PLAIN),
     ("MultiMarginLoss", "multi_margin_loss", "hinge", "values", ()),
 )
+
+# The functions of torch that the settings may name for a wrapper, and the class of the same loss.
+FUNCTIONS = {function: name for name, function, *_ in _TORCH if function}
 
 # By dotted name, of classes and of functions.
 LOSSES: dict[str, Loss] = {}

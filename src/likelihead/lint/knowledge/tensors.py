@@ -34,8 +34,8 @@ __all__ = ["LINKED", "TELLING_METHODS", "attribute", "index", "keep", "method"]
 # Methods whose name alone says what they return, whatever the object they are called on.
 TELLING_METHODS = frozenset(
     (
-        "softmax", "log_softmax", "sigmoid", "sigmoid_", "argmax", "max", "amax", "long", "float",
-        "double", "half", "int", "bool", "byte", "backward", "item", "exp", "log", "topk",
+        "softmax", "log_softmax", "sigmoid", "sigmoid_", "argmax", "max", "amax", "long", "float", "double",
+        "half", "int", "bool", "byte", "backward", "item", "exp", "log", "topk", "prepare", "prepare_model",
     )
 )  # fmt: skip
 

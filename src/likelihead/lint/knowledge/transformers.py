@@ -6,7 +6,18 @@ from likelihead.lint.knowledge.call import CONSTRUCTORS, FLAT, PACKAGES, Call
 from likelihead.lint.knowledge.networks import FORMS, NETWORK, logits, network
 from likelihead.lint.knowledge.objects import ARGUMENTS, ATTRIBUTES, CALLS, ELEMENTS, METHODS
 from likelihead.lint.knowledge.trained import meet, output_of
-from likelihead.lint.values import UNKNOWN, Const, Dict, Function, Instance, List, Object, Value, constant
+from likelihead.lint.values import (
+    UNKNOWN,
+    Const,
+    Dict,
+    Figure,
+    Function,
+    Instance,
+    List,
+    Object,
+    Value,
+    constant,
+)
 
 __all__: list[str] = []
 
@@ -58,7 +69,10 @@ def _build(call: Call) -> Value:
     fields, rank = found
     size = call.given(9, "num_labels") if rank == 2 else None
     shape = rank if fields == ("logits",) else None
-    return network(call, logits(call, name, size, shape), "transformers", fields=Const(fields))
+    tokens = rank == 0 and not name.endswith("ForCTC")
+    return network(
+        call, logits(call, name, size, shape), "transformers", fields=Const(fields), tokens=Const(tokens)
+    )
 
 
 def _output(output: Value, owner: Object, call: Call) -> Value:
@@ -66,11 +80,23 @@ def _output(output: Value, owner: Object, call: Call) -> Value:
     if not _gives_object(call):
         return UNKNOWN
     fields = constant(owner.options["fields"])
-    with_labels = call.given(99, "labels") is not None
+    with_labels = any(
+        one is not None and constant(one, ...) is not None
+        for one in (call.given(99, name) for name in ("labels", "start_positions"))
+    )
     unsure = "**" in call.kwargs and "labels" not in call.kwargs
     options: dict[str, Value] = dict.fromkeys(fields, output)
+    options["loss"] = _loss(owner, call) if with_labels or "**" in call.kwargs else Const(None)
     options["_loss"] = UNKNOWN if unsure else Const(with_labels)
     return Object(_OUTPUT, options, call.frame.context, call.made(_OUTPUT))
+
+
+def _loss(owner: Object, call: Call) -> Value:
+    """The mean over the examples or tokens of the batch, unless the call says of how many it is a share."""
+    if "num_items_in_batch" in call.kwargs:
+        return UNKNOWN
+    marks = frozenset(("cross_entropy",) if constant(owner.options["tokens"]) else ())
+    return Figure("loss", call.made("loss of the model"), "nats", marks)
 
 
 def _field(owner: Object, name: str, call: Call) -> Value:
@@ -85,8 +111,8 @@ def _entry(owner: Object, call: Call) -> Value:
     with_loss = constant(owner.options["_loss"], ...)
     if with_loss is ...:
         return UNKNOWN
-    fields: list[Value] = [UNKNOWN] if with_loss else []
-    fields += [value for name, value in owner.options.items() if not name.startswith("_")]
+    fields: list[Value] = [owner.options["loss"]] if with_loss else []
+    fields += [value for name, value in owner.options.items() if name not in ("loss", "_loss")]
     if isinstance(index, int) and 0 <= index < len(fields):
         return fields[index]
     plain = isinstance(index, slice) and index.step is None and isinstance(index.stop, int)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from likelihead.lint.knowledge.call import Call, constructor, external
+from likelihead.lint.knowledge.call import Call, constructor, external, op
 from likelihead.lint.knowledge.objects import METHODS
-from likelihead.lint.values import UNKNOWN, List, Object, Repeat, Value
+from likelihead.lint.values import UNKNOWN, Instance, List, Object, Repeat, Value
 
 __all__: list[str] = []
 
@@ -31,6 +31,15 @@ def _together(owner: Object, call: Call) -> Value:
 
 def _alone(owner: Object, call: Call) -> Value:
     return call.args[0] if call.args else UNKNOWN
+
+
+@op("prepare", "prepare_model")
+def _prepare(call: Call) -> Value:
+    """So named, of anything that is handed a network: an accelerator that a function is given, say."""
+    given = call.args[1:]
+    if not any(isinstance(one, (Instance, List, Object)) for one in given):
+        return UNKNOWN
+    return given[0] if len(given) == 1 else List(given, "tuple", call.frame.context)
 
 
 for _name in _ACCELERATORS:

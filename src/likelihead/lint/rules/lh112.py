@@ -22,7 +22,8 @@ loss = F.nll_loss(log_probs, y)
 
 Dimension 0 of a matrix of similarities, of which each row and column is a choice; attention over the first
 dimension of sequences that have time first; one example without a batch; a softmax without `dim` where the
-number of dimensions is not known.
+number of dimensions is not known; `nll_loss` with `reduction="none"`, which only picks: where the examples
+compete for each class, which is the best one of this class.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class LH112(Rule):
 
     def loss(self, call: LossCall) -> Verdict | None:
         if call.loss.family not in ("cross_entropy", "nll"):
+            return None
+        if call.loss.family == "nll" and call.option("reduction", "mean") == "none":
             return None
         link, value = self._link_of(call.input)
         targets = call.target.rank if isinstance(call.target, Tensor) else None

@@ -8,7 +8,7 @@ def functional(scores, target):
 
 
 def by_hand(scores, target):
-    return F.cross_entropy(1 / (1 + torch.exp(-scores)), target)
+    return F.cross_entropy(1 / (1 + torch.exp(-scores)), target)  # expect: LH102
 
 
 net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.Sigmoid())
