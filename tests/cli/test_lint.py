@@ -308,3 +308,47 @@ def test_the_program_loads_no_torch_and_little_else() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# ---- names and streams of any kind
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are text")
+@pytest.mark.parametrize(
+    ("form", "encoding"), [("text", "latin-1"), ("json", "utf-8"), ("sarif", "utf-8"), ("github", "utf-8")]
+)
+def test_what_the_output_has_no_character_for(
+    form: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(os.fsdecode(b"na\xffme.py")).write_text(BAD.replace("import", "# \u65e5\x1b[31m\nimport", 1))
+    Path(os.fsdecode(b"bro\xffken.py")).write_text("import torch(\n")
+    Path("two\nlines.py").write_text(BAD)
+    monkeypatch.setenv("PYTHONIOENCODING", f"{encoding}:strict")
+    command = ["likelihead", "lint", ".", "--no-cache", "--format", form]
+    program = f"import sys; sys.argv = {command}; from likelihead.cli import run; run()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode() == "likelihead: bro\\udcffken.py:1: not Python 3: invalid syntax\n"
+    if form == "sarif":
+        places = [one["locations"][0] for one in json.loads(done.stdout)["runs"][0]["results"]]
+        names = {place["physicalLocation"]["artifactLocation"]["uri"] for place in places}
+        assert names == {"na%FFme.py", "two%0Alines.py"}
+    elif form != "json":
+        assert b"two\\nlines.py" in done.stdout
+
+
+def test_streams_that_are_closed() -> None:
+    put(a=BAD)
+    program = "from likelihead.cli import run; run()"
+    for closed, path, code in ((">&-", "a.py", 1), ("2>&-", "nowhere", 2)):
+        command = f'exec "$0" -c "{program}" lint {path} {closed}'
+        done = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_an_empty_path() -> None:
+    result = lint("")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "likelihead: a path is empty; expected files or folders of Python source\n",
+    )

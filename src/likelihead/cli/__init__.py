@@ -124,7 +124,9 @@ def run() -> NoReturn:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     for stream in (sys.stdout, sys.stderr):
-        # A reader that has gone wants no more; click has ended the command for that already.
+        # A reader that has gone wants no more; click has ended the command for that already. A stream
+        # that was closed from the start is None.
         with contextlib.suppress(BrokenPipeError):
-            stream.flush()
+            if stream is not None:
+                stream.flush()
     os._exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,11 +146,11 @@ def _rendered(result: Result, form: str, statistics: bool) -> str:
 
 
 def _tell(problems: Iterable[Problem]) -> None:
-    from likelihead.lint.formats import shown
+    from likelihead.lint.formats import printable, shown
 
     for problem in problems:
         line = f":{problem.line}" if problem.line else ""
-        click.echo(f"likelihead: {shown(problem.path)}{line}: {problem.reason}", err=True)
+        click.echo(f"likelihead: {printable(shown(problem.path))}{line}: {problem.reason}", err=True)
 
 
 class _Output:
@@ -165,8 +166,11 @@ class _Output:
             self._output = Output(path, inputs=inputs, overwrite=True, option="--output-file")
 
     def write(self, text: str) -> None:
-        if self._output is None:
+        # The names of files and their lines may hold what the reader's encoding has no character for.
+        if self._output is not None:
+            self._output.write(click.unstyle(text).encode(errors="backslashreplace"))
+        elif sys.stdout is not None:  # it was closed otherwise
+            if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+                sys.stdout.reconfigure(errors="backslashreplace")
             colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
             click.echo(text, nl=False, color=colour)
-        else:
-            self._output.write(click.unstyle(text).encode())

@@ -45,6 +45,8 @@ def discover(paths: Iterable[str | os.PathLike[str]], given: Container[Path] = (
     walk = _Walk()
     for name in paths:
         path = Path(os.path.abspath(name))
+        if not os.fspath(name):  # an empty variable of a shell, not the working folder
+            raise UserDataError("a path is empty; expected files or folders of Python source")
         if path.is_dir():
             walk.folder(path)
         elif path in given or path.is_file():

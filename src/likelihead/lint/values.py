@@ -239,7 +239,7 @@ class List(Value):
         self.items = list(items)
         self.kind = kind
         self.born = born
-        self.names = names
+        self.names = None if names is None else list(names)
         self.made = made
 
     def __repr__(self) -> str:
@@ -250,6 +250,13 @@ class List(Value):
         """Whether each entry is known to be there, once."""
         return not any(isinstance(item, Repeat) for item in self.items)
 
+    def named(self, name: str) -> Value | None:
+        """The entry of that name, which may be there in some programs only."""
+        if self.names is None or name not in self.names:
+            return None
+        item = self.items[self.names.index(name)]
+        return item.value if isinstance(item, Repeat) else item
+
     def element(self) -> Value:
         """Any one of the entries."""
         found: Value | None = None
@@ -258,7 +265,7 @@ class List(Value):
             found = value if found is None else join(found, value)
         return UNKNOWN if found is None else found
 
-    def append(self, value: Value, context: Context) -> None:
+    def append(self, value: Value, context: Context, name: str = "") -> None:
         """Put one more entry behind the others; it may not be there if this branch may not run."""
         if context.root is not self.born.root:
             return
@@ -272,6 +279,8 @@ class List(Value):
         ):
             return
         if len(self.items) < 256:
+            if self.names is not None:
+                self.names.append(name or str(len(self.items)))
             self.items.append(entry)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from likelihead.lint.findings import Finding, Place
 from likelihead.lint.run import Result
 
-__all__ = ["FORMATS", "LEVELS", "message_of", "render", "shown", "where"]
+__all__ = ["FORMATS", "LEVELS", "message_of", "printable", "render", "shown", "where"]
 
 #: The formats of ``--format``.
 FORMATS = ("text", "json", "sarif", "github")
@@ -29,10 +29,21 @@ def shown(path: str) -> str:
     return Path(relative).as_posix()
 
 
+def printable(text: str) -> str:
+    r"""A text in one line, without what a terminal would obey or could not show.
+
+    >>> printable("two\nlines.py")
+    'two\\nlines.py'
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def where(place: Place) -> str:
     """A place in one word, such as ``train.py:31:12`` or ``model.ipynb:cell 3:4:8``."""
     cell = f"cell {place.cell}:" if place.cell else ""
-    return f"{shown(place.path)}:{cell}{place.line}:{place.column}"
+    return f"{printable(shown(place.path))}:{cell}{place.line}:{place.column}"
 
 
 def message_of(finding: Finding) -> str:

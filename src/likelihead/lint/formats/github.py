@@ -6,7 +6,7 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-command
 from __future__ import annotations
 
 from likelihead.lint.findings import Finding
-from likelihead.lint.formats import message_of, shown, where
+from likelihead.lint.formats import message_of, printable, shown, where
 from likelihead.lint.run import Result
 
 __all__ = ["render"]
@@ -21,7 +21,8 @@ def render(result: Result) -> str:
         properties = {"title": "likelihead", "file": shown(problem.path)}
         if problem.line:
             properties["line"] = str(problem.line)
-        lines.append(_command("error", properties, f"{shown(problem.path)}: {problem.reason}"))
+        text = f"{printable(shown(problem.path))}: {problem.reason}"
+        lines.append(_command("error", properties, text))
     return "".join(f"{line}\n" for line in lines)
 
 

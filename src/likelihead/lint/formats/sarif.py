@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -109,7 +110,7 @@ def _artifact(path: str) -> dict[str, str]:
     name = shown(path)
     if Path(name).is_absolute():
         return {"uri": Path(name).as_uri()}
-    return {"uri": quote(name), "uriBaseId": _ROOT}
+    return {"uri": quote(os.fsencode(name)), "uriBaseId": _ROOT}
 
 
 def _notification(problem: Problem) -> dict[str, Any]:

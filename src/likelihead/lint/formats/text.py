@@ -11,7 +11,7 @@ import click
 
 from likelihead.hazards import HAZARDS
 from likelihead.lint.findings import Finding, Place
-from likelihead.lint.formats import LEVELS, shown, where
+from likelihead.lint.formats import LEVELS, printable, shown, where
 from likelihead.lint.run import Result, Statistics
 
 __all__ = ["render", "render_statistics"]
@@ -53,6 +53,7 @@ def _excerpt(result: Result, place: Place, colour: str) -> Iterator[str]:
     start = place.column - 1 - skipped
     text = line.rstrip()[skipped : skipped + 120].expandtabs(1)
     end = place.end_column - 1 - skipped if place.end_line == place.line else len(text)
+    text = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
     yield f"  {place.line:>5} | {text}"
     yield f"        | {' ' * start}{click.style('^' * max(1, min(end, len(text)) - start), fg=colour)}"
 
@@ -90,4 +91,4 @@ def _work(done: Statistics) -> Iterator[str]:
             f"{_count(len(done.exhausted), 'function')} given up, too long to interpret: "
             "hazards may be missed there."
         )
-        yield from (f"  {shown(name)}" for name in done.exhausted)
+        yield from (f"  {printable(shown(name))}" for name in done.exhausted)

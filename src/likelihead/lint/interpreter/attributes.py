@@ -68,8 +68,8 @@ class Attributes(Machine):
             return value.items[name] if name in value.items else Bound(value, name)
         if isinstance(value, Dict) and value.kind == "ModuleDict" and name in value.items:
             return value.items[name]
-        if isinstance(value, List) and value.names and name in value.names:
-            return value.items[value.names.index(name)]
+        if isinstance(value, List) and (named := value.named(name)) is not None:
+            return named
         if isinstance(value, List) and value.kind == "Sequential" and name in _AROUND:
             return value
         if isinstance(value, Figure) and name == "data":
@@ -183,7 +183,7 @@ class Attributes(Machine):
             elif isinstance(one, List) and one.names and name in one.names:
                 self.set_item(one, Const(name), new, frame)
             elif isinstance(one, List) and one.kind == "Sequential":
-                one.append(new, context)
+                one.append(new, context, name)
             elif isinstance(one, Module) and one.scope is frame.scope:
                 one.scope.frame.env[name] = new
 

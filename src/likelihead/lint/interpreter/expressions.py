@@ -102,6 +102,8 @@ class Expressions(Machine):
         at: Frame | None = frame
         while at is not None:
             if name in at.env:
+                if self.late and name in at.rebound and at is not frame:
+                    return UNKNOWN  # of what it was when the function was called
                 value = at.env[name]
                 return self.behind(value) if isinstance(value, (Lazy, Union)) else value
             at = at.closure

@@ -46,6 +46,7 @@ class Frame:
         caller: the frame and the place of the call.
         returns: the values returned so far.
         shared: whether functions look up names here: the frame is a module's, or was closed over.
+        rebound: the names that were bound to something else since then.
         choices: what the tests so far have decided (`conditions.Choice`).
         branches: how many ``if`` of this call are around the statement.
     """
@@ -62,6 +63,7 @@ class Frame:
         "globals",
         "instance",
         "loops",
+        "rebound",
         "returns",
         "scope",
         "shared",
@@ -95,6 +97,7 @@ class Frame:
         self.globals: set[str] = set()
         self.loops: list[Any] = []
         self.shared = function is None
+        self.rebound: set[str] = set()
         self.choices: list[Any] = []
         self.branches = 0
 

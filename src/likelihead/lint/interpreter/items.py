@@ -63,8 +63,8 @@ class Items(Machine):
 
     def _list_item(self, value: List, index: Value, frame: Frame) -> Value:
         at = index.value if isinstance(index, Const) else None
-        if isinstance(at, str) and value.names and at in value.names:
-            return value.items[value.names.index(at)]
+        if isinstance(at, str) and (named := value.named(at)) is not None:
+            return named
         if isinstance(at, int) and not isinstance(at, bool):
             before = value.items[: at + 1] if at >= 0 else value.items[at:]
             if len(before) == (at + 1 if at >= 0 else -at) and not any(

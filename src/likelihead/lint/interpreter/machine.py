@@ -65,6 +65,8 @@ class Machine:
         self.memo: dict[Any, tuple[int, Context, Value, Any]] = {}
         # The bodies of imported modules are not reported on: they have an analysis of their own.
         self.quiet = False
+        # Whether a function is gone into that nobody called while the one around it ran.
+        self.late = False
         # While one of several functions is called: the call, and what happens at it.
         self.choice: tuple[ast.AST, list[Event]] | None = None
         self.active: dict[ast.AST, int] = {}

@@ -45,11 +45,16 @@ class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes,
         self._objects(scope)
         for cls in [one for one in self.classes if one.scope is scope]:
             self._class(cls, scope)
-        # A function that takes the network comes last: then it is known which networks there are.
-        for function in sorted((one for one in self.functions if one.scope is scope), key=takes_network):
-            if id(function.node) not in self.entered_functions and function.bound_class is None:
-                self._root(function, [], scope)
-                self._objects(scope)
+        first = 0
+        while first < len(self.functions):  # those that are made within others come after them
+            functions, first = self.functions[first:], len(self.functions)
+            # A function that takes the network comes last: then it is known which networks there are.
+            for function in sorted((one for one in functions if one.scope is scope), key=takes_network):
+                if id(function.node) not in self.entered_functions and function.bound_class is None:
+                    self.late = function.closure is not None
+                    self._root(function, [], scope)
+                    self._objects(scope)
+                    self.late = False
 
     def reads(self) -> set[Path]:
         """The other files that were looked at, directly or through one of them."""

@@ -102,6 +102,8 @@ class Statements(Machine):
         else:
             if frame.shared and name in frame.env:
                 self.epoch += 1  # a function that was called may return another value from now on
+                if frame.function is not None and key(frame.env[name]) != key(value):
+                    frame.rebound.add(name)
             frame.env[name] = value
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, frame: Frame) -> None:
@@ -169,6 +171,7 @@ class Statements(Machine):
         """Go each of several ways from here, and join what the names are where they meet."""
         start, outside = frame.env, frame.context
         env: dict[str, Value] | None = None
+        left = start  # where no way goes on: what the functions that were made on them see
         ends: set[int] = set()
         for branch in branches:
             self.epoch += frame.shared
@@ -180,10 +183,11 @@ class Statements(Machine):
                 env = frame.env if env is None else join_names(env, frame.env)
             elif ended == _LOOP and frame.loops:
                 frame.loops[-1].append(frame.env)
+            left = join_names(left, frame.env)
         frame.context = outside
         self.epoch += frame.shared
         if env is None:
-            frame.env = start
+            frame.env = left
             return _LOOP if _LOOP in ends else _OUT
         frame.env = env
         return _ON
@@ -279,8 +283,8 @@ class Statements(Machine):
             ended = whole()
         if ended == _OUT and not node.finalbody:
             return ended
-        if ended:
-            frame.env = before if ended == _OUT else frame.env
+        if ended == _OUT:
+            frame.env = join_names(before, frame.env)
         return self.block(node.finalbody, frame) or ended
 
     def _with(self, node: ast.With | ast.AsyncWith, frame: Frame) -> int:

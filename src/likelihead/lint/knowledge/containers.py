@@ -94,8 +94,6 @@ def _list_method(owner: List, call: Call) -> Value:
     context = frame.context
     if name == "append" and args:
         interpreter.epoch += 1
-        if owner.names is not None:
-            owner.names.append(str(len(owner.items)))
         loop = interpreter.loop_nodes[-1] if interpreter.loop_nodes else None
         owner.append(rounds.kept(args[0], loop), context)
         return Const(None) if owner.kind == "list" else owner
@@ -104,9 +102,7 @@ def _list_method(owner: List, call: Call) -> Value:
         return Const(None)
     if name in ("add_module", "register_module") and len(args) >= 2:
         interpreter.epoch += 1
-        if owner.names is not None:
-            owner.names.append(str(args[0].value) if isinstance(args[0], Const) else "?")
-        owner.append(args[1], context)
+        owner.append(args[1], context, str(args[0].value) if isinstance(args[0], Const) else "?")
         return Const(None)
     if name in ("insert", "pop", "remove", "clear", "sort", "reverse"):
         interpreter.epoch += 1

@@ -61,6 +61,12 @@ def channels(image, y):
     return F.nll_loss(nn.LogSoftmax(dim=1)(nn.Conv2d(3, 5, 1)(image)), y)
 
 
+def best_example_of_each_class(y):
+    """Not square: the examples compete for each class, and the loss only picks."""
+    log_probs = nn.Linear(16, 5)(torch.randn(8, 16)).log_softmax(0)
+    return F.nll_loss(log_probs, y, reduction="none").mean()
+
+
 def turned_and_turned_back(x, y):
     log_probs = F.log_softmax(nn.Linear(8, 5)(x).t(), dim=0)
     return F.nll_loss(log_probs.t(), y)
@@ -69,9 +75,3 @@ def turned_and_turned_back(x, y):
 def each_column(images, captions):
     scores = nn.Linear(16, 8)(images).t()
     return F.nll_loss(F.log_softmax(scores, dim=0), torch.arange(8)), captions
-
-
-def best_example_of_each_class(y):
-    """Not square: the examples compete for each class, and the loss only picks."""
-    log_probs = nn.Linear(16, 5)(torch.randn(8, 16)).log_softmax(0)
-    return F.nll_loss(log_probs, y, reduction="none").mean()
