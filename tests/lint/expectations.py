@@ -54,6 +54,8 @@ def outcome(case: Path, losses: dict[str, str] | None = None) -> Outcome:
         result.allowed |= allowed
         for finding in analyse(path, project, losses).findings:
             result.found.add((str(Path(finding.path).relative_to(root)), finding.line, finding.code))
+    if project.problems:  # a file that cannot be read would be as silent as a correct one
+        raise ValueError("; ".join(f"{path}: {one.reason}" for path, one in project.problems.items()))
     return result
 
 

@@ -1,21 +1,21 @@
 """What a Python value is known to be: the domain of the abstract interpretation.
 
 `UNKNOWN` is the answer to everything that is not certain, and nothing is ever reported of it. `Union` holds
-the
-values of several ways through the program; a rule has to hold for each of them. Values are immutable but for
-the
-containers and instances, which the analysed program may change; those remember the branch in which they were
-made (`Context`), so that a change made in another branch keeps what was there before it.
+the values of several ways through the program; a rule has to hold for each of them. Values are immutable but
+for the containers and instances, which the analysed program may change; those remember the branch in which
+they were made (`Context`), so that a change made in another branch keeps what was there before it.
+
+Tensors and figures are in `quantities`, what the program defines in `definitions`; all of them are
+imported from here.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from likelihead.lint.interpreter.frames import Frame, Scope
+from likelihead.lint.definitions import Class, External, Function, Lazy, Module
+from likelihead.lint.quantities import Figure, Made, Shape, Tensor, Value
 
 __all__ = [
     "UNKNOWN",
@@ -58,25 +58,6 @@ MAX_ALTERNATIVES = 8
 # And lists and tuples within each other are not looked into any deeper.
 MAX_TUPLES = 4
 
-# The sizes of a tensor; None for a size that is not known, and Ellipsis in front where the rank is not known.
-Shape = tuple[Any, ...]
-
-
-class Made:
-    """The place in the source where a value was made, and what happened there in a few words.
-
-    `edited` says that entries of it were overwritten since, by that name or any other: what is known of its
-    values does not hold any more.
-    """
-
-    __slots__ = ("edited", "node", "scope", "text")
-
-    def __init__(self, scope: Scope, node: ast.AST, text: str) -> None:
-        self.scope = scope
-        self.node = node
-        self.text = text
-        self.edited = False
-
 
 class Context:
     """A branch or loop body that may or may not run; the outermost one, without a parent, always does."""
@@ -104,12 +85,6 @@ class Context:
         return outer
 
 
-class Value:
-    """Base of all abstract values."""
-
-    __slots__ = ()
-
-
 class Unknown(Value):
     """Nothing is known."""
 
@@ -132,108 +107,6 @@ class Const(Value):
 
     def __repr__(self) -> str:
         return repr(self.value)
-
-
-class External(Value):
-    """A module, class or function from outside the project, by its dotted name."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-class Module(Value):
-    """A module of the project."""
-
-    __slots__ = ("scope",)
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-
-
-class Lazy(Value):
-    """What an import from the project binds: the module is run when the name is first looked up."""
-
-    __slots__ = ("find", "value")
-
-    def __init__(self, find: Callable[[], Value]) -> None:
-        self.find = find
-        self.value: Value | None = None
-
-
-class Function(Value):
-    """A function, method or lambda of the project."""
-
-    __slots__ = ("bound_class", "closure", "decorators", "defaults", "kw_defaults", "name", "node", "scope")
-
-    def __init__(
-        self,
-        node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda,
-        scope: Scope,
-        closure: Frame | None,
-        name: str,
-        defaults: list[Value],
-        kw_defaults: dict[str, Value],
-        decorators: tuple[str, ...] = (),
-        bound_class: Class | None = None,
-    ) -> None:
-        self.node = node
-        self.scope = scope
-        self.closure = closure
-        self.name = name
-        self.defaults = defaults
-        self.kw_defaults = kw_defaults
-        self.decorators = decorators
-        self.bound_class = bound_class
-
-
-class Class(Value):
-    """A class of the project; `members` are its own, `bases` values of any kind."""
-
-    __slots__ = ("bases", "members", "name", "node", "scope")
-
-    def __init__(
-        self, node: ast.ClassDef, scope: Scope, bases: list[Value], members: dict[str, Value]
-    ) -> None:
-        self.node = node
-        self.name = node.name
-        self.scope = scope
-        self.bases = bases
-        self.members = members
-
-    def lineage(self) -> Iterator[Class]:
-        """This class and its bases in the project, nearest first."""
-        seen: list[Class] = []
-        queue: list[Class] = [self]
-        while queue:
-            one = queue.pop(0)
-            if one in seen:
-                continue
-            seen.append(one)
-            yield one
-            queue = [base for base in one.bases if isinstance(base, Class)] + queue
-
-    def externals(self) -> Iterator[str]:
-        """The dotted names of the bases from outside the project, nearest first."""
-        for one in self.lineage():
-            for base in one.bases:
-                if isinstance(base, External):
-                    yield base.name
-
-    def is_known(self) -> bool:
-        """Whether every base is known by name."""
-        return all(isinstance(base, (Class, External)) for one in self.lineage() for base in one.bases)
-
-    def find(self, name: str) -> tuple[Value, Class] | None:
-        """The member of that name, and the class that has it."""
-        for one in self.lineage():
-            if name in one.members:
-                return one.members[name], one
-        return None
 
 
 class Cell:
@@ -438,110 +311,6 @@ class Dict(Value):
         for value in self.items.values():
             found = value if found is None else join(found, value)
         return UNKNOWN if found is None else found
-
-
-class Tensor(Value):
-    """A tensor (or array) of which something is known.
-
-    Attributes:
-        kind: ``logits`` (an affine layer's output), ``log_probs``, ``probs`` (a softmax), ``sigmoid``
-        (independent
-            probabilities), ``log_sigmoid``, ``exp_logits``, ``indices``, ``one_hot``, ``multi_hot``,
-            ``max_values``, ``per_example`` (unreduced losses), or ``data`` (only the shape or dtype is
-            known).
-        dim: of a softmax or argmax: the dimension it ran over as it stands in the call, None for the implicit
-            one, ``"?"`` where it is not known.
-        made: where it became that.
-        calls: the calls that it was returned from since, innermost first.
-        shape: its sizes, as far as they are known.
-        dtype: ``"float"``, ``"long"``, ``"int"``, ``"bool"``, ``"uint8"``, or "" where it is not known.
-        marks: what else is known, such as ``"by hand"`` or ``"padded with 0"``.
-        origin: the tensor that a link was applied to, for a value that came out of one.
-    """
-
-    __slots__ = ("calls", "dim", "dtype", "kind", "made", "marks", "origin", "shape")
-
-    def __init__(
-        self,
-        kind: str,
-        made: Made | None = None,
-        dim: Any = None,
-        shape: Shape | None = None,
-        dtype: str = "",
-        marks: frozenset[str] = frozenset(),
-        calls: tuple[Made, ...] = (),
-        origin: Value | None = None,
-    ) -> None:
-        self.kind = kind
-        self.made = made
-        self.dim = dim
-        self.shape = shape
-        self.dtype = dtype
-        self.marks = marks
-        self.calls = calls
-        self.origin = origin
-
-    def but(self, **changes: Any) -> Tensor:
-        """The same tensor with some attributes changed."""
-        fields = {name: changes.get(name, getattr(self, name)) for name in Tensor.__slots__}
-        return Tensor(**fields)
-
-    @property
-    def last(self) -> int | None:
-        """The size of the last dimension, if it is known."""
-        return self.shape[-1] if self.shape and isinstance(self.shape[-1], int) else None
-
-    @property
-    def rank(self) -> int | None:
-        """The number of dimensions, if it is known."""
-        return None if self.shape is None or ... in self.shape else len(self.shape)
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.shape} {self.dtype} {sorted(self.marks)}>"
-
-
-class Figure(Value):
-    """A number that came out of losses or counts: what it is the sum or mean of.
-
-    Attributes:
-        kind: ``loss`` (the mean of one batch), ``loss_sum`` (the sum of one batch), ``sum_of_means``,
-            ``mean_of_means``, ``perplexity``, ``sum_of_perplexities``, ``batches`` (how many), ``examples``,
-            ...
-        unit: ``nats``, ``bits`` or "".
-        made: where it became that.
-        marks: what else is known.
-        calls: the calls that it was returned from since, innermost first.
-        loop: of a sum, or of a loss kept in a list: the loop over whose rounds it was taken.
-        origin: what it is the length or the sum of.
-    """
-
-    __slots__ = ("calls", "kind", "loop", "made", "marks", "origin", "unit")
-
-    def __init__(
-        self,
-        kind: str,
-        made: Made | None = None,
-        unit: str = "",
-        marks: frozenset[str] = frozenset(),
-        calls: tuple[Made, ...] = (),
-        loop: ast.AST | None = None,
-        origin: Value | None = None,
-    ) -> None:
-        self.kind = kind
-        self.made = made
-        self.unit = unit
-        self.marks = marks
-        self.calls = calls
-        self.loop = loop
-        self.origin = origin
-
-    def but(self, **changes: Any) -> Figure:
-        """The same figure with some attributes changed."""
-        fields = {name: changes.get(name, getattr(self, name)) for name in Figure.__slots__}
-        return Figure(**fields)
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.unit} {sorted(self.marks)}>"
 
 
 class Union(Value):

@@ -22,6 +22,7 @@ def findings(files: dict[str, str], folder: Path) -> set[tuple[str, str, int]]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
     result = lint_paths([folder], jobs=1)
+    assert result.problems == []
     root = folder.resolve()
     return {(f.code, Path(f.path).resolve().relative_to(root).as_posix(), f.line) for f in result.findings}
 
