@@ -71,12 +71,14 @@ def analyse(path: Path, project: Project, losses: dict[str, str] | None = None) 
     finally:
         sys.setrecursionlimit(limit)
     judge.end()
-    return Report(
+    report = Report(
         sorted(judge.findings.values()),
         sorted(interpreter.reads() - {path}),
         len(interpreter.entered_functions),
         sorted(interpreter.exhausted),
     )
+    interpreter.release()
+    return report
 
 
 class _Judge:

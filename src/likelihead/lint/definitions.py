@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from likelihead.lint.quantities import Value
 
@@ -40,7 +40,7 @@ class Lazy(Value):
 
     __slots__ = ("find", "value")
 
-    def __init__(self, find: Callable[[], Value]) -> None:
+    def __init__(self, find: Callable[[Any], Value]) -> None:
         self.find = find
         self.value: Value | None = None
 

@@ -42,6 +42,13 @@ class Project:
         self._folders: dict[Path, tuple[Path, ...]] = {}
         self._listed: dict[Path, frozenset[str]] = {}
 
+    def release(self) -> None:
+        """Let go of all that was read and executed; nothing more can be asked."""
+        for scope in self.modules.values():
+            scope.release()
+        self.modules.clear()
+        self._sources.clear()
+
     def source(self, path: Path) -> Source | None:
         """The file's source, or None (and an entry in `problems`) where it cannot be had."""
         if path not in self._sources:

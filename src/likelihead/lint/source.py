@@ -60,11 +60,15 @@ _WORDS_OF_PEOPLE = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|#[^\n]*')
 # In small letters: losses and what is done with them, predictions, and entry points.
 _TELLING = (
     "loss", "criterion", "nll", "entropy", "bce", "dice", "jaccard", "tversky", "iou", "perplex", "ppl",
-    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "amax(", "topk(", "2 **", "2**",
-    "pow(", "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold", ".gt(",
-    ".ge(", "softmax(", "sigmoid(", ".round(", "compile(", "train(", "train_", "trainer", "fit(", "main(",
+    "objective", "backward", "all_reduce", "log(", "exp(", "argmax", ".max(", "amax(", "topk(", "2 **",
+    "2**", "pow(", "> 0.5", ">0.5", ">= 0.5", ">=0.5", "> .5", "< 0.5", "<= 0.5", "0.5 <", "threshold",
+    ".gt(", ".ge(", "softmax(", "sigmoid(", ".round(", "compile(", "train(", "train_model", "train_one",
+    "train_epoch", "train_step", "train_loop", "def train", "trainer(", "fit(", "main(", "__main__",
     "neuralnet", "learner(", "create_model(", "from_pretrained(",
 )  # fmt: skip
+
+# Other words that hold one of these: indices, previous, apply.
+_OTHERS = {"dice": "indice", "iou": "ious", "ppl": "pply"}
 
 # Networks, losses and what goes into them, on their way.
 _MAKING = (
@@ -96,6 +100,10 @@ class Source:
     def is_telling(self, node: ast.AST) -> bool:
         """Whether a function or class holds a word without which there is nothing to find in it."""
         return _has_line(self._telling_lines, node)
+
+    def tells(self) -> bool:
+        """Whether there is anything to find in the file, or by running it as a program."""
+        return bool(self._telling_lines) or any(map(_acts, self.tree.body))
 
     def matters(self, node: ast.AST) -> bool:
         """Whether a function may make or take what is looked for, as no plot, download or parser does."""
@@ -139,9 +147,13 @@ class Source:
         text, starts = self._code
         found: set[int] = set()
         for word in words:
+            other = _OTHERS.get(word)
             at = text.find(word)
             while at >= 0:
                 line = bisect_right(starts, at)
+                if other is not None and other in text[max(0, at - 2) : at + 4]:
+                    at = text.find(word, at + 1)
+                    continue
                 found.add(line)
                 at = text.find(word, starts[line]) if line < len(starts) else -1
         return sorted(found)
@@ -230,3 +242,10 @@ def _has_line(lines: list[int], node: ast.AST) -> bool:
     last: int = getattr(node, "end_lineno", start)
     first = bisect_left(lines, start)
     return first < len(lines) and lines[first] <= last
+
+
+def _acts(statement: ast.stmt) -> bool:
+    """Whether a statement of a module does more than to define and import."""
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Call)
+    return isinstance(statement, (ast.For, ast.While, ast.With, ast.If))

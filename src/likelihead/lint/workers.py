@@ -25,7 +25,7 @@ Task = tuple[Path, Mapping[str, str]]
 # Syntax trees and what is known of their values take some forty bytes for each character: beyond so many
 # characters the files read so far are let go. Where the first file alone imports that many, nearly every file
 # does, and letting go of them would be reading them again for each.
-_CHARACTERS = 6_000_000
+_CHARACTERS = 10_000_000
 _GROWTH = 1.5
 # A process of its own has to start, and reads again what others have read.
 _FILES_PER_WORKER = 24
@@ -48,9 +48,10 @@ class Analyser:
         """Analyse a file."""
         path, losses = task
         if self._project.characters > self._allowed > 0:
+            self._project.release()
             self._project = Project(self._overlay)
             self._allowed = 0.0
-            gc.collect()  # values and frames hold each other, and nobody else collects meanwhile
+            gc.collect()  # of what still holds itself in circles: nobody else collects meanwhile
         try:
             return self._analyse(path, dict(losses))
         finally:

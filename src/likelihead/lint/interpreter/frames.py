@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from likelihead.lint.source import Source
-from likelihead.lint.values import Const, Context, Function, Instance, Made, Value
+from likelihead.lint.values import Class, Const, Context, Function, Instance, Made, Value
 
 __all__ = ["Frame", "Scope"]
 
@@ -28,6 +28,14 @@ class Scope:
     def env(self) -> dict[str, Value]:
         """The names of the module, as they are now."""
         return self.frame.env
+
+    def release(self) -> None:
+        """Let go of all names: classes and functions hold the module, and it holds them."""
+        for value in self.frame.env.values():
+            if isinstance(value, Class) and value.scope is self:
+                value.members.clear()
+        self.frame.env.clear()
+        del self.frame  # which holds the module as well
 
     def made(self, node: ast.AST, text: str) -> Made:
         """A place in this module."""

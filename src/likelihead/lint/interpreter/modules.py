@@ -33,14 +33,14 @@ class Modules(Machine):
             if self.project.is_package(name, scope.source.path):
                 return External(f"?{name}")  # a folder of the project without an __init__.py
             return External(name)
-        return Lazy(lambda: self.module(path, scope))
+        return Lazy(lambda machine: machine.module(path, scope))
 
     def behind(self, value: Value) -> Value:
         """The value behind an import, which runs the module if nobody has asked for it before."""
         if isinstance(value, Lazy):
             if value.value is None:
                 value.value = UNKNOWN  # of a name that is imported in a circle
-                value.value = self.behind(value.find())
+                value.value = self.behind(value.find(self))
             return value.value
         if isinstance(value, Union) and any(isinstance(one, Lazy) for one in value.options):
             return map_union(value, self.behind)
@@ -88,7 +88,7 @@ class Modules(Machine):
             below = self.project.resolve(f"{module}.{name}", path)
             if found is None and below is None:
                 return External(f"{module}.{name}")
-        return Lazy(lambda: self._import_name(found, below, name, scope))
+        return Lazy(lambda machine: machine._import_name(found, below, name, scope))
 
     def _import_name(self, found: Path | None, below: Path | None, name: str, scope: Scope) -> Value:
         path = scope.source.path

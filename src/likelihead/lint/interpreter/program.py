@@ -34,7 +34,7 @@ class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes,
         A function is only gone into by itself if it holds a word without which there is nothing to find.
         """
         source = self.project.source(path)
-        if source is None:
+        if source is None or not source.tells():
             return
         scope = Scope(source, "__main__", Context())
         self.main = scope
@@ -56,6 +56,13 @@ class Interpreter(Statements, Expressions, Conditions, Items, Calls, Attributes,
                     self._root(function, [], scope)
                     self._objects(scope)
                     self.late = False
+
+    def release(self) -> None:
+        """Untie what holds itself in circles, so that the file's syntax tree goes without a collection."""
+        if self.main is not None:
+            self.main.release()
+        self.instances.clear()
+        self.memo.clear()
 
     def reads(self) -> set[Path]:
         """The other files that were looked at, directly or through one of them."""
