@@ -27,6 +27,7 @@ def test_the_suites() -> None:
         "scaling",
         "identity",
         "throughput",
+        "lint",
         "gpu",
         "host",
         "predict",
