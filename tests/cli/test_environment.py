@@ -35,8 +35,8 @@ OF_THE_BUILD = {
         ("CXX", "CPPFLAGS", "CXXFLAGS", "LDFLAGS"), ("'open", "expected words as a shell takes them")
     ),
 }
-# Of which no value is wrong: paths, where there may be nothing, what Triton reads by its own rules, and the wish for
-# no colours, which any value says.
+# Of which no value is wrong: paths, where there may be nothing, what Triton reads by its own rules, and the
+# wish for no colours, which any value says.
 ANYTHING = {"LIKELIHEAD_NATIVE_LIBRARY", "XDG_CACHE_HOME", "TRITON_INTERPRET", "NO_COLOR"}
 
 
