@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 from likelihead.lint.knowledge import shapes
 from likelihead.lint.knowledge.call import Call, constructor, dtype_of, external, op
 from likelihead.lint.knowledge.objects import ATTRIBUTES, ELEMENTS, METHODS
@@ -17,7 +15,6 @@ from likelihead.lint.values import (
     Repeat,
     Tensor,
     Value,
-    alternatives,
     constant,
 )
 
@@ -113,10 +110,6 @@ def _same(call: Call) -> Value:
 )
 def _elementwise(call: Call) -> Value:
     value = call.get(0, "input")
-    logits = any(isinstance(one, Tensor) and one.kind == "logits" for one in alternatives(value))
-    if logits and call.name.endswith("round") and len(call.args) == 1 and not call.kwargs:
-        # What is rounded to 0 or 1 is compared with one half.
-        call.interpreter.compare(ast.Gt, value, Const(0.5), call.node, call.frame)
     if not isinstance(value, Tensor) or value.kind != "data":
         return UNKNOWN
     return Tensor("data", value.made, None, value.shape, value.dtype)

@@ -1,7 +1,7 @@
 """A threshold of 0.5 on logits, where one half of probability is 0.
 
 That a value is logits is known from a loss of the program that takes it for logits: the same layer's output
-goes into binary cross-entropy with logits, cross-entropy, or the like. To `round` is to compare with 0.5.
+goes into binary cross-entropy with logits, cross-entropy, or the like.
 
 ## Example
 
@@ -22,7 +22,7 @@ predicted = torch.sigmoid(model(x)) > 0.5  # the same
 
 Outputs that no loss takes for logits, such as those of a regression (by the mean squared error) on 0 and 1,
 distances and scores; thresholds other than 0.5, which somebody may have chosen for logits; sums and
-differences of logits.
+differences of logits; `round`, which numbers of a regression have as well.
 """
 
 from __future__ import annotations
