@@ -276,7 +276,7 @@ def plot(results: Path | None, out: Path | None, overwrite: bool) -> None:
     """Draw RESULTS, or the newest CPU table of benchmarks/results."""
     from benchmarks.plot import draw, newest
     from likelihead.bench.results import read
-    from likelihead.train.output import Output
+    from likelihead.core.output import Output
 
     root = Path(__file__).parents[1]
     source = newest(root / "benchmarks" / "results") if results is None else results

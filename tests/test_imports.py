@@ -24,6 +24,7 @@ def loaded_after(statement: str, candidates: set[str]) -> set[str]:
         "import likelihead",
         "import likelihead.functional, likelihead.nn, likelihead.likelihoods, likelihead.guard",
         "import likelihead.integrations.huggingface",
+        "import likelihead.report.text",
         "import likelihead\nfor name in likelihead.__all__: getattr(likelihead, name)",
     ],
 )

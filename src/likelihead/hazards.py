@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-__all__ = ["FAMILIES", "HAZARDS", "SEVERITIES", "Hazard", "lookup"]
+__all__ = ["FAMILIES", "HAZARDS", "LEVELS", "SEVERITIES", "Hazard", "lookup"]
 
 Severity = Literal["E", "W", "I"]
 
 SEVERITIES: dict[str, str] = {"E": "certainly wrong", "W": "fragile", "I": "redundant"}
+
+#: What GitHub and SARIF call the severities, as far as they agree, which is all but the last.
+LEVELS: dict[str, str] = {"E": "error", "W": "warning", "I": "note"}
 
 FAMILIES: dict[str, str] = {
     "LH1": "The link: logits, probabilities, log-probabilities",

@@ -9,8 +9,8 @@ import pytest
 
 from browser.checks import VIEWS, View, faults
 from browser.chromium import start
-from likelihead.train.report import Card, Page, Section, Table, Text
-from likelihead.train.report.page import html
+from likelihead.report.blocks import Table, Text
+from likelihead.report.page import Card, Page, Section, html
 
 WIDE, TELEPHONE, DARK = View(1200, "light"), View(375, "light"), View(1200, "dark")
 LONG = "x" * 300

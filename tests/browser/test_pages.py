@@ -10,29 +10,23 @@ import numpy as np
 import pytest
 
 from browser.checks import VIEWS, faults
-from likelihead.train import TrainConfig, train
-from likelihead.train.compare import compare
-from likelihead.train.report import (
+from likelihead.report.blocks import (
     Bars,
     Callout,
-    Card,
-    Curves,
     Figure,
     Images,
     Legend,
     Lines,
-    Page,
     Picture,
-    Section,
     Table,
     Text,
     Tokens,
-    class_colours,
-    heat_map,
-    mask_picture,
-    png_of,
-    write_page,
 )
+from likelihead.report.page import Card, Page, Section, write_page
+from likelihead.report.pictures import class_colours, heat_map, mask_picture, png_of
+from likelihead.train import TrainConfig, train
+from likelihead.train.compare import compare
+from likelihead.train.report import Curves
 from likelihead.train.report.plots import learning_curves
 
 HOSTILE = ("<b>bold</b>", "a_name_without_any_place_to_break_it_" * 3, "日本語のクラス", "العربية", "x & y")

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from command import run
+from likelihead.core import output as output_module
 from likelihead.core.atomic import replacing
+from likelihead.core.output import Output, OutputFolder, check_stream
 from likelihead.errors import OptionError, RunError
 from likelihead.train import TrainConfig, train
-from likelihead.train import output as output_module
-from likelihead.train.output import Output, OutputFolder, check_stream
 
 TABLE = "a,b,target\n" + "".join(f"{i},{i % 7},{'xy'[i % 2]}\n" for i in range(40))
 COST = "true,x,y\nx,0,1\ny,1,0\n"

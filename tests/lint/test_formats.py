@@ -12,7 +12,7 @@ import pytest
 from likelihead.hazards import HAZARDS
 from likelihead.lint import lint_paths
 from likelihead.lint.findings import Finding, Place, Problem
-from likelihead.lint.formats import FORMATS, message_of, render, shown, where
+from likelihead.lint.formats import FORMATS, message_of, render, where
 from likelihead.lint.formats.text import render_statistics
 from likelihead.lint.run import Result
 from likelihead.lint.settings import RULES
@@ -188,13 +188,6 @@ def test_places_in_notebooks() -> None:
 def test_a_message_without_a_detail_is_the_hazards_sentence() -> None:
     finding = Finding(Place("a.py", 1, 1, 1, 2), "LH101", "")
     assert message_of(finding) == f"{HAZARDS['LH101'].sentence} {HAZARDS['LH101'].remedy}"
-
-
-def test_paths_are_shown_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a").mkdir()
-    monkeypatch.chdir(tmp_path / "a")
-    assert shown(str(tmp_path / "a/b.py")) == "b.py"
-    assert shown(str(tmp_path / "b.py")) == str(tmp_path / "b.py")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -143,8 +143,8 @@ def check_outputs(out: Path | None, save: Path | None, overwrite: bool = False) 
         RunError: the folder cannot be written.
     """
     from likelihead.core.atomic import unwritable
+    from likelihead.core.output import Output
     from likelihead.errors import OptionError
-    from likelihead.train.output import Output
 
     if out is not None and not out.absolute().parent.is_dir():
         raise OptionError(f"--json is {out}, in a folder that does not exist; make it first.")
@@ -178,7 +178,7 @@ def deliver(
 
     from likelihead.bench.results import text_of
     from likelihead.bench.show import markdown, print_table
-    from likelihead.train.output import STANDARD_OUTPUT, Output
+    from likelihead.core.output import STANDARD_OUTPUT, Output
 
     aside = out is not None and str(out) in STANDARD_OUTPUT
     if page is None:

@@ -25,8 +25,8 @@ def command(runs: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     The page asks nothing of any network. Runs whose data differ are shown with a warning. A page that this
     command made is replaced, any other file only with --overwrite.
     """
+    from likelihead.core.output import STANDARD_OUTPUT
     from likelihead.train.compare import compare
-    from likelihead.train.output import STANDARD_OUTPUT
 
     result = compare(runs, out, overwrite=overwrite)
     for warning in result.warnings:

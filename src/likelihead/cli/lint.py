@@ -146,7 +146,7 @@ def _rendered(result: Result, form: str, statistics: bool) -> str:
 
 
 def _tell(problems: Iterable[Problem]) -> None:
-    from likelihead.lint.formats import printable, shown
+    from likelihead.core.shown import printable, shown
 
     for problem in problems:
         line = f":{problem.line}" if problem.line else ""
@@ -159,7 +159,7 @@ class _Output:
     def __init__(self, path: Path | None, inputs: Iterable[str]) -> None:
         self._output = None
         if path is not None:
-            from likelihead.train.output import Output
+            from likelihead.core.output import Output
 
             if path.suffix in (".py", ".ipynb"):
                 raise click.UsageError(f"--output-file is {path}; expected a name that is not one of source.")

@@ -59,7 +59,7 @@ def command(
     DATA needs the columns that the run was trained on; a target column is not needed. A segmentation writes
     a mask for each image into the folder --out.
     """
-    from likelihead.train.output import STANDARD_OUTPUT
+    from likelihead.core.output import STANDARD_OUTPUT
     from likelihead.train.predict import predict
 
     if str(out) in STANDARD_OUTPUT:

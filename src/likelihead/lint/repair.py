@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from likelihead.core.atomic import replacing
+from likelihead.core.shown import shown
 from likelihead.errors import RunError
 from likelihead.lint.cache import Cache
 from likelihead.lint.discover import discover
 from likelihead.lint.findings import Finding, Problem
 from likelihead.lint.fix import fix_project
-from likelihead.lint.formats import shown
 from likelihead.lint.notebooks import NOTEBOOK
 from likelihead.lint.project import top_of
 from likelihead.lint.run import Result, Texts, lint_paths

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from likelihead.core.output import Output
 from likelihead.errors import OptionError
+from likelihead.report.page import html
+from likelihead.report.svg import RUN_COLOURS
 from likelihead.train.option import with_article
-from likelihead.train.output import Output
 from likelihead.train.report.comparison import comparison_page, differing_data, run_names
 from likelihead.train.report.finished import read_run
-from likelihead.train.report.page import html
-from likelihead.train.report.svg import RUN_COLOURS
 
 __all__ = ["Comparison", "compare"]
 

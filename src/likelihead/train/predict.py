@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from likelihead.core.output import check_stream
 from likelihead.train.kinds import kind_module, prior_option, table_options
-from likelihead.train.output import check_stream
 from likelihead.train.stored import stored
 
 __all__ = ["predict"]

@@ -7,6 +7,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from likelihead.train.report.calibration import reliability
+from likelihead.train.report.plots import reliability_lines
 
 
 def test_bins_are_those_of_scikit_learn() -> None:
@@ -29,3 +30,13 @@ def test_no_predictions() -> None:
     empty = reliability(np.array([]), np.array([]))
     assert np.isnan(empty.ece)
     assert all(b.count == 0 and np.isnan(b.observed) for b in empty.bins)
+
+
+def test_reliability_before_and_after() -> None:
+    rng = np.random.default_rng(0)
+    prob = rng.random(500)
+    outcome = rng.random(500) < 0.25 + 0.5 * prob
+    before, after = reliability(prob, outcome), reliability(0.25 + 0.5 * prob, outcome)
+    svg = reliability_lines([(before, "muted"), (after, "accent")], "stated", "observed", "scaled")
+    assert f"{100 * before.ece:.1f}%, {100 * after.ece:.1f}%" in svg
+    assert "var(--accent)" in svg

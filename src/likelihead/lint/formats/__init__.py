@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
-from pathlib import Path
 
+from likelihead.core.shown import printable, shown
 from likelihead.lint.findings import Finding, Place
 from likelihead.lint.run import Result
 
-__all__ = ["FORMATS", "LEVELS", "message_of", "printable", "render", "shown", "where"]
+__all__ = ["FORMATS", "message_of", "render", "where"]
 
 #: The formats of ``--format``.
 FORMATS = ("text", "json", "sarif", "github")
-#: What GitHub and SARIF call the severities, as far as they agree, which is all but the last.
-LEVELS = {"E": "error", "W": "warning", "I": "note"}
 
 
 def render(result: Result, form: str) -> str:
     """A result in one of `FORMATS`, with the end of its last line."""
     rendered: str = import_module(f"likelihead.lint.formats.{form}").render(result)
     return rendered
-
-
-def shown(path: str) -> str:
-    """A path as it is shown: relative to the working folder where it lies in that."""
-    relative = os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
-    return Path(relative).as_posix()
-
-
-def printable(text: str) -> str:
-    r"""A text in one line, without what a terminal would obey or could not show.
-
-    >>> printable("two\nlines.py")
-    'two\\nlines.py'
-    """
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def where(place: Place) -> str:

@@ -5,8 +5,9 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-command
 
 from __future__ import annotations
 
+from likelihead.core.shown import printable, shown
 from likelihead.lint.findings import Finding
-from likelihead.lint.formats import message_of, printable, shown, where
+from likelihead.lint.formats import message_of, where
 from likelihead.lint.run import Result
 
 __all__ = ["render"]

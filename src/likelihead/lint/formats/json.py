@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from likelihead.core.shown import shown
+from likelihead.hazards import LEVELS
 from likelihead.lint.findings import Finding, Place
-from likelihead.lint.formats import LEVELS, shown
 from likelihead.lint.run import Result
 
 __all__ = ["render"]

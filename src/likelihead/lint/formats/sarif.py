@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from likelihead.hazards import HAZARDS
+from likelihead.core.shown import shown
+from likelihead.hazards import HAZARDS, LEVELS
 from likelihead.lint.findings import Finding, Place, Problem
-from likelihead.lint.formats import LEVELS, message_of, shown, where
+from likelihead.lint.formats import message_of, where
 from likelihead.lint.run import Result
 from likelihead.lint.settings import RULES
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from likelihead.hazards import HAZARDS
+from likelihead.core.shown import printable, shown
+from likelihead.hazards import HAZARDS, LEVELS
 from likelihead.lint.findings import Finding, Place
-from likelihead.lint.formats import LEVELS, printable, shown, where
+from likelihead.lint.formats import where
 from likelihead.lint.run import Result, Statistics
 
 __all__ = ["render", "render_statistics"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from likelihead.errors import OptionError
+from likelihead.report.pictures import class_colours
 from likelihead.train.config import TrainConfig
 from likelihead.train.images.digit_scenes import EDGE, LABELS, MASK_NAMES, SCENES, DigitScenes
 from likelihead.train.images.folder import class_folders, folder_task, labels_file, mask_pairs
@@ -17,7 +18,6 @@ from likelihead.train.images.pictures import Scaled, Side
 from likelihead.train.images.schema import IGNORE, Coding
 from likelihead.train.images.survey import ImageData, Survey, make_schema, tile_edges
 from likelihead.train.option import IMAGE_SETS, KINDS
-from likelihead.train.report.pictures import class_colours
 
 __all__ = ["load"]
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from likelihead.core.output import OutputFolder
 from likelihead.errors import DataError, OptionError
 from likelihead.train.images.classify import image_batches
 from likelihead.train.images.large import roomy
@@ -21,7 +22,6 @@ from likelihead.train.images.masks import mask_image
 from likelihead.train.images.others import Others, images_to_predict
 from likelihead.train.images.tiles import pieces
 from likelihead.train.images.trained import TrainedImages, check_finite, load_run
-from likelihead.train.output import OutputFolder
 from likelihead.train.table.cost import read_cost
 from likelihead.train.table.predict import FORMATS, predictions_file
 

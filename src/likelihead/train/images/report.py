@@ -10,25 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from likelihead.report.blocks import Figure, Images, Picture
+from likelihead.report.page import Section
+from likelihead.report.pictures import png_of
+from likelihead.report.text import number
 from likelihead.train.images.classify import ClassifyProblem, image_batches
 from likelihead.train.images.decode import unit
 from likelihead.train.images.problem import ImageProblem
 from likelihead.train.images.segment import SegmentationProblem
 from likelihead.train.images.segment_report import write_segmentation
-from likelihead.train.report import (
-    Curves,
-    Figure,
-    Images,
-    Picture,
-    ReportContent,
-    Section,
-    TestSet,
-    highest_loss_rows,
-    png_of,
-    write_report,
-)
+from likelihead.train.report import Curves, ReportContent, TestSet, highest_loss_rows, write_report
 from likelihead.train.report.plots import score_curve
-from likelihead.train.report.text import number
 from likelihead.train.run import read_metrics
 from likelihead.train.table.metrics import known_rows
 from likelihead.train.table.network import row_nll

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likelihead.report.blocks import Bars, Block, Figure, Images, Legend, Picture, Row, Table
+from likelihead.report.page import Card, Page, Section, write_page
+from likelihead.report.pictures import class_colours, heat_map, mask_picture, png_of
+from likelihead.report.text import clean, number, percent
 from likelihead.train.images.decode import unit
 from likelihead.train.images.large import row_bands
 from likelihead.train.images.overlap import overlap_words
@@ -17,27 +21,8 @@ from likelihead.train.images.schema import IGNORE
 from likelihead.train.images.segment import SegmentationProblem
 from likelihead.train.images.tally import PixelTally
 from likelihead.train.images.tiles import pieces
-from likelihead.train.report import (
-    Bars,
-    Block,
-    Card,
-    Curves,
-    Figure,
-    Images,
-    Legend,
-    Page,
-    Picture,
-    Row,
-    Section,
-    Table,
-    class_colours,
-    heat_map,
-    mask_picture,
-    png_of,
-    write_page,
-)
+from likelihead.train.report import Curves
 from likelihead.train.report.plots import learning_curves, score_curve
-from likelihead.train.report.text import clean, number, percent
 from likelihead.train.resolved import failure_words
 
 __all__ = ["write_segmentation"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from likelihead.report.blocks import Tokens
+from likelihead.report.text import clean
 from likelihead.train.language.scoring import Scores
 from likelihead.train.language.tokens import Tokenizer, characters
-from likelihead.train.report import Tokens
-from likelihead.train.report.text import clean
 
 __all__ = ["excerpt", "highest_tokens"]
 

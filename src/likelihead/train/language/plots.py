@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from likelihead.train.report.svg import COLOURS, bare, drawing, to_svg
-from likelihead.train.report.text import number
+from likelihead.report.svg import COLOURS, bare, drawing, to_svg
+from likelihead.report.text import number
 
 __all__ = ["bits_curve", "position_curve"]
 

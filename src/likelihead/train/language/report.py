@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from likelihead.report.blocks import Block, Cell, Figure, Table, Tokens
+from likelihead.report.page import Card, Page, Section, write_page
+from likelihead.report.text import clean, number, percent, visible
 from likelihead.train.language.excerpts import excerpt, highest_tokens
 from likelihead.train.language.plots import bits_curve, position_curve
 from likelihead.train.language.sample import draw
 from likelihead.train.language.scoring import Scores
 from likelihead.train.language.tokens import Tokenizer, characters
-from likelihead.train.report import Block, Card, Figure, Page, Section, Table, Tokens, write_page
-from likelihead.train.report.blocks import Cell
-from likelihead.train.report.text import clean, number, percent, visible
 from likelihead.train.resolved import failure_words
 from likelihead.train.run import read_metrics
 

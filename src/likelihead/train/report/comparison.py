@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from likelihead.report.blocks import Bars, Block, Callout, Figure, Legend, Row, Table, Text
+from likelihead.report.page import Page, Section
+from likelihead.report.svg import RUN_COLOURS
+from likelihead.report.text import cell, clean, number, percent
 from likelihead.train.report import plots
-from likelihead.train.report.blocks import Bars, Block, Callout, Figure, Legend, Row, Table, Text
 from likelihead.train.report.directions import HIGHER, LOWER, best_of, figure_name, with_direction
 from likelihead.train.report.finished import FinishedRun
-from likelihead.train.report.page import Page, Section
-from likelihead.train.report.svg import RUN_COLOURS
-from likelihead.train.report.text import cell, clean, number, percent
 
 __all__ = ["comparison_page", "differing_data", "run_names"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from likelihead.errors import RunError
+from likelihead.report.page import SCHEMA_VERSION
 from likelihead.train.report.calibration import Bin, Reliability
-from likelihead.train.report.page import SCHEMA_VERSION
 from likelihead.train.run import SCHEMA, read_metrics, read_toml
 
 __all__ = ["FinishedRun", "read_run"]

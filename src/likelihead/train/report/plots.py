@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from likelihead.report.axes import DRAWABLE, finite, line_style, log_axis, numbered, share_axis
+from likelihead.report.svg import COLOURS, RUN_COLOURS, bare, drawing, to_svg
+from likelihead.report.text import MINUS, amount, number, percent
 from likelihead.train.report.calibration import Reliability
 from likelihead.train.report.content import Curves
-from likelihead.train.report.svg import COLOURS, RUN_COLOURS, bare, drawing, to_svg
-from likelihead.train.report.text import MINUS, amount, number, percent
 
 __all__ = [
     "SCATTER_LIMIT",
@@ -28,7 +28,6 @@ __all__ = [
     "score_curve",
 ]
 
-DRAWABLE = 1e100  # beyond it the axes' own arithmetic overflows
 SCATTER_LIMIT = 2000  # points; more make a heavy file and a solid blot
 
 
@@ -44,10 +43,10 @@ def learning_curves(
         unit: what the NLL is the mean over: ``row``, ``token``, ``pixel``.
         name: prefix of the ids, which differ between the figures of a page.
     """
-    train, test = _finite(curves.train_nll), _finite(curves.test_nll)
+    train, test = finite(curves.train_nll), finite(curves.test_nll)
     with drawing():
         figure, axes = bare()
-        style = _line_style(len(curves.epoch))
+        style = line_style(len(curves.epoch))
         axes.plot(curves.epoch, train, color=COLOURS["second"], label="training set", **style)
         axes.plot(curves.epoch, test, color=COLOURS["accent"], label="test set", **style)
         if np.isfinite(curves.baseline_nll):
@@ -58,14 +57,14 @@ def learning_curves(
                 linewidth=1.2,
                 label=baseline_name,
             )
-        seen = np.concatenate([train, test, _finite([curves.baseline_nll])])
+        seen = np.concatenate([train, test, finite([curves.baseline_nll])])
         seen = seen[np.isfinite(seen)]
         if zero and len(seen) and seen.min() > 0:
             if seen.max() > 50 * seen.min():
-                _log_axis(axes)
+                log_axis(axes)
             else:
                 axes.set_ylim(0, 1.08 * seen.max())
-        _epochs(axes, curves.epoch)
+        numbered(axes, "epoch", curves.epoch)
         axes.set_ylabel(f"NLL (nats per {unit})")
         figure.legend(loc="outside upper left", ncols=3, handlelength=1.6, columnspacing=1.2)
         last = (
@@ -94,7 +93,7 @@ def overlaid_curves(
         unit: what the NLL is the mean over.
     """
     known = [v for _, test, train in runs for v in (*test, *train)] + [*baselines]
-    values = _finite(known)
+    values = finite(known)
     values = values[np.isfinite(values)]
     limits = _padded(values, 0.05) if len(values) else (0.0, 1.0)
     logarithmic = bool(len(values)) and values.min() > 0 and values.max() > 20 * values.min()
@@ -110,16 +109,16 @@ def overlaid_curves(
         with drawing():
             figure, axes = bare()
             for run, colour in zip(runs, RUN_COLOURS, strict=False):
-                style = _line_style(len(run[0]))
-                axes.plot(run[0], _finite(run[which]), color=COLOURS[colour], **style)
+                style = line_style(len(run[0]))
+                axes.plot(run[0], finite(run[which]), color=COLOURS[colour], **style)
             for baseline, colour in zip(baselines if which == 1 else (), RUN_COLOURS, strict=False):
                 if abs(baseline) < DRAWABLE:
                     line = COLOURS["muted" if same else colour]
                     axes.axhline(baseline, color=line, linestyle=(0, (4, 3)), linewidth=1.0)
-            _epochs(axes, [last])
+            numbered(axes, "epoch", [last])
             axes.set_xlim(first - 0.04 * (last - first) - 0.2, last + 0.04 * (last - first) + 0.2)
             if logarithmic:
-                _log_axis(axes)
+                log_axis(axes)
             axes.set_ylim(*limits)
             axes.set_ylabel(f"{part} NLL (nats per {unit})")
             ends = ", ".join(number(run[which][-1]) if len(run[which]) else "none" for run in runs)
@@ -140,13 +139,13 @@ def score_curve(
     of: str = "test set",
 ) -> str:
     """A score on the test set by epoch; ``share``: it is a share of 1 and shown as a percentage."""
-    drawn = _finite(values)
+    drawn = finite(values)
     with drawing():
         figure, axes = bare()
-        axes.plot(epoch, drawn, color=COLOURS["accent"], label=of, **_line_style(len(epoch)))
-        _epochs(axes, epoch)
+        axes.plot(epoch, drawn, color=COLOURS["accent"], label=of, **line_style(len(epoch)))
+        numbered(axes, "epoch", epoch)
         if share:
-            _share_axis(axes, "y")
+            share_axis(axes, "y")
         axes.set_ylabel(score)
         figure.legend(loc="outside upper left", handlelength=1.6)
         last = (percent(drawn[-1]) if share else number(drawn[-1])) if len(drawn) else "none"
@@ -173,7 +172,7 @@ def reliability_diagram(curve: Reliability, confidence: str, observed: str, name
             markersize=5,
         )
         upper.set_ylim(0, 1.04)
-        _share_axis(upper, "y")
+        share_axis(upper, "y")
         upper.set_ylabel(observed)
         lower.bar(centres, [b.count for b in filled], 0.86 * width, color=COLOURS["muted"], alpha=0.45)
         for x, b in zip(centres, filled, strict=True):
@@ -184,7 +183,7 @@ def reliability_diagram(curve: Reliability, confidence: str, observed: str, name
         lower.set_yticks([])
         lower.set_ylabel("count")
         lower.set_xlim(0, 1)
-        _share_axis(lower, "x")
+        share_axis(lower, "x")
         lower.set_xlabel(confidence)
         for part in (upper, lower):
             part.set_facecolor("none")
@@ -222,8 +221,8 @@ def reliability_lines(
             axes.scatter(x, y, areas, color=COLOURS[colour], linewidths=0, zorder=3)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
-        _share_axis(axes, "x")
-        _share_axis(axes, "y")
+        share_axis(axes, "x")
+        share_axis(axes, "y")
         axes.set_xlabel(confidence)
         axes.set_ylabel(observed)
         told = ", ".join(percent(curve.ece) for curve, _ in curves)
@@ -303,35 +302,6 @@ def residual_histogram(residual: NDArray[Any], name: str, weights: NDArray[Any] 
             name,
             f"Histogram of {len(residual)} residuals, mean {middle}, standard deviation {spread}.",
         )
-
-
-def _finite(values: Any) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    return np.where(np.abs(array) < DRAWABLE, array, np.nan)
-
-
-def _line_style(points: int) -> dict[str, Any]:
-    # A single epoch is no line, and few points are better seen as points.
-    return {"marker": "o", "markersize": 4} if points <= 15 else {}
-
-
-def _epochs(axes: Axes, epoch: Any) -> None:
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    if len(epoch) == 1:
-        axes.set_xlim(epoch[0] - 1, epoch[0] + 1)
-
-
-def _log_axis(axes: Axes) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-
-
-def _share_axis(axes: Axes, which: str) -> None:
-    axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _padded(values: NDArray[Any], share: float = 0.04) -> tuple[float, float]:

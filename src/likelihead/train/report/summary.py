@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from likelihead.report.page import Card
+from likelihead.report.text import amount, clean, number, percent
 from likelihead.train.report.content import ReportContent
-from likelihead.train.report.page import Card
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import amount, clean, number, percent
 from likelihead.train.resolved import failure_words
 
 __all__ = ["BASELINE_NAMES", "cards", "nll_explained", "sentences"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from likelihead.report.blocks import Block, Figure, Grid, Matrix, Row, Table, Text
+from likelihead.report.page import Page, Section, write_page
+from likelihead.report.text import amount, clean, number, percent
 from likelihead.train.report import plots
-from likelihead.train.report.blocks import Block, Figure, Grid, Matrix, Row, Table, Text
 from likelihead.train.report.content import ReportContent
-from likelihead.train.report.page import Page, Section, write_page
 from likelihead.train.report.scores import Scores, measure, usable_rows
 from likelihead.train.report.summary import BASELINE_NAMES, cards, nll_explained, sentences
 from likelihead.train.report.tables import (
@@ -22,7 +23,6 @@ from likelihead.train.report.tables import (
     loss_table,
     target_table,
 )
-from likelihead.train.report.text import amount, clean, number, percent
 
 __all__ = ["table_figures", "table_page", "write_report"]
 

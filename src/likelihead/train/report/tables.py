@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from likelihead.train.report.blocks import Table
+from likelihead.report.blocks import Table
+from likelihead.report.text import MINUS, MISSING, amount, cell, clean, fixed, number, percent
 from likelihead.train.report.content import ReportContent, highest_loss_positions
 from likelihead.train.report.scores import Scores
-from likelihead.train.report.text import MINUS, MISSING, amount, cell, clean, fixed, number, percent
 
 __all__ = [
     "class_table",

@@ -12,10 +12,11 @@ from likelihead.evaluate import CalibrationError
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
 from likelihead.likelihoods.categorical import Categorical
+from likelihead.report.blocks import Bars, Block, Figure, Legend, Table
+from likelihead.report.page import Section
+from likelihead.report.svg import COLOURS, bare, drawing, to_svg
+from likelihead.report.text import number, percent
 from likelihead.train.config import TrainConfig
-from likelihead.train.report import Bars, Block, Figure, Legend, Section, Table
-from likelihead.train.report.svg import COLOURS, bare, drawing, to_svg
-from likelihead.train.report.text import number, percent
 from likelihead.train.table.data import Schema
 from likelihead.train.table.means import Mean, weighing
 from likelihead.train.table.network import through_logits

@@ -11,9 +11,11 @@ from torch import Tensor
 from likelihead.evaluate import SmoothECE
 from likelihead.evaluate.inputs import stated
 from likelihead.likelihoods import Likelihood
-from likelihead.train.report import Block, Figure, Legend, Section, Table, reliability
+from likelihead.report.blocks import Block, Figure, Legend, Table
+from likelihead.report.page import Section
+from likelihead.report.text import number, percent
+from likelihead.train.report import reliability
 from likelihead.train.report.plots import reliability_lines, score_curve
-from likelihead.train.report.text import number, percent
 from likelihead.train.table.calibration import Fitted
 from likelihead.train.table.data import Schema
 from likelihead.train.table.means import mean_of, weighing

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from likelihead.likelihoods import Likelihood
+from likelihead.report.blocks import Bars, Block, Figure, Table
+from likelihead.report.page import Section
+from likelihead.report.text import number, percent
 from likelihead.train.config import TrainConfig
-from likelihead.train.report import Bars, Bin, Block, Figure, Reliability, Section, Table
+from likelihead.train.report import Bin, Reliability
 from likelihead.train.report.plots import reliability_lines
-from likelihead.train.report.text import number, percent
 from likelihead.train.table.data import Schema
 from likelihead.train.table.data.schema import COUNTS
 from likelihead.train.table.means import mean_of

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from torch import Tensor
 from torch.distributions import Bernoulli
 
+from likelihead.core.output import Output
 from likelihead.errors import OptionError
 from likelihead.train.option import with_article
-from likelihead.train.output import Output
 from likelihead.train.table.cost import read_cost
 from likelihead.train.table.data import load_for_schema
 from likelihead.train.table.deployment import for_prior

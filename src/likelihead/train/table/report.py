@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from likelihead.report.page import Section, write_page
 from likelihead.train.config import TrainConfig
-from likelihead.train.report import (
-    Curves,
-    ReportContent,
-    Section,
-    TestSet,
-    highest_loss_rows,
-    write_page,
-)
+from likelihead.train.report import Curves, ReportContent, TestSet, highest_loss_rows
 from likelihead.train.report.scores import measure
 from likelihead.train.report.table_run import table_figures, table_page
 from likelihead.train.run import read_metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likelihead.train.report.text import MINUS, MISSING, cell, clean, jsonable, number, percent
+from likelihead.report.text import MINUS, MISSING, cell, clean, jsonable, number, percent
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from likelihead.errors import DomainError, DTypeError, ShapeError
-from likelihead.train.report import CLASS_COLOURS, class_colours, heat_map, mask_picture, png_of
+from likelihead.report.pictures import CLASS_COLOURS, class_colours, heat_map, mask_picture, png_of
 
 
 def pixels(png: bytes) -> np.ndarray:

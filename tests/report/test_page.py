@@ -13,29 +13,24 @@ import numpy as np
 import pytest
 
 from likelihead.errors import DomainError, OptionError, RunError, ShapeError
-from likelihead.train.report import (
+from likelihead.report.blocks import (
     Bars,
     Callout,
-    Card,
     Figure,
+    Finding,
     Grid,
     Images,
     Legend,
     Lines,
     Matrix,
-    Page,
     Picture,
     Row,
-    Section,
     Table,
     Text,
     Tokens,
-    png_of,
-    reliability,
-    write_page,
 )
-from likelihead.train.report.page import html
-from likelihead.train.report.plots import reliability_lines
+from likelihead.report.page import Card, Page, Section, html, write_page
+from likelihead.report.pictures import png_of
 
 BAD = "<script>alert(1)</script>"
 DOT = png_of(np.zeros((4, 6), dtype=np.uint8))
@@ -64,6 +59,7 @@ def words(text: str) -> str:
         Text(BAD),
         Lines([BAD]),
         Callout(BAD, BAD, [BAD]),
+        Finding(BAD, BAD, [BAD], [(BAD, BAD)], BAD),
         Figure("<svg viewBox='0 0 1 1'></svg>", BAD),
         Table([BAD], [[BAD]], note=BAD, label=BAD, title=BAD),
         Table([BAD, "x"], [[BAD, BAD]], keys=True),
@@ -173,13 +169,3 @@ def test_two_sections_of_one_id() -> None:
 def test_what_cannot_be_shown_is_refused(make: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         make()
-
-
-def test_reliability_before_and_after() -> None:
-    rng = np.random.default_rng(0)
-    prob = rng.random(500)
-    outcome = rng.random(500) < 0.25 + 0.5 * prob
-    before, after = reliability(prob, outcome), reliability(0.25 + 0.5 * prob, outcome)
-    svg = reliability_lines([(before, "muted"), (after, "accent")], "stated", "observed", "scaled")
-    assert f"{100 * before.ece:.1f}%, {100 * after.ece:.1f}%" in svg
-    assert "var(--accent)" in svg

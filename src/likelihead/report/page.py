@@ -18,8 +18,8 @@ from markupsafe import Markup
 from likelihead.core.atomic import write_bytes
 from likelihead.errors import OptionError
 from likelihead.hazards import HAZARDS, SEVERITIES
-from likelihead.train.report.blocks import Block
-from likelihead.train.report.text import cell, clean, jsonable
+from likelihead.report.blocks import Block, Finding
+from likelihead.report.text import cell, clean, jsonable
 
 __all__ = ["SCHEMA_VERSION", "Card", "Page", "Section", "html", "json_text", "write_page"]
 
@@ -161,7 +161,7 @@ def json_text(page: Page, figures: Mapping[str, object]) -> str:
 def html(page: Page) -> str:
     """The page, complete in itself: styles and figures inline, no script."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("likelihead.train", "report"),
+        loader=jinja2.PackageLoader("likelihead", "report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -170,7 +170,7 @@ def html(page: Page) -> str:
     environment.filters.update(clean=clean, trusted=Markup)
     return environment.get_template("page.html").render(
         page=page,
-        findings=None if page.findings is None else _findings(page.findings),
+        findings=None if page.findings is None else [_shown(row) for row in _findings(page.findings)],
         config=_config_rows(page.config),
         versions=[[clean(name), clean(version)] for name, version in page.versions.items()],
     )
@@ -192,6 +192,16 @@ def _findings(found: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _shown(row: Mapping[str, Any]) -> Finding:
+    often = f"seen {row['count']} time{'s' if row['count'] != 1 else ''}"
+    return Finding(
+        title=f"{clean(row['code'])} {row['name'] or ''}".strip(),
+        line=f"{row['severity']}, {often}" if row["severity"] else often,
+        text=[str(row["message"])],
+        remedy=row["remedy"] or "",
+    )
 
 
 def _config_rows(config: Mapping[str, object], prefix: str = "") -> list[list[str]]:

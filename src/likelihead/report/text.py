@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from typing import Any
 from unicodedata import category
-
-import numpy as np
 
 __all__ = ["MINUS", "MISSING", "amount", "cell", "clean", "fixed", "jsonable", "number", "percent", "visible"]
 
@@ -108,12 +108,13 @@ def fixed(value: float) -> str:
 
 def cell(value: object) -> str:
     """A cell of the data file, or a value of the configuration, as a table shows it."""
-    if value is None or (isinstance(value, (float, np.floating)) and math.isnan(value)):
+    value = _plain(value, "generic")
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
-    if isinstance(value, (bool, np.bool_)):
+    if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (float, np.floating)):
-        return f"{float(value):.6g}".replace("-", MINUS)
+    if isinstance(value, float):
+        return f"{value:.6g}".replace("-", MINUS)
     if isinstance(value, (list, tuple)) and len(value) <= 1000:
         return clean(", ".join(cell(v) for v in value)) or MISSING
     return clean(value)
@@ -122,18 +123,24 @@ def cell(value: object) -> str:
 def jsonable(value: object) -> object:
     """The same value in JSON's types: NaN and infinity become null, foreign types their text.
 
-    >>> jsonable({"a": np.float32(0.5), "b": [float("inf"), (1, None)]})
+    >>> jsonable({"a": 0.5, "b": [float("inf"), (1, None)]})
     {'a': 0.5, 'b': [None, [1, None]]}
     """
+    value = _plain(value, "generic", "ndarray")
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, (np.generic, np.ndarray)):
-        return jsonable(value.tolist())
     if isinstance(value, Mapping):
         return {str(jsonable(str(k))): jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, range)):
         return [jsonable(v) for v in value]
     # Escapes of control characters are JSON's own; a lone surrogate it could not write.
     return str(value)[:TEXT_LIMIT].encode("utf-8", "replace").decode("utf-8")
+
+
+def _plain(value: Any, *kinds: str) -> Any:
+    """A value of NumPy's as Python's own; NumPy, which torch can do without, is not loaded for this."""
+    numpy = sys.modules.get("numpy")
+    known = numpy is not None and isinstance(value, tuple(getattr(numpy, kind) for kind in kinds))
+    return value.tolist() if known else value

@@ -1,7 +1,7 @@
 """What a section of a report is made of: plain data, without markup.
 
 All text is a reader's text and is escaped by the template; the only markup that a block carries is an SVG of
-:mod:`likelihead.train.report.svg`.
+:mod:`likelihead.report.svg`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from likelihead.errors import DomainError, OptionError, ShapeError
-from likelihead.train.report.text import amount, number, percent, visible
+from likelihead.report.text import amount, number, percent, visible
 
 __all__ = [
     "Bars",
     "Block",
     "Callout",
     "Figure",
+    "Finding",
     "Grid",
     "Images",
     "Legend",
@@ -60,6 +61,28 @@ class Callout:
     text: str = ""
     lines: Sequence[str] = ()
     kind: ClassVar[str] = "callout"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A hazard that was met: what it is, where, what was seen, and what to do.
+
+    Attributes:
+        title: its code and its name.
+        line: how bad, how often.
+        text: what was seen, in paragraphs.
+        sources: (where, the line of code there) of the places that it is about.
+        remedy: what to do.
+        severe: whether it is certainly wrong.
+    """
+
+    title: str
+    line: str
+    text: Sequence[str] = ()
+    sources: Sequence[tuple[str, str]] = ()
+    remedy: str = ""
+    severe: bool = False
+    kind: ClassVar[str] = "finding"
 
 
 @dataclass(frozen=True)
@@ -183,7 +206,7 @@ class Bars:
         maximum: the value of a full bar; None takes the largest.
         share: the values are shares of 1 and are shown as percentages.
         caption: a line below the bars.
-        colours: of the series, names of :data:`likelihead.train.report.svg.COLOURS`.
+        colours: of the series, names of :data:`likelihead.report.svg.COLOURS`.
     """
 
     names: Sequence[str]
@@ -229,7 +252,7 @@ class Legend:
 
     Attributes:
         items: (name, colour): a CSS colour as ``#rrggbb``, or a name of
-            :data:`likelihead.train.report.svg.COLOURS`, which follows the reader's light or dark page.
+            :data:`likelihead.report.svg.COLOURS`, which follows the reader's light or dark page.
     """
 
     items: Sequence[tuple[str, str]]
@@ -338,5 +361,6 @@ class Grid:
 
 
 Block: TypeAlias = (
-    "Text | Lines | Callout | Figure | Table | Matrix | Bars | Legend | Images | Tokens | Row | Grid"
+    "Text | Lines | Callout | Finding | Figure | Table | Matrix | Bars | Legend | Images | Tokens | "
+    "Row | Grid"
 )
