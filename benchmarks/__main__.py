@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: cpu, sweep, scaling, identity, throughput, lint, gpu, predict, host, plot."""
+"""`python -m benchmarks`: the suites that are run by hand."""
 
 from __future__ import annotations
 
@@ -149,6 +149,42 @@ def lint(folders: tuple[Path, ...], out: Path | None, save: Path | None, overwri
 
     bench.check_outputs(out, save, overwrite)
     results = measure(folders, SIZES, lambda what: click.echo(f"{what} ...", err=True))
+    bench.deliver(results, out, save, overwrite, page)
+    if not met(results):
+        raise click.exceptions.Exit(1)
+
+
+@main.command("watch")
+@click.option("--threads", type=int, metavar="N", help="Threads of torch. [2]")
+@click.option("--only", metavar="REGEX", help="Only the scripts whose name it finds.")
+@click.option(
+    "--seconds",
+    type=bench.Seconds(1),
+    default=45.0,
+    metavar="S",
+    help="For each script, once it has taken sixty steps. [45]",
+)
+@bench.output_options
+def watch(
+    threads: int | None,
+    only: str | None,
+    seconds: float,
+    out: Path | None,
+    save: Path | None,
+    overwrite: bool,
+) -> None:
+    """Time the steps of scripts under `likelihead watch` beside the bare ones, and compare their memory.
+
+    Exit code 1 where the watch takes more than 3 % of a real step, or more than 50 MiB. It needs Linux.
+    """
+    from benchmarks.watch import CASES, measure, met, page
+    from likelihead.bench.cases import select
+    from likelihead.bench.run import check_settings
+
+    scripts = select(only, CASES)
+    threads = check_settings(threads, 1)
+    bench.check_outputs(out, save, overwrite)
+    results = measure(scripts, threads, seconds, lambda name: click.echo(f"{name} ...", err=True))
     bench.deliver(results, out, save, overwrite, page)
     if not met(results):
         raise click.exceptions.Exit(1)

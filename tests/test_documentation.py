@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,6 +103,39 @@ def test_the_linter_prints_what_the_page_shows(
     pytest.importorskip("libcst")
     monkeypatch.chdir(tmp_path)
     assert run_project((ROOT / page).read_text(encoding="utf-8")) == commands
+
+
+def wordly(text: str) -> list[str]:
+    """What a report says, without its numbers, their units, and the ends of its lines."""
+    text = " ".join(text.replace("─", "").split())
+    return re.sub(r"-?\d[\d,.]*(e-?\d+)?( (ms|s|min|MiB)\b|%)?", "#", text).split()
+
+
+def test_the_watch_prints_what_its_page_shows(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "watch.md").read_text(encoding="utf-8")
+    blocks = dict(FENCED.findall(text))
+    (tmp_path / "train.py").write_text(blocks["py"], encoding="utf-8")
+    command, _, shown = blocks["console"].removeprefix("$ likelihead ").partition("\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "likelihead", *command.split()],
+        cwd=tmp_path,
+        env=os.environ | {"COLUMNS": "80"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stdout == ""
+    assert wordly(done.stderr) == wordly(shown)
+
+
+def test_the_watchs_page_has_each_hazard() -> None:
+    text = (ROOT / "docs" / "watch.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- hazards -->\n\n")[2].partition("\n\n<!-- /hazards -->")[0]
+    assert table.splitlines()[2:] == [
+        f"| [{code}](hazards/{code}.md) | {hazard.severity} | {hazard.name} |"
+        for code, hazard in HAZARDS.items()
+        if hazard.watch
+    ]
 
 
 def test_a_wrong_output_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

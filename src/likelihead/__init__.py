@@ -14,9 +14,10 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# A function with the name of a sub-package: bound here, since importing the sub-package would bind the name
-# to itself. The module loads nothing but the standard library.
+# Names of sub-packages: bound here, since importing the sub-package would bind the name to itself. Both
+# modules load nothing but the standard library.
 from likelihead.guard.switch import guard, set_guard
+from likelihead.watch.block import watch
 
 # On its import torch warns that there is no numpy, which it does without, as likelihead does. About a numpy
 # that is there and does not work it has other words, which are left alone.
@@ -67,6 +68,7 @@ __all__ = [
     "set_guard",
     "synchronize",
     "use_backend",
+    "watch",
 ]
 
 _HOME = {

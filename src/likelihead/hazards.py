@@ -133,7 +133,12 @@ def _detection(hazard: Hazard) -> str:
         if hazard.lint
         else "The linter does not look for this: the source does not tell it."
     )
-    return f"{guard}\n\n{lint}"
+    watch = (
+        "The watch finds it in a run: `likelihead watch SCRIPT`."
+        if hazard.watch
+        else "The watch does not look for this: what a run shows of it is not certain."
+    )
+    return f"{guard}\n\n{watch}\n\n{lint}"
 
 
 _PAGE = re.compile(

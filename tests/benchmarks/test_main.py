@@ -28,6 +28,7 @@ def test_the_suites() -> None:
         "identity",
         "throughput",
         "lint",
+        "watch",
         "gpu",
         "host",
         "predict",

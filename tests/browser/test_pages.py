@@ -28,6 +28,8 @@ from likelihead.train import TrainConfig, train
 from likelihead.train.compare import compare
 from likelihead.train.report import Curves
 from likelihead.train.report.plots import learning_curves
+from likelihead.watch.pages.html import html_text
+from watch.pages.records import RECORDS
 
 HOSTILE = ("<b>bold</b>", "a_name_without_any_place_to_break_it_" * 3, "日本語のクラス", "العربية", "x & y")
 
@@ -164,3 +166,10 @@ def test_every_block(driver: Any, tmp_path: Path) -> None:
     page = Page("every block", "demo", "demo", ["One page."], [Card("NLL", "1.3", "nats")], sections)
     write_page(tmp_path, page, {})
     check(driver, tmp_path / "report.html")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_watched_run(name: str, driver: Any, tmp_path: Path) -> None:
+    page = tmp_path / "watch.html"
+    page.write_text(html_text(RECORDS[name]), "utf-8")
+    check(driver, page)

@@ -10,11 +10,12 @@ import contextlib
 import os
 import sys
 from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import click
 
 from likelihead.cli.failure import Failure, one_line
+from likelihead.cli.handover import Handover
 from likelihead.core.environment import check_environment
 from likelihead.guard.switch import current
 
@@ -34,6 +35,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "evaluate": CommandEntry("likelihead.cli.evaluate:command", "Score a trained run on a data file."),
     "sample": CommandEntry("likelihead.cli.sample:command", "Write text with a trained language model."),
     "compare": CommandEntry("likelihead.cli.compare:command", "Show finished runs side by side in one page."),
+    "watch": CommandEntry("likelihead.cli.watch:command", "Run a script, and say what its losses really do."),
     "lint": CommandEntry("likelihead.cli.lint:command", "Find mistakes in how losses are fed, in source."),
     "info": CommandEntry("likelihead.cli.info:command", "Versions, kernel backends, threads, guard level."),
     "build": CommandEntry("likelihead.cli.build:command", "Compile the CPU's kernels where none came along."),
@@ -109,20 +111,26 @@ def main() -> None:
     """The output end of a neural network, done right: train, predict, evaluate, and explain mistakes."""
 
 
-def run() -> NoReturn:
+def run() -> None:
     """The program ``likelihead``: :data:`main`, and the end of the process with its exit code.
 
     The interpreter's own end is left out. Libraries with threads of their own are taken apart there, and on a
     busy machine one of them was seen to abort, so that a refusal that had been told ended with 134 instead of
     2. Nothing is lost: what a command writes is on the disk before it returns, and the streams are flushed.
+    A command that hands over to a program of the user's ends with that, and with the interpreter's own end.
     """
-    code = 1
+    code, rest = 1, None
     try:
         main()
+    except Handover as handover:
+        rest = handover.rest
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())
+    if rest is not None:
+        rest()
+        return
     for stream in (sys.stdout, sys.stderr):
         # A reader that has gone wants no more; click has ended the command for that already. A stream
         # that was closed from the start is None.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Literal
 
-__all__ = ["STEPS", "Node", "Walk", "signed"]
+__all__ = ["STEPS", "Node", "Walk", "regrouped", "signed"]
 
 _WRAP = 1 << 64  # a negative dimension is saved as an unsigned integer
 
@@ -150,14 +150,14 @@ def _inserted(walk: Walk, sizes: tuple[int, ...], gone: set[int]) -> bool:
 def _view(node: Node, walk: Walk) -> bool:
     sizes = tuple(node._saved_self_sym_sizes)
     if walk.axes is not None and walk.sizes is not None:
-        walk.axes = _regrouped(walk.sizes, walk.axes, sizes)
+        walk.axes = regrouped(walk.sizes, walk.axes, sizes)
     else:
         walk.axes = None
     walk.sizes = sizes
     return True
 
 
-def _regrouped(
+def regrouped(
     output: tuple[int, ...], axes: list[int | None], source: tuple[int, ...]
 ) -> list[int | None] | None:
     """The dimensions of ``source`` that a reshape to ``output`` leaves as they are, with their axes.

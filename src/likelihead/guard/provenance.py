@@ -14,7 +14,7 @@ from torch import Tensor
 from likelihead.guard.origin import Origin, is_trained_affine, trace
 from likelihead.guard.report import Finding, LossName, shape_text
 
-__all__ = ["HAZARDS_OF", "check_provenance", "made_at"]
+__all__ = ["HAZARDS_OF", "check_provenance", "holders", "made_at", "saved_elsewhere"]
 
 
 def check_provenance(loss: LossName, input: Tensor, *, full: bool, reduction: str = "mean") -> Finding | None:
@@ -144,17 +144,28 @@ def _class_dim(input: Tensor) -> int:
 # -- evidence beside the graph -----------------------------------------------------------------------
 
 
-def saved_elsewhere(input: Tensor) -> bool:
-    """Whether an operation before this one keeps the tensor for its own backward pass."""
-    return _holders(input) > _UNSHARED
+def saved_elsewhere(input: Tensor, loss: Tensor | None = None) -> bool:
+    """Whether another operation than the loss keeps the tensor for its own backward pass.
+
+    Args:
+        input: the input of the loss.
+        loss: what the loss returned, where it has run already.
+    """
+    known = _UNSHARED
+    if loss is not None and loss.grad_fn is not None:
+        saved = getattr(loss.grad_fn, "_saved_self", None)
+        # A view holds what it is a view of; a leaf is held by the node that adds up its gradient.
+        known += (saved is input or getattr(saved, "_base", None) is input) + input.is_leaf
+    return holders(input) > known
 
 
-def _holders(tensor: Tensor) -> int:
-    count = getattr(tensor, "_use_count", None)  # how many in C++ hold it, its Python object being one
+def holders(tensor: Tensor) -> int:
+    """How many in C++ hold this tensor, its Python object being one."""
+    count = getattr(tensor, "_use_count", None)
     return 0 if count is None else int(count())
 
 
-_UNSHARED = _holders(torch.empty(0))
+_UNSHARED = holders(torch.empty(0))
 
 
 def made_at(node: Any) -> str | None:

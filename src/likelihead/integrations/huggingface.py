@@ -1,6 +1,9 @@
-"""Causal language models of Hugging Face transformers whose loss is computed without the logits.
+"""For Hugging Face transformers: a loss without its logits, and the watch of a Trainer.
 
 >>> from likelihead.integrations.huggingface import patch, unpatch
+
+``Trainer(callbacks=[WatchCallback()])`` watches a training; transformers is imported when that name is asked
+for.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, wraps
+from importlib import import_module
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -22,7 +26,7 @@ from likelihead.functional._linear import as_chunk, as_compact
 from likelihead.integrations._heads import Linear, linear_of
 from likelihead.integrations._unmade_logits import UnmadeLogits
 
-__all__ = ["patch", "unpatch"]
+__all__ = ["patch", "unpatch"]  # and WatchCallback
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -94,6 +98,53 @@ def patch(
     setattr(target, _STATE, _Patch(skip_logits, chunk_tokens, compact, method, previous))
     target.forward = method
     return model
+
+
+def __getattr__(name: str) -> Any:
+    if name == "WatchCallback":
+        return _watch_callback()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _watch_callback() -> type[Any]:
+    base: Any = import_module("transformers").TrainerCallback
+
+    from likelihead.watch.block import watch
+
+    class WatchCallback(base):  # type: ignore[misc]  # known when it runs
+        """Watch ``trainer.train``, its evaluations included, and show the report at its end.
+
+        A training that raises does not tell its callbacks; call `finish` then, or use the block
+        ``with likelihead.watch():`` around it.
+
+        Args:
+            options: those of `likelihead.watch`: ``fail_fast``, ``accelerate``, ``costs``, ``json``,
+                ``html``, ``show``.
+        """
+
+        def __init__(self, **options: Any) -> None:
+            self.watch = watch(**options)
+
+        @property
+        def record(self) -> Any:
+            """What was seen, once the training has ended."""
+            return self.watch.record
+
+        def finish(self) -> None:
+            """End, where the training could not."""
+            self.watch.__exit__(None, None, None)
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """Begin."""
+            self.watch.__enter__()
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """End, and show the report."""
+            self.finish()
+
+    WatchCallback.__module__ = __name__
+    return WatchCallback
 
 
 def unpatch(model: Model) -> Model:

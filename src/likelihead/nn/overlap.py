@@ -80,7 +80,8 @@ class OverlapLoss(torch.nn.Module):
         normalizer: Normalizer | None = None,
     ) -> Tensor:
         """The loss; ``mask``, ``sample_weight`` and ``normalizer`` are those of the function."""
-        result: Tensor = type(self).function(
+        # By its name, as torch's modules call theirs: what follows a run stands there.
+        result: Tensor = getattr(functional, type(self).function.__name__)(
             input,
             target,
             from_logits=self.from_logits,

@@ -257,7 +257,7 @@ def _class_head(script: Script, owner: ast.AST, index: int | str) -> Head | None
     returned = script.walk(ast.Return, inside=forward)[0].value
     if isinstance(returned, ast.Dict):
         keys = [key.value for key in returned.keys]
-        returned = returned.values[keys.index(index)]
+        returned = returned.values[keys.index(index)] if index in keys else None
     elif isinstance(returned, ast.Tuple):
         returned = returned.elts[index if isinstance(index, int) else 0]
     return Head(returned=returned, layer=_last_layer(script, owner, forward, returned))
